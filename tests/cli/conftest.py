@@ -1,0 +1,66 @@
+"""A tiny data set and a tiny static model, so that every verb runs in seconds and without downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+COLOURS = ("red", "green", "blue", "black")
+THINGS = ("house", "tree", "river", "stone", "bird")
+
+
+@pytest.fixture(scope="session")
+def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 labels "COLOUR THING", 60 training rows and 20 test rows that name a thing and its colour."""
+    from xmc.data import DatasetWriter
+
+    folder = tmp_path_factory.mktemp("data") / "things"
+    labels = [f"{colour} {thing}" for thing in THINGS for colour in COLOURS]
+    with DatasetWriter(folder, name="things") as writer:
+        for number, text in enumerate(labels):
+            writer.add_label(f"l{number}", text, "")
+        for row in range(60):
+            number = row % len(labels)
+            writer.add_row(
+                "train", f"q{row}", " ".join(reversed(labels[number].split())), f"number {row}", [number]
+            )
+        for number, text in enumerate(labels):
+            writer.add_row("test", f"t{number}", f"the {text}", "", [number])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A static model of 16 dimensions that knows the words of the data set."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    words = ["[UNK]", "the", "number", *COLOURS, *THINGS]
+    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    weights = torch.randn(len(words), 16, generator=torch.Generator().manual_seed(0))
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu").save(
+        str(folder)
+    )
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, dataset_folder: Path, model_folder: Path) -> Path:
+    """A recipe that trains the tiny model for a few steps into ``tmp_path/run``."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"data: {{path: {dataset_folder}}}\n"
+        f"encoder: {{model: {model_folder}, kind: static}}\n"
+        "training: {epochs: 2, batch_size: 16, learning_rate: 1e-2}\n"
+        "validation: {rows: 10, every: 3}\n"
+        f"run: {{dir: {tmp_path / 'run'}, trackers: []}}\n",
+        encoding="utf-8",
+    )
+    return path

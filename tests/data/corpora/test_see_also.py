@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from xmc.data.corpora.see_also import references, summary
+
+NUMPY = """
+    sort(a, axis=-1)
+
+    Return a sorted copy of ``an`` `array`.
+
+    Parameters
+    ----------
+    a : array
+        See also `nothing` here? No: this is `prose`.
+
+    See Also
+    --------
+    argsort, lexsort : Indirect sorts.
+    ndarray.sort : Method to sort
+        an array in-place, see partition.
+    :func:`searchsorted`
+    numpy.partition,
+    numpy.unique
+        Another description: with a colon.
+    :ref:`routines`
+    sklearn.foo.Bar: No space before the colon.
+
+    Notes
+    -----
+    not_this : is another section
+"""
+
+
+def test_a_numpydoc_section():
+    found = references(NUMPY)
+    assert found[:2] == ["nothing", "prose"] or found[0] == "argsort"
+    wanted = ["argsort", "lexsort", "ndarray.sort", "searchsorted", "numpy.partition", "numpy.unique"]
+    assert [name for name in found if name not in ("nothing", "prose")] == [*wanted, "sklearn.foo.Bar"]
+
+
+@pytest.mark.parametrize(
+    ("doc", "names"),
+    [
+        ("Sum.\n\n.. seealso::\n\n    :func:`torch.cumsum` adds up, `numpy.sum` too\n\nNot :func:`this`.",
+         ["torch.cumsum", "numpy.sum"]),
+        ("X.\n\n.. seealso:: :class:`~torch.nn.Linear` and :meth:`Module.apply`",
+         ["torch.nn.Linear", "Module.apply"]),
+        ("X. See also :func:`torch.where`.", ["torch.where"]),
+        ("abs() -> Tensor\n\nSee :func:`torch.abs`", ["torch.abs"]),
+        ("Alias for :func:`torch.special.erf`.", ["torch.special.erf"]),
+        ("In-place version of\n:meth:`~Tensor.abs`", ["Tensor.abs"]),
+        ("Works as said in :func:`torch.abs`.", []),
+        ("X.\n\nSee Also\n--------\nThe user guide, for more.", []),
+        ("X.\n\nSee Also\n--------\na : one\na : again", ["a"]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_other_ways_to_refer(doc, names):
+    assert references(doc) == names
+
+
+@pytest.mark.parametrize(
+    ("doc", "text"),
+    [
+        (NUMPY, "Return a sorted copy of an array."),
+        ("add(x1, x2, /)\nadd(x1) -> Tensor\n\nAdd :attr:`x1` to\n:class:`~a.B`.", "Add x1 to a.B."),
+        ("=====\nTitle\n=====\n\nText.", "Text."),
+        ("Title\n-----\n\nText.", "Text."),
+        (".. versionadded:: 1\n\nText.", "Text."),
+        ("See :func:`torch.abs`", ""),
+        ("f(x)", ""),
+        ("Parameters\n----------\nx : int", ""),
+        ("A sentence. " + "word " * 100, "A sentence."),
+    ],
+)
+def test_summary(doc, text):
+    assert summary(doc) == text
+
+
+def test_a_long_summary_without_a_sentence_ends_at_a_word():
+    text = summary("word " * 100)
+    assert len(text) <= 300 and text.endswith("word")

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xmc.data import Dataset, Propensity
+from xmc.errors import ConfigError, DataError
+
+
+def test_everything_comes_back(build: Callable[..., Dataset]) -> None:
+    dataset = build([[2, 0], [], [1]], propensity=Propensity(0.6, 2.6), sources=[{"from": "a test"}])
+    assert (dataset.name, dataset.num_labels, dataset.num_train, dataset.num_test) == ("toy", 4, 3, 1)
+    assert dataset.propensity == Propensity(0.6, 2.6) and dataset.manifest.sources == [{"from": "a test"}]
+    assert dataset.texts("labels")[:] == ["label 0", "label 1", "label 2", "label 3"]
+    assert dataset.texts("labels", ["title", "content"])[3] == "label 3 long"
+    assert list(dataset.uids("train")) == ["q0", "q1", "q2"]
+    train, test = dataset.relevance("train"), dataset.relevance("test")
+    assert train.dtype == np.float32 and train.toarray().tolist() == [
+        [1, 0, 1, 0],
+        [0, 0, 0, 0],
+        [0, 1, 0, 0],
+    ]
+    assert test.indices.tolist() == [1, 3] and test.has_sorted_indices
+    assert dataset.filter("train") is None
+    filters = dataset.filter("test")
+    assert filters is not None and filters.dtype == bool and filters.toarray().tolist() == [[0, 0, 1, 0]]
+
+
+def test_default_fields_are_the_data_sets_own(build: Callable[..., Dataset]) -> None:
+    dataset = build([[0]], query_fields=["content"], label_fields=["title", "content"])
+    assert dataset.texts("train")[0] == "content 0" and dataset.texts("labels")[0] == "label 0 long"
+
+
+def test_fingerprints(build: Callable[..., Dataset]) -> None:
+    one, same, other = build([[0], [1]], "a"), build([[0], [1]], "b"), build([[0], [2]], "c")
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+    assert one.label_fingerprint == other.label_fingerprint
+
+
+def test_missing_files(tmp_path: Path, build: Callable[..., Dataset]) -> None:
+    with pytest.raises(DataError, match="xmc data import"):
+        Dataset.load(tmp_path / "nowhere")
+    dataset = build([[0]])
+    (dataset.path / "test.npz").unlink()
+    with pytest.raises(DataError, match=r"test\.npz: expected \d+ bytes, found no such file"):
+        Dataset.load(dataset.path)
+
+
+def test_a_file_of_another_size(build: Callable[..., Dataset]) -> None:
+    path = build([[0]]).path
+    with open(path / "train.npz", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(DataError, match=r"train\.npz: expected \d+ bytes, found \d+ bytes"):
+        Dataset.load(path)
+
+
+def test_verify_reads_the_bytes(build: Callable[..., Dataset]) -> None:
+    dataset = build([[0]])
+    dataset.verify()
+    file = dataset.path / "labels.parquet"
+    data = bytearray(file.read_bytes())
+    data[10] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(DataError, match=r"labels\.parquet: expected SHA-256"):
+        Dataset.load(dataset.path).verify()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda raw: raw | {"format_version": 99}, "format version 1, got 99"),
+        (lambda raw: {}, "format_version"),
+        (lambda raw: {"format_version": 1}, "fields of a prepared data set"),
+        (lambda raw: raw | {"num_labels": 5}, r"matrix \[1, 5\], got \[1, 4\]"),
+    ],
+)
+def test_other_manifests(change: Callable[[dict], dict], message: str, build: Callable[..., Dataset]) -> None:  # type: ignore[type-arg]
+    path = build([[0]]).path
+    manifest = path / "dataset.json"
+    manifest.write_text(json.dumps(change(json.loads(manifest.read_text()))))
+    with pytest.raises(DataError, match=message):
+        Dataset.load(path).relevance("train")
+
+
+def test_malformed_manifest(build: Callable[..., Dataset]) -> None:
+    path = build([[0]]).path
+    (path / "dataset.json").write_text("{")
+    with pytest.raises(DataError, match=r"dataset\.json: expected a JSON object"):
+        Dataset.load(path)
+
+
+def test_wrong_words(build: Callable[..., Dataset]) -> None:
+    dataset = build([[0]])
+    with pytest.raises(ConfigError, match="split among train, test, labels, got 'validation'"):
+        dataset.texts("validation")
+    with pytest.raises(ConfigError, match="fields among title, content"):
+        dataset.texts("train", ["uid"])
+    with pytest.raises(ConfigError, match="split among train, test"):
+        dataset.relevance("labels")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from xmc.errors import DataError
+from xmc.evaluation import Evaluation, comparison_table
+
+RESULT = Evaluation(
+    metrics={"P@1": 22.125, "P@3": 15.0, "R@100": 64.0},
+    dataset="tiny",
+    dataset_fingerprint="aa",
+    split="test",
+    num_queries=1234,
+    num_labels=10,
+    filtered_pairs=7,
+    depth=100,
+    propensity={"a": 0.55, "b": 1.5},
+    model="ff",
+    offsets=False,
+    seconds=1.5,
+)
+
+
+def test_json_round_trip():
+    assert Evaluation.from_json(RESULT.to_json()) == RESULT
+    assert json.loads(RESULT.to_json())["metrics"]["P@1"] == 22.125
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3"])
+def test_other_json_is_refused(text):
+    with pytest.raises(DataError, match="evaluation as JSON"):
+        Evaluation.from_json(text)
+
+
+def test_the_table_groups_by_kind_and_says_what_was_measured():
+    assert RESULT.table().splitlines() == [
+        "tiny, test: 1,234 queries, 10 labels, 7 pairs filtered; percent",
+        "P        @1  22.12      @3  15.00",
+        "R      @100  64.00",
+    ]
+
+
+def test_two_are_compared_with_the_gain():
+    better = replace(RESULT, metrics={"P@1": 65.0, "P@3": 14.0, "R@100": 97.0}, model="ee")
+    lines = comparison_table({"untrained": RESULT, "trained": better}).splitlines()
+    assert lines[2].split() == ["untrained", "trained", "gain"]
+    assert lines[3].split() == ["P@1", "22.12", "65.00", "+42.88"]
+    assert lines[4].split() == ["P@3", "15.00", "14.00", "-1.00"]
+    three = comparison_table({"a": RESULT, "b": better, "c": better})
+    assert "gain" not in three and len(three.splitlines()) == 6
+
+
+def test_different_queries_are_not_compared():
+    with pytest.raises(DataError, match="same queries.*other"):
+        comparison_table({"one": RESULT, "other": replace(RESULT, split="train")})
+    with pytest.raises(DataError, match="at least one"):
+        comparison_table({})

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmc.errors import ConfigError, ModelError
+from xmc.retrieval import exact_search, merge_top_k, tile_top_k
+
+
+def oracle(queries, labels, k, exclude=None, offsets=None):
+    """One query and one label at a time."""
+    ids, scores = [], []
+    for n, query in enumerate(queries):
+        ranked = []
+        for label, embedding in enumerate(labels):
+            if exclude is not None and exclude[n, label]:
+                continue
+            score = float(sum(a * b for a, b in zip(query, embedding, strict=True)))
+            score += 0.0 if offsets is None else float(offsets[label])
+            if score > -np.inf:
+                ranked.append((-score, label))
+        best = sorted(ranked)[:k]
+        ids.append([label for _, label in best] + [-1] * (k - len(best)))
+        scores.append([-score for score, _ in best] + [-np.inf] * (k - len(best)))
+    return np.array(ids).reshape(-1, k), np.array(scores).reshape(-1, k)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 40),
+    st.integers(1, 45),
+    st.integers(0, 2**31),
+    st.booleans(),
+    st.sampled_from([1, 400, 10**7]),
+)
+def test_equals_the_oracle_with_many_ties(num_queries, num_labels, k, seed, with_extras, memory_bytes):
+    rng = np.random.default_rng(seed)
+    queries = rng.integers(-1, 2, (num_queries, 3)).astype(np.float32)
+    labels = rng.integers(-1, 2, (num_labels, 3)).astype(np.float32)
+    exclude = sp.random(num_queries, num_labels, 0.3, "csr", rng=rng).astype(bool) if with_extras else None
+    offsets = rng.integers(-1, 2, num_labels).astype(np.float32) if with_extras else None
+    ids, scores = exact_search(
+        queries, labels, k, exclude=exclude, offsets=offsets, memory_bytes=memory_bytes
+    )
+    wanted_ids, wanted_scores = oracle(
+        queries, labels, k, None if exclude is None else exclude.toarray(), offsets
+    )
+    assert ids.dtype == np.int32 and scores.dtype == np.float32
+    np.testing.assert_array_equal(ids, wanted_ids)
+    np.testing.assert_array_equal(scores, wanted_scores)
+
+
+def test_several_label_tiles_give_what_one_gives(monkeypatch):
+    rng = np.random.default_rng(0)
+    queries = rng.integers(-1, 2, (7, 4)).astype(np.float32)
+    labels = rng.integers(-1, 2, (101, 4)).astype(np.float32)
+    exclude = sp.random(7, 101, 0.2, "csr", rng=rng).astype(bool)
+    whole = exact_search(queries, labels, 9, exclude=exclude)
+    monkeypatch.setattr("xmc.retrieval.exact._TILE_LABELS", 13)
+    tiles = exact_search(queries, labels, 9, exclude=exclude, memory_bytes=300)
+    np.testing.assert_array_equal(whole[0], tiles[0])
+    np.testing.assert_array_equal(whole[1], tiles[1])
+
+
+def test_all_labels_equal_come_in_order_of_id():
+    ids, scores = exact_search(np.ones((2, 3)), np.ones((500, 3)), 5)
+    np.testing.assert_array_equal(ids, [[0, 1, 2, 3, 4]] * 2)
+    np.testing.assert_array_equal(scores, np.full((2, 5), 3.0))
+
+
+def test_torch_tensors_and_memory_maps_give_the_same(tmp_path):
+    rng = np.random.default_rng(1)
+    queries, labels = rng.normal(size=(5, 8)).astype(np.float32), rng.normal(size=(50, 8)).astype(np.float32)
+    np.save(tmp_path / "labels.npy", labels)
+    expected = exact_search(queries, labels, 4)
+    parameter = torch.nn.Parameter(torch.from_numpy(labels))
+    for other in (
+        exact_search(torch.from_numpy(queries), parameter, 4),
+        exact_search(queries, np.load(tmp_path / "labels.npy", mmap_mode="r"), 4),
+    ):
+        np.testing.assert_array_equal(expected[0], other[0])
+
+
+def test_false_entries_of_the_exclusion_exclude_nothing():
+    exclude = sp.csr_matrix((np.array([False, True]), ([0, 0], [1, 2])), shape=(1, 3))
+    assert exact_search(np.ones((1, 1)), np.ones((3, 1)), 3, exclude=exclude)[0].tolist() == [[0, 1, -1]]
+
+
+def test_an_offset_of_minus_infinity_keeps_a_label_out():
+    ids, _ = exact_search(np.ones((1, 1)), np.ones((3, 1)), 3, offsets=np.array([0.0, -np.inf, 1.0]))
+    assert ids.tolist() == [[2, 0, -1]]
+
+
+def test_no_queries_and_no_labels():
+    assert exact_search(np.ones((0, 2)), np.ones((3, 2)), 2)[0].shape == (0, 2)
+    assert exact_search(np.ones((2, 2)), np.ones((0, 2)), 2)[0].tolist() == [[-1, -1]] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"k": 0}, ConfigError, "k to be at least 1"),
+        ({"labels": np.ones((3, 5))}, ConfigError, r"got \(2, 2\) and \(3, 5\)"),
+        ({"offsets": np.ones(4)}, ConfigError, "offset for each of 3 labels"),
+        ({"exclude": sp.csr_matrix((2, 4), dtype=bool)}, ConfigError, r"exclude to be \(2, 3\)"),
+        ({"queries": np.full((2, 2), np.nan)}, ModelError, "diverged"),
+        ({"offsets": np.array([0, np.nan, 0])}, ModelError, "diverged"),
+    ],
+)
+def test_bad_input_is_explained(arguments, error, text):
+    given_ = {"queries": np.ones((2, 2)), "labels": np.ones((3, 2)), "k": 1} | arguments
+    with pytest.raises(error, match=text):
+        exact_search(**given_)
+
+
+def test_tile_top_k_with_all_minus_infinity_but_one():
+    scores = torch.tensor([[-torch.inf, -torch.inf, 1.0, -torch.inf]])
+    best, columns = tile_top_k(scores, 2)
+    assert columns[0, 0] == 2 and best[0].tolist() == [1.0, -torch.inf]
+
+
+def test_merge_orders_equal_scores_by_id_whatever_list_they_come_from():
+    scores = torch.tensor([[2.0, 1.0, 2.0, 1.0]])
+    ids = torch.tensor([[7, 1, 3, 0]])
+    best, merged = merge_top_k(scores, ids, 3)
+    assert merged.tolist() == [[3, 7, 0]] and best.tolist() == [[2.0, 2.0, 1.0]]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_equals_cpu():
+    rng = np.random.default_rng(2)
+    queries = rng.integers(-1, 2, (33, 4)).astype(np.float32)
+    labels = rng.integers(-1, 2, (3000, 4)).astype(np.float32)
+    expected = exact_search(queries, labels, 10)
+    got = exact_search(queries, torch.from_numpy(labels).cuda(), 10)
+    np.testing.assert_array_equal(expected[0], got[0])

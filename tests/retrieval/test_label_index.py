@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from xmc.data import DatasetWriter
+from xmc.errors import ConfigError, DataError, IndexMismatchError, ModelError, XMCError
+from xmc.retrieval import Hit, LabelIndex, exact_search
+
+LABELS = ["1 0 0", "0 1 0", "0 0 1", "1 0 0"]
+UIDS = ["a", "b", "c", "a again"]
+
+
+@pytest.fixture
+def index(make_encoder):
+    return LabelIndex.build(make_encoder(), LABELS, uids=UIDS, progress=False)
+
+
+def numbers(count, seed=0):
+    return [
+        " ".join(map(str, row)) for row in np.random.default_rng(seed).integers(-2, 3, (count, 3)).tolist()
+    ]
+
+
+def test_search_by_text_orders_ties_by_label_id(index):
+    ids, scores = index.search(["1 2 0", "0 0 1"], k=4)
+    assert ids.tolist() == [[1, 0, 3, 2], [2, 0, 1, 3]]
+    assert scores.tolist() == [[2, 1, 1, 0], [1, 0, 0, 0]]
+    assert ids.dtype == np.int64 and scores.dtype == np.float32
+
+
+def test_hits_carry_the_label(index):
+    assert index.hits("0 1 0", k=1) == [[Hit(1, "b", "0 1 0", 1.0)]]
+
+
+def test_pads_where_k_exceeds_the_labels(index):
+    ids, scores = index.search("1 0 0", k=6)
+    assert ids.tolist() == [[0, 3, 1, 2, -1, -1]]
+    assert np.isneginf(scores[0, 4:]).all()
+    assert len(index.hits("1 0 0", k=6)[0]) == 4
+
+
+@pytest.mark.parametrize("offsets", [False, True])
+def test_flat_equals_exact_search_also_in_ties_at_the_cut(make_encoder, offsets):
+    texts = numbers(300)
+    learned = {str(i): float(i % 3) for i in range(300)} if offsets else None
+    encoder = make_encoder(offsets=learned, scale=2.0)
+    index = LabelIndex.build(encoder, texts, progress=False)
+    queries = encoder.encode_queries(numbers(20, seed=1))
+    bias = np.array([i % 3 / 2 for i in range(300)], dtype=np.float32) if offsets else None
+    ids, scores = index.search_vectors(queries, 7)
+    wanted_ids, wanted_scores = exact_search(queries, encoder.encode_labels(texts), 7, offsets=bias)
+    np.testing.assert_array_equal(ids, wanted_ids)
+    np.testing.assert_allclose(scores, wanted_scores)
+    assert index.manifest.offset_dimension is offsets
+
+
+@pytest.mark.parametrize("factory", ["IVF4,Flat", "HNSW8", "PCA2,Flat"])
+def test_other_factories_train_build_and_find(make_encoder, tmp_path, factory):
+    encoder = make_encoder()
+    LabelIndex.build(encoder, numbers(300), factory=factory, progress=False).save(tmp_path / "index")
+    index = LabelIndex.load(tmp_path / "index", encoder)
+    ids, _ = index.search(["2 2 2"], k=5)
+    assert (ids >= 0).all() and len(set(ids[0].tolist())) == 5
+
+
+def test_saved_and_loaded_gives_the_same(index, make_encoder, tmp_path):
+    index.save(tmp_path / "index")
+    assert sorted(p.name for p in (tmp_path / "index").iterdir()) == [
+        "index.faiss",
+        "labels.parquet",
+        "manifest.json",
+    ]
+    loaded = LabelIndex.load(tmp_path / "index", make_encoder())
+    assert loaded.hits("3 1 2", k=4) == index.hits("3 1 2", k=4)
+    content = json.loads((tmp_path / "index" / "manifest.json").read_text())
+    expected = {"dimension": 3, "count": 4, "factory": "Flat", "normalised": True, "metric": "inner_product"}
+    assert content.items() >= expected.items()
+    with pytest.raises(XMCError, match="overwrite"):
+        index.save(tmp_path / "index")
+    index.save(tmp_path / "index", overwrite=True)
+
+
+def test_chunks_give_the_same_index(index, make_encoder, monkeypatch):
+    monkeypatch.setattr("xmc.retrieval.label_index._CHUNK", 3)
+    chunked = LabelIndex.build(make_encoder(), LABELS, uids=UIDS, progress=False)
+    assert chunked.hits("3 1 2", k=4) == index.hits("3 1 2", k=4)
+
+
+def test_another_model_is_refused_with_both_fingerprints(index, make_encoder, tmp_path):
+    index.save(tmp_path / "index")
+    other = make_encoder("ffffffffffffffff")
+    for attempt in (
+        lambda: LabelIndex.load(tmp_path / "index", other),
+        lambda: index.search("1 0 0", 1, other),
+    ):
+        with pytest.raises(IndexMismatchError, match="0123456789abcdef.*ffffffffffffffff"):
+            attempt()
+
+
+def test_without_a_model_only_vectors_can_be_searched(index, tmp_path):
+    index.save(tmp_path / "index")
+    loaded = LabelIndex.load(tmp_path / "index")
+    assert loaded.search_vectors(np.array([[0, 1, 0]], dtype=np.float32), 1)[0].tolist() == [[1]]
+    with pytest.raises(ModelError, match="does not know where its model is"):
+        loaded.search("1 0 0")
+
+
+def test_the_index_finds_its_model_also_after_both_were_moved(make_encoder, tmp_path, monkeypatch):
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    opened = []
+
+    def load(place):
+        opened.append(str(place))
+        return make_encoder()
+
+    monkeypatch.setattr("xmc.retrieval.label_index.DualEncoder.load", load)
+    built = LabelIndex.build(tmp_path / "run" / "model", LABELS, uids=UIDS, progress=False)
+    built.save(tmp_path / "run" / "index")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    loaded = LabelIndex.load(tmp_path / "moved" / "index")
+    assert loaded.hits("0 1 0", k=1)[0][0].uid == "b"
+    assert opened[-1] == str(tmp_path / "moved" / "model")
+
+
+def test_damage_is_named(index, tmp_path):
+    folder = tmp_path / "index"
+    for name, text in (
+        ("index.faiss", "damaged"),
+        ("labels.parquet", "damaged"),
+        ("manifest.json", "manifest"),
+    ):
+        index.save(folder, overwrite=True)
+        (folder / name).write_bytes((folder / name).read_bytes()[:-20])
+        with pytest.raises(DataError, match=text):
+            LabelIndex.load(folder)
+        (folder / name).unlink()
+        with pytest.raises(DataError, match=name):
+            LabelIndex.load(folder)
+    with pytest.raises(DataError, match="xmc index"):
+        LabelIndex.load(tmp_path / "nowhere")
+
+
+def test_a_file_faiss_cannot_read_is_explained_even_if_its_checksum_fits(index, tmp_path):
+    from xmc.files import sha256_file
+
+    folder = tmp_path / "index"
+    index.save(folder)
+    (folder / "index.faiss").write_bytes(b"nonsense")
+    content = json.loads((folder / "manifest.json").read_text())
+    content["checksums"]["index.faiss"] = sha256_file(folder / "index.faiss")
+    (folder / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="not a FAISS index"):
+        LabelIndex.load(folder)
+
+
+def test_a_failed_save_leaves_nothing(index, tmp_path, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xmc.retrieval.label_index.write_index", fail)
+    with pytest.raises(KeyboardInterrupt):
+        index.save(tmp_path / "index")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF2,Flat"])
+def test_labels_are_added_and_removed_without_changing_other_ids(make_encoder, tmp_path, factory):
+    encoder = make_encoder(offsets=dict(zip(UIDS, [2.0, 4.0, 6.0, 0.0], strict=True)), scale=2.0)
+    index = LabelIndex.build(encoder, LABELS, uids=UIDS, factory=factory, progress=False)
+    assert index.add(["0 5 0"], ["new"]).tolist() == [4]
+    index.remove(["b"])
+    index.save(tmp_path / "index")
+    loaded = LabelIndex.load(tmp_path / "index", encoder)
+    assert len(loaded) == 4
+    hits = loaded.hits("0 1 0", k=5)[0]
+    assert [(hit.label, hit.uid, hit.score) for hit in hits] == [
+        (4, "new", 5 + 1.5),  # the median of 2, 4, 6, 0 over the scale
+        (2, "c", 3.0),
+        (0, "a", 1.0),
+        (3, "a again", 0.0),
+    ]
+    assert loaded.add(["0 1 0"], ["b"]).tolist() == [5]
+
+
+def test_bad_additions_and_removals_change_nothing(index):
+    with pytest.raises(DataError, match="'b' again"):
+        index.add(["1 1 1", "0 1 0"], ["new", "b"])
+    with pytest.raises(DataError, match="'nobody'"):
+        index.remove(["a", "nobody"])
+    assert len(index) == 4 and index.hits("9 9 9", 9)[0][0].score == 9
+
+
+def test_hnsw_says_that_it_cannot_remove(make_encoder):
+    index = LabelIndex.build(make_encoder(), LABELS, uids=UIDS, factory="HNSW8", progress=False)
+    with pytest.raises(ConfigError, match="cannot remove"):
+        index.remove(["a"])
+    assert len(index) == 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "error", "text"),
+    [
+        (LABELS, {"factory": "IVF256,Flat"}, ConfigError, "4 labels are too few"),
+        (LABELS, {"factory": "Fast"}, ConfigError, "factory string such as Flat"),
+        (LABELS, {"uids": ["a", "a", "b", "c"]}, DataError, "'a' again"),
+        (LABELS, {"uids": ["a"]}, DataError, "1 uids and 4 texts"),
+        ([], {}, DataError, "at least one label"),
+        (["nan 0 0"], {}, ModelError, "diverged"),
+    ],
+)
+def test_bad_builds_are_explained(make_encoder, labels, options, error, text):
+    with pytest.raises(error, match=text):
+        LabelIndex.build(make_encoder(), labels, progress=False, **options)
+
+
+def test_bad_searches_are_explained(index):
+    with pytest.raises(ConfigError, match="k to be at least 1"):
+        index.search("1 0 0", k=0)
+    with pytest.raises(ConfigError, match=r"\[N, 3\]"):
+        index.search_vectors(np.ones((1, 4), dtype=np.float32), 1)
+    assert index.search([], k=2)[0].shape == (0, 2)
+
+
+def test_a_data_set_brings_its_uids(make_encoder, tmp_path):
+    with DatasetWriter(tmp_path / "data", name="tiny") as writer:
+        for uid, text in zip(UIDS, LABELS, strict=True):
+            writer.add_label(uid, text)
+        writer.add_row("train", "q", "1 0 0", "", [0])
+    index = LabelIndex.build(make_encoder(), tmp_path / "data", progress=False)
+    assert list(index.uids) == UIDS and list(index.texts) == LABELS
+    with pytest.raises(ConfigError, match="uids only with a list of texts"):
+        LabelIndex.build(make_encoder(), tmp_path / "data", uids=UIDS, progress=False)

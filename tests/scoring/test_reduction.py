@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.scoring.statistics import SumOfSquares, TwoPassLogSumExp
+from xmc.distributed import World
+from xmc.errors import ConfigError
+from xmc.scoring import IMPLEMENTATIONS, LabelShard, RowStatistic, as_positives, reduce_scores
+
+B, L, D = 4, 300, 3
+POSITIVES = as_positives([[0, 299], [], [127, 128, 129], [5]], B, L)
+
+
+def inputs() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    scale = torch.tensor(1.7, dtype=torch.float64, requires_grad=True)
+    return {"queries": normal(B, D), "labels": normal(L, D), "scale": scale, "offsets": normal(L)}
+
+
+def results(statistic: RowStatistic, **options: Any) -> list[torch.Tensor]:
+    """Positives' scores, the statistic, and the gradients of a mixture of both by every input."""
+    tensors = inputs()
+    scores, value = reduce_scores(positives=POSITIVES, statistic=statistic, **tensors, **options)
+    mixture = (scores * torch.arange(1.0, 7.0)).sum() + (value * torch.tensor([1.0, -2.0, 3.0, 0.5])).sum()
+    return [scores, value, *torch.autograd.grad(mixture, list(tensors.values()))]
+
+
+@pytest.mark.parametrize("statistic", [SumOfSquares(), TwoPassLogSumExp()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("memory_bytes", [1, 1 << 20])
+def test_tiles_equal_dense_for_any_statistic(statistic: RowStatistic, memory_bytes: int) -> None:
+    expected = results(statistic, implementation="dense")
+    for implementation in ("tiled", "auto"):
+        found = results(statistic, implementation=implementation, memory_bytes=memory_bytes)
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_positives_scores_are_in_the_order_of_the_pairs(implementation: str) -> None:
+    tensors = inputs()
+    scores, _ = reduce_scores(
+        positives=POSITIVES,
+        statistic=SumOfSquares(),
+        implementation=implementation,
+        memory_bytes=1,
+        **tensors,
+    )
+    for score, row, label in zip(scores, POSITIVES.rows, POSITIVES.labels, strict=True):
+        by_hand = (
+            tensors["scale"] * (tensors["queries"][row] @ tensors["labels"][label])
+            + tensors["offsets"][label]
+        )
+        torch.testing.assert_close(score, by_hand)
+
+
+def call(**changes: Any) -> None:
+    options: dict[str, Any] = {
+        "queries": torch.zeros(B, D),
+        "labels": torch.zeros(L, D),
+        "positives": POSITIVES,
+        "statistic": SumOfSquares(),
+    }
+    reduce_scores(**(options | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"queries": torch.zeros(B, D + 1)}, r"one dimension D, got \[4, 4\] and \[300, 3\]"),
+        ({"queries": torch.zeros(D)}, r"expected queries \[B, D\] and labels \[l, D\].*got \[3\]"),
+        ({"queries": torch.zeros(B + 1, D)}, "expected positives of 5 rows and 300 labels, got 4 rows"),
+        ({"labels": torch.zeros(L - 1, D)}, "of 4 rows and 299 labels, got 4 rows and 300"),
+        ({"offsets": torch.zeros(L + 1)}, r"offsets of shape \[300\], one a label, got \[301\]"),
+        ({"log_weights": torch.zeros(L, 1)}, r"weights of shape \[300\], one a label, got \[300, 1\]"),
+        ({"log_weights": torch.zeros(L, requires_grad=True)}, "without a gradient.*learn offsets"),
+        ({"scale": torch.ones(L)}, r"one scale for all scores, got a tensor of shape \[300\]"),
+        ({"implementation": "fast"}, "expected implementation to be one of auto, dense, tiled, got 'fast'"),
+        ({"shard": LabelShard(1, L, World(0, 2))}, "got 300 labels from 1 on in a world of 2"),
+        ({"shard": LabelShard(-1, L, World(0, 2))}, "within the 300 labels.*got 300 labels from -1 on"),
+        ({"labels": torch.zeros(L - 1, D), "shard": LabelShard(0, L, World())}, "on one rank, got 299"),
+        ({"shard": LabelShard(0, L, World(0, 2)), "implementation": "dense"}, "use 'tiled' or 'auto'"),
+    ],
+)  # fmt: skip
+def test_arguments_that_do_not_fit_are_errors_that_say_what_came(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        call(**changes)
+
+
+def test_a_scale_may_be_a_number_or_hold_one_element() -> None:
+    tensors = inputs() | {"scale": 1.7}
+    expected, _ = reduce_scores(positives=POSITIVES, statistic=SumOfSquares(), **tensors)
+    for shape in ((), (1,), (1, 1)):
+        scale = torch.full(shape, 1.7, dtype=torch.float64, requires_grad=True)
+        scores, _ = reduce_scores(
+            positives=POSITIVES, statistic=SumOfSquares(), **(tensors | {"scale": scale})
+        )
+        torch.testing.assert_close(scores, expected)
+        (gradient,) = torch.autograd.grad(scores.sum(), scale)
+        assert gradient.shape == shape

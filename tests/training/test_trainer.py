@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from sentence_transformers import SentenceTransformer
+
+from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError
+from xmc.training import Trainer, train
+from xmc.training.interrupt import InterruptGuard
+
+
+def losses(folder: str | Path) -> list[float]:
+    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_learns_and_leaves_a_whole_run_folder(config, dataset):
+    trainer = Trainer(config)
+    untrained = trainer_metrics(trainer)
+    result = trainer.fit()
+    assert untrained["P@1"] < 30 < 60 < result.validation["P@1"]
+    assert result.num_steps == 28 and result.rows_per_second > 0
+    folder = Path(config.run.dir)
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert saved["seed"] == 3 and saved["training"]["epochs"] == 4
+    assert json.loads((folder / "result.json").read_text())["best_step"] == result.best_step
+    assert len(losses(folder)) == 28 and losses(folder)[-1] < losses(folder)[0] / 2
+    model = DualEncoder.load(folder)
+    assert model.label_offsets.uids == list(dataset.uids("labels"))
+    assert model.metadata.dataset == "words" and model.metadata.scale != 20.0
+    plain = SentenceTransformer(str(folder / "model"), device="cpu")
+    np.testing.assert_allclose(plain.encode_query(["query3"]), model.encode_queries(["query3"]), atol=1e-6)
+
+
+def trainer_metrics(trainer: Trainer) -> dict[str, float]:
+    trainer._prepare_inputs()
+    return trainer.validator(trainer.encoder, None)
+
+
+def test_the_same_seed_gives_the_same_run(config, changed, tmp_path):
+    train(config)
+    train(changed(config, run={"dir": str(tmp_path / "again")}))
+    train(changed(changed(config, run={"dir": str(tmp_path / "other")}), training={"learning_rate": 0.05}))
+    assert losses(config.run.dir) == losses(tmp_path / "again")
+    assert losses(config.run.dir) != losses(tmp_path / "other")
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_it_was_not(config, changed, tmp_path, monkeypatch):
+    train(config)
+    cut = changed(config, run={"dir": str(tmp_path / "cut")})
+    asked = iter([False] * 12 + [True])
+    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    with pytest.raises(KeyboardInterrupt):
+        train(cut)
+    assert not (tmp_path / "cut" / "result.json").exists()
+    with pytest.raises(ConfigError, match="run.resume"):
+        train(cut)
+    train(changed(cut, run={"resume": True}))
+    assert losses(config.run.dir) == losses(tmp_path / "cut")
+    whole, resumed = (DualEncoder.load(Path(path) / "last") for path in (config.run.dir, tmp_path / "cut"))
+    assert whole.fingerprint == resumed.fingerprint
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(config, changed, tmp_path, monkeypatch):
+    train(config)
+    killed = changed(config, run={"dir": str(tmp_path / "killed")}, training={"checkpoint_every": 5})
+
+    def die(self: Trainer, *_: object) -> None:
+        if self.step == 13:
+            raise MemoryError
+        return optimise(self, *_)
+
+    optimise = Trainer._optimise
+    monkeypatch.setattr(Trainer, "_optimise", die)
+    with pytest.raises(MemoryError):
+        train(killed)
+    monkeypatch.undo()
+    train(changed(killed, run={"resume": True}))
+    assert losses(config.run.dir) == losses(tmp_path / "killed")
+
+
+def test_accumulation_is_one_larger_batch(config, changed, tmp_path):
+    exact = changed(config, negatives={"mode": "all"}, encoder={"dropout": 0.0})
+    train(exact)
+    train(
+        changed(exact, training={"batch_size": 7, "accumulation": 2}, run={"dir": str(tmp_path / "halves")})
+    )
+    np.testing.assert_allclose(losses(config.run.dir), losses(tmp_path / "halves"), rtol=2e-4)
+
+
+def test_micro_batches_change_nothing(config, changed, tmp_path):
+    whole = changed(config, encoder={"dropout": 0.0})
+    train(whole)
+    train(changed(whole, training={"micro_batch_tokens": 8}, run={"dir": str(tmp_path / "micro")}))
+    np.testing.assert_allclose(losses(config.run.dir), losses(tmp_path / "micro"), rtol=2e-4)
+
+
+def test_implementations_agree(config, changed, tmp_path):
+    train(config)
+    train(changed(config, scoring={"implementation": "dense"}, run={"dir": str(tmp_path / "dense")}))
+    np.testing.assert_allclose(losses(config.run.dir), losses(tmp_path / "dense"), rtol=2e-4)
+
+
+def test_without_validation_the_last_model_is_the_model(config, changed):
+    result = train(changed(config, validation={"rows": 0}, training={"epochs": 1}))
+    assert result.validation == {} and result.best_step == result.num_steps
+    assert DualEncoder.load(result.model_path).fingerprint == DualEncoder.load(result.last_path).fingerprint
+
+
+def test_an_earlier_run_is_never_overwritten_unasked(config, changed):
+    short = changed(config, training={"epochs": 0.3})
+    train(short)
+    with pytest.raises(ConfigError, match="run.overwrite"):
+        train(short)
+    train(changed(short, run={"overwrite": True}))
+
+
+def test_trackers_get_the_numbers(config, changed):
+    train(changed(config, training={"epochs": 0.3}, run={"trackers": ["tensorboard"]}))
+    assert list(Path(config.run.dir).rglob("events.out.tfevents*"))
+
+
+def test_says_what_the_run_will_cost_and_what_is_skipped(config, changed, capsys):
+    train(changed(config, training={"epochs": 0.3}))
+    printed = capsys.readouterr().out
+    assert "steps of 14 queries" in printed and "1 training rows have no label" in printed

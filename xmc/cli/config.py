@@ -1,0 +1,102 @@
+"""A recipe, YAML file plus dotted overrides, as the frozen dataclasses of a training run."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import jsonargparse
+import yaml
+
+from xmc.cli.parser import help_options, make_parser, nearest, parse
+from xmc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from xmc.training.config import TrainConfig
+
+__all__ = ["load_train_config", "train_parser"]
+
+T = TypeVar("T")
+
+
+def load_train_config(arguments: Sequence[str]) -> TrainConfig:
+    """The configuration of ``xmc train``: ``[CONFIG.yaml] [--section.key value ...]``, later words win.
+
+    Raises:
+        ConfigError: For a missing or malformed file, an unknown key (the text names the nearest valid one), a
+            value of the wrong type or one that the configuration refuses.
+    """
+    from xmc.training.config import TrainConfig
+
+    words = list(arguments)
+    parser = train_parser()
+    if words and not words[0].startswith("-"):
+        _check_file(Path(words[0]), parser)
+        words.insert(0, "--config")
+    return _build(TrainConfig, parse(parser, words).as_dict())
+
+
+def train_parser() -> jsonargparse.ArgumentParser:
+    """The parser of ``xmc train``, with one option for every key of a recipe."""
+    from xmc.training.config import TrainConfig
+
+    parser = make_parser(
+        "train",
+        "Train a dual encoder. Every key of the recipe is an option too; options win over the file.\n"
+        "Several processes: accelerate launch scripts/train.py CONFIG.yaml [--section.key value ...]",
+        "xmc train configs/api-docs/static.yaml --data.path data/api-docs --run.dir runs/first --seed 3",
+        usage="xmc train CONFIG.yaml [--section.key value ...]",
+    )
+    # Without this the help of an option would not show the text under its field.
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser.add_argument(
+        "--config", action=jsonargparse.ActionConfigFile, help="The recipe, also as the first word."
+    )
+    parser.add_class_arguments(TrainConfig)
+    return parser
+
+
+def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
+    """Refuse unknown keys before the parser does, which would not name the file or the nearest valid key."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: expected a YAML recipe, but there is no such file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, Mapping):
+        raise ConfigError(
+            f"{path}: expected a mapping of sections such as `training:`, got {type(content).__name__}"
+        )
+    options = [name for name in help_options(parser) if not name.endswith("+")]
+    sections = {name.partition(".")[0] for name in options if "." in name}
+    keys = [name for name in options if name not in sections]
+    for key, value in _dotted(content).items():
+        if key in sections and value != {}:
+            raise ConfigError(f"{path}: '{key}': expected a section of keys, got {value!r}")
+        if key not in options:
+            near = nearest(key, keys)
+            hint = f": did you mean '{near}'?" if near else " (xmc train --help lists the keys)"
+            raise ConfigError(f"{path}: unknown key '{key}'{hint}")
+
+
+def _dotted(content: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted names and values of a nested mapping; an empty section stands for itself."""
+    names: dict[str, Any] = {}
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        names |= _dotted(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return names
+
+
+def _build(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
+    """A dataclass, nested ones too, from plain values that the parser has already checked."""
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        value, kind = values[field.name], hints[field.name]
+        arguments[field.name] = _build(cast(Any, kind), value) if dataclasses.is_dataclass(kind) else value
+    return cls(**arguments)

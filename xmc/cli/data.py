@@ -1,0 +1,104 @@
+"""``xmc data``: build a built-in data set, import files, describe a prepared data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from xmc.cli.parser import make_parser, nearest, parse
+from xmc.errors import ConfigError
+from xmc.files import atomic_file
+
+__all__ = ["run"]
+
+_HELP = """usage: xmc data {build,import,info} ...
+
+Prepared data sets: folders that every other command reads.
+
+commands:
+  build   build a built-in data set (api-docs)
+  import  import files: extreme classification repository, DEXML, PECOS, JSON Lines, Parquet, Hugging Face
+  info    counts, lengths, propensity and an example
+
+example:
+  xmc data import downloads/LF-AmazonTitles-131K data/amazontitles-131k"""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Dispatch to ``build``, ``import`` or ``info``."""
+    words = list(arguments)
+    verbs = {"build": _build, "import": _import, "info": _info}
+    if not words or words[0] in ("-h", "--help"):
+        print(_HELP)
+    elif words[0] in verbs:
+        verbs[words[0]](words[1:])
+    else:
+        near = nearest(words[0], verbs)
+        hint = f"did you mean '{near}'?" if near else "expected build, import or info"
+        raise ConfigError(f"unknown command 'data {words[0]}': {hint}")
+
+
+def _build(arguments: Sequence[str]) -> None:
+    from xmc.data.corpora import build_api_docs
+
+    parser = make_parser(
+        "data build",
+        "Build a built-in data set. api-docs: the documentation strings of numpy, scipy, pandas,\n"
+        "scikit-learn and torch as installed here; an object's summary leads to the objects it refers to.",
+        "xmc data build api-docs data/api-docs",
+    )
+    parser.add_argument("corpus", choices=("api-docs",), help="The data set to build.")
+    parser.add_argument("out", help="The folder to make.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the folder when it is there.")
+    options = parse(parser, arguments)
+    print(build_api_docs(options.out, overwrite=options.overwrite).info().table())
+
+
+def _import(arguments: Sequence[str]) -> None:
+    from xmc.data import Propensity
+    from xmc.data.importers import FORMATS, import_folder
+
+    parser = make_parser(
+        "data import",
+        "Import a folder of files (docs/data-formats.md shows each format), or a Hugging Face dataset\n"
+        "by its folder or hub name with --format hub.",
+        "xmc data import downloads/LF-AmazonTitles-131K data/amazontitles-131k --format xc",
+    )
+    parser.add_argument("folder", help="The folder with the files, or a Hugging Face dataset's name.")
+    parser.add_argument("out", help="The folder to make.")
+    parser.add_argument(
+        "--format", default="auto", choices=("auto", *FORMATS), help="Told from the files by default."
+    )
+    parser.add_argument("--name", default=None, help="The data set's name; the folder's by default.")
+    parser.add_argument(
+        "--propensity",
+        type=float,
+        nargs=2,
+        metavar=("A", "B"),
+        help="Constants of the propensity-scored metrics; known benchmarks have theirs, others 0.55 1.5.",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="Replace the folder when it is there.")
+    options = parse(parser, arguments)
+    dataset = import_folder(
+        options.folder,
+        options.out,
+        format=options.format,
+        name=options.name,
+        propensity=Propensity(*options.propensity) if options.propensity else None,
+        overwrite=options.overwrite,
+    )
+    print(dataset.info().table())
+
+
+def _info(arguments: Sequence[str]) -> None:
+    from xmc.data import Dataset
+
+    parser = make_parser("data info", "Describe a prepared data set.", "xmc data info data/api-docs")
+    parser.add_argument("dataset", help="A prepared data set's folder.")
+    parser.add_argument("--json", default=None, help="Also write the facts to this JSON file.")
+    options = parse(parser, arguments)
+    info = Dataset.load(options.dataset).info()
+    print(info.table())
+    if options.json:
+        with atomic_file(Path(options.json)) as partial:
+            partial.write_text(info.to_json() + "\n", encoding="utf-8")

@@ -1,0 +1,147 @@
+"""The demo behind ``scripts/demo.py``: data, training, index, evaluation and search on documentation strings.
+
+What an earlier run finished is used again, and said so; what it left unfinished is made anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from xmc.cli.config import load_train_config
+from xmc.cli.search import ranking
+from xmc.errors import DataError, IndexMismatchError
+
+if TYPE_CHECKING:
+    from xmc import Dataset, LabelIndex
+    from xmc.training.config import TrainConfig
+
+__all__ = ["QUERIES", "run"]
+
+QUERIES = (
+    "sort the elements of an array along an axis",
+    "solve a linear system of equations",
+    "split arrays into random train and test subsets",
+)
+
+_HELP = """usage: python scripts/demo.py [--section.key value ...]
+
+Data, training, index, evaluation and search on documentation strings; what is finished is used again.
+Options are those of `xmc train`.
+
+example:
+  python scripts/demo.py --training.epochs 3"""
+
+
+def run(arguments: Sequence[str], recipe: Path) -> None:
+    """Data, training, index, evaluation and search.
+
+    Args:
+        arguments: Options of ``xmc train``, which win over the recipe; or ``--help``.
+        recipe: Says where the data set and the run are kept; the index goes beside the run.
+    """
+    if any(word in ("-h", "--help") for word in arguments):
+        print(_HELP)
+        return
+    clock = _Clock()
+    config = load_train_config([str(recipe), *arguments, "--run.overwrite", "true"])
+    dataset = _data(Path(config.data.path), clock)
+    _train(config, dataset, clock)
+    index = _index(Path(config.run.dir), dataset, clock)
+    _evaluation(config, dataset, clock)
+    _searches(index, clock)
+    print("\n" + clock.table())
+
+
+class _Clock:
+    """Prints a heading a stage and remembers what each took, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, title: str) -> Iterator[None]:
+        print(f"\n== {title}", flush=True)
+        begin = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - begin
+
+    def table(self) -> str:
+        """Stage and seconds, a line each, and their sum."""
+        rows = [*self.seconds.items(), ("total", sum(self.seconds.values()))]
+        return "\n".join(f"{name:<12}{seconds:8.1f} s" for name, seconds in rows)
+
+
+def _data(path: Path, clock: _Clock) -> Dataset:
+    from xmc import Dataset
+    from xmc.data.corpora import build_api_docs
+
+    with clock.stage("data", "Data: documentation strings of installed packages"):
+        try:
+            dataset = Dataset.load(path)
+            print(f"reusing {path}")
+        except DataError:
+            dataset = build_api_docs(path, overwrite=True)
+        rows = f"{dataset.num_train:,} training rows, {dataset.num_test:,} test rows"
+        print(f"{rows}, {dataset.num_labels:,} labels")
+    return dataset
+
+
+def _train(config: TrainConfig, dataset: Dataset, clock: _Clock) -> None:
+    from xmc.training import train
+
+    folder = Path(config.run.dir)
+    with clock.stage("training", f"Training into {folder}"):
+        if _finished(config, dataset):
+            print(f"reusing {folder / 'model'}")
+        else:
+            train(config)
+
+
+def _finished(config: TrainConfig, dataset: Dataset) -> bool:
+    """Whether the run's folder holds the end of a training with this recipe and these labels."""
+    from xmc import DualEncoder
+
+    folder = Path(config.run.dir)
+    if not (folder / "result.json").is_file():  # the last file that training writes
+        return False
+    recipe = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    same_labels = DualEncoder.load(folder).metadata.label_fingerprint == dataset.label_fingerprint
+    return bool(recipe == dataclasses.asdict(config)) and same_labels
+
+
+def _index(run: Path, dataset: Dataset, clock: _Clock) -> LabelIndex:
+    from xmc import DualEncoder, LabelIndex
+
+    path = run.with_name(f"{run.name}-index")
+    with clock.stage("index", f"FAISS index of {dataset.num_labels:,} labels"):
+        try:
+            index = LabelIndex.load(path, DualEncoder.load(run))
+            print(f"reusing {path}")
+        except (DataError, IndexMismatchError):
+            index = LabelIndex.build(run, dataset)
+            index.save(path, overwrite=True)
+            print(f"saved in {path}")
+    return index
+
+
+def _evaluation(config: TrainConfig, dataset: Dataset, clock: _Clock) -> None:
+    from xmc import DualEncoder, evaluate
+    from xmc.evaluation import comparison_table
+
+    with clock.stage("evaluation", f"Test split: {dataset.num_test:,} queries against every label, percent"):
+        untrained = evaluate(DualEncoder.build(config.encoder), dataset)
+        trained = evaluate(config.run.dir, dataset)
+        print(comparison_table({"untrained": untrained, "trained": trained}))
+
+
+def _searches(index: LabelIndex, clock: _Clock) -> None:
+    with clock.stage("search", "Search"):
+        for query, hits in zip(QUERIES, index.hits(list(QUERIES), k=5), strict=True):
+            print(f"\n{query}\n{ranking(hits)}")

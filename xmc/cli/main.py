@@ -1,0 +1,89 @@
+"""Chooses the verb, and turns errors into one line and an exit code.
+
+0: done. 2: something to mend. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from xmc import __version__
+from xmc.errors import ConfigError, XMCError
+
+__all__ = ["VERBS", "guarded", "main"]
+
+VERBS = {
+    "data": "build, import or describe a prepared data set",
+    "train": "train a dual encoder from a YAML recipe",
+    "index": "build a FAISS index of a data set's labels",
+    "search": "rank an index's labels for a text",
+    "evaluate": "score a model on a data set's test split",
+    "doctor": "versions, devices, FAISS flavour, and what is missing",
+}
+"""Verb to one line of help; the module of a verb is ``xmc.cli.<verb>`` and holds ``run(arguments)``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the ``xmc`` command with ``arguments`` (default: the process's own); returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(lambda: _dispatch(words))
+
+
+def guarded(work: Callable[[], None]) -> int:
+    """Run ``work`` as a command does: an XMCError or Ctrl-C becomes one line on stderr and an exit code."""
+    try:
+        work()
+        sys.stdout.flush()
+    except XMCError as error:
+        print(f"error{_rank_suffix()}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) went away; without this the interpreter complains again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _dispatch(words: list[str]) -> None:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+    elif words[0] == "--version":
+        print(f"xmc {__version__}")
+    elif words[0] in VERBS:
+        from xmc.cli.quiet import quiet_libraries
+
+        quiet_libraries()
+        importlib.import_module(f"xmc.cli.{words[0]}").run(words[1:])
+    else:
+        near = difflib.get_close_matches(words[0], VERBS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "expected one of " + ", ".join(VERBS)
+        raise ConfigError(f"unknown command '{words[0]}': {hint} (xmc --help lists them)")
+
+
+def _help() -> str:
+    rows = "\n".join(f"  {verb:<9} {summary}" for verb, summary in VERBS.items())
+    return f"""usage: xmc COMMAND ...
+
+Extreme multi-label classification with dual encoders: text in, ranked labels out.
+
+commands:
+{rows}
+
+options:
+  --help     show this; `xmc COMMAND --help` shows a command's options and an example
+  --version  show the version
+
+example:
+  xmc data build api-docs data/api-docs"""
+
+
+def _rank_suffix() -> str:
+    rank = os.environ.get("RANK", "0")
+    return "" if rank == "0" else f" (rank {rank})"

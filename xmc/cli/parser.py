@@ -1,0 +1,109 @@
+"""The one parser library of all verbs, with errors that fit a line and name the nearest valid word."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+
+import jsonargparse
+
+from xmc.errors import ConfigError
+
+__all__ = ["help_options", "make_parser", "nearest", "parse"]
+
+
+class _Help(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of descriptions and examples."""
+
+
+def make_parser(
+    command: str, description: str, example: str, usage: str | None = None
+) -> jsonargparse.ArgumentParser:
+    """A parser of ``xmc COMMAND`` whose help ends with an example."""
+    return jsonargparse.ArgumentParser(
+        prog=f"xmc {command}",
+        usage=usage,
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=_Help,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+
+
+def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> jsonargparse.Namespace:
+    """Parse ``arguments``.
+
+    Raises:
+        ConfigError: For an unknown option, a missing argument or a value of the wrong type, in one line.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return parser.parse_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise ConfigError(
+            f"{_explain(str(error), parser)} ({parser.prog} --help shows what it takes)"
+        ) from None
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """The valid name most like ``word``: by the whole dotted name, else by its last part."""
+    names = list(valid)
+    if whole := difflib.get_close_matches(word, names, n=1, cutoff=0.75):
+        return whole[0]
+    leaves = {name.rpartition(".")[2]: name for name in reversed(names)}
+    leaf = difflib.get_close_matches(word.rpartition(".")[2], leaves, n=1)
+    return leaves[leaf[0]] if leaf else None
+
+
+def help_options(parser: jsonargparse.ArgumentParser) -> list[str]:
+    """Every long option of ``parser`` in its order, without the dashes: ``training.batch_size``."""
+    return [
+        option[2:]
+        for action in parser._actions
+        for option in action.option_strings
+        if option.startswith("--")
+    ]
+
+
+def _explain(message: str, parser: jsonargparse.ArgumentParser) -> str:
+    if unknown := re.search(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
+        return _unknown_argument(unknown[1], parser)
+    if missing := re.search(r"following arguments are required: (.+)", message):
+        names = [n if n.startswith("-") or "." not in n else f"--{n}" for n in missing[1].split(", ")]
+        return f"{' and '.join(names)} must be given"
+    if key := re.search(r'Parser key "([^"]+)"', message):
+        return _wrong_value(key[1], message)
+    return _one_line(message)
+
+
+def _unknown_argument(word: str, parser: jsonargparse.ArgumentParser) -> str:
+    if not word.startswith("-"):
+        return f"unexpected argument '{word}'"
+    option = word.partition("=")[0]
+    near = nearest(option.lstrip("-"), help_options(parser))
+    return f"unknown option {option}" + (f": did you mean --{near}?" if near else "")
+
+
+def _wrong_value(key: str, message: str) -> str:
+    """``scale: expected float, got 'much'`` out of a message of several lines."""
+    expected = re.search(r"Subtypes: [\[(](.*)[\])]", message) or re.search(
+        r"Expected an? (.+?)\. Got", message
+    )
+    got = re.search(r"(?:Got|Given) value: (.*)", message)
+    if not (expected and got):
+        return _one_line(message)
+    words = (
+        re.sub(r"<class '(\w+)'>", r"\1", expected[1])
+        .replace("typing.Literal", "one of ")
+        .replace("NoneType", "null")
+    )
+    return f"{key}: expected {words.replace(', null', ' or null')}, got '{got[1]}'"
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

@@ -1,0 +1,34 @@
+"""Prepared data sets: texts, relevance, filters and token stores on disk, and how they are made.
+
+A data set is a folder that :class:`DatasetWriter` writes (through ``import_folder`` for existing files, or
+a built-in corpus) and :class:`Dataset` opens lazily: texts as memory-mapped Arrow tables, relevance and
+filters as CSR [N, L]. :class:`TokenStore` keeps the token ids of its texts, :class:`QuerySampler` says which
+rows each step trains on. This room knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from xmc.data.dataset import Dataset
+from xmc.data.importers import import_folder
+from xmc.data.info import DatasetInfo
+from xmc.data.propensity import Propensity, inverse_propensity, known_propensity
+from xmc.data.sampler import QuerySampler
+from xmc.data.splits import labelled_rows, train_validation_split
+from xmc.data.texts import TextColumn
+from xmc.data.tokens import TokenStore
+from xmc.data.writer import DatasetWriter
+
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "DatasetWriter",
+    "Propensity",
+    "QuerySampler",
+    "TextColumn",
+    "TokenStore",
+    "import_folder",
+    "inverse_propensity",
+    "known_propensity",
+    "labelled_rows",
+    "train_validation_split",
+]

@@ -1,0 +1,32 @@
+"""What an importer of one source format is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xmc.data.writer import DatasetWriter
+
+__all__ = ["SourceFormat", "no_extra_files"]
+
+
+def no_extra_files(source: str) -> Sequence[Path]:
+    """For formats whose files are not known by name."""
+    return ()
+
+
+@dataclass(frozen=True)
+class SourceFormat:
+    """A source format: how to know it, and how to read it into a :class:`DatasetWriter`."""
+
+    name: str
+    """What ``--format`` calls it."""
+    looks_for: str
+    """What :attr:`matches` looks for, in words, for the message when nothing fits."""
+    matches: Callable[[Path], bool]
+    """Whether a folder looks like it."""
+    files: Callable[[str], Sequence[Path]]
+    """The files that will be read, for ``dataset.json``. Raises DataError when one is missing."""
+    read: Callable[[str, DatasetWriter, bool], None]
+    """Read the source into the writer, with a progress bar or not. Raises DataError."""

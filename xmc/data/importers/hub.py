@@ -1,0 +1,94 @@
+"""A Hugging Face data set: a folder that ``save_to_disk`` left or ``load_dataset`` reads, or a hub name.
+
+Its splits ``train``, ``test`` (optional) and ``labels`` (optional) have the columns in ``records.py``. A
+column of ``ClassLabel`` gives the label names itself. Other splits are left aside, and the log says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from xmc.data.importers.formats import SourceFormat, no_extra_files
+from xmc.data.importers.reader import Located
+from xmc.data.importers.records import LabelBook, add_labels, add_rows
+from xmc.data.manifest import SPLITS, TABLES
+from xmc.data.writer import DatasetWriter
+from xmc.errors import DataError
+
+__all__ = ["HUB"]
+
+_log = logging.getLogger(__name__)
+
+
+class HubReader(Located):
+    """The rows of one split as dictionaries; the table is memory-mapped by ``datasets``."""
+
+    def __init__(self, where: str, table: Any, *, progress: bool) -> None:
+        super().__init__(where, "row")
+        self._table = table
+        self._progress = progress
+
+    def __iter__(self) -> Iterator[object]:
+        self.number = 0
+        for row in tqdm(self._table, desc=self.where, unit="row", disable=not self._progress):
+            self.number += 1
+            yield row
+
+
+def _matches(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def _load(source: str) -> Mapping[str, Any]:
+    import datasets
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        if _matches(Path(source)):
+            loaded = datasets.load_from_disk(source)
+        else:
+            loaded = datasets.load_dataset(source)
+    except (OSError, ValueError, HfHubHTTPError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"{source}: expected a Hugging Face data set, folder or name ({error})") from error
+    splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
+    if "train" not in splits:
+        raise DataError(f"{source}: expected a split named train, got {', '.join(splits)}")
+    return splits
+
+
+def _class_names(features: Mapping[str, Any]) -> list[str] | None:
+    """Names of the label column when it is a ClassLabel or a list of them."""
+    for key in ("labels", "label"):
+        feature = features.get(key)
+        names = getattr(getattr(feature, "feature", feature), "names", None)
+        if names:
+            return list(names)
+    return None
+
+
+def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
+    splits = _load(source)
+    left = [name for name in splits if name not in TABLES]
+    if left:
+        _log.warning("%s: splits left aside: %s", source, ", ".join(left))
+    names = _class_names(splits["train"].features)
+    if "labels" in splits:
+        add_labels(HubReader(f"{source} split labels", splits["labels"], progress=progress), writer)
+    elif names:
+        for name in names:
+            writer.add_label(name, name)
+    book = LabelBook(writer, closed="labels" in splits or bool(names))
+    for split in SPLITS:
+        if split in splits:
+            reader = HubReader(f"{source} split {split}", splits[split], progress=progress)
+            add_rows(reader, split, writer, book)
+
+
+HUB = SourceFormat(
+    "hub", "dataset_dict.json or state.json, as save_to_disk leaves", _matches, no_extra_files, _read
+)

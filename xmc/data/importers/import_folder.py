@@ -1,0 +1,117 @@
+"""Import a data set in any known format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xmc.data.dataset import Dataset
+from xmc.data.importers.dexml import DEXML
+from xmc.data.importers.formats import SourceFormat
+from xmc.data.importers.hub import HUB
+from xmc.data.importers.jsonl import JSONL
+from xmc.data.importers.parquet import PARQUET
+from xmc.data.importers.pecos import PECOS
+from xmc.data.importers.xc import XC
+from xmc.data.manifest import check_choice
+from xmc.data.propensity import Propensity
+from xmc.data.writer import DatasetWriter
+from xmc.errors import DataError
+from xmc.files import sha256_file
+
+__all__ = ["FORMATS", "detect_format", "import_folder"]
+
+_log = logging.getLogger(__name__)
+
+FORMATS: dict[str, SourceFormat] = {one.name: one for one in (DEXML, XC, PECOS, HUB, JSONL, PARQUET)}
+"""In the order in which ``auto`` tries them."""
+
+
+def import_folder(
+    source: str | Path,
+    out: str | Path,
+    *,
+    format: str = "auto",
+    name: str | None = None,
+    propensity: Propensity | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Dataset:
+    """Read a data set in another format and write it, whole or not at all, as a prepared one to ``out``.
+
+    Args:
+        source: A folder; with ``format="hub"`` also a data set name on the Hugging Face hub.
+        out: Folder to make.
+        format: "auto", or one of :data:`FORMATS`; auto never goes to the network.
+        name: Of the data set; default the folder's name.
+        propensity: Constants A and B; default by the name, see ``known_propensity``.
+        overwrite: Replace what is at ``out``.
+        progress: Progress bars on stderr.
+
+    Raises:
+        DataError: When the format cannot be told, or for bad input, naming file, line and what was expected.
+        ConfigError: For an unknown format.
+        XMCError: When ``out`` is taken and ``overwrite`` is false.
+    """
+    check_choice("format", format, ["auto", *FORMATS])
+    chosen = detect_format(source) if format == "auto" else FORMATS[format]
+    if chosen is not HUB:
+        _require_folder(source)
+    text = str(source)
+    writer = DatasetWriter(
+        out,
+        name=name or _name(source),
+        propensity=propensity,
+        sources=_sources(chosen, text),
+        overwrite=overwrite,
+    )
+    with writer:
+        chosen.read(text, writer, progress)
+        if not writer.num_labels or not writer.num_rows("train"):
+            found = f"{writer.num_labels} labels and {writer.num_rows('train')} training rows"
+            raise DataError(f"{source}: expected at least one label and one training row, got {found}")
+    return Dataset.load(out)
+
+
+def detect_format(source: str | Path) -> SourceFormat:
+    """The first of :data:`FORMATS` that the folder ``source`` looks like.
+
+    Raises:
+        DataError: Saying what was looked for, when it looks like none.
+    """
+    _require_folder(source)
+    folder = Path(source)
+    if (folder / "dataset.json").is_file():
+        raise DataError(
+            f"{source}: expected a data set to import, but this is a prepared one already: use it"
+        )
+    fitting = [one for one in FORMATS.values() if one.matches(folder)]
+    if not fitting:
+        looked_for = "".join(f"\n  {one.name}: {one.looks_for}" for one in FORMATS.values())
+        raise DataError(f"{source}: expected the files of one of these formats, found none:{looked_for}")
+    others = ", ".join(one.name for one in fitting[1:])
+    _log.info("%s: format %s%s", source, fitting[0].name, f" (also looks like {others})" if others else "")
+    return fitting[0]
+
+
+def _require_folder(source: str | Path) -> None:
+    if not Path(source).is_dir():
+        raise DataError(
+            f"expected a folder, found none at {source}: for a name on the Hugging Face hub, use format hub"
+        )
+
+
+def _name(source: str | Path) -> str:
+    path = Path(source)
+    return path.resolve().name if path.is_dir() else path.name
+
+
+def _sources(chosen: SourceFormat, source: str) -> Sequence[dict[str, Any]]:
+    files = [
+        {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for path in chosen.files(source)
+    ]
+    origin = Path(source).name if Path(source).is_dir() else source
+    return [{"format": chosen.name, "source": origin}, *files]

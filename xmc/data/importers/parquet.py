@@ -1,0 +1,93 @@
+"""Parquet: ``train.parquet``, optional ``test.parquet`` and ``labels.parquet``, or ``train-*.parquet``.
+
+The accepted columns are in ``records.py``. Files may be in the folder itself or in ``data/``; shards are read
+in the order of their names. ``filter_labels_{train,test}.txt`` are optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+from xmc.data.importers.filters import add_filters, filter_files
+from xmc.data.importers.formats import SourceFormat
+from xmc.data.importers.reader import Located
+from xmc.data.importers.records import LabelBook, add_labels, add_rows
+from xmc.data.manifest import SPLITS, TABLES
+from xmc.data.writer import DatasetWriter
+from xmc.errors import DataError
+
+__all__ = ["PARQUET"]
+
+_BATCH_ROWS = 2048
+
+
+class ParquetReader(Located):
+    """The rows of a Parquet file as dictionaries, a batch in memory at a time."""
+
+    def __init__(self, path: Path, *, progress: bool) -> None:
+        super().__init__(str(path), "row")
+        self._path = path
+        self._progress = progress
+
+    def __iter__(self) -> Iterator[object]:
+        self.number = 0
+        try:
+            with pq.ParquetFile(self._path) as file:
+                bar = tqdm(
+                    total=file.metadata.num_rows, desc=self._path.name, unit="row", disable=not self._progress
+                )
+                with bar:
+                    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                        for row in batch.to_pylist():
+                            self.number += 1
+                            yield row
+                        bar.update(batch.num_rows)
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            raise DataError(f"expected a Parquet file with UTF-8 text ({error})") from error
+
+
+def _tables(source: str | Path) -> dict[str, list[Path]]:
+    folders = [Path(source), Path(source) / "data"]
+    found = {table: [_shards(folder, table) for folder in folders] for table in TABLES}
+    return {table: next((paths for paths in choices if paths), []) for table, choices in found.items()}
+
+
+def _shards(folder: Path, table: str) -> list[Path]:
+    whole = folder / f"{table}.parquet"
+    return [whole] if whole.is_file() else sorted(folder.glob(f"{table}-*.parquet"))
+
+
+def _matches(folder: Path) -> bool:
+    return bool(_tables(folder)["train"])
+
+
+def _files(source: str) -> list[Path]:
+    tables = _tables(source)
+    if not tables["train"]:
+        raise DataError(f"{source}: expected train.parquet or train-*.parquet here or in data/, found none")
+    return [*(path for paths in tables.values() for path in paths), *filter_files([Path(source)]).values()]
+
+
+def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
+    tables = _tables(source)
+    for path in tables["labels"]:
+        add_labels(ParquetReader(path, progress=progress), writer)
+    book = LabelBook(writer, closed=bool(tables["labels"]))
+    for split in SPLITS:
+        for path in tables[split]:
+            add_rows(ParquetReader(path, progress=progress), split, writer, book)
+    add_filters([Path(source)], writer, progress)
+
+
+PARQUET = SourceFormat(
+    "parquet",
+    "train.parquet or train-*.parquet (or in data/), with or without test, labels",
+    _matches,
+    _files,
+    _read,
+)

@@ -1,0 +1,161 @@
+"""What a data set holds: counts, distributions, lengths and an example."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from xmc.data.manifest import SPLITS, TABLES
+from xmc.data.propensity import Propensity
+
+if TYPE_CHECKING:
+    from xmc.data.dataset import Dataset
+
+__all__ = ["DatasetInfo", "Distribution", "describe"]
+
+_SHOWN_CHARACTERS = 100
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Mean, median and maximum of some counts; zeros when there are none."""
+
+    mean: float
+    median: float
+    max: int
+
+    @classmethod
+    def of(cls, counts: np.ndarray) -> Distribution:
+        """Of int [N]."""
+        if len(counts) == 0:
+            return cls(0.0, 0.0, 0)
+        return cls(float(counts.mean()), float(np.median(counts)), int(counts.max()))
+
+    def __str__(self) -> str:
+        return f"mean {self.mean:,.2f}, median {self.median:,.0f}, max {self.max:,}"
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Facts of a prepared data set. Shares are fractions, lengths are characters."""
+
+    name: str
+    num_train: int
+    num_test: int
+    num_labels: int
+    labels_per_point: dict[str, Distribution]
+    """By split; rows without labels count as 0."""
+    points_per_label: Distribution
+    """Training points, labels without any included."""
+    share_of_one_point_labels: float
+    labels_without_points: int
+    """Labels that no training row has."""
+    rows_without_labels: dict[str, int]
+    text_lengths: dict[str, Distribution]
+    """By table, in characters of the default fields."""
+    empty_texts: dict[str, int]
+    filter_pairs: dict[str, int]
+    folded_duplicates: int
+    propensity: Propensity
+    query_fields: tuple[str, ...]
+    label_fields: tuple[str, ...]
+    fingerprint: str
+    label_fingerprint: str
+    example: dict[str, Any]
+    """A training row: its uid, text and up to ten label texts."""
+
+    def to_json(self) -> str:
+        """All facts as a JSON object."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    def table(self) -> str:
+        """All facts as lines of text for a terminal."""
+        lines = [(key, value) for key, value in _table_rows(self)]
+        width = max(len(key) for key, _ in lines)
+        return "\n".join(f"{key:<{width}}  {value}" for key, value in lines)
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+def describe(dataset: Dataset) -> DatasetInfo:
+    """The facts of ``dataset``; reads every text once, in chunks."""
+    relevance = {split: dataset.relevance(split) for split in SPLITS}
+    labels_of = {split: np.diff(matrix.indptr) for split, matrix in relevance.items()}
+    points = np.bincount(relevance["train"].indices, minlength=dataset.num_labels)
+    filters = {split: dataset.filter(split) for split in SPLITS}
+    return DatasetInfo(
+        name=dataset.name,
+        num_train=dataset.num_train,
+        num_test=dataset.num_test,
+        num_labels=dataset.num_labels,
+        labels_per_point={split: Distribution.of(counts) for split, counts in labels_of.items()},
+        points_per_label=Distribution.of(points),
+        share_of_one_point_labels=float((points == 1).mean()) if len(points) else 0.0,
+        labels_without_points=int((points == 0).sum()),
+        rows_without_labels={split: int((counts == 0).sum()) for split, counts in labels_of.items()},
+        text_lengths={table: Distribution.of(_lengths(dataset, table)) for table in TABLES},
+        empty_texts=dict(dataset.manifest.empty_texts),
+        filter_pairs={split: 0 if matrix is None else int(matrix.nnz) for split, matrix in filters.items()},
+        folded_duplicates=dataset.manifest.folded_duplicates,
+        propensity=dataset.propensity,
+        query_fields=dataset.manifest.query_fields,
+        label_fields=dataset.manifest.label_fields,
+        fingerprint=dataset.fingerprint,
+        label_fingerprint=dataset.label_fingerprint,
+        example=_example(dataset, relevance["train"]),
+    )
+
+
+def _lengths(dataset: Dataset, table: Any) -> np.ndarray:
+    texts = dataset.texts(table)
+    return np.fromiter((len(text) for text in texts), dtype=np.int64, count=len(texts))
+
+
+def _example(dataset: Dataset, relevance: sp.csr_matrix) -> dict[str, Any]:
+    rows = np.flatnonzero(np.diff(relevance.indptr))
+    if len(rows) == 0:
+        return {}
+    row = int(rows[0])
+    ids = relevance.indices[relevance.indptr[row] : relevance.indptr[row + 1]][:10]
+    return {
+        "uid": dataset.uids("train")[row],
+        "text": dataset.texts("train")[row],
+        "labels": dataset.texts("labels")[ids],
+    }
+
+
+def _table_rows(info: DatasetInfo) -> list[tuple[str, str]]:
+    rows = [
+        ("data set", info.name),
+        ("training rows", f"{info.num_train:,} ({info.rows_without_labels['train']:,} without labels)"),
+        ("test rows", f"{info.num_test:,} ({info.rows_without_labels['test']:,} without labels)"),
+        ("labels", f"{info.num_labels:,} ({info.labels_without_points:,} without a training point)"),
+        *((f"labels a point, {split}", str(counts)) for split, counts in info.labels_per_point.items()),
+        ("training points a label", str(info.points_per_label)),
+        ("labels with one point", f"{100 * info.share_of_one_point_labels:.1f} %"),
+        *((f"characters, {table}", str(counts)) for table, counts in info.text_lengths.items()),
+        ("empty texts", _counted(info.empty_texts)),
+        ("filter pairs", _counted(info.filter_pairs)),
+        ("repeated labels folded", f"{info.folded_duplicates:,}"),
+        ("propensity", f"A {info.propensity.a}, B {info.propensity.b}"),
+        ("query text, label text", f"{' + '.join(info.query_fields)}, {' + '.join(info.label_fields)}"),
+        ("fingerprint", f"{info.fingerprint} (labels {info.label_fingerprint})"),
+    ]
+    if info.example:
+        rows.append(("example query", _short(info.example["text"])))
+        rows += [("  has label", _short(text)) for text in info.example["labels"]]
+    return rows
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"

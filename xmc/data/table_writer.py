@@ -1,0 +1,79 @@
+"""Writes one table of texts to Parquet, a few thousand at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xmc.data.texts import SCHEMA
+from xmc.errors import DataError
+
+__all__ = ["TableWriter"]
+
+_FLUSH_ROWS = 8192
+_FLUSH_CHARACTERS = 16_000_000
+
+
+class TableWriter:
+    """One Parquet file of uid, title, content.
+
+    Args:
+        path: The file.
+        fields: Which of title and content make up a text, to count the empty ones.
+    """
+
+    num_empty: int
+    """Texts added so far with nothing but white space in ``fields``."""
+
+    def __init__(self, path: Path, fields: Sequence[str]) -> None:
+        self.num_empty = 0
+        self._by_title, self._by_content = "title" in fields, "content" in fields
+        self._digest = hashlib.sha256()
+        self._rows: tuple[list[str], list[str], list[str]] = ([], [], [])
+        self._characters = 0
+        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+
+    @property
+    def digest(self) -> str:
+        """Names every uid and text added so far, in order."""
+        return self._digest.hexdigest()[:16]
+
+    def add(self, uid: str, title: str, content: str) -> None:
+        """Append a text.
+
+        Raises:
+            DataError: When an argument is not text, or holds half a surrogate pair.
+        """
+        if not (isinstance(uid, str) and isinstance(title, str) and isinstance(content, str)):
+            raise DataError(f"expected uid, title and content to be text, got {(uid, title, content)!r:.200}")
+        try:
+            data = f"{len(uid)} {len(title)} {len(content)} {uid}{title}{content}\n".encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"expected text that fits UTF-8, not so for uid {uid!r} ({error.reason})"
+            ) from error
+        self._digest.update(data)
+        filled = (self._by_title and title.strip()) or (self._by_content and content.strip())
+        self.num_empty += not filled
+        uids, titles, contents = self._rows
+        uids.append(uid)
+        titles.append(title)
+        contents.append(content)
+        self._characters += len(data)
+        if len(self._rows[0]) >= _FLUSH_ROWS or self._characters >= _FLUSH_CHARACTERS:
+            self._flush()
+
+    def close(self, *, flush: bool = True) -> None:
+        """Close the file, with the texts still held or without."""
+        if flush:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._rows[0]:
+            self._writer.write_table(pa.table(list(self._rows), schema=SCHEMA))
+        self._rows, self._characters = ([], [], []), 0

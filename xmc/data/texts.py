@@ -1,0 +1,115 @@
+"""Texts on disk: Parquet files opened as memory-mapped Arrow tables through the ``datasets`` library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xmc.errors import DataError
+from xmc.files import atomic_file, fingerprint
+
+if TYPE_CHECKING:
+    import datasets
+
+__all__ = ["SCHEMA", "TextColumn", "open_table"]
+
+SCHEMA = pa.schema([("uid", pa.string()), ("title", pa.string()), ("content", pa.string())])
+_BATCH_ROWS = 4096
+
+
+class TextColumn(Sequence[str]):
+    """The texts of one table, read from disk as asked: fields joined by a space, empty ones left out.
+
+    ``column[i]`` is a string; ``column[i:j]`` and ``column[rows]`` (int or bool array, list) a list of them.
+
+    Args:
+        table: A ``datasets.Dataset`` with string columns, [N] rows.
+        fields: Columns to join, in order.
+        source: Names the table's content, for :attr:`fingerprint`.
+    """
+
+    def __init__(self, table: datasets.Dataset, fields: Sequence[str], source: str = "") -> None:
+        self.fields = tuple(fields)
+        self.fingerprint: str = fingerprint(source, *self.fields)
+        self._table = table.select_columns(list(self.fields))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, key: int) -> str: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[int] | np.ndarray) -> list[str]: ...
+    def __getitem__(self, key: Any) -> str | list[str]:
+        if isinstance(key, (int, np.integer)):
+            return self._joined(self._table[self._positions(np.asarray([key]))])[0]
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            if step == 1:
+                return self._joined(self._table[start : max(start, stop)])
+            key = np.arange(start, stop, step)
+        return self._joined(self._table[self._positions(np.asarray(key))])
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _BATCH_ROWS):
+            yield from self[start : start + _BATCH_ROWS]
+
+    def _positions(self, rows: np.ndarray) -> list[int]:
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        if rows.size and (rows.min() < -len(self) or rows.max() >= len(self)):
+            raise IndexError(
+                f"expected rows between {-len(self)} and {len(self) - 1}, got {rows.min()}..{rows.max()}"
+            )
+        return [int(row) for row in np.where(rows < 0, rows + len(self), rows)]
+
+    def _joined(self, columns: dict[str, list[str]]) -> list[str]:
+        if len(self.fields) == 1:
+            return columns[self.fields[0]]
+        return [
+            " ".join(filter(None, parts))
+            for parts in zip(*(columns[name] for name in self.fields), strict=True)
+        ]
+
+
+def open_table(parquet: Path, digest: str) -> datasets.Dataset:
+    """A Parquet file as a memory-mapped Arrow table.
+
+    Parquet is compressed and cannot be mapped, so the first call unpacks it, batch by batch, into ``cache/``
+    beside it, or into the cache of the ``datasets`` library where that folder cannot be written.
+
+    Args:
+        parquet: The file.
+        digest: Names its content; another content gets another cache file.
+
+    Raises:
+        DataError: When the file is not a Parquet file with the columns of a prepared data set.
+    """
+    import datasets
+
+    folder = parquet.parent / "cache"
+    if not os.access(folder if folder.exists() else parquet.parent, os.W_OK):
+        folder = Path(datasets.config.HF_DATASETS_CACHE) / "xmc"
+    arrow = folder / f"{parquet.stem}-{digest[:16]}.arrow"
+    if not arrow.is_file():
+        _unpack(parquet, arrow)
+    return datasets.Dataset.from_file(str(arrow))
+
+
+def _unpack(parquet: Path, arrow: Path) -> None:
+    try:
+        with pq.ParquetFile(parquet) as source, atomic_file(arrow) as temporary:
+            if source.schema_arrow.names != SCHEMA.names:
+                names = source.schema_arrow.names
+                raise DataError(f"{parquet}: expected columns {SCHEMA.names}, got {names}: import it again")
+            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
+                for batch in source.iter_batches(batch_size=_BATCH_ROWS):
+                    writer.write_batch(batch.cast(SCHEMA))
+    except (pa.ArrowInvalid, FileNotFoundError) as error:
+        raise DataError(f"{parquet}: expected a Parquet file ({error}): import the data set again") from error

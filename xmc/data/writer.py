@@ -1,0 +1,206 @@
+"""Writes a prepared data set as a stream: text by text, in bounded memory, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from xmc.data.manifest import FIELDS, SPLITS, TABLES, Manifest, check_choice
+from xmc.data.propensity import Propensity, known_propensity
+from xmc.data.relevance import RelevanceBuilder, fold, matrix_digest
+from xmc.data.table_writer import TableWriter
+from xmc.errors import DataError
+from xmc.files import atomic_folder, fingerprint, sha256_file
+
+__all__ = ["DatasetWriter"]
+
+_log = logging.getLogger(__name__)
+
+
+class DatasetWriter:
+    """Context manager that makes a prepared data set out of labels, rows and filter pairs, in any order.
+
+    Nothing is at ``path`` until the block ends without an error. Held in memory: the label uids, the
+    relevance pairs (8 bytes each) and a few thousand texts.
+
+    Args:
+        path: Folder to make.
+        name: Of the data set; it decides the default ``propensity`` (see ``known_propensity``).
+        sources: What the data came from, free-form records for ``dataset.json``.
+        query_fields, label_fields: Which of title and content make up a text by default.
+        overwrite: Replace what is at ``path``.
+
+    Raises:
+        XMCError: When ``path`` is taken and ``overwrite`` is false.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        name: str,
+        propensity: Propensity | None = None,
+        sources: Sequence[Mapping[str, Any]] = (),
+        query_fields: Sequence[str] = ("title", "content"),
+        label_fields: Sequence[str] = ("title",),
+        overwrite: bool = False,
+    ) -> None:
+        check_choice("query_fields", query_fields, FIELDS)
+        check_choice("label_fields", label_fields, FIELDS)
+        self.path = Path(path)
+        self.name = name
+        self._propensity = propensity or known_propensity(name)
+        self._sources = [dict(source) for source in sources]
+        self._fields = {
+            "train": tuple(query_fields),
+            "test": tuple(query_fields),
+            "labels": tuple(label_fields),
+        }
+        self._context: AbstractContextManager[Path] = atomic_folder(self.path, overwrite=overwrite)
+        self._label_ids: dict[str, int] = {}
+        self._relevance: dict[str, RelevanceBuilder] = {split: RelevanceBuilder() for split in SPLITS}
+        self._filters: dict[str, tuple[array[int], array[int]]] = {
+            s: (array("q"), array("q")) for s in SPLITS
+        }
+        self._folded = 0
+
+    def __enter__(self) -> DatasetWriter:
+        self._folder = self._context.__enter__()
+        try:
+            self._tables: dict[str, TableWriter] = {
+                t: TableWriter(self._folder / f"{t}.parquet", self._fields[t]) for t in TABLES
+            }
+        except BaseException as failure:
+            self._context.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for table in self._tables.values():
+                table.close(flush=kind is None)
+            if kind is None:
+                self._finish()
+        except BaseException as failure:
+            self._context.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        self._context.__exit__(kind, error, trace)
+
+    @property
+    def num_labels(self) -> int:
+        """Labels added so far."""
+        return len(self._label_ids)
+
+    def num_rows(self, split: str) -> int:
+        """Rows of ``split`` added so far."""
+        return len(self._relevance[split])
+
+    def label_id(self, uid: str) -> int | None:
+        """The id of the label ``uid``, or None when it was not added."""
+        return self._label_ids.get(uid)
+
+    def add_label(self, uid: str, title: str, content: str = "") -> int:
+        """Append a label and return its id.
+
+        Raises:
+            DataError: When the uid was used before.
+        """
+        if uid in self._label_ids:
+            raise DataError(
+                f"expected each label uid once, got {uid!r} again, the uid of label {self._label_ids[uid]}"
+            )
+        self._tables["labels"].add(uid, title, content)
+        return self._label_ids.setdefault(uid, len(self._label_ids))
+
+    def add_row(
+        self,
+        split: str,
+        uid: str,
+        title: str,
+        content: str,
+        label_ids: Iterable[int],
+        relevance: Sequence[float] | None = None,
+    ) -> int:
+        """Append a query with its label ids (0-based; repeated ones are folded) and return its row.
+
+        ``relevance`` gives each label a weight above 0 (1 when left out). Labels may be added later.
+
+        Raises:
+            DataError: When ids or relevance cannot be right.
+        """
+        check_choice("split", split, SPLITS)
+        given = list(label_ids)
+        ids, values = fold(given, relevance)
+        self._folded += len(given) - len(ids) if relevance is None else len(given) - len(set(given))
+        self._tables[split].add(uid, title, content)
+        self._relevance[split].add(ids, values)
+        return len(self._relevance[split]) - 1
+
+    def add_filter(self, split: str, row: int, label: int) -> None:
+        """Leave the pair (row, label) of ``split`` out of every ranking; checked when the block ends."""
+        check_choice("split", split, SPLITS)
+        rows, labels = self._filters[split]
+        rows.append(row)
+        labels.append(label)
+
+    def _finish(self) -> None:
+        digests: dict[str, str] = {table: writer.digest for table, writer in self._tables.items()}
+        parts = [digests[table] for table in TABLES]
+        for split in SPLITS:
+            relevance = self._relevance[split].build(self.num_labels, split)
+            filters = self._filter(split)
+            sp.save_npz(self._folder / f"{split}.npz", relevance)
+            if filters.nnz:
+                sp.save_npz(self._folder / f"filter_{split}.npz", filters)
+            parts += [matrix_digest(relevance), matrix_digest(filters)]
+            self._warn_unlabelled(split, relevance)
+        self._warn_empty()
+        files = sorted(self._folder.iterdir())
+        Manifest(
+            name=self.name,
+            num_labels=self.num_labels,
+            num_train=self.num_rows("train"),
+            num_test=self.num_rows("test"),
+            propensity=self._propensity,
+            query_fields=self._fields["train"],
+            label_fields=self._fields["labels"],
+            fingerprint=fingerprint(*parts),
+            text_fingerprints=digests,
+            sources=self._sources,
+            empty_texts={table: writer.num_empty for table, writer in self._tables.items()},
+            folded_duplicates=self._folded,
+            files={file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in files},
+        ).write(self._folder)
+
+    def _filter(self, split: str) -> sp.csr_matrix:
+        rows, labels = (np.asarray(values, dtype=np.int64) for values in self._filters[split])
+        shape = (self.num_rows(split), self.num_labels)
+        for what, values, size in (("row", rows, shape[0]), ("label", labels, shape[1])):
+            if values.size and (values.min() < 0 or values.max() >= size):
+                bad = values.min() if values.min() < 0 else values.max()
+                raise DataError(f"filter of {split}: expected a {what} between 0 and {size - 1}, got {bad}")
+        matrix = sp.csr_matrix((np.ones(len(rows), dtype=bool), (rows, labels)), shape=shape)
+        matrix.sort_indices()
+        return matrix
+
+    def _warn_unlabelled(self, split: str, relevance: sp.csr_matrix) -> None:
+        count = int((np.diff(relevance.indptr) == 0).sum())
+        if count:
+            use = "training skips them" if split == "train" else "each counts as 0 in every metric"
+            _log.warning("%s: %d %s rows have no label; %s", self.name, count, split, use)
+
+    def _warn_empty(self) -> None:
+        counts = {table: writer.num_empty for table, writer in self._tables.items() if writer.num_empty}
+        if counts:
+            listed = ", ".join(f"{count} in {table}" for table, count in counts.items())
+            _log.warning("%s: %d empty texts kept (%s)", self.name, sum(counts.values()), listed)

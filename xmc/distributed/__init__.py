@@ -1,0 +1,24 @@
+"""The world of ranks: who we are, which rows are ours, and collectives that carry gradients."""
+
+from __future__ import annotations
+
+from xmc.distributed.collectives import (
+    all_gather_rows,
+    all_reduce_max,
+    all_reduce_sum,
+    sum_gradients,
+    sum_over_ranks,
+)
+from xmc.distributed.sharding import shard_bounds
+from xmc.distributed.world import World, current_world
+
+__all__ = [
+    "World",
+    "all_gather_rows",
+    "all_reduce_max",
+    "all_reduce_sum",
+    "current_world",
+    "shard_bounds",
+    "sum_gradients",
+    "sum_over_ranks",
+]

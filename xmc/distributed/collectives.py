@@ -1,0 +1,126 @@
+"""Collectives over the ranks of a world.
+
+Convention for gradients: there is one loss, and every rank holds its value. What a rank computes from a
+gathered tensor is its own part of that loss (its shard of labels), so the gradient of a gathered tensor is
+the sum over ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from xmc.distributed.world import World
+from xmc.errors import ConfigError
+
+__all__ = ["all_gather_rows", "all_reduce_max", "all_reduce_sum", "sum_gradients", "sum_over_ranks"]
+
+
+def all_reduce_sum(tensor: Tensor, world: World) -> Tensor:
+    """Sum over ranks, in place, without a gradient. One all-reduce of ``tensor``'s bytes."""
+    if world.size > 1:
+        dist.all_reduce(tensor, dist.ReduceOp.SUM)
+    return tensor
+
+
+def all_reduce_max(tensor: Tensor, world: World) -> Tensor:
+    """Maximum over ranks, in place, without a gradient. One all-reduce of ``tensor``'s bytes."""
+    if world.size > 1:
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+    return tensor
+
+
+def all_gather_rows(local: Tensor, num_rows: int, world: World) -> Tensor:
+    """The rows of all ranks, in rank order, with gradients.
+
+    Args:
+        local: [n, D], this rank's rows; n is the size of its shard of ``num_rows`` (:meth:`World.shard`).
+        num_rows: Rows over all ranks.
+
+    Returns:
+        [num_rows, D]. Forward: one all-gather of ceil(num_rows / size) rows a rank; backward: one all-reduce
+        of [num_rows, D], of which each rank keeps its own rows.
+
+    Raises:
+        ConfigError: When ``local`` is not this rank's shard.
+    """
+    start, stop = world.shard(num_rows)
+    if len(local) != stop - start:
+        raise ConfigError(
+            f"expected the {stop - start} rows {start}:{stop} of {num_rows} on rank {world.rank} of "
+            f"{world.size}, got {len(local)} rows"
+        )
+    if world.size == 1:
+        return local
+    return _AllGatherRows.apply(local, num_rows, world)  # type: ignore[no-any-return]
+
+
+class _AllGatherRows(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, local: Tensor, num_rows: int, world: World
+    ) -> Tensor:
+        ctx.bounds, ctx.world = world.shard(num_rows), world  # type: ignore[attr-defined]
+        longest = -(-num_rows // world.size)
+        padded = local.new_zeros((longest, *local.shape[1:]))
+        padded[: len(local)] = local
+        parts = [torch.empty_like(padded) for _ in range(world.size)]
+        dist.all_gather(parts, padded)
+        counts = [
+            stop - start for start, stop in (World(r, world.size).shard(num_rows) for r in range(world.size))
+        ]
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        start, stop = ctx.bounds  # type: ignore[attr-defined]
+        gradient = all_reduce_sum(gradients[0].contiguous().clone(), ctx.world)  # type: ignore[attr-defined]
+        return gradient[start:stop], None, None
+
+
+def sum_over_ranks(part: Tensor, world: World) -> Tensor:
+    """The sum of what every rank computed from its own labels, with gradients.
+
+    Forward one all-reduce of ``part``'s bytes, of a copy; backward none: every rank holds the gradient of the one
+    loss by the sum, which is the gradient by its part.
+    """
+    if world.size == 1:
+        return part
+    return _SumOverRanks.apply(part, world)  # type: ignore[no-any-return]
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, part: Tensor, world: World) -> Tensor:
+        return all_reduce_sum(part.contiguous().clone(), world)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+def sum_gradients(parameters: Iterable[torch.nn.Parameter], world: World) -> None:
+    """Sum every parameter's gradient over ranks in one bucketed all-reduce.
+
+    Parameters without a gradient on this rank count as zero, so ranks may have touched different ones.
+    """
+    if world.size == 1:
+        return
+    trained = [p for p in parameters if p.requires_grad]
+    for parameter in trained:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    for group in _by_dtype([p.grad for p in trained if p.grad is not None]):
+        flat = all_reduce_sum(torch.cat([g.reshape(-1) for g in group]), world)
+        for gradient, summed in zip(group, flat.split([g.numel() for g in group]), strict=True):
+            gradient.copy_(summed.view_as(gradient))
+
+
+def _by_dtype(tensors: list[Tensor]) -> list[list[Tensor]]:
+    groups: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        groups.setdefault(tensor.dtype, []).append(tensor)
+    return list(groups.values())

@@ -1,0 +1,53 @@
+"""Encoders: towers over sentence-transformers, token batches, the gradient cache, and the model folder.
+
+The names are imported on first use: the configuration needs no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xmc.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from xmc.encoders.batching import flatten_tokens, gather_rows, pack_by_length
+    from xmc.encoders.config import EncoderConfig
+    from xmc.encoders.dual_encoder import DualEncoder
+    from xmc.encoders.encoding import encode_texts
+    from xmc.encoders.gradient_cache import CachedEncoding, encode_with_cache
+    from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+    from xmc.encoders.resolve import resolve_model
+    from xmc.encoders.tower import Tower
+
+__all__ = [
+    "CachedEncoding",
+    "DualEncoder",
+    "EncoderConfig",
+    "EncoderMetadata",
+    "LabelOffsets",
+    "Tower",
+    "encode_texts",
+    "encode_with_cache",
+    "flatten_tokens",
+    "gather_rows",
+    "pack_by_length",
+    "resolve_model",
+]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "CachedEncoding": "xmc.encoders.gradient_cache",
+        "DualEncoder": "xmc.encoders.dual_encoder",
+        "EncoderConfig": "xmc.encoders.config",
+        "EncoderMetadata": "xmc.encoders.metadata",
+        "LabelOffsets": "xmc.encoders.metadata",
+        "Tower": "xmc.encoders.tower",
+        "encode_texts": "xmc.encoders.encoding",
+        "encode_with_cache": "xmc.encoders.gradient_cache",
+        "flatten_tokens": "xmc.encoders.batching",
+        "gather_rows": "xmc.encoders.batching",
+        "pack_by_length": "xmc.encoders.batching",
+        "resolve_model": "xmc.encoders.resolve",
+    },
+)

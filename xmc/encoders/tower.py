@@ -1,0 +1,155 @@
+"""One tower: from token ids to embeddings, on flat ids so that a bag of tokens needs no padding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from xmc.errors import ModelError
+from xmc.files import fingerprint
+
+__all__ = ["Tower", "pad_tokens"]
+
+
+class Tower:
+    """A text encoder over an ordered list of sentence-transformers modules.
+
+    Args:
+        modules: A ``Transformer`` or a ``StaticEmbedding``, then pooling, dropout, normalisation.
+        dimension: Components of an embedding, D.
+        task: "query" or "document": which of a tied transformer's two lengths holds.
+        prompt: Text put before every text.
+
+    Raises:
+        ModelError: When the first module is neither of the two, or has no fast tokenizer.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], dimension: int, *, task: str, prompt: str = "") -> None:
+        self.modules = list(modules)
+        self._first: Any = self.modules[0]
+        self.dimension = dimension
+        self.prompt = prompt
+        self.padded = isinstance(self._first, Transformer)
+        """True: a batch costs rows x longest (transformer). False: it costs its total of tokens (static)."""
+        self.micro_batch_tokens = 16_384 if self.padded else 1 << 20
+        """Its default size: a bag of tokens keeps some 20 bytes a token, a small transformer some 300,000."""
+        self.max_length = _max_length(self._first, task)
+        _check(self.modules, prompt)
+
+    def tokenize(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of each text, cut to ``max_length``, with special tokens where the model wants them."""
+        texts = [self.prompt + text for text in texts] if self.prompt else texts
+        return [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.padded)]
+
+    def __call__(self, ids: np.ndarray | Tensor, offsets: np.ndarray | Tensor) -> Tensor:
+        """Embeddings float32 [n, D] of n texts, differentiable.
+
+        A static tower gives an empty text the zero vector.
+
+        Args:
+            ids: Flat token ids, int32 or int64 [t].
+            offsets: Where each text starts, int64 [n + 1].
+        """
+        ids, offsets = _tensor(ids, self.device), _tensor(offsets, self.device)
+        if len(offsets) == 1:
+            return torch.zeros(0, self.dimension, device=self.device)
+        if self.padded:
+            features, rest = self._padded_features(ids, offsets), self.modules
+        else:
+            features, rest = {"sentence_embedding": self._bag(ids, offsets)}, self.modules[1:]
+        for module in rest:
+            features = module(features)
+        return features["sentence_embedding"].float()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self._first.parameters()).device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the way texts become tokens: tokenizer, length, prompt."""
+        state = json.loads(self._tokenizer.to_str())
+        del state["truncation"], state["padding"]  # what they do is in max_length
+        text = json.dumps(state, sort_keys=True)
+        return fingerprint(text, str(self.max_length), self.prompt, str(self.padded))
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        """A private copy: the model's own tokenizer changes its truncation and padding from call to call."""
+        shared = self._first.tokenizer.backend_tokenizer if self.padded else self._first.tokenizer
+        tokenizer = Tokenizer.from_str(shared.to_str())
+        tokenizer.no_padding()
+        if self.padded and self.max_length is not None:
+            tokenizer.enable_truncation(self.max_length, direction=self._first.tokenizer.truncation_side)
+        elif self.padded:
+            tokenizer.no_truncation()
+        return tokenizer
+
+    def _bag(self, ids: Tensor, offsets: Tensor) -> Tensor:
+        bag, offsets = self._first.embedding, offsets.to(ids.dtype)
+        return F.embedding_bag(ids, bag.weight, offsets, mode=bag.mode, include_last_offset=True)
+
+    def _padded_features(self, ids: Tensor, offsets: Tensor) -> dict[str, Tensor]:
+        tokenizer = self._first.tokenizer
+        input_ids, mask = pad_tokens(ids, offsets, tokenizer.pad_token_id or 0, tokenizer.padding_side)
+        features = {"input_ids": input_ids, "attention_mask": mask}
+        if "token_type_ids" in tokenizer.model_input_names:
+            features["token_type_ids"] = torch.zeros_like(input_ids)
+        return features
+
+
+def pad_tokens(ids: Tensor, offsets: Tensor, pad_id: int, side: str) -> tuple[Tensor, Tensor]:
+    """Flat ids [t] and offsets [n + 1] as a padded batch and its attention mask, both int64 [n, longest].
+
+    A text without tokens attends to one pad token, so that no softmax runs over nothing.
+    """
+    lengths = offsets.diff().unsqueeze(1)
+    width = max(1, int(lengths.max()))
+    column = torch.arange(width, device=ids.device)
+    filled = column < lengths if side == "right" else column >= width - lengths
+    input_ids = torch.full(filled.shape, pad_id, dtype=torch.int64, device=ids.device)
+    input_ids[filled] = ids.to(torch.int64)
+    edge = 0 if side == "right" else -1
+    filled[:, edge] = True
+    return input_ids, filled.to(torch.int64)
+
+
+def _max_length(first: nn.Module, task: str) -> int | None:
+    if isinstance(first, Transformer):
+        length = (first.query_length if task == "query" else first.document_length) or first.max_seq_length
+        return int(length) if length is not None and length < 1 << 30 else None
+    if isinstance(first, StaticEmbedding):
+        return first.tokenizer.truncation["max_length"] if first.tokenizer.truncation else None
+    raise ModelError(
+        f"expected a model that begins with a Transformer or StaticEmbedding, got {type(first).__name__}: "
+        "choose another sentence-transformers text model"
+    )
+
+
+def _check(modules: Sequence[nn.Module], prompt: str) -> None:
+    first = modules[0]
+    if isinstance(first, Transformer) and not getattr(first.tokenizer, "is_fast", False):
+        raise ModelError(f"expected a model with a fast tokenizer, got {type(first.tokenizer).__name__}")
+    if prompt and any(isinstance(module, Pooling) and not module.include_prompt for module in modules):
+        raise ModelError(
+            f"expected a model that pools over its prompt {prompt!r} too, got one that leaves it out: "
+            "choose another model, or remove its prompts"
+        )
+
+
+def _tensor(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    if isinstance(array, np.ndarray):
+        # torch warns of memory it must not write to, such as a memory map opened for reading
+        array = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    return array.to(device)

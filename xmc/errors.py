@@ -1,0 +1,36 @@
+"""The errors this package raises on purpose: each says what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DependencyError",
+    "IndexMismatchError",
+    "ModelError",
+    "XMCError",
+]
+
+
+class XMCError(Exception):
+    """Base of every error raised on purpose; the command line prints it without a traceback."""
+
+
+class ConfigError(XMCError):
+    """A configuration or argument that cannot work."""
+
+
+class DataError(XMCError):
+    """A data set or input file that is missing, malformed or inconsistent."""
+
+
+class ModelError(XMCError):
+    """A model folder that is missing, malformed or unfit for the request."""
+
+
+class IndexMismatchError(XMCError):
+    """A label index used with a model that did not make it."""
+
+
+class DependencyError(XMCError):
+    """An optional package that is missing, or packages that exclude each other."""

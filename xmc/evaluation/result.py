@@ -1,0 +1,103 @@
+"""The result of an evaluation, and tables of one or several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from xmc.errors import DataError
+
+__all__ = ["Evaluation", "comparison_table"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics in percent, and what they were measured on."""
+
+    metrics: dict[str, float]
+    """By name: "P@1", "nDCG@5", "PSP@3", "R@100" ..."""
+    dataset: str
+    """The data set's name."""
+    dataset_fingerprint: str
+    split: str
+    num_queries: int
+    num_labels: int
+    filtered_pairs: int
+    """(query, label) pairs left out of the ranking before the cut."""
+    depth: int
+    """Labels kept of each ranking."""
+    propensity: dict[str, float]
+    """The constants a and b of PSP."""
+    model: str
+    """The model's fingerprint."""
+    offsets: bool
+    """Whether learned label offsets took part in the scores."""
+    seconds: float
+    """Wall time of encoding, ranking and measuring."""
+
+    def to_json(self) -> str:
+        """All of it as a JSON object."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Evaluation:
+        """Read what `to_json` wrote.
+
+        Raises:
+            DataError: When it is something else.
+        """
+        try:
+            content = json.loads(text)
+            known = {field.name for field in fields(cls)}
+            return cls(**{name: value for name, value in content.items() if name in known})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DataError(f"expected an evaluation as JSON, got something else: {error}") from error
+
+    def table(self) -> str:
+        """The metrics in percent, a line a kind and a column a k, under a line that says of what."""
+        kinds: dict[str, list[str]] = {}
+        for name in self.metrics:
+            kinds.setdefault(name.partition("@")[0], []).append(name)
+        lines = [self.headline()]
+        for kind, names in kinds.items():
+            cells = (f"{'@' + name.partition('@')[2]:>6} {self.metrics[name]:6.2f}" for name in names)
+            lines.append(f"{kind:<5}" + "  ".join(cells))
+        return "\n".join(lines)
+
+    def headline(self) -> str:
+        """Data set, split, sizes and filter in a line."""
+        return (
+            f"{self.dataset}, {self.split}: {self.num_queries:,} queries, {self.num_labels:,} labels, "
+            f"{self.filtered_pairs:,} pairs filtered; percent"
+        )
+
+
+def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
+    """Several evaluations side by side: a line a metric, a column each; for two, also what the second gains.
+
+    Raises:
+        DataError: When they were not measured on the same split of the same data set.
+    """
+    if not evaluations:
+        raise DataError("expected at least one evaluation to show, got none")
+    first = next(iter(evaluations.values()))
+    for name, evaluation in evaluations.items():
+        same = (evaluation.dataset_fingerprint, evaluation.split) == (first.dataset_fingerprint, first.split)
+        if not same or evaluation.num_queries != first.num_queries:
+            raise DataError(
+                f"expected evaluations of the same queries ({first.headline()}), got for {name}: "
+                f"{evaluation.headline()}"
+            )
+    columns = {name: evaluation.metrics for name, evaluation in evaluations.items()}
+    shared = [metric for metric in first.metrics if all(metric in values for values in columns.values())]
+    header = [first.headline(), ""]
+    width = max(9, *(len(name) + 2 for name in columns))
+    title = f"{'':<8}" + "".join(f"{name:>{width}}" for name in columns)
+    two = len(columns) == 2
+    lines = [*header, title + (f"{'gain':>9}" if two else "")]
+    for metric in shared:
+        values = [column[metric] for column in columns.values()]
+        line = f"{metric:<8}" + "".join(f"{value:>{width}.2f}" for value in values)
+        lines.append(line + (f"{values[1] - values[0]:>+9.2f}" if two else ""))
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""What every objective on a row statistic does alike: read the positives, run scoring, reduce the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from xmc.objectives.reduction import Reduction, reduce_rows
+from xmc.scoring import LabelShard, Positives, RowStatistic, as_positives, reduce_scores
+from xmc.scoring.positives import PositivesLike
+
+__all__ = ["RowValue", "read_positives", "run_objective"]
+
+RowValue = Callable[[Tensor, Tensor, Positives], Tensor]
+"""Row losses [B] from the positives' scores [P], the statistic [B, ...] and the positives, in plain torch."""
+
+
+def read_positives(
+    positives: PositivesLike, queries: Tensor, labels: Tensor, shard: LabelShard | None
+) -> Positives:
+    """The positives over the labels of all ranks, on the queries' device (:func:`xmc.scoring.as_positives`)."""
+    total = len(labels) if shard is None else shard.total
+    return as_positives(positives, len(queries), total, queries.device)
+
+
+def run_objective(
+    statistic: RowStatistic,
+    value: RowValue,
+    queries: Tensor,
+    labels: Tensor,
+    positives: PositivesLike,
+    *,
+    scale: float | Tensor,
+    offsets: Tensor | None,
+    log_weights: Tensor | None,
+    reduction: Reduction,
+    shard: LabelShard | None,
+    implementation: str,
+    memory_bytes: int,
+) -> Tensor:
+    """The objective that ``statistic`` and ``value`` make; see :func:`xmc.objectives.decoupled_softmax`.
+
+    Returns:
+        A scalar, or [B] for ``reduction="none"``; equal on every rank.
+    """
+    pairs = read_positives(positives, queries, labels, shard)
+    positive_scores, row_statistic = reduce_scores(
+        queries,
+        labels,
+        pairs,
+        statistic,
+        scale=scale,
+        offsets=offsets,
+        log_weights=log_weights,
+        shard=shard,
+        implementation=implementation,
+        memory_bytes=memory_bytes,
+    )
+    return reduce_rows(value(positive_scores, row_statistic, pairs), reduction)

@@ -1,0 +1,146 @@
+"""Each row's threshold at which soft indicators of its scores add up to k, merged over tiles and ranks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xmc.distributed import World, all_reduce_sum
+from xmc.objectives.row_histogram import RowHistogram
+from xmc.objectives.threshold_search import SigmoidSums, find_thresholds, sigmoid_sums
+from xmc.scoring import Tile
+from xmc.scoring.statistic import Walk, tile_weights
+
+__all__ = ["MAX_REFINEMENTS", "SoftThreshold"]
+
+MAX_REFINEMENTS = 5  # passes after the first; with the first one's collectives, eight in all
+NEWTON_PASSES = 3  # of these, at least so many are left to Newton's method
+WIDE = 4.0  # a bracket of more than this, in units of z, is narrowed by another histogram
+REACH = 20.0  # scores further from the bracket than this, in units of z, have an indicator of 0 or 1
+
+
+class SoftThreshold:
+    """``t_i`` with ``sum_j weight_j sigmoid(alpha (s_ij + t_i)) = k_i`` over all labels, positives included.
+
+    ``weight`` is one over a label's inclusion probability, and 1 for a row's own positives. The statistic is
+    [B, 2]: t, and ``sum_j weight_j p_j (1 - p_j)``, which the gradient needs and which carries none itself:
+    ``d t / d s_j = -weight_j p_j (1 - p_j) / sum``. A row with ``k`` at or above the sum of the weights has t = inf.
+    Over W ranks: an all-reduce of 8 n B bytes for the histogram of n bins, one of 2 B floats, and for each of at most 5 passes that follow one of 32 B bytes
+    (or the former two again, where a histogram of the whole range is too coarse); none backward.
+    """
+
+    masks_positives = False
+
+    def __init__(self, k: Tensor, alpha: float, low: Tensor, high: Tensor) -> None:
+        """Make the statistic.
+
+        Args:
+            k: [B] targets, above 0.
+            alpha: Steepness of the indicators.
+            low: [B], where the histogram is to begin, equal on every rank.
+            high: [B], where it is to end; scores beyond either end only cost precision of the first guess.
+        """
+        self.k, self.alpha, self.low, self.high = k.double(), alpha, low, high
+
+    def reduce(self, walk: Walk, num_rows: int, like: Tensor, world: World) -> Tensor:
+        """See :class:`xmc.scoring.RowStatistic`: histograms until the bracket is narrow, then Newton."""
+        histogram = self._histogram(walk, self.low.to(like.dtype), self.high.to(like.dtype), world)
+        total = histogram.bins()[2].sum(1)
+        everything = self.k >= total
+        k = torch.where(everything, total / 2, self.k)
+        start, low, high = _from_histogram(histogram, k, self.alpha)
+        passes = MAX_REFINEMENTS
+        while passes > NEWTON_PASSES and bool((wide := self.alpha * (high - low) > WIDE).any()):
+            margin = REACH / self.alpha
+            ends = (-high - margin).to(like.dtype), (margin - low).to(like.dtype)
+            finer = _from_histogram(self._histogram(walk, *ends, world), k, self.alpha)
+            start = torch.where(wide, finer[0], start)
+            low = torch.where(wide, torch.maximum(low, finer[1]), low)
+            high = torch.where(wide, torch.minimum(high, finer[2]), high)
+            passes -= 1
+        threshold, slope = find_thresholds(
+            lambda threshold: self._sums(walk, threshold, like, world),
+            k,
+            self.alpha,
+            (low, high),
+            start,
+            tolerance=torch.finfo(like.dtype).eps ** 0.5,
+            max_evaluations=passes,
+        )
+        threshold, slope = threshold.masked_fill(everything, torch.inf), slope.masked_fill(everything, 0.0)
+        return torch.stack([threshold, slope], 1).to(like.dtype)
+
+    def _histogram(self, walk: Walk, low: Tensor, high: Tensor, world: World) -> RowHistogram:
+        histogram = RowHistogram(low, high)
+        for tile in walk():
+            histogram.add(tile)
+        histogram.merge(world)
+        return histogram
+
+    def _sums(self, walk: Walk, threshold: Tensor, like: Tensor, world: World) -> SigmoidSums:
+        shift = (self.alpha * threshold).to(like.dtype)[:, None]
+        sums = like.new_zeros(4, len(threshold), dtype=torch.float64)
+        for tile in walk():
+            scaled = torch.add(shift, tile.scores, alpha=self.alpha, out=tile.scratch)
+            sums += sigmoid_sums(scaled, tile_weights(tile)).stacked()
+        return SigmoidSums(*all_reduce_sum(sums, world))
+
+    def tile_gradient(self, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
+        """See :class:`xmc.scoring.RowStatistic`; only the first column of ``gradient`` [B, 2] counts."""
+        threshold, slope = statistic.unbind(1)
+        share = torch.where(slope > 0, -gradient[:, 0] / slope, 0.0)
+        shift = (self.alpha * threshold)[:, None]
+        tail = torch.add(shift, tile.scores, alpha=self.alpha, out=tile.scratch).abs_().neg_().sigmoid_()
+        torch.addcmul(tail, tail, tail, value=-1.0, out=tail).mul_(share[:, None])
+        weights = tile_weights(tile)
+        return tail if weights is None else tail.mul_(weights)
+
+    def dense(self, scores: Tensor, log_weights: Tensor | None) -> Tensor:
+        """See :class:`xmc.scoring.RowStatistic`: bisection, and the implicit derivative added on."""
+        fixed = scores.detach()
+        weights = torch.ones_like(fixed) if log_weights is None else log_weights.to(fixed.dtype).exp()
+        root = self._bisect(fixed.double(), weights.double())
+        known = torch.isfinite(root)
+        root = torch.where(known, root, 0.0).to(fixed.dtype)
+        tail = torch.sigmoid(-(self.alpha * (fixed + root[:, None])).abs())
+        slopes = weights * tail * (1 - tail)
+        slope = slopes.sum(1).masked_fill(~known, 0.0)
+        share = torch.where(slope > 0, 1 / slope, 0.0)[:, None] * slopes
+        threshold = root - (share * (scores - fixed)).sum(1)
+        return torch.stack([threshold.masked_fill(~known, torch.inf), slope], 1)
+
+    def _bisect(self, scores: Tensor, weights: Tensor) -> Tensor:
+        """The roots [B] of whole rows, float64, from the exact bracket."""
+        total = weights.sum(1)
+        solvable = self.k < total
+        k = torch.where(solvable, self.k, total / 2)
+        level = (k.log() - (total - k).log()) / self.alpha
+        low, high = level - scores.amax(1), level - scores.amin(1)
+        for _ in range(100):
+            middle = (low + high) / 2
+            sums = sigmoid_sums(self.alpha * (scores + middle[:, None]), weights)
+            above = (sums.count - k) + (sums.below - sums.above) > 0
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        return ((low + high) / 2).masked_fill(~solvable, torch.inf)
+
+
+def _from_histogram(histogram: RowHistogram, k: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+    """First guesses and brackets [B]: the roots with every score at the middle, the right, the left of its bin."""
+    left, right, weights = histogram.bins()
+    values = torch.cat([(left + right) / 2, right, left])
+    weights, k = weights.repeat(3, 1), k.repeat(3)
+    total = weights.sum(1)
+    level = (k.log() - (total - k).log()) / alpha
+    bracket = level - values[:, -1], level - values[:, 0]
+    roots, _ = find_thresholds(
+        lambda threshold: sigmoid_sums(alpha * (values + threshold[:, None]), weights),
+        k,
+        alpha,
+        bracket,
+        bracket[0],
+        tolerance=1e-3,
+        max_evaluations=60,
+    )
+    middle, low, high = roots.view(3, -1)
+    slack = 1e-2 / alpha + 1e-6 * (low.abs() + high.abs())
+    return middle, low - slack, high + slack

@@ -1,0 +1,175 @@
+"""How many negatives each row has, and the mean and the scatter of their scores, without their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xmc.distributed import all_reduce_sum, sum_over_ranks
+from xmc.objectives.spherical.label_moments import label_moments
+from xmc.scoring import LabelShard, Positives
+from xmc.scoring.dense import dense_scores
+from xmc.scoring.pairs import pair_products
+
+__all__ = ["RowMoments", "dense_negative_moments", "negative_moments"]
+
+
+@dataclass(frozen=True)
+class RowMoments:
+    """Moments of sets of scores, float64; [B] for a set a row, [P] for a set a pair.
+
+    Attributes:
+        count: Total weight n.
+        mean: Weighted mean, 0 for an empty set.
+        scatter: Weighted sum of squared deviations from the mean.
+    """
+
+    count: Tensor
+    mean: Tensor
+    scatter: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """Mean squared deviation."""
+        return self.scatter / self.count
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted sum of the scores."""
+        return self.count * self.mean
+
+    @property
+    def squares(self) -> Tensor:
+        """The weighted sum of the squared scores."""
+        return self.scatter + self.count * self.mean.square()
+
+    def with_all(self, scores: Tensor, positives: Positives) -> RowMoments:
+        """Row moments [B] with all positives' scores [P] added, each once; relevance weights are no counts."""
+        deviations = scores - self.mean[positives.rows]
+        counts = positives.row_counts().to(self.count.dtype)
+        count = self.count + counts
+        shift = _row_sum(deviations, positives) / count.clamp_min(1.0)
+        scatter = self.scatter + _row_sum(deviations.square(), positives) - count * shift.square()
+        return RowMoments(count, self.mean + shift, scatter.clamp_min(0.0))
+
+    def with_own(self, scores: Tensor, positives: Positives) -> RowMoments:
+        """Pair moments [P]: those of the pair's row with this one positive's score added."""
+        count = self.count[positives.rows]
+        deviations = scores - self.mean[positives.rows]
+        mean = self.mean[positives.rows] + deviations / (count + 1)
+        scatter = self.scatter[positives.rows] + deviations.square() * count / (count + 1)
+        return RowMoments(count + 1, mean, scatter)
+
+    def per_pair(self, positives: Positives) -> RowMoments:
+        """Row moments [B] repeated for every pair: [P]."""
+        rows = positives.rows
+        return RowMoments(self.count[rows], self.mean[rows], self.scatter[rows])
+
+
+def negative_moments(
+    queries: Tensor,
+    labels: Tensor,
+    positives: Positives,
+    *,
+    scale: Tensor,
+    offsets: Tensor | None,
+    log_weights: Tensor | None,
+    shard: LabelShard,
+) -> tuple[Tensor, RowMoments]:
+    """Scores of the positives [P] and the moments [B] of each row's negatives, in O(l D^2 + B D^2 + P D).
+
+    The moments of all labels come from :func:`label_moments`; the positives are then taken out of them.
+
+    Args:
+        queries: [B, D], the same on every rank.
+        labels: [l, D], this rank's labels.
+        positives: P pairs over the labels of all ranks.
+        scale: A scalar.
+        offsets: [l] or None.
+        log_weights: [l] or None; a label counts exp(log_weight) times.
+        shard: Which labels these are.
+
+    Returns:
+        Both float64, with gradients, equal on every rank. With W ranks two all-reduces, of B + 2 P + 1 and of B
+        float64 numbers.
+    """
+    weights = None if log_weights is None else log_weights.detach().double().exp()
+    local_total, mean, scatter = label_moments(labels, offsets, weights)
+    extended = torch.cat([queries.double() * scale.double(), queries.new_ones(len(queries), 1).double()], 1)
+    local_mean = extended @ mean
+    local_scatter = ((extended @ scatter) * extended).sum(1)
+
+    scores, factors = _pair_scores(queries, labels, positives, scale, offsets, weights, shard)
+    packed = sum_over_ranks(torch.cat([local_total * local_mean, scores]), shard.world)
+    totals, scores = packed.split([len(queries), len(positives)])
+    counts = all_reduce_sum(torch.cat([local_total.view(1), factors]), shard.world)
+    total, factors = counts[:1], counts[1:]
+    overall = totals / total.clamp_min(torch.finfo(torch.float64).tiny)
+    # The mean minimises the scatter, so the scatter's derivative by it is 0, but only over all ranks together.
+    between = local_total * (local_mean - overall.detach()).square()
+    everything = RowMoments(
+        total.expand(len(queries)), overall, sum_over_ranks(local_scatter + between, shard.world)
+    )
+    return scores, _without_positives(everything, scores, factors, positives)
+
+
+def _pair_scores(
+    queries: Tensor,
+    labels: Tensor,
+    positives: Positives,
+    scale: Tensor,
+    offsets: Tensor | None,
+    weights: Tensor | None,
+    shard: LabelShard,
+) -> tuple[Tensor, Tensor]:
+    """Scores and weights [P] float64 of the positives among this rank's labels, 0 for the others."""
+    part = positives.label_slices([shard.start, shard.start + len(labels)])[0]
+    columns = positives.labels[part] - shard.start
+    products = pair_products(queries, positives.rows[part], labels, columns) * scale.double()
+    if offsets is not None:
+        products = products + offsets.double()[columns]
+    own = torch.ones_like(products) if weights is None else weights[columns]
+    ends = part.start, len(positives) - part.stop
+    return torch.nn.functional.pad(products, ends), torch.nn.functional.pad(own, ends)
+
+
+def _without_positives(
+    everything: RowMoments, scores: Tensor, factors: Tensor, positives: Positives
+) -> RowMoments:
+    """The moments of the negatives: all labels' without the positives', which count ``factors`` [P] times there."""
+    deviations = scores - everything.mean[positives.rows]
+    present = positives.num_labels > positives.row_counts()
+    count = torch.where(present, everything.count - _row_sum(factors, positives), 0.0)
+    shift = -_row_sum(factors * deviations, positives) / torch.where(present, count, 1.0)
+    scatter = everything.scatter - _row_sum(factors * deviations.square(), positives) - count * shift.square()
+    mean = torch.where(present, everything.mean + shift, 0.0)
+    return RowMoments(count, mean, torch.where(present, scatter, 0.0).clamp_min(0.0))
+
+
+def dense_negative_moments(
+    queries: Tensor,
+    labels: Tensor,
+    positives: Positives,
+    *,
+    scale: Tensor,
+    offsets: Tensor | None,
+    log_weights: Tensor | None,
+) -> tuple[Tensor, RowMoments]:
+    """The same as :func:`negative_moments` from the scores themselves, in memory that grows with B x L: the oracle."""
+    scores = dense_scores(queries, labels, scale, offsets).double()
+    weights = (
+        torch.ones_like(scores) if log_weights is None else log_weights.double().exp().expand(scores.shape)
+    )
+    mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+    mask[positives.rows, positives.labels] = True
+    weights = weights.masked_fill(mask, 0.0)
+    count = weights.sum(1)
+    mean = (weights * scores).sum(1) / torch.where(count > 0, count, 1.0)
+    scatter = (weights * (scores - mean[:, None]).square()).sum(1)
+    return scores[positives.rows, positives.labels], RowMoments(count, mean, scatter)
+
+
+def _row_sum(values: Tensor, positives: Positives) -> Tensor:
+    return values.new_zeros(positives.num_rows).index_add(0, positives.rows, values)

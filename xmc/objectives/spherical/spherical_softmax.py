@@ -1,0 +1,93 @@
+"""Log-spherical softmax: a softmax with the square of the score in place of the exponential.
+
+It is even in the scores, so ranking is by the square (or by the score where all are positive). Source: de Brebisson
+and Vincent, "An exploration of softmax alternatives belonging to the spherical loss family", ICLR 2016.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from xmc.errors import ConfigError
+from xmc.objectives.module import ObjectiveModule
+from xmc.objectives.reduction import Reduction
+from xmc.objectives.spherical.row_moments import RowMoments
+from xmc.objectives.spherical.runner import mean_over_positives, run_spherical
+from xmc.scoring import LabelShard
+from xmc.scoring.positives import PositivesLike
+from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
+
+__all__ = ["SphericalSoftmax", "spherical_softmax", "spherical_softmax_per_pair"]
+
+
+def spherical_softmax_per_pair(scores: Tensor, moments: RowMoments, eps: float) -> Tensor:
+    """Minus the log of ``(score^2 + eps) / sum_j (s_j^2 + eps)``, the sum from the moments: [P]."""
+    return torch.log(moments.squares + moments.count * eps) - torch.log(scores.square() + eps)
+
+
+def spherical_softmax(
+    queries: Tensor,
+    labels: Tensor,
+    positives: PositivesLike,
+    *,
+    scale: float | Tensor = 20.0,
+    offsets: Tensor | None = None,
+    log_weights: Tensor | None = None,
+    reduction: Reduction = "mean",
+    shard: LabelShard | None = None,
+    implementation: str = "auto",
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    eps: float = 1.0,
+    decoupled: bool = False,
+) -> Tensor:
+    """Log-spherical softmax of queries [B, D] against labels [L, D].
+
+    ``-1/B sum_i 1/|P_i| sum_{c in P_i} log((s_ic^2 + eps) / sum_j (s_ij^2 + eps))``. Cost: l D^2 for the labels and
+    B D^2 for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax`
+    (``memory_bytes`` is not needed; "tiled" is the same as "auto"), and:
+
+    Args:
+        eps: Above 0, in units of a squared score; it bounds the gradient where a positive's score is near 0, and
+            is to be tuned.
+        decoupled: Leave a row's other positives out of the sum that a positive is held against.
+
+    Returns:
+        A scalar, or [B] for ``reduction="none"``; equal on every rank.
+
+    Raises:
+        ConfigError: When shapes, ids or options do not fit.
+    """
+    if not eps > 0:
+        raise ConfigError(f"expected eps above 0, got {eps}")
+    return run_spherical(
+        mean_over_positives(partial(spherical_softmax_per_pair, eps=eps), decoupled),
+        queries,
+        labels,
+        positives,
+        scale=scale,
+        offsets=offsets,
+        log_weights=log_weights,
+        reduction=reduction,
+        shard=shard,
+        implementation=implementation,
+    )
+
+
+class SphericalSoftmax(ObjectiveModule):
+    """:func:`spherical_softmax` as a loss module."""
+
+    def __init__(
+        self,
+        scale: float = 20.0,
+        *,
+        learn_scale: bool = False,
+        implementation: str = "auto",
+        eps: float = 1.0,
+        decoupled: bool = False,
+    ) -> None:
+        """See :class:`xmc.objectives.module.ObjectiveModule` and :func:`spherical_softmax`."""
+        objective = partial(spherical_softmax, eps=eps, decoupled=decoupled)
+        super().__init__(objective, scale, learn_scale=learn_scale, implementation=implementation)

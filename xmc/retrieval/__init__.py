@@ -1,0 +1,20 @@
+"""Finding labels: exact search by inner product, and the label index on disk."""
+
+from __future__ import annotations
+
+from xmc.retrieval.exact import exact_search, merge_top_k, tile_top_k
+from xmc.retrieval.faiss_module import import_faiss
+from xmc.retrieval.label_index import Hit, LabelIndex
+from xmc.retrieval.manifest import IndexManifest
+from xmc.retrieval.offsets import label_offsets_for
+
+__all__ = [
+    "Hit",
+    "IndexManifest",
+    "LabelIndex",
+    "exact_search",
+    "import_faiss",
+    "label_offsets_for",
+    "merge_top_k",
+    "tile_top_k",
+]

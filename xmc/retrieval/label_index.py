@@ -1,0 +1,313 @@
+"""The label index: a model's label embeddings in FAISS, with their texts and a manifest, in one folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from xmc.data import Dataset
+from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError, DataError, ModelError
+from xmc.files import atomic_folder, sha256_file
+from xmc.retrieval.faiss_index import (
+    add_vectors,
+    make_index,
+    read_index,
+    remove_ids,
+    search_index,
+    train_index,
+    write_index,
+)
+from xmc.retrieval.faiss_module import import_faiss
+from xmc.retrieval.label_table import LabelTable
+from xmc.retrieval.manifest import IndexManifest
+from xmc.retrieval.offsets import default_offset, label_offsets_for
+
+__all__ = ["Hit", "LabelIndex"]
+
+_CHUNK = 65_536
+_TRAINING_VECTORS = 262_144
+_FILES = ("index.faiss", "labels.parquet")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One found label."""
+
+    label: int
+    """Its id: for a data set's labels their row there."""
+    uid: str
+    text: str
+    score: float
+    """``q.e + offset / scale``: a cosine for normalised embeddings without offsets."""
+
+
+class LabelIndex:
+    """Labels that can be searched by text or by query embedding; made by `build` or `load`.
+
+    Learned label offsets are one more dimension: a label is ``[e, offset / scale]`` and a query ``[q, 1]``,
+    so that one inner product ranks as the model was trained to.
+    """
+
+    def __init__(
+        self, index: Any, table: LabelTable, manifest: IndexManifest, encoder: DualEncoder | None
+    ) -> None:
+        self._index = index
+        self._table = table
+        self._encoder = encoder
+        self._folder: Path | None = None
+        self.manifest = manifest
+
+    @classmethod
+    def build(
+        cls,
+        encoder: DualEncoder | str | Path,
+        labels: Dataset | str | Path | Sequence[str],
+        *,
+        uids: Sequence[str] | None = None,
+        factory: str = "Flat",
+        progress: bool = True,
+    ) -> LabelIndex:
+        """Encode labels, at most 65,536 at a time, and index them.
+
+        Args:
+            encoder: The model, or where it is: then the index remembers that, and `search` loads it.
+            labels: A prepared data set (or its folder), or a list of label texts.
+            uids: Of the texts; their positions by default. Not for a data set, which has its own.
+            factory: FAISS factory string: "Flat" is exact; "IVF256,Flat", "HNSW32" and the like are faster.
+            progress: Show a bar over the labels.
+
+        Raises:
+            ConfigError: When FAISS cannot make the index, or there are too few labels to train it.
+            DataError: When there are no labels or a uid appears twice.
+        """
+        model = None if isinstance(encoder, DualEncoder) else str(encoder)
+        loaded = encoder if isinstance(encoder, DualEncoder) else DualEncoder.load(encoder)
+        texts, names = _texts_and_uids(loaded, labels, uids)
+        if not len(texts):
+            raise DataError("expected at least one label to index, got none")
+        with_offsets = label_offsets_for(loaded, names) is not None
+        index = make_index(loaded.dimension + with_offsets, factory)
+        manifest = IndexManifest(
+            model_fingerprint=loaded.fingerprint,
+            model=model,
+            dimension=loaded.dimension,
+            count=0,
+            factory=factory,
+            offset_dimension=with_offsets,
+            scale=float(loaded.metadata.scale),
+            default_offset=default_offset(loaded),
+            normalised=True,
+            faiss_version=import_faiss().__version__,
+        )
+        built = cls(index, LabelTable(), manifest, loaded)
+        built._train(texts, names)
+        built._append(loaded, texts, names, progress)
+        return built
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write a folder of ``index.faiss``, ``labels.parquet``, ``manifest.json``, whole or not at all.
+
+        Raises:
+            XMCError: When ``path`` is taken and ``overwrite`` is false, or the disk is full.
+        """
+        model = _relative(self._model_place(), Path(path))
+        with atomic_folder(path, overwrite=overwrite) as folder:
+            write_index(self._index, folder / "index.faiss")
+            self._table.write(folder / "labels.parquet")
+            checksums = {name: sha256_file(folder / name) for name in _FILES}
+            replace(self.manifest, checksums=checksums, model=model).write(folder)
+
+    @classmethod
+    def load(cls, path: str | Path, encoder: DualEncoder | str | Path | None = None) -> LabelIndex:
+        """Open an index folder, for one model when given.
+
+        Raises:
+            DataError: When the folder is not a whole and unchanged label index.
+            IndexMismatchError: When the index was not built with ``encoder``.
+        """
+        folder = Path(path)
+        manifest = IndexManifest.read(folder)
+        if encoder is not None and not isinstance(encoder, DualEncoder):
+            encoder = DualEncoder.load(encoder)
+        if encoder is not None:
+            manifest.check_model(encoder.fingerprint, f"the index {folder}")
+        index, table = read_index(folder / "index.faiss"), LabelTable.read(folder / "labels.parquet")
+        width = manifest.dimension + manifest.offset_dimension
+        if (index.d, index.ntotal, len(table)) != (width, manifest.count, manifest.count):
+            raise DataError(
+                f"the index {folder} does not fit its manifest: expected {manifest.count} labels of {width} "
+                f"numbers, got {index.ntotal} of {index.d} and {len(table)} texts: build the index again"
+            )
+        loaded = cls(index, table, manifest, encoder)
+        loaded._folder = folder
+        return loaded
+
+    def __len__(self) -> int:
+        """Labels in the index."""
+        return len(self._table)
+
+    @property
+    def uids(self) -> Sequence[str]:
+        """Label uids by label id; those of removed labels stay."""
+        return self._table.uids
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """Label texts by label id; those of removed labels stay."""
+        return self._table.texts
+
+    def search(
+        self, texts: str | Sequence[str], k: int = 10, encoder: DualEncoder | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Label ids and scores [N, k] of the k best labels of N query texts (see `search_vectors`).
+
+        Raises:
+            IndexMismatchError: When ``encoder`` is not the model the index was built with.
+            ModelError: When no model is given and the index does not know where its own is.
+        """
+        queries = self._model(encoder).encode_queries([texts] if isinstance(texts, str) else texts)
+        return self.search_vectors(queries, k)
+
+    def hits(
+        self, texts: str | Sequence[str], k: int = 10, encoder: DualEncoder | None = None
+    ) -> list[list[Hit]]:
+        """As `search`, with uid and text of the labels: a list of at most k hits for each query text."""
+        ids, scores = self.search(texts, k, encoder)
+        return [
+            [Hit(i, self.uids[i], self.texts[i], s) for i, s in zip(*row, strict=True) if i >= 0]
+            for row in zip(ids.tolist(), scores.tolist(), strict=True)
+        ]
+
+    def search_vectors(self, queries: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Label ids and scores, both [N, k], of the k best labels of query embeddings [N, D].
+
+        Best first, ties by label id ascending; -1 and -inf where the index gives fewer than k.
+
+        Raises:
+            ConfigError: When k or the shape cannot be right.
+        """
+        if k < 1:
+            raise ConfigError(f"expected k to be at least 1, got {k}")
+        if queries.ndim != 2 or queries.shape[1] != self.manifest.dimension:
+            raise ConfigError(
+                f"expected query embeddings [N, {self.manifest.dimension}], got {queries.shape}"
+            )
+        if self.manifest.offset_dimension:
+            queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
+        return search_index(self._index, queries, k)
+
+    def add(
+        self, texts: Sequence[str], uids: Sequence[str], encoder: DualEncoder | None = None
+    ) -> NDArray[np.int64]:
+        """Add labels, without training anything, and return their ids [n].
+
+        A label the model has a learned offset for gets that; any other gets the median of the learned
+        offsets.
+
+        Raises:
+            DataError: When a uid is in the index already; nothing is added then.
+            IndexMismatchError: When ``encoder`` is not the model the index was built with.
+        """
+        return self._append(self._model(encoder), texts, uids, progress=False)
+
+    def remove(self, uids: Sequence[str]) -> None:
+        """Remove labels; the ids of the others stay as they are.
+
+        Raises:
+            ConfigError: When this kind of FAISS index cannot remove (HNSW).
+            DataError: When a uid is not in the index; nothing is removed then.
+        """
+        ids = self._table.ids(uids)
+        remove_ids(self._index, ids, self.manifest.factory)
+        self._table.remove(ids)
+        self.manifest = replace(self.manifest, count=len(self._table))
+
+    def _train(self, texts: Sequence[str], uids: Sequence[str]) -> None:
+        if self._index.is_trained or self._encoder is None:
+            return
+        rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _TRAINING_VECTORS)).astype(np.int64))
+        vectors = self._vectors(
+            self._encoder, [texts[i] for i in rows.tolist()], [uids[i] for i in rows.tolist()]
+        )
+        train_index(self._index, vectors, self.manifest.factory)
+
+    def _append(
+        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str], progress: bool
+    ) -> NDArray[np.int64]:
+        self._table.check_new(uids, texts)
+        first, normalised = self._table.next_id, self.manifest.normalised
+        with tqdm(total=len(uids), desc="indexing labels", unit="label", disable=not progress) as bar:
+            for start in range(0, len(uids), _CHUNK):
+                part_texts, part_uids = texts[start : start + _CHUNK], list(uids[start : start + _CHUNK])
+                vectors = self._vectors(encoder, part_texts, part_uids)
+                add_vectors(self._index, vectors, self._table.next_id + np.arange(len(vectors)))
+                self._table.append(part_uids, part_texts)
+                lengths = np.linalg.norm(vectors[:, : self.manifest.dimension], axis=1)
+                normalised = normalised and bool(np.allclose(lengths, 1.0, atol=1e-3))
+                bar.update(len(vectors))
+        self.manifest = replace(self.manifest, count=len(self._table), normalised=normalised)
+        return np.arange(first, self._table.next_id)
+
+    def _vectors(
+        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str]
+    ) -> NDArray[np.float32]:
+        embeddings = encoder.encode_labels(texts)
+        if not self.manifest.offset_dimension:
+            return embeddings
+        offsets = label_offsets_for(encoder, uids)
+        if offsets is None:
+            offsets = np.full(len(uids), self.manifest.default_offset, dtype=np.float32)
+        return np.hstack([embeddings, offsets[:, None]])
+
+    def _model(self, encoder: DualEncoder | None) -> DualEncoder:
+        if encoder is not None:
+            if encoder is not self._encoder:
+                self.manifest.check_model(encoder.fingerprint, "the index")
+                self._encoder = encoder
+            return encoder
+        if self._encoder is None:
+            place = self._model_place()
+            if place is None:
+                raise ModelError(
+                    "the index does not know where its model is: give the model it was built with"
+                )
+            loaded = DualEncoder.load(place)
+            self.manifest.check_model(loaded.fingerprint, f"the index {self._folder}")
+            self._encoder = loaded
+        return self._encoder
+
+    def _model_place(self) -> str | None:
+        """Where the model is: a path from here, or a name."""
+        model = self.manifest.model
+        if model is None or self._folder is None:
+            return model
+        beside = Path(os.path.normpath(self._folder.absolute() / model))
+        return str(beside) if beside.exists() else model
+
+
+def _texts_and_uids(
+    encoder: DualEncoder, labels: Dataset | str | Path | Sequence[str], uids: Sequence[str] | None
+) -> tuple[Sequence[str], Sequence[str]]:
+    if isinstance(labels, (str, Path)):
+        labels = Dataset.load(labels)
+    if not isinstance(labels, Dataset):
+        return labels, [str(i) for i in range(len(labels))] if uids is None else uids
+    if uids is not None:
+        raise ConfigError("expected uids only with a list of texts: a data set's labels have their own")
+    fields = encoder.metadata.label_fields if encoder.metadata.dataset else None
+    return labels.texts("labels", fields), labels.uids("labels")
+
+
+def _relative(model: str | None, folder: Path) -> str | None:
+    """A model folder as seen from the index folder, so that both can be moved together; a name as it is."""
+    if model is None or not Path(model).exists():
+        return model
+    return os.path.relpath(Path(model).absolute(), folder.absolute())

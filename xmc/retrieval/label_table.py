@@ -1,0 +1,105 @@
+"""The labels of an index: uid and text by label id; removed ones stay, so that ids keep their meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from xmc.errors import DataError
+
+__all__ = ["LabelTable"]
+
+
+@dataclass
+class LabelTable:
+    """A label's id is its position in these lists."""
+
+    uids: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    removed: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._id_of = {
+            uid: i for i, (uid, gone) in enumerate(zip(self.uids, self.removed, strict=True)) if not gone
+        }
+
+    def __len__(self) -> int:
+        """Labels that are not removed."""
+        return len(self._id_of)
+
+    @property
+    def next_id(self) -> int:
+        """The id the next label will get."""
+        return len(self.uids)
+
+    def check_new(self, uids: Sequence[str], texts: Sequence[str]) -> None:
+        """Check that labels can be appended.
+
+        Raises:
+            DataError: When a uid is there already or twice, or there are not as many uids as texts.
+        """
+        if len(uids) != len(texts):
+            raise DataError(f"expected a uid for every text, got {len(uids)} uids and {len(texts)} texts")
+        new: set[str] = set()
+        for uid in uids:
+            if uid in self._id_of or uid in new:
+                raise DataError(
+                    f"expected every label uid once, got {uid!r} again: remove the old label first"
+                )
+            new.add(uid)
+
+    def append(self, uids: Sequence[str], texts: Sequence[str]) -> None:
+        """Append labels that `check_new` let pass; their ids count up from `next_id`."""
+        self._id_of.update((uid, self.next_id + i) for i, uid in enumerate(uids))
+        self.uids.extend(uids)
+        self.texts.extend(texts)
+        self.removed.extend([False] * len(uids))
+
+    def ids(self, uids: Sequence[str]) -> NDArray[np.int64]:
+        """Label ids [n] of the uids.
+
+        Raises:
+            DataError: When one is not in the index.
+        """
+        unknown = [uid for uid in uids if uid not in self._id_of]
+        if unknown:
+            raise DataError(
+                f"expected uids of labels in the index, got {unknown[0]!r} ({len(unknown)} unknown in all)"
+            )
+        return np.array(sorted({self._id_of[uid] for uid in uids}), dtype=np.int64)
+
+    def remove(self, ids: NDArray[np.int64]) -> None:
+        """Mark labels as removed."""
+        for label in ids.tolist():
+            self.removed[label] = True
+            del self._id_of[self.uids[label]]
+
+    def write(self, path: Path) -> None:
+        """Write a Parquet file with the columns uid, text, removed."""
+        pq.write_table(
+            pa.table({"uid": self.uids, "text": self.texts, "removed": self.removed}, schema=_SCHEMA), path
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> LabelTable:
+        """Read what `write` wrote.
+
+        Raises:
+            DataError: When the file is not such a table.
+        """
+        try:
+            table = pq.read_table(path, schema=_SCHEMA)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(
+                f"{path} is not an index's label table ({error}): build the index again"
+            ) from error
+        return cls(*(table.column(name).to_pylist() for name in _SCHEMA.names))
+
+
+_SCHEMA = pa.schema([("uid", pa.string()), ("text", pa.string()), ("removed", pa.bool_())])

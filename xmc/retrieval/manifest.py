@@ -1,0 +1,101 @@
+"""What an index folder says about itself, so that it is never searched with a model that did not make it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from xmc.errors import DataError, IndexMismatchError
+from xmc.files import sha256_file
+
+__all__ = ["FORMAT_VERSION", "IndexManifest"]
+
+FORMAT_VERSION = 1
+_FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class IndexManifest:
+    """The content of ``manifest.json``."""
+
+    model_fingerprint: str
+    """Of the model whose embeddings the index holds."""
+    model: str | None
+    """Where that model is: a folder as seen from the index folder, or a name; None when it was not said."""
+    dimension: int
+    """D, of the embeddings; without the offset dimension."""
+    count: int
+    """Labels in the index."""
+    factory: str
+    """FAISS factory string, as asked for."""
+    offset_dimension: bool
+    """Whether vectors have one dimension more, which holds offset / scale; a query then ends in 1."""
+    scale: float
+    """The model's score scale, by which the offsets were divided."""
+    default_offset: float
+    """offset / scale given to a label that the model has no offset for: the median of the learned ones."""
+    normalised: bool
+    """Whether the label embeddings have length 1."""
+    metric: str = "inner_product"
+    faiss_version: str = ""
+    checksums: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the other files of the folder."""
+    format_version: int = FORMAT_VERSION
+
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.json`` into the folder."""
+        (folder / _FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> IndexManifest:
+        """Read a folder's manifest and verify the checksums of its files.
+
+        Raises:
+            DataError: When the folder is not a label index, a file is missing or its content has changed.
+        """
+        manifest = _parse(cls, folder / _FILE)
+        for name, expected in manifest.checksums.items():
+            if not (folder / name).is_file():
+                raise DataError(f"the label index {folder} lacks its file {name}: build the index again")
+            if (got := sha256_file(folder / name)) != expected:
+                raise DataError(
+                    f"{folder / name} is damaged or was replaced (expected SHA-256 {expected[:12]}..., got "
+                    f"{got[:12]}...): build the index again"
+                )
+        return manifest
+
+    def check_model(self, fingerprint: str, where: str) -> None:
+        """Refuse a model other than the one that made the index.
+
+        Raises:
+            IndexMismatchError: With both fingerprints.
+        """
+        if fingerprint != self.model_fingerprint:
+            raise IndexMismatchError(
+                f"{where} was built with the model {self.model_fingerprint}, but the model given is "
+                f"{fingerprint}: use the model the index was built with, or build the index again"
+            )
+
+
+def _parse(cls: type[IndexManifest], file: Path) -> IndexManifest:
+    if not file.is_file():
+        raise DataError(
+            f"expected a label index at {file.parent}, but there is no {_FILE}: build one with `xmc index`"
+        )
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content.get("format_version")
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"{file}: expected format version {FORMAT_VERSION}, got {version}: build the index again"
+            )
+        known = {item.name for item in fields(cls)}
+        manifest = cls(**{name: value for name, value in content.items() if name in known})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} is not a label index's manifest ({error}): build the index again") from error
+    if not {"index.faiss", "labels.parquet"} <= set(manifest.checksums):
+        raise DataError(
+            f"{file}: expected checksums of index.faiss and labels.parquet: build the index again"
+        )
+    return manifest

@@ -1,0 +1,42 @@
+"""A model's learned label offsets in the units of an inner product, for any list of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from xmc.encoders import DualEncoder
+
+__all__ = ["default_offset", "label_offsets_for"]
+
+
+def label_offsets_for(encoder: DualEncoder, uids: Sequence[str]) -> NDArray[np.float32] | None:
+    """offset / scale of every label [L], to be added to ``q.e``; None when the model has none for them.
+
+    A label the model does not know (one added after training) gets the median of the learned offsets: it is
+    neither favoured nor held back.
+    """
+    learned = encoder.label_offsets
+    if learned is None or not len(learned.uids):
+        return None
+    scale = encoder.metadata.scale
+    if list(learned.uids) == list(uids):
+        return np.asarray(learned.offsets, dtype=np.float32) / np.float32(scale)
+    position = {uid: i for i, uid in enumerate(learned.uids)}
+    rows = np.array([position.get(uid, -1) for uid in uids], dtype=np.int64)
+    if (rows < 0).all():
+        return None
+    values = np.asarray(learned.offsets, dtype=np.float32)[rows] / np.float32(scale)
+    return np.where(rows < 0, np.float32(default_offset(encoder)), values).astype(np.float32)
+
+
+def default_offset(encoder: DualEncoder) -> float:
+    """offset / scale of a label the model does not know: the median of the learned ones, 0 without any."""
+    learned = encoder.label_offsets
+    if learned is None or not len(learned.uids):
+        return 0.0
+    return float(np.median(learned.offsets) / encoder.metadata.scale)

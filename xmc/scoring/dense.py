@@ -1,0 +1,44 @@
+"""Scoring with the whole score matrix in memory and plain autograd: the oracle of every test."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xmc.scoring.positives import Positives
+from xmc.scoring.statistic import RowStatistic
+
+__all__ = ["dense_scores", "reduce_dense"]
+
+
+def dense_scores(queries: Tensor, labels: Tensor, scale: Tensor, offsets: Tensor | None) -> Tensor:
+    """``scale * q.e + offset`` for all pairs: [B, L], in float32 at least, also within autocast."""
+    if queries.dtype in (torch.float16, torch.bfloat16):
+        queries = queries.float()
+    labels = labels.to(queries.dtype)
+    with torch.autocast(queries.device.type, enabled=False):
+        scores = scale.to(queries.dtype) * (queries @ labels.T)
+    return scores if offsets is None else scores + offsets.to(scores.dtype)
+
+
+def reduce_dense(
+    queries: Tensor,
+    labels: Tensor,
+    positives: Positives,
+    statistic: RowStatistic,
+    *,
+    scale: Tensor,
+    offsets: Tensor | None,
+    log_weights: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """The same result as :func:`xmc.scoring.reduce_scores`, in memory that grows with B x L."""
+    scores = dense_scores(queries, labels, scale, offsets)
+    positive_scores = scores[positives.rows, positives.labels]
+    mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+    mask[positives.rows, positives.labels] = True
+    if statistic.masks_positives:
+        scores = scores.masked_fill(mask, -torch.inf)
+    if log_weights is not None:
+        # In its own row a positive is in the pool for certain.
+        log_weights = log_weights.expand(scores.shape).masked_fill(mask, 0.0)
+    return positive_scores, statistic.dense(scores, log_weights)

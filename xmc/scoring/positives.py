@@ -1,0 +1,187 @@
+"""The positive (query row, label) pairs of a batch, from whatever form a caller holds them in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from xmc.errors import ConfigError
+
+__all__ = ["Positives", "PositivesLike", "as_positives"]
+
+PositivesLike = Any
+"""A SciPy or torch sparse matrix, a boolean [B, L] mask, a list of id lists, or :class:`Positives`."""
+
+
+@dataclass(frozen=True)
+class Positives:
+    """P distinct positive pairs of B rows and L labels, ordered by label and then by row.
+
+    Attributes:
+        rows: [P] int64, the query row of each pair.
+        labels: [P] int64, the label of each pair, ascending, so that a range of labels is a slice.
+        weights: [P] float32, positive relevance weights, or None when all are 1.
+        num_rows: B.
+        num_labels: L, over all shards.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    weights: Tensor | None
+    num_rows: int
+    num_labels: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device) -> Positives:
+        """The same pairs on ``device``."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return Positives(
+            self.rows.to(device), self.labels.to(device), weights, self.num_rows, self.num_labels
+        )
+
+    def label_slices(self, bounds: Sequence[int]) -> list[slice]:
+        """The pairs of each label range ``bounds[i]:bounds[i + 1]``: slices into ``rows`` and ``labels``."""
+        edges = torch.tensor(list(bounds), device=self.labels.device, dtype=self.labels.dtype)
+        cuts = torch.searchsorted(self.labels, edges).tolist()
+        return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
+
+    def row_sum(self, values: Tensor) -> Tensor:
+        """Weighted sum of [P] values over each row's positives: [B]."""
+        weighted = values if self.weights is None else values * self.weights.to(values.dtype)
+        return values.new_zeros(self.num_rows).index_add(0, self.rows, weighted)
+
+    def row_counts(self) -> Tensor:
+        """How many positives each row has: [B] int64."""
+        return torch.bincount(self.rows, minlength=self.num_rows)
+
+    def row_mean(self, values: Tensor) -> Tensor:
+        """Weighted mean of [P] values over each row's positives: [B], zero for a row without positives."""
+        weights = torch.ones_like(values) if self.weights is None else self.weights.to(values.dtype)
+        zeros = values.new_zeros(self.num_rows)
+        totals = zeros.index_add(0, self.rows, weights)
+        sums = zeros.index_add(0, self.rows, weights * values)
+        return sums / torch.where(totals > 0, totals, 1.0)
+
+
+def as_positives(
+    positives: PositivesLike, num_rows: int, num_labels: int, device: torch.device | str = "cpu"
+) -> Positives:
+    """Read positives in any accepted form; explicit zeros are no positives, repeated pairs count once.
+
+    The values of a floating sparse matrix or tensor are relevance weights.
+
+    Args:
+        positives: SciPy sparse [B, L], torch sparse [B, L], boolean tensor or array [B, L], B lists of label
+            ids, or :class:`Positives`.
+        num_rows: B, the number of query rows.
+        num_labels: L, the number of labels over all shards.
+        device: Where the pairs are to live.
+
+    Raises:
+        ConfigError: When the shape is not [B, L], an id is no integer in ``range(L)``, or a weight is not
+            positive and finite.
+    """
+    device = torch.device(device)
+    if isinstance(positives, Positives):
+        _check_shape((positives.num_rows, positives.num_labels), num_rows, num_labels)
+        return positives.to(device)
+    rows, labels, weights, shape = _pairs(positives, num_labels)
+    _check_shape(shape, num_rows, num_labels)
+    _check_ids(rows, labels, num_labels)
+    keys, first = np.unique(labels.astype(np.int64) * max(num_rows, 1) + rows, return_index=True)
+    kept = None if weights is None else _weights(weights[first])
+    return Positives(
+        torch.from_numpy(keys % max(num_rows, 1)).to(device),
+        torch.from_numpy(keys // max(num_rows, 1)).to(device),
+        None if kept is None else torch.from_numpy(kept).to(device),
+        num_rows,
+        num_labels,
+    )
+
+
+Pairs = tuple[np.ndarray, np.ndarray, "np.ndarray | None", tuple[int, int]]
+
+
+def _pairs(positives: PositivesLike, num_labels: int) -> Pairs:
+    if sp.issparse(positives):
+        return _from_scipy(positives)
+    if isinstance(positives, Tensor) and positives.layout != torch.strided:
+        # Not coalesced: that would add up the weights of a repeated pair, which is to count once.
+        tensor = positives.detach().cpu().to_sparse_coo()
+        indices, values = tensor._indices().numpy(), tensor._values().numpy()
+        matrix = sp.coo_matrix((values, (indices[0], indices[1])), shape=tuple(tensor.shape))
+        return _from_scipy(matrix)
+    if isinstance(positives, (Tensor, np.ndarray)):
+        mask = positives.detach().cpu().numpy() if isinstance(positives, Tensor) else positives
+        if mask.dtype != np.bool_ or mask.ndim != 2:
+            raise ConfigError(
+                "expected a dense positives mask to be boolean and [B, L], got "
+                f"{mask.dtype} {list(mask.shape)}; pass ids as lists, or relevance as a sparse matrix"
+            )
+        rows, labels = np.nonzero(mask)
+        return rows, labels, None, mask.shape
+    if isinstance(positives, Sequence):
+        return _from_lists(positives, num_labels)
+    raise ConfigError(
+        "expected positives as a SciPy sparse matrix, a torch sparse tensor, a boolean [B, L] mask or a list "
+        f"of id lists, got {type(positives).__name__}"
+    )
+
+
+def _from_scipy(matrix: Any) -> Pairs:
+    coo = matrix.tocoo()
+    kept = coo.data != 0
+    rows, labels, data = coo.row[kept], coo.col[kept], coo.data[kept]
+    weighted = data.dtype.kind == "f" and bool((data != 1).any())
+    return rows, labels, data if weighted else None, coo.shape
+
+
+def _from_lists(lists: Sequence[Any], num_labels: int) -> Pairs:
+    arrays = [_ids(row, ids) for row, ids in enumerate(lists)]
+    rows = np.repeat(np.arange(len(arrays)), [len(ids) for ids in arrays])
+    labels = np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
+    return rows, labels, None, (len(arrays), num_labels)
+
+
+def _ids(row: int, ids: Any) -> np.ndarray:
+    try:
+        array = np.asarray(ids)
+    except ValueError:
+        array = np.asarray(None)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ConfigError(
+            f"expected a list of integer label ids for each query, got {ids!r} in row {row}; "
+            "pass a [B, L] mask as a boolean tensor or array"
+        )
+    return array.astype(np.int64)
+
+
+def _weights(weights: np.ndarray) -> np.ndarray:
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise ConfigError(
+            "expected relevance weights to be positive and finite, got a negative or non-finite value"
+        )
+    return weights.astype(np.float32)
+
+
+def _check_shape(shape: tuple[int, int], num_rows: int, num_labels: int) -> None:
+    if tuple(shape) != (num_rows, num_labels):
+        raise ConfigError(
+            f"expected positives of shape [B={num_rows}, L={num_labels}] to match queries and labels, "
+            f"got {list(shape)}"
+        )
+
+
+def _check_ids(rows: np.ndarray, labels: np.ndarray, num_labels: int) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_labels))
+    if len(wrong):
+        row, label = int(rows[wrong[0]]), int(labels[wrong[0]])
+        raise ConfigError(f"expected label ids in [0, {num_labels}), got {label} in row {row}")

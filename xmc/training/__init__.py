@@ -1,0 +1,23 @@
+"""The training loop and what it is told. Imported on first use: the configuration needs no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xmc.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from xmc.training.config import TrainConfig
+    from xmc.training.trainer import Trainer, TrainResult, train
+
+__all__ = ["TrainConfig", "TrainResult", "Trainer", "train"]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "TrainConfig": "xmc.training.config",
+        "TrainResult": "xmc.training.trainer",
+        "Trainer": "xmc.training.trainer",
+        "train": "xmc.training.trainer",
+    },
+)

@@ -1,0 +1,199 @@
+"""What a training run is told: one frozen dataclass a section, checked where it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from xmc.encoders.config import EncoderConfig
+from xmc.errors import ConfigError
+from xmc.negatives import NegativesConfig
+
+__all__ = [
+    "DataConfig",
+    "ObjectiveConfig",
+    "OptimisationConfig",
+    "RunOptions",
+    "ScoringConfig",
+    "TrainConfig",
+    "ValidationConfig",
+]
+
+OBJECTIVES = ("decoupled_softmax",)
+IMPLEMENTATIONS = ("auto", "dense", "tiled")  # of xmc.scoring, which would load torch
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data set to train on, and which of its text fields to read."""
+
+    path: str
+    """Folder of a prepared data set (xmc data import, xmc data build)."""
+
+    query_fields: list[str] | None = None
+    """Fields that make a query's text, of title and content; the data set's own choice when null."""
+
+    label_fields: list[str] | None = None
+    """Fields that make a label's text; the data set's own choice when null."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is optimised."""
+
+    name: Literal["decoupled_softmax"] = "decoupled_softmax"
+    """The objective."""
+
+    scale: float = 20.0
+    """One over the temperature; use 1 with raw inner products."""
+
+    learn_scale: bool = False
+    """Whether the scale is trained too."""
+
+    label_offsets: bool = False
+    """Whether each label learns an offset that is added to its scores."""
+
+    def __post_init__(self) -> None:
+        _one_of("objective.name", self.name, OBJECTIVES)
+        _positive("objective.scale", self.scale)
+
+
+@dataclass(frozen=True)
+class ScoringConfig:
+    """How scores are computed."""
+
+    implementation: Literal["auto", "dense", "tiled"] = "auto"
+    """"tiled" never holds all scores of a step; "dense" does, and is the oracle of the tests."""
+
+    memory_mb: int = 256
+    """Megabytes that score tiles may take on each rank."""
+
+    def __post_init__(self) -> None:
+        _one_of("scoring.implementation", self.implementation, IMPLEMENTATIONS)
+        _positive("scoring.memory_mb", self.memory_mb)
+
+
+@dataclass(frozen=True)
+class OptimisationConfig:
+    """AdamW with warm-up and linear decay to zero."""
+
+    epochs: float = 5.0
+    """Passes over the training rows; may be a fraction."""
+
+    batch_size: int = 512
+    """Queries a scored batch, over all ranks."""
+
+    accumulation: int = 1
+    """Scored batches an optimiser step."""
+
+    micro_batch_tokens: int | None = None
+    """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache. The
+    encoder's
+    own choice when null."""
+
+    learning_rate: float = 3e-4
+    """Peak rate of the encoder."""
+
+    offset_learning_rate: float = 3e-2
+    """Peak rate of the label offsets, in units of a score."""
+
+    scale_learning_rate: float = 1e-3
+    """Peak rate of the log scale."""
+
+    weight_decay: float = 0.0
+    """Decoupled weight decay of the encoder's matrices."""
+
+    warmup: float = 0.1
+    """Share of the steps over which the rates rise from zero."""
+
+    clip_norm: float | None = 1.0
+    """Largest norm of the encoder's gradient; null for no clipping."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Precision of the encoders' forward passes; auto is bf16 on a GPU that has it and fp32 elsewhere."""
+
+    checkpoint_every: int = 0
+    """Steps between checkpoints to resume from; 0 for none but the one at the end of an interrupted run."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulation", "learning_rate"):
+            _positive(f"training.{name}", getattr(self, name))
+        if self.micro_batch_tokens is not None:
+            _positive("training.micro_batch_tokens", self.micro_batch_tokens)
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"training.warmup: expected a share of the steps in [0, 1), got {self.warmup}")
+        if self.clip_norm is not None:
+            _positive("training.clip_norm", self.clip_norm)
+        _one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Validation on rows held out of the training rows, never on the test set."""
+
+    rows: int = 1000
+    """Training rows held out; 0 for no validation, and then the last model is the best."""
+
+    every: int = 200
+    """Optimiser steps between validations; the last step is always validated."""
+
+    metric: Literal["P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100"] = "nDCG@5"
+    """The metric that decides which model is the best."""
+
+    def __post_init__(self) -> None:
+        if self.rows < 0:
+            raise ConfigError(f"validation.rows: expected 0 or more, got {self.rows}")
+        _positive("validation.every", self.every)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where the run's files go."""
+
+    dir: str
+    """The run's folder; made anew."""
+
+    resume: bool = False
+    """Go on from the latest checkpoint in the folder."""
+
+    overwrite: bool = False
+    """Remove an earlier run that is in the way."""
+
+    log_every: int = 10
+    """Optimiser steps between lines of metrics.jsonl."""
+
+    trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
+    """Where metrics go besides metrics.jsonl: any tracker of Accelerate by name, such as tensorboard or
+    wandb."""
+
+    def __post_init__(self) -> None:
+        _positive("run.log_every", self.log_every)
+        if self.resume and self.overwrite:
+            raise ConfigError(
+                "expected run.resume or run.overwrite, got both: resume keeps what overwrite removes"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a run is told."""
+
+    data: DataConfig
+    run: RunOptions
+    seed: int = 0
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    negatives: NegativesConfig = field(default_factory=NegativesConfig)
+    training: OptimisationConfig = field(default_factory=OptimisationConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+
+
+def _positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise ConfigError(f"{name}: expected a number above 0, got {value}")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

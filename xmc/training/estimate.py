@@ -1,0 +1,48 @@
+"""What a run will cost, said before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xmc.training.config import TrainConfig
+
+__all__ = ["CostEstimate", "estimate_cost"]
+
+ADAM_BYTES = 16  # of float32: the weight, its gradient and two moments
+ACTIVATION_BYTES = {"transformer": 300_000, "static": 40}  # a token in a micro-batch; measured, rough
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """Steps, what each scores, and the memory of one rank in bytes."""
+
+    num_steps: int
+    batch_size: int
+    pool_size: int
+    memory_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.num_steps:,} steps of {self.batch_size:,} queries against about "
+            f"{self.pool_size:,} labels; about {self.memory_bytes / 2**30:.1f} GiB a process on top"
+        )
+
+
+def estimate_cost(
+    config: TrainConfig,
+    *,
+    num_steps: int,
+    num_parameters: int,
+    dimension: int,
+    pool_size: int,
+    micro_batch_tokens: int,
+    world_size: int,
+) -> CostEstimate:
+    """Peak memory: parameters and moments, both sides' embeddings and gradients, one micro-batch, the score
+    tiles."""
+    batch = config.training.batch_size
+    embeddings = (batch + pool_size / world_size) * dimension * 4 * 3
+    scores = min(config.scoring.memory_mb << 20, batch * pool_size / world_size * 4 * 2)
+    activations = micro_batch_tokens * ACTIVATION_BYTES[config.encoder.kind]
+    memory = num_parameters * ADAM_BYTES + embeddings + scores + activations
+    return CostEstimate(num_steps, batch * config.training.accumulation, pool_size, round(memory))

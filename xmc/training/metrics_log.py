@@ -1,0 +1,55 @@
+"""Where a run's numbers go: ``metrics.jsonl``, and any tracker of Accelerate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+__all__ = ["MetricsLog"]
+
+
+class MetricsLog:
+    """Appends one JSON object a line, and hands the numbers to the trackers; on the main rank only."""
+
+    def __init__(self, path: Path, accelerator: Accelerator) -> None:
+        self.path, self.accelerator = path, accelerator
+        self.file = path.open("a", encoding="utf-8") if accelerator.is_main_process else None
+
+    def write(self, step: int, values: dict[str, Any], prefix: str = "") -> None:
+        """Write ``values`` of ``step``; nested dictionaries go to the trackers as ``outer/inner``."""
+        if self.file is None:
+            return
+        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        self.file.flush()
+        flat = {name: value for name, value in _flat(values, prefix) if isinstance(value, (int, float))}
+        self.accelerator.log(flat, step=step)
+
+    def close(self) -> None:
+        """Close the file and the trackers.
+
+        ``Accelerator.end_training`` would also end the process group, which may be the caller's and is still
+        needed.
+        """
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
+        if self.file is not None:
+            self.file.close()
+
+    @staticmethod
+    def truncate(path: Path, step: int) -> None:
+        """Drop the lines after ``step``, which a resumed run writes again."""
+        if path.is_file():
+            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+            path.write_text(
+                "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step), encoding="utf-8"
+            )
+
+
+def _flat(values: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    items: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        items += _flat(value, f"{name}/") if isinstance(value, dict) else [(prefix + name, value)]
+    return items

@@ -1,0 +1,72 @@
+"""The folder of a run: made anew, resumed, or refused when something is in the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import yaml
+
+from xmc.errors import ConfigError
+from xmc.files import atomic_file
+from xmc.training.config import RunOptions, TrainConfig
+
+__all__ = ["prepare_run_folder", "save_config"]
+
+OWN = (
+    "config.yaml",
+    "model",
+    "last",
+    "checkpoints",
+    "metrics.jsonl",
+    "tensorboard",
+    "xmc",
+    "report",
+    "result.json",
+    "index",
+    "finished.json",
+)
+
+
+def prepare_run_folder(options: RunOptions) -> Path:
+    """Make ``options.dir``, or clear it of an earlier run when asked to.
+
+    Raises:
+        ConfigError: When an earlier run or other files are in the way.
+    """
+    folder = Path(options.dir)
+    found = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    for name in [name for name in found if name.startswith(".") and name.endswith(".partial")]:
+        _remove(folder / name)  # what a killed run was writing
+        found.remove(name)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"run.dir: expected a folder, but {folder} is a file")
+    if options.resume and "config.yaml" not in found:
+        raise ConfigError(
+            f"run.resume: expected an earlier run in {folder}, found none; train without run.resume"
+        )
+    if options.overwrite:
+        for name in OWN:
+            _remove(folder / name)
+        found = [name for name in found if name not in OWN]
+    if found and not options.resume:
+        raise ConfigError(
+            f"run.dir: expected {folder} to be new or empty, but it holds {', '.join(found[:3])}; choose "
+            "another folder, or give --run.resume true to go on or --run.overwrite true to start over"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def save_config(config: TrainConfig, path: Path) -> None:
+    """Write every option, defaults included, as a recipe that trains the same run again."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False), encoding="utf-8")

@@ -1,0 +1,108 @@
+"""One training step: pool, encode, score, and the gradients of everything learned, on one rank or many.
+
+Every rank draws the same batch and the same pool, encodes its share of the queries and its shard of the pool,
+scores
+all queries against its shard, and carries the gradients back through both encoders in micro-batches.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from xmc.data import TokenStore
+from xmc.distributed import World, all_gather_rows
+from xmc.encoders import CachedEncoding, DualEncoder, Tower, encode_with_cache
+from xmc.negatives import Pool, PoolSampler
+from xmc.objectives import decoupled_softmax
+from xmc.scoring import LabelShard
+from xmc.training.config import TrainConfig
+from xmc.training.score_parameters import ScoreParameters
+
+__all__ = ["StepInputs", "accumulate_gradients"]
+
+
+class Autocast(Protocol):
+    """Makes the context that encoders run in."""
+
+    def __call__(self) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """What stays the same from step to step on this rank."""
+
+    config: TrainConfig
+    encoder: DualEncoder
+    parameters: ScoreParameters
+    queries: TokenStore
+    labels: TokenStore
+    relevance: sp.csr_matrix
+    sampler: PoolSampler
+    world: World
+    device: torch.device
+    autocast: Autocast
+
+
+def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Tensor:
+    """Score one global batch and add its gradients to the parameters' ``.grad`` on this rank.
+
+    Args:
+        inputs: What stays the same.
+        rows: [B] training row ids of the global batch, the same on every rank.
+        draw: The number of this batch since the start of the run; decides the pool and, with the rank,
+            the dropout.
+
+    Returns:
+        The loss of the global batch over ``accumulation``, a detached scalar, equal on every rank. The
+        gradients are
+        this rank's part; their sum over ranks is the gradient of the loss.
+    """
+    config, world = inputs.config, inputs.world
+    torch.manual_seed(hash((config.seed, draw, world.rank)) & 0x7FFFFFFF)
+    pool = inputs.sampler.pool(inputs.relevance[rows], draw)
+    start, stop = world.shard(len(rows))
+    queries = _encode(inputs, inputs.encoder.query_tower, inputs.queries, rows[start:stop])
+    start, stop = world.shard(len(pool.label_ids))
+    labels = _encode(inputs, inputs.encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
+    query_leaf = queries.embeddings.requires_grad_()
+    label_leaf = labels.embeddings.requires_grad_()
+    loss = _loss(inputs, all_gather_rows(query_leaf, len(rows), world), label_leaf, pool, (start, stop))
+    loss = loss / config.training.accumulation
+    loss.backward()  # type: ignore[no-untyped-call]
+    loss = loss.detach()  # its graph holds the score tiles, which the replay below has no use for
+    for encoding, leaf in ((queries, query_leaf), (labels, label_leaf)):
+        if leaf.grad is not None:
+            encoding.backward(leaf.grad)
+    return loss
+
+
+def _encode(inputs: StepInputs, tower: Tower, tokens: TokenStore, rows: np.ndarray) -> CachedEncoding:
+    budget = inputs.config.training.micro_batch_tokens
+    return encode_with_cache(tower, *tokens.gather(rows), max_tokens=budget, autocast=inputs.autocast)
+
+
+def _loss(inputs: StepInputs, queries: Tensor, labels: Tensor, pool: Pool, bounds: tuple[int, int]) -> Tensor:
+    start, stop = bounds
+    scoring = inputs.config.scoring
+    ids = torch.from_numpy(pool.label_ids[start:stop]).to(inputs.device)
+    weights = (
+        None if pool.log_weights is None else torch.from_numpy(pool.log_weights[start:stop]).to(inputs.device)
+    )
+    return decoupled_softmax(
+        queries,
+        labels,
+        pool.positives,
+        scale=inputs.parameters.scale,
+        offsets=inputs.parameters.offsets(ids),
+        log_weights=weights,
+        shard=LabelShard(start, len(pool.label_ids), inputs.world),
+        implementation=scoring.implementation,
+        memory_bytes=scoring.memory_mb << 20,
+    )

@@ -1,0 +1,290 @@
+"""The loop: composes data, encoder, pools, scoring and optimiser into a run folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from xmc.data import Dataset, QuerySampler, train_validation_split
+from xmc.distributed import current_world, sum_gradients
+from xmc.encoders import DualEncoder
+from xmc.files import atomic_file
+from xmc.negatives import build_pool_sampler
+from xmc.training.allocator import keep_freed_memory
+from xmc.training.checkpoint import Checkpointer
+from xmc.training.config import TrainConfig
+from xmc.training.estimate import estimate_cost
+from xmc.training.interrupt import InterruptGuard
+from xmc.training.metrics_log import MetricsLog
+from xmc.training.optimiser import build_optimizer, set_rates, warmup_linear_decay
+from xmc.training.precision import mixed_precision
+from xmc.training.run_folder import prepare_run_folder, save_config
+from xmc.training.run_models import RunModels
+from xmc.training.score_parameters import ScoreParameters
+from xmc.training.step import StepInputs, accumulate_gradients
+from xmc.training.token_stores import label_tokens, query_tokens
+from xmc.training.validation import Validator
+
+__all__ = ["TrainResult", "Trainer", "train"]
+
+SHOWN = ("P@1", "P@5", "nDCG@5", "PSP@5", "R@100")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to.
+
+    Attributes:
+        model_path: The best model by validation; the last one when nothing was validated.
+        last_path: The model after the last step.
+        num_steps: Optimiser steps in all.
+        best_step: The step of the best model.
+        validation: Its validation metrics in percent, empty when nothing was validated.
+        seconds: Wall time of the steps and validations of this process.
+        rows_per_second: Training rows over the time of the steps alone.
+    """
+
+    model_path: Path
+    last_path: Path
+    num_steps: int
+    best_step: int
+    validation: dict[str, float]
+    seconds: float
+    rows_per_second: float
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train as ``config`` says; see :class:`Trainer`."""
+    return Trainer(config).fit()
+
+
+class Trainer:
+    """Trains a dual encoder and leaves ``model/`` (best), ``last/``, metrics and checkpoints in the run's
+    folder.
+
+    Under ``accelerate launch`` every rank makes one; ranks share the work and agree on every batch.
+
+    Args:
+        config: The run.
+        dataset: Opened from ``config.data.path`` when None.
+        encoder: Built from ``config.encoder`` when None.
+
+    Raises:
+        XMCError: When the configuration, the data or the folder cannot work.
+    """
+
+    def __init__(
+        self, config: TrainConfig, *, dataset: Dataset | None = None, encoder: DualEncoder | None = None
+    ) -> None:
+        self.config = config
+        self.dataset = dataset or Dataset.load(config.data.path)
+        self.accelerator = Accelerator(
+            cpu=not torch.accelerator.is_available(),
+            mixed_precision=mixed_precision(config.training.precision),
+            log_with=config.run.trackers or None,
+            project_dir=config.run.dir,
+        )
+        self.world, self.device = current_world(), self.accelerator.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        torch.manual_seed(config.seed)
+        self.encoder = (encoder or DualEncoder.build(config.encoder)).to(self.device)
+        self.parameters = ScoreParameters(config.objective, self.dataset.num_labels).to(self.device)
+        self.optimizer = build_optimizer(self.encoder.parameters(), self.parameters, config.training)
+        self._prepare_rows()
+        self.folder = self._prepare_folder()
+        self.models = RunModels(self.folder, config, self.dataset, self.encoder, self.parameters, self.world)
+        modules: dict[str, torch.nn.Module] = {"encoder": self.encoder.model, "parameters": self.parameters}
+        self.checkpointer = Checkpointer(self.folder / "checkpoints", modules, self.optimizer)
+        self.step, self.step_seconds, self.rows_done = 0, 0.0, 0
+
+    def fit(self) -> TrainResult:
+        """Train to the last step and save.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C, when the running step is done and a checkpoint is written.
+        """
+        inputs = self._prepare_inputs()
+        if self.config.run.resume:
+            self._resume()
+        if self.world.is_main:
+            self._announce()
+            save_config(self.config, self.folder / "config.yaml")
+        if self.config.run.trackers:
+            # The name is TensorBoard's folder in the run's, and the project of any other tracker.
+            self.accelerator.init_trackers(
+                "tensorboard" if self.config.run.trackers == ["tensorboard"] else "xmc"
+            )
+        self.log = MetricsLog(self.folder / "metrics.jsonl", self.accelerator)
+        started = time.perf_counter()
+        try:
+            with InterruptGuard(self.world, self.device) as guard:
+                self._loop(inputs, guard)
+        finally:
+            self.log.close()
+        return self._finish(time.perf_counter() - started)
+
+    def _prepare_rows(self) -> None:
+        training, seed = self.config.training, self.config.seed
+        relevance = self.dataset.relevance("train")
+        rows, self.validation_rows = train_validation_split(relevance, self.config.validation.rows, seed)
+        self.rows = QuerySampler(rows, training.batch_size, seed)
+        self.num_steps = max(
+            1, math.ceil(training.epochs * self.rows.steps_per_epoch / training.accumulation)
+        )
+        self.pools = build_pool_sampler(self.config.negatives, relevance[rows], training.batch_size, seed)
+
+    def _prepare_folder(self) -> Path:
+        if self.world.is_main:
+            prepare_run_folder(self.config.run)
+        self.accelerator.wait_for_everyone()
+        return Path(self.config.run.dir)
+
+    def _prepare_inputs(self) -> StepInputs:
+        data = self.config.data
+        with self.accelerator.main_process_first():
+            queries = query_tokens(self.dataset, self.encoder, data.query_fields, self.world.is_main)
+            labels = label_tokens(self.dataset, self.encoder, data.label_fields, self.world.is_main)
+        self.validator = Validator(
+            self.dataset, self.validation_rows, data.query_fields, data.label_fields, self.world, self.device
+        )
+        return StepInputs(
+            config=self.config,
+            encoder=self.encoder,
+            parameters=self.parameters,
+            queries=queries,
+            labels=labels,
+            relevance=self.dataset.relevance("train"),
+            sampler=self.pools,
+            world=self.world,
+            device=self.device,
+            autocast=self.accelerator.autocast,
+        )
+
+    def _loop(self, inputs: StepInputs, guard: InterruptGuard) -> None:
+        options, validation = self.config.run, self.config.validation
+        self.encoder.train()
+        hidden = not self.world.is_main
+        with tqdm(
+            total=self.num_steps, initial=self.step, desc="training", unit="step", disable=hidden
+        ) as bar:
+            while self.step < self.num_steps:
+                loss, norm = self._timed_step(inputs)
+                bar.update()
+                last = self.step == self.num_steps
+                if self.step % options.log_every == 0 or last:
+                    bar.set_postfix(loss=f"{float(loss):.4f}")
+                    self._log_step(float(loss), norm)
+                if validation.rows and (self.step % validation.every == 0 or last):
+                    self._validate()
+                if guard.stop_now() and not last:
+                    self._interrupt()
+                every = self.config.training.checkpoint_every
+                if every and self.step % every == 0 and not last:
+                    self._checkpoint()
+
+    def _timed_step(self, inputs: StepInputs) -> tuple[torch.Tensor, float | None]:
+        started = time.perf_counter()
+        result = self._optimise(inputs)
+        self.step += 1
+        self.step_seconds += time.perf_counter() - started
+        self.rows_done += self.config.training.batch_size * self.config.training.accumulation
+        return result
+
+    def _optimise(self, inputs: StepInputs) -> tuple[torch.Tensor, float | None]:
+        training = self.config.training
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = torch.zeros((), device=self.device)
+        for part in range(training.accumulation):
+            draw = self.step * training.accumulation + part
+            loss += accumulate_gradients(inputs, self.rows.next(), draw)
+        sum_gradients([*self.encoder.parameters(), *self.parameters.parameters()], self.world)
+        norm = None
+        if training.clip_norm is not None:
+            norm = float(torch.nn.utils.clip_grad_norm_(list(self.encoder.parameters()), training.clip_norm))
+        set_rates(self.optimizer, warmup_linear_decay(self.step, self.num_steps, training.warmup))
+        self.optimizer.step()
+        return loss, norm
+
+    def _log_step(self, loss: float, norm: float | None) -> None:
+        values: dict[str, Any] = {
+            "epoch": round(self.step / self.num_steps * self.config.training.epochs, 4),
+            "loss": loss,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "scale": float(self.parameters.scale.detach()),
+            "rows_per_second": self.rows_done / max(self.step_seconds, 1e-9),
+        }
+        if norm is not None:
+            values["gradient_norm"] = norm
+        self.log.write(self.step, values, "train/")
+
+    def _validate(self) -> None:
+        metrics = self.validator(self.encoder, self.models.relative_offsets())
+        self.log.write(self.step, {"validation": metrics})
+        self.models.offer(self.step, metrics)
+        if self.world.is_main:
+            shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in SHOWN)
+            tqdm.write(f"step {self.step}: validation {shown}")
+
+    def _checkpoint(self) -> Path | None:
+        if not self.world.is_main:
+            return None
+        return self.checkpointer.save(
+            self.step, {"sampler": self.rows.state_dict(), "best": self.models.state_dict()}
+        )
+
+    def _interrupt(self) -> None:
+        path = self._checkpoint()
+        if path is not None:
+            tqdm.write(f"interrupted after step {self.step}: saved {path}; go on with --run.resume true")
+        raise KeyboardInterrupt
+
+    def _resume(self) -> None:
+        state = self.checkpointer.load_latest()
+        if state is not None:
+            self.step = state["step"]
+            self.models.load_state_dict(state["best"])
+            self.rows.load_state_dict(state["sampler"])
+        if self.world.is_main:
+            MetricsLog.truncate(self.folder / "metrics.jsonl", self.step)
+            tqdm.write(f"resumed after step {self.step}" if self.step else "no checkpoint yet: starting over")
+
+    def _announce(self) -> None:
+        estimate = estimate_cost(
+            self.config,
+            num_steps=self.num_steps,
+            num_parameters=sum(p.numel() for p in self.encoder.parameters()),
+            dimension=self.encoder.dimension,
+            pool_size=self.pools.expected_size(),
+            micro_batch_tokens=self.config.training.micro_batch_tokens
+            or self.encoder.query_tower.micro_batch_tokens,
+            world_size=self.world.size,
+        )
+        tqdm.write(f"{self.dataset.name}: {estimate}")
+        if self.dataset.rows_without_labels:
+            tqdm.write(f"{self.dataset.rows_without_labels:,} training rows have no label and are skipped")
+
+    def _finish(self, seconds: float) -> TrainResult:
+        self.models.finish(self.step)
+        result = TrainResult(
+            model_path=self.models.best_path,
+            last_path=self.models.last_path,
+            num_steps=self.step,
+            best_step=self.models.best_step,
+            validation=self.models.best_metrics,
+            seconds=seconds,
+            rows_per_second=self.rows_done / max(self.step_seconds, 1e-9),
+        )
+        if self.world.is_main:
+            with atomic_file(self.folder / "result.json") as temporary:
+                temporary.write_text(json.dumps(asdict(result), default=str, indent=2), encoding="utf-8")
+        self.accelerator.wait_for_everyone()
+        return result
