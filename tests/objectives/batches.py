@@ -28,13 +28,21 @@ class Batch:
 
     def to(self, dtype: torch.dtype) -> Batch:
         vectors = [None if v is None else v.to(dtype) for v in (self.offsets, self.log_weights)]
-        return Batch(self.queries.to(dtype), self.labels.to(dtype), self.positives, self.scale.to(dtype), *vectors)
+        return Batch(
+            self.queries.to(dtype), self.labels.to(dtype), self.positives, self.scale.to(dtype), *vectors
+        )
 
 
 def make_batch(
-    num_rows: int, num_labels: int, dimension: int = 3, *, seed: int = 0, sampled: bool = True, weighted: bool = True
+    num_rows: int,
+    num_labels: int,
+    dimension: int = 3,
+    *,
+    seed: int = 0,
+    sampled: bool = True,
+    weighted: bool = True,
 ) -> Batch:
-    """A batch with a row without positives, one with nothing but positives, and two equal labels where they fit."""
+    """A batch; one row has no positives, one nothing but positives, and two labels are equal."""
     random = np.random.default_rng(seed)
     chosen = random.random((num_rows, num_labels)) < 0.3
     chosen[0], chosen[-1] = True, False

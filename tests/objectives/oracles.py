@@ -1,4 +1,4 @@
-"""Every objective once more as a plain loop over rows and labels, in Python floats; no code is shared with xmc."""
+"""Every objective once more as a plain loop over rows and labels, in Python floats, apart from xmc."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def soft_threshold(scores: list[float], factors: list[float], k: float, alpha: f
     for _ in range(200):
         middle = (low + high) / 2
         z = [alpha * (x + middle) for x in scores]
-        small = sum(w / (1 + math.exp(-v)) for v, w in zip(z, factors, strict=True) if v < 0)
-        missing = sum(w / (1 + math.exp(v)) for v, w in zip(z, factors, strict=True) if v >= 0)
+        small = sum(w / (1 + math.exp(-v)) for v, w in zip(z, factors, strict=True) if -700 < v < 0)
+        missing = sum(w / (1 + math.exp(v)) for v, w in zip(z, factors, strict=True) if 0 <= v < 700)
         count = sum(w for v, w in zip(z, factors, strict=True) if v >= 0)
         low, high = (low, middle) if (count - k) + (small - missing) > 0 else (middle, high)
     return (low + high) / 2
@@ -95,7 +95,9 @@ def soft_top_k(row: Row, k: float | None, alpha: float) -> float:
 def competitors(row: Row, own: int, decoupled: bool) -> list[tuple[float, float]]:
     """(score, weight) of what positive ``own`` is held against, itself included."""
     positives = [own] if decoupled else row.positives
-    return [(row.scores[j], row.factors[j]) for j in row.negatives()] + [(row.scores[c], 1.0) for c in positives]
+    return [(row.scores[j], row.factors[j]) for j in row.negatives()] + [
+        (row.scores[c], 1.0) for c in positives
+    ]
 
 
 def z_loss(score: float, others: list[tuple[float, float]], a: float, b: float) -> float:

@@ -123,6 +123,16 @@ def test_half_precision_embeddings_are_scored_in_float32(case: Case, dtype: torc
 
 
 @EVERY
+def test_autocast_changes_nothing(case: Case) -> None:
+    batch = make_batch(4, 300, 8, seed=4).to(torch.float32)
+    expected, expected_gradients = compute(case, batch), gradients(case, batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(compute(case, batch), expected)
+        for found, same in zip(gradients(case, batch), expected_gradients, strict=True):
+            assert torch.equal(found, same)
+
+
+@EVERY
 @pytest.mark.parametrize("scale", [0.0, 1.0, 300.0])
 @pytest.mark.parametrize("num_labels", [1, 2, 40])
 def test_extreme_scores_stay_finite(case: Case, scale: float, num_labels: int) -> None:
@@ -164,7 +174,7 @@ BOUNDS = {1: (0, 13), 2: (0, 1, 13), 3: (0, 8, 8, 13), 4: (0, 1, 5, 12, 13)}
 
 
 def on_shards(dtype: torch.dtype) -> list[tuple[Tensor, list[Tensor]]]:
-    """For every case, the loss and this rank's gradients: its own queries, its labels and offsets, the scale."""
+    """The loss and the gradients of this rank's part and of the scale, for every case."""
     world = current_world()
     bounds = BOUNDS[world.size]
     start, stop = bounds[world.rank], bounds[world.rank + 1]
@@ -177,7 +187,12 @@ def on_shards(dtype: torch.dtype) -> list[tuple[Tensor, list[Tensor]]]:
         offsets = whole.offsets[start:stop].clone().requires_grad_()
         scale = torch.nn.Parameter(whole.scale.clone())
         batch = Batch(
-            all_gather_rows(queries, 5, world), labels, whole.positives, scale, offsets, whole.log_weights[start:stop]
+            all_gather_rows(queries, 5, world),
+            labels,
+            whole.positives,
+            scale,
+            offsets,
+            whole.log_weights[start:stop],
         )
         loss = compute(case, batch, shard=LabelShard(start, 13, world), memory_bytes=ONE_TILE_A_PASS)
         loss.backward()

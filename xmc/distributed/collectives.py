@@ -84,8 +84,8 @@ class _AllGatherRows(torch.autograd.Function):
 def sum_over_ranks(part: Tensor, world: World) -> Tensor:
     """The sum of what every rank computed from its own labels, with gradients.
 
-    Forward one all-reduce of ``part``'s bytes, of a copy; backward none: every rank holds the gradient of the one
-    loss by the sum, which is the gradient by its part.
+    Forward one all-reduce of ``part``'s bytes, of a copy; backward none: every rank holds the gradient of the
+    one loss by the sum, which is the gradient by its part.
     """
     if world.size == 1:
         return part

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from xmc.distributed import all_reduce_sum
 from xmc.errors import ConfigError
-from xmc.objectives.negative_softplus import NegativeSoftplus
 from xmc.objectives.module import ObjectiveModule
+from xmc.objectives.negative_softplus import NegativeSoftplus
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.runner import read_positives, run_objective
 from xmc.scoring import LabelShard, Positives
@@ -83,18 +83,18 @@ def binary_cross_entropy(
     """Binary cross-entropy of queries [B, D] against every label [L, D].
 
     ``1/B sum_i (sum_{c in P_i} softplus(-s_ic) + sum_{j not in P_i} softplus(s_ij))`` with
-    ``s_ij = scale * q_i.e_j + offset_j + bias``. A row without positives counts with its negatives. Arguments as
-    for :func:`xmc.objectives.decoupled_softmax`, and:
+    ``s_ij = scale * q_i.e_j + offset_j + bias``. A row without positives counts with its negatives. Arguments
+    as for :func:`xmc.objectives.decoupled_softmax`, and:
 
     Args:
-        bias: Added to every score; a scalar tensor may be learned, 0 is the published form. None takes the prior
-            log odds of this batch (:func:`prior_log_odds`), a constant. It does not change any ranking.
+        bias: Added to every score; a scalar tensor may be learned, 0 is the published form. None takes the
+            prior log odds of this batch (:func:`prior_log_odds`), a constant. It does not change any ranking.
         over_labels: "sum" over labels, or "mean": divided by L (with ``log_weights``, by its estimate
             ``sum_j exp(log_weights_j)``), as in the published code.
 
     Returns:
-        A scalar, or [B] for ``reduction="none"``; equal on every rank. With W ranks one all-reduce of B floats,
-        and one of a single float when ``log_weights`` are given.
+        A scalar, or [B] for ``reduction="none"``; equal on every rank. With W ranks one all-reduce of B
+        floats, and one of a single float when ``log_weights`` are given.
 
     Raises:
         ConfigError: When shapes, ids or options do not fit.

@@ -31,4 +31,4 @@ OBJECTIVES: dict[str, Callable[..., Tensor]] = {
     "spherical_softmax": spherical_softmax,
     "mean_squared_error": mean_squared_error,
 }
-"""Functions of one signature, that of :func:`xmc.objectives.decoupled_softmax`, with keywords of their own beyond it."""
+"""Functions with the signature of :func:`xmc.objectives.decoupled_softmax` and keywords of their own."""

@@ -28,7 +28,7 @@ class LogPartition:
         return _reduce(walk, num_rows, None, like, world)
 
     def reduce_with_direction(self, walk: Walk, direction: Tensor, like: Tensor, world: World) -> Tensor:
-        """See :class:`xmc.scoring.statistic.DirectStatistic`; ``direction`` is the softmax-weighted label mean."""
+        """See :class:`xmc.scoring.statistic.DirectStatistic`: the softmax-weighted mean of the labels."""
         return _reduce(walk, len(direction), direction, like, world)
 
     def tile_gradient(self, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:

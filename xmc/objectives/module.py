@@ -43,14 +43,20 @@ class ObjectiveModule(nn.Module):
         self.implementation = implementation
 
     def forward(
-        self, queries: Tensor, labels: Tensor, positives: PositivesLike, offsets: Tensor | None = None
+        self,
+        queries: Tensor,
+        labels: Tensor,
+        positives: PositivesLike,
+        offsets: Tensor | None = None,
+        log_weights: Tensor | None = None,
     ) -> Tensor:
-        """The mean loss, a scalar, of queries [B, D] against labels [L, D] with offsets [L]."""
+        """The mean loss, a scalar, of queries [B, D] against labels [L, D]; the rest are [L]."""
         return self.objective(
             queries,
             labels,
             positives,
             scale=self.log_scale.exp(),
             offsets=offsets,
+            log_weights=log_weights,
             implementation=self.implementation,
         )

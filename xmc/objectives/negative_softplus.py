@@ -16,8 +16,8 @@ __all__ = ["NegativeSoftplus"]
 class NegativeSoftplus:
     """``sum_j weight_j softplus(s_ij)`` over the labels that are no positives of row i.
 
-    With ``weight`` one over a label's inclusion probability it is the Horvitz-Thompson estimate of the sum over
-    all labels. Over W ranks: one all-reduce of B floats forward, none backward.
+    With ``weight`` one over a label's inclusion probability it is the Horvitz-Thompson estimate of the sum
+    over all labels. Over W ranks: one all-reduce of B floats forward, none backward.
     """
 
     masks_positives = True

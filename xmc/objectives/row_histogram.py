@@ -40,9 +40,16 @@ class RowHistogram:
         counts = torch.bincount(flat, None if weights is None else weights.view(-1), len(self.weights))
         self.weights.add_(counts)
 
-    def merge(self, world: World) -> None:
-        """Add up over ranks: two all-reduces, of 8 B n bytes for n bins and of 2 B floats."""
+    def merge(self, world: World, known: RowHistogram | None = None) -> None:
+        """Add up over ranks: all-reduces of 8 n B bytes, for n bins, and of 2 B floats.
+
+        Where ``known``, a merged histogram of the same scores, has the smallest and largest, the second is
+        saved.
+        """
         self.weights = all_reduce_sum(self.weights, world)
+        if known is not None:
+            self.highest, self.lowest = known.highest, known.lowest
+            return
         ends = all_reduce_max(torch.stack([self.highest, -self.lowest]), world)
         self.highest, self.lowest = ends[0], -ends[1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from xmc.objectives.reduction import Reduction, reduce_rows
@@ -19,7 +20,7 @@ RowValue = Callable[[Tensor, Tensor, Positives], Tensor]
 def read_positives(
     positives: PositivesLike, queries: Tensor, labels: Tensor, shard: LabelShard | None
 ) -> Positives:
-    """The positives over the labels of all ranks, on the queries' device (:func:`xmc.scoring.as_positives`)."""
+    """The positives over the labels of all ranks, on the queries' device."""
     total = len(labels) if shard is None else shard.total
     return as_positives(positives, len(queries), total, queries.device)
 
@@ -41,20 +42,23 @@ def run_objective(
 ) -> Tensor:
     """The objective that ``statistic`` and ``value`` make; see :func:`xmc.objectives.decoupled_softmax`.
 
+    Embeddings may come out of autocast; nothing here is computed in its precision.
+
     Returns:
         A scalar, or [B] for ``reduction="none"``; equal on every rank.
     """
     pairs = read_positives(positives, queries, labels, shard)
-    positive_scores, row_statistic = reduce_scores(
-        queries,
-        labels,
-        pairs,
-        statistic,
-        scale=scale,
-        offsets=offsets,
-        log_weights=log_weights,
-        shard=shard,
-        implementation=implementation,
-        memory_bytes=memory_bytes,
-    )
-    return reduce_rows(value(positive_scores, row_statistic, pairs), reduction)
+    with torch.autocast(queries.device.type, enabled=False):
+        positive_scores, row_statistic = reduce_scores(
+            queries,
+            labels,
+            pairs,
+            statistic,
+            scale=scale,
+            offsets=offsets,
+            log_weights=log_weights,
+            shard=shard,
+            implementation=implementation,
+            memory_bytes=memory_bytes,
+        )
+        return reduce_rows(value(positive_scores, row_statistic, pairs), reduction)

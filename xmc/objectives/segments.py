@@ -11,7 +11,7 @@ __all__ = ["row_log_sum_exp"]
 
 
 def row_log_sum_exp(values: Tensor, positives: Positives) -> Tensor:
-    """``log sum_c exp(value_c)`` over each row's positives, from [P] values: [B], -inf for a row without any."""
+    """``log sum_c exp(value_c)`` over each row's positives, from [P] values: [B], -inf for a row without."""
     lowest = values.new_full((positives.num_rows,), -torch.inf)
     highest = lowest.scatter_reduce(0, positives.rows, values.detach(), "amax")
     shift = torch.where(torch.isneginf(highest), 0.0, highest)

@@ -24,9 +24,13 @@ class SoftThreshold:
 
     ``weight`` is one over a label's inclusion probability, and 1 for a row's own positives. The statistic is
     [B, 2]: t, and ``sum_j weight_j p_j (1 - p_j)``, which the gradient needs and which carries none itself:
-    ``d t / d s_j = -weight_j p_j (1 - p_j) / sum``. A row with ``k`` at or above the sum of the weights has t = inf.
-    Over W ranks: an all-reduce of 8 n B bytes for the histogram of n bins, one of 2 B floats, and for each of at most 5 passes that follow one of 32 B bytes
-    (or the former two again, where a histogram of the whole range is too coarse); none backward.
+    ``d t / d s_j = -weight_j p_j (1 - p_j) / sum``. A row with ``k`` at or above the sum of the weights has
+    ``t = inf``. Where the k-th and the next score are so far apart that exp underflows half way between them,
+    any t there is taken and passes no gradient.
+
+    Over W ranks: an all-reduce of 8 n B bytes for the histogram of n bins, one of 2 B floats, and for each of
+    at most 5 passes that follow one of 32 B bytes, or of 8 n B where a histogram of the whole range is too
+    coarse; none backward.
     """
 
     masks_positives = False
@@ -53,7 +57,7 @@ class SoftThreshold:
         while passes > NEWTON_PASSES and bool((wide := self.alpha * (high - low) > WIDE).any()):
             margin = REACH / self.alpha
             ends = (-high - margin).to(like.dtype), (margin - low).to(like.dtype)
-            finer = _from_histogram(self._histogram(walk, *ends, world), k, self.alpha)
+            finer = _from_histogram(self._histogram(walk, *ends, world, histogram), k, self.alpha)
             start = torch.where(wide, finer[0], start)
             low = torch.where(wide, torch.maximum(low, finer[1]), low)
             high = torch.where(wide, torch.minimum(high, finer[2]), high)
@@ -70,11 +74,13 @@ class SoftThreshold:
         threshold, slope = threshold.masked_fill(everything, torch.inf), slope.masked_fill(everything, 0.0)
         return torch.stack([threshold, slope], 1).to(like.dtype)
 
-    def _histogram(self, walk: Walk, low: Tensor, high: Tensor, world: World) -> RowHistogram:
+    def _histogram(
+        self, walk: Walk, low: Tensor, high: Tensor, world: World, known: RowHistogram | None = None
+    ) -> RowHistogram:
         histogram = RowHistogram(low, high)
         for tile in walk():
             histogram.add(tile)
-        histogram.merge(world)
+        histogram.merge(world, known)
         return histogram
 
     def _sums(self, walk: Walk, threshold: Tensor, like: Tensor, world: World) -> SigmoidSums:
@@ -125,7 +131,7 @@ class SoftThreshold:
 
 
 def _from_histogram(histogram: RowHistogram, k: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
-    """First guesses and brackets [B]: the roots with every score at the middle, the right, the left of its bin."""
+    """First guesses and brackets [B]: roots with every score at its bin's middle, right and left."""
     left, right, weights = histogram.bins()
     values = torch.cat([(left + right) / 2, right, left])
     weights, k = weights.repeat(3, 1), k.repeat(3)

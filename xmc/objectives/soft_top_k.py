@@ -1,8 +1,8 @@
 """Soft top-k: every positive is to be among the k labels whose soft indicators the row has to give away.
 
-Source: Gupta et al., "Dual-Encoders for Extreme Multi-label Classification", ICLR 2024, section 5. The published
-search starts from a bracket that does not hold for many labels (at L = 1,305,265 equal scores its indicators add up
-to 59.3 instead of 5) and takes 32 passes; this one is exact and takes a handful.
+Source: Gupta et al., "Dual-Encoders for Extreme Multi-label Classification", ICLR 2024, section 5. The
+published search starts from a bracket that does not hold for many labels (at L = 1,305,265 equal scores its
+indicators add up to 59.3 instead of 5) and takes 32 passes; this one is exact and takes a handful.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xmc.objectives.soft_threshold import SoftThreshold
 from xmc.scoring import LabelShard, Positives
 from xmc.scoring.dense import dense_scores
 from xmc.scoring.positives import PositivesLike
-from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
+from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES, check_shapes
 
 __all__ = ["SoftTopK", "TargetCount", "soft_top_k", "soft_top_k_rows"]
 
@@ -62,8 +62,9 @@ def soft_top_k(
     """Soft top-k loss of queries [B, D] against labels [L, D].
 
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log p_ic``, ``p_ij = sigmoid(alpha (s_ij + t_i))`` and t_i such that
-    ``sum_j p_ij = k``. Large alpha makes it the hard top-k. At most 6 passes over the labels and 8 small collectives,
-    where the published search takes 32. Arguments as for :func:`xmc.objectives.decoupled_softmax`, and:
+    ``sum_j p_ij = k``. Large alpha makes it the hard top-k. At most 6 passes over the labels and 8 small
+    collectives, where the published search takes 32. Arguments as for
+    :func:`xmc.objectives.decoupled_softmax`, and:
 
     Args:
         k: Indicators to give away, or "positives" for each row's number of positives. A row with more than k
@@ -81,6 +82,7 @@ def soft_top_k(
     shard = shard or LabelShard.whole(len(labels))
     pairs = read_positives(positives, queries, labels, shard)
     targets = _targets(k, pairs, shard.total)
+    check_shapes(queries, labels, pairs, offsets, log_weights, shard)
     low, high = _score_range(queries, labels, scale, offsets, shard)
     return run_objective(
         SoftThreshold(targets, alpha, low, high),
@@ -104,7 +106,8 @@ def _targets(k: TargetCount, positives: Positives, num_labels: int) -> Tensor:
         return positives.row_counts().double().clamp_min(1.0)
     if isinstance(k, str) or not 0 < k < num_labels:
         raise ConfigError(
-            f"expected k above 0 and below the {num_labels} labels, or 'positives' for each row's own, got {k!r}"
+            f"expected k above 0 and below the {num_labels} labels, or 'positives' for a row's own number, "
+            f"got {k!r}"
         )
     return torch.full((positives.num_rows,), float(k), dtype=torch.float64, device=positives.rows.device)
 
@@ -113,9 +116,10 @@ def _targets(k: TargetCount, positives: Positives, num_labels: int) -> Tensor:
 def _score_range(
     queries: Tensor, labels: Tensor, scale: float | Tensor, offsets: Tensor | None, shard: LabelShard
 ) -> tuple[Tensor, Tensor]:
-    """About where each row's scores lie, [B] twice, from an even sample of the labels; one all-reduce of 2 B floats.
+    """About where each row's scores lie, [B] twice, from an even sample of the labels.
 
-    Half the spread is added at the top, as the largest of many scores is beyond the largest of a sample.
+    One all-reduce of 2 B floats. Half the spread is added at the top, as the largest of many scores is beyond
+    the largest of a sample.
     """
     stride = max(1, len(labels) // SAMPLE_LABELS)
     sampled = None if offsets is None else offsets[::stride]

@@ -1,6 +1,6 @@
 """Softmax over all labels for every positive of a query (InfoNCE): positives compete with each other too.
 
-Sources: van den Oord et al. 2018, equation 4; as a baseline of extreme classification: Gupta et al., ICLR 2024.
+Sources: van den Oord et al. 2018, equation 4; as a baseline of extreme classification, Gupta et al. 2024.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Supervised contrastive losses of queries against labels, with the mean over positives outside or inside the log.
+"""Supervised contrastive losses, with the mean over positives outside or inside the log.
 
-Source: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, equations 2 (out) and 3 (in), without the
-factor temperature / base temperature of the authors' code.
+Source: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, equations 2 (out) and 3 (in), without
+the factor temperature / base temperature of the authors' code.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ def supervised_contrastive(
     """Supervised contrastive loss of queries [B, D] against labels [L, D].
 
     Out: ``-1/B sum_i 1/|P_i| sum_{c in P_i} log(e^{s_ic} / sum_j e^{s_ij})``, the same number as
-    :func:`xmc.objectives.softmax` with the mean over positives. In: ``-1/B sum_i log(1/|P_i| sum_{c in P_i}
-    e^{s_ic} / sum_j e^{s_ij})``, never larger, which is content when one positive scores high. Arguments as for
-    :func:`xmc.objectives.decoupled_softmax`, and:
+    :func:`xmc.objectives.softmax` with the mean over positives. In:
+    ``-1/B sum_i log(1/|P_i| sum_{c in P_i} e^{s_ic} / sum_j e^{s_ij})``, never larger, which is content when
+    one positive scores high. Arguments as for :func:`xmc.objectives.decoupled_softmax`, and:
 
     Args:
         mean: Whether the mean over positives is "out" of the log or "in" it.

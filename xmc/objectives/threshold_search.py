@@ -15,10 +15,10 @@ SURE_STEP = 1e-6  # a step so small that even the first evaluation is final
 
 @dataclass(frozen=True)
 class SigmoidSums:
-    """Weighted sums over a row's scores x at a threshold t, with ``z = alpha * (x + t)`` and ``p = sigmoid(z)``.
+    """Weighted sums over a row's scores x at a threshold t.
 
-    The sum of p is ``count + below - above``. Told apart like this, ``sum p - k`` keeps its precision even where
-    every p is almost 0 or almost 1.
+    With ``z = alpha * (x + t)`` and ``p = sigmoid(z)``, the sum of p is ``count + below - above``. Told apart
+    like this, ``sum p - k`` keeps its precision even where every p is almost 0 or almost 1.
 
     Attributes:
         below: [B] float64, the sum of p over z < 0.
@@ -66,9 +66,9 @@ def find_thresholds(
     """The thresholds t with ``sum_j p_j = k``, by Newton's method on a logarithm, kept inside a bracket.
 
     The step solves ``log(below + (count - k)+) = log(above + (k - count)+)``, which is linear in t for equal
-    scores far from 0 and on a plateau between two groups of scores alike. A step that leaves the bracket, or is
-    more than half the last but one, gives way to bisection. A row whose step is within tolerance takes that step
-    and is left alone from then on, whatever the other rows do.
+    scores far from 0 and on a plateau between two groups of scores alike. A step that leaves the bracket, or
+    is more than half the last but one, gives way to bisection. A row whose step is within tolerance takes
+    that step and is left alone from then on, whatever the other rows do.
 
     Args:
         evaluate: The sums at thresholds [B].

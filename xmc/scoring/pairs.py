@@ -1,4 +1,4 @@
-"""Products of single query-label pairs, for the few labels that are a row's own, in blocks of bounded memory."""
+"""Products of single query-label pairs, for the few labels that are a row's own."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Tile:
 
 
 def tile_weights(tile: Tile) -> Tensor | None:
-    """The weight ``exp(log_weight)`` of each of a tile's scores, 1 at positives: [B, t], or None for 1 all over.
+    """``exp(log_weight)`` of each of a tile's scores, 1 at positives: [B, t], or None for 1 all over.
 
     For statistics that count positives; it takes memory of its own.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
@@ -19,8 +19,19 @@ __all__ = [
     "ValidationConfig",
 ]
 
-OBJECTIVES = ("decoupled_softmax",)
-IMPLEMENTATIONS = ("auto", "dense", "tiled")  # of xmc.scoring, which would load torch
+# The names in xmc.objectives and xmc.scoring, which would load torch.
+OBJECTIVES = (
+    "softmax",
+    "decoupled_softmax",
+    "supervised_contrastive",
+    "binary_cross_entropy",
+    "soft_top_k",
+    "spherical_z_loss",
+    "taylor_softmax",
+    "spherical_softmax",
+    "mean_squared_error",
+)
+IMPLEMENTATIONS = ("auto", "dense", "tiled")
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,21 @@ class DataConfig:
 class ObjectiveConfig:
     """What is optimised."""
 
-    name: Literal["decoupled_softmax"] = "decoupled_softmax"
-    """The objective."""
+    name: Literal[
+        "softmax",
+        "decoupled_softmax",
+        "supervised_contrastive",
+        "binary_cross_entropy",
+        "soft_top_k",
+        "spherical_z_loss",
+        "taylor_softmax",
+        "spherical_softmax",
+        "mean_squared_error",
+    ] = "decoupled_softmax"
+    """The objective, a function of xmc.objectives."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    """The objective's own keywords, such as {k: 5, alpha: 2.0} for soft_top_k."""
 
     scale: float = 20.0
     """One over the temperature; use 1 with raw inner products."""
@@ -135,7 +159,7 @@ class ValidationConfig:
     """Training rows held out; 0 for no validation, and then the last model is the best."""
 
     every: int = 200
-    """Optimiser steps between validations; the last step is always validated."""
+    """Optimiser steps between validations; the start and the last step are validated too."""
 
     metric: Literal["P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100"] = "nDCG@5"
     """The metric that decides which model is the best."""
@@ -144,6 +168,14 @@ class ValidationConfig:
         if self.rows < 0:
             raise ConfigError(f"validation.rows: expected 0 or more, got {self.rows}")
         _positive("validation.every", self.every)
+
+    def due(self, step: int, num_steps: int) -> bool:
+        """Whether the model is validated after ``step`` of ``num_steps``."""
+        return self.rows > 0 and (step % self.every == 0 or step == num_steps)
+
+    def num_due(self, step: int, num_steps: int) -> int:
+        """Validations after ``step``."""
+        return sum(self.due(later, num_steps) for later in range(step + 1, num_steps + 1))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ all queries against its shard, and carries the gradients back through both encod
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,7 +21,6 @@ from xmc.data import TokenStore
 from xmc.distributed import World, all_gather_rows
 from xmc.encoders import CachedEncoding, DualEncoder, Tower, encode_with_cache
 from xmc.negatives import Pool, PoolSampler
-from xmc.objectives import decoupled_softmax
 from xmc.scoring import LabelShard
 from xmc.training.config import TrainConfig
 from xmc.training.score_parameters import ScoreParameters
@@ -45,6 +45,7 @@ class StepInputs:
     labels: TokenStore
     relevance: sp.csr_matrix
     sampler: PoolSampler
+    objective: Callable[..., Tensor]
     world: World
     device: torch.device
     autocast: Autocast
@@ -95,7 +96,7 @@ def _loss(inputs: StepInputs, queries: Tensor, labels: Tensor, pool: Pool, bound
     weights = (
         None if pool.log_weights is None else torch.from_numpy(pool.log_weights[start:stop]).to(inputs.device)
     )
-    return decoupled_softmax(
+    return inputs.objective(
         queries,
         labels,
         pool.positives,

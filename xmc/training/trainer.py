@@ -7,7 +7,7 @@ import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
@@ -24,7 +24,9 @@ from xmc.training.config import TrainConfig
 from xmc.training.estimate import estimate_cost
 from xmc.training.interrupt import InterruptGuard
 from xmc.training.metrics_log import MetricsLog
+from xmc.training.objective import build_objective
 from xmc.training.optimiser import build_optimizer, set_rates, warmup_linear_decay
+from xmc.training.pace import Pace, duration
 from xmc.training.precision import mixed_precision
 from xmc.training.run_folder import prepare_run_folder, save_config
 from xmc.training.run_models import RunModels
@@ -35,6 +37,7 @@ from xmc.training.validation import Validator
 
 __all__ = ["TrainResult", "Trainer", "train"]
 
+STEPS_BEFORE_ETA = 10
 SHOWN = ("P@1", "P@5", "nDCG@5", "PSP@5", "R@100")
 
 
@@ -97,6 +100,7 @@ class Trainer:
             keep_freed_memory()
         torch.manual_seed(config.seed)
         self.encoder = (encoder or DualEncoder.build(config.encoder)).to(self.device)
+        self.objective = build_objective(config.objective)
         self.parameters = ScoreParameters(config.objective, self.dataset.num_labels).to(self.device)
         self.optimizer = build_optimizer(self.encoder.parameters(), self.parameters, config.training)
         self._prepare_rows()
@@ -104,7 +108,7 @@ class Trainer:
         self.models = RunModels(self.folder, config, self.dataset, self.encoder, self.parameters, self.world)
         modules: dict[str, torch.nn.Module] = {"encoder": self.encoder.model, "parameters": self.parameters}
         self.checkpointer = Checkpointer(self.folder / "checkpoints", modules, self.optimizer)
-        self.step, self.step_seconds, self.rows_done = 0, 0.0, 0
+        self.step, self.pace = 0, Pace()
 
     def fit(self) -> TrainResult:
         """Train to the last step and save.
@@ -164,40 +168,54 @@ class Trainer:
             labels=labels,
             relevance=self.dataset.relevance("train"),
             sampler=self.pools,
+            objective=self.objective,
             world=self.world,
             device=self.device,
             autocast=self.accelerator.autocast,
         )
 
     def _loop(self, inputs: StepInputs, guard: InterruptGuard) -> None:
-        options, validation = self.config.run, self.config.validation
         self.encoder.train()
-        hidden = not self.world.is_main
-        with tqdm(
-            total=self.num_steps, initial=self.step, desc="training", unit="step", disable=hidden
-        ) as bar:
+        if self.config.validation.rows and self.step == 0:
+            self._validate()
+        begun, bar = self.step, self._bar()
+        with bar:
             while self.step < self.num_steps:
                 loss, norm = self._timed_step(inputs)
                 bar.update()
                 last = self.step == self.num_steps
-                if self.step % options.log_every == 0 or last:
+                if self.step % self.config.run.log_every == 0 or last:
                     bar.set_postfix(loss=f"{float(loss):.4f}")
                     self._log_step(float(loss), norm)
-                if validation.rows and (self.step % validation.every == 0 or last):
+                if self.step - begun == STEPS_BEFORE_ETA and self.world.is_main:
+                    tqdm.write(f"about {self._remaining()} left, validations included")
+                if self.config.validation.due(self.step, self.num_steps):
                     self._validate()
-                if guard.stop_now() and not last:
-                    self._interrupt()
-                every = self.config.training.checkpoint_every
-                if every and self.step % every == 0 and not last:
-                    self._checkpoint()
+                if not last:
+                    self._pause_points(guard)
+
+    def _bar(self) -> tqdm[NoReturn]:
+        hidden = not self.world.is_main
+        return tqdm(total=self.num_steps, initial=self.step, desc="training", unit="step", disable=hidden)
+
+    def _pause_points(self, guard: InterruptGuard) -> None:
+        if guard.stop_now():
+            self._interrupt()
+        every = self.config.training.checkpoint_every
+        if every and self.step % every == 0:
+            self._checkpoint()
 
     def _timed_step(self, inputs: StepInputs) -> tuple[torch.Tensor, float | None]:
         started = time.perf_counter()
         result = self._optimise(inputs)
         self.step += 1
-        self.step_seconds += time.perf_counter() - started
-        self.rows_done += self.config.training.batch_size * self.config.training.accumulation
+        rows = self.config.training.batch_size * self.config.training.accumulation
+        self.pace.add_step(time.perf_counter() - started, rows)
         return result
+
+    def _remaining(self) -> str:
+        validations = self.config.validation.num_due(self.step, self.num_steps)
+        return duration(self.pace.remaining(self.num_steps - self.step, validations))
 
     def _optimise(self, inputs: StepInputs) -> tuple[torch.Tensor, float | None]:
         training = self.config.training
@@ -220,19 +238,23 @@ class Trainer:
             "loss": loss,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "scale": float(self.parameters.scale.detach()),
-            "rows_per_second": self.rows_done / max(self.step_seconds, 1e-9),
+            "rows_per_second": self.pace.rows_per_second,
         }
         if norm is not None:
             values["gradient_norm"] = norm
         self.log.write(self.step, values, "train/")
 
     def _validate(self) -> None:
+        started = time.perf_counter()
         metrics = self.validator(self.encoder, self.models.relative_offsets())
+        self.pace.validation_seconds = time.perf_counter() - started
         self.log.write(self.step, {"validation": metrics})
-        self.models.offer(self.step, metrics)
+        if self.step > 0:
+            self.models.offer(self.step, metrics)
         if self.world.is_main:
             shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in SHOWN)
-            tqdm.write(f"step {self.step}: validation {shown}")
+            left = f"  about {self._remaining()} left" if 0 < self.step < self.num_steps else ""
+            tqdm.write(f"step {self.step}: validation {shown}{left}")
 
     def _checkpoint(self) -> Path | None:
         if not self.world.is_main:
@@ -281,7 +303,7 @@ class Trainer:
             best_step=self.models.best_step,
             validation=self.models.best_metrics,
             seconds=seconds,
-            rows_per_second=self.rows_done / max(self.step_seconds, 1e-9),
+            rows_per_second=self.pace.rows_per_second,
         )
         if self.world.is_main:
             with atomic_file(self.folder / "result.json") as temporary:

@@ -1,4 +1,4 @@
-"""Losses that know the labels by their mean and Gram matrix alone: O(D^2) a query, whatever the number of labels."""
+"""Losses that know the labels by their mean and Gram matrix alone: O(D^2) a query for any L."""
 
 from __future__ import annotations
 

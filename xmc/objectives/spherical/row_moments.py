@@ -46,7 +46,7 @@ class RowMoments:
         return self.scatter + self.count * self.mean.square()
 
     def with_all(self, scores: Tensor, positives: Positives) -> RowMoments:
-        """Row moments [B] with all positives' scores [P] added, each once; relevance weights are no counts."""
+        """Row moments [B] with all positives' scores [P] added, each once whatever its relevance."""
         deviations = scores - self.mean[positives.rows]
         counts = positives.row_counts().to(self.count.dtype)
         count = self.count + counts
@@ -92,8 +92,8 @@ def negative_moments(
         shard: Which labels these are.
 
     Returns:
-        Both float64, with gradients, equal on every rank. With W ranks two all-reduces, of B + 2 P + 1 and of B
-        float64 numbers.
+        Both float64, with gradients, equal on every rank. With W ranks two all-reduces, of B + 2 P + 1 and of
+        B float64 numbers.
     """
     weights = None if log_weights is None else log_weights.detach().double().exp()
     local_total, mean, scatter = label_moments(labels, offsets, weights)
@@ -107,7 +107,7 @@ def negative_moments(
     counts = all_reduce_sum(torch.cat([local_total.view(1), factors]), shard.world)
     total, factors = counts[:1], counts[1:]
     overall = totals / total.clamp_min(torch.finfo(torch.float64).tiny)
-    # The mean minimises the scatter, so the scatter's derivative by it is 0, but only over all ranks together.
+    # The scatter is least about the mean: its derivative by the mean is 0, but only over all ranks together.
     between = local_total * (local_mean - overall.detach()).square()
     everything = RowMoments(
         total.expand(len(queries)), overall, sum_over_ranks(local_scatter + between, shard.world)
@@ -138,7 +138,7 @@ def _pair_scores(
 def _without_positives(
     everything: RowMoments, scores: Tensor, factors: Tensor, positives: Positives
 ) -> RowMoments:
-    """The moments of the negatives: all labels' without the positives', which count ``factors`` [P] times there."""
+    """All labels' moments without the positives, which count ``factors`` [P] times in them."""
     deviations = scores - everything.mean[positives.rows]
     present = positives.num_labels > positives.row_counts()
     count = torch.where(present, everything.count - _row_sum(factors, positives), 0.0)
@@ -157,7 +157,7 @@ def dense_negative_moments(
     offsets: Tensor | None,
     log_weights: Tensor | None,
 ) -> tuple[Tensor, RowMoments]:
-    """The same as :func:`negative_moments` from the scores themselves, in memory that grows with B x L: the oracle."""
+    """The same as :func:`negative_moments` from the scores, in memory that grows with B x L: the oracle."""
     scores = dense_scores(queries, labels, scale, offsets).double()
     weights = (
         torch.ones_like(scores) if log_weights is None else log_weights.double().exp().expand(scores.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +28,8 @@ PairValue = Callable[[Tensor, RowMoments], Tensor]
 def mean_over_positives(value: PairValue, decoupled: bool) -> SphericalValue:
     """Row losses that are the mean of pair losses, each against all labels or, decoupled, without the others.
 
-    Decoupled: a pair's moments are those of its row's negatives and itself. A row without positives has loss 0, and
-    so has a decoupled pair without negatives.
+    Decoupled: a pair's moments are those of its row's negatives and itself. A row without positives has loss
+    0, and so has a decoupled pair without negatives.
     """
 
     def rows(scores: Tensor, negatives: RowMoments, positives: Positives) -> Tensor:
@@ -68,15 +69,13 @@ def run_spherical(
     pairs = read_positives(positives, queries, labels, shard)
     check_shapes(queries, labels, pairs, offsets, log_weights, shard)
     scale = torch.as_tensor(scale, dtype=torch.float64, device=queries.device)
-    if implementation == "dense":
-        if shard.world.size > 1:
-            raise ConfigError("the dense implementation holds all labels on one rank; use 'auto' for shards")
-        scores, negatives = dense_negative_moments(
-            queries, labels, pairs, scale=scale, offsets=offsets, log_weights=log_weights
-        )
-    else:
-        scores, negatives = negative_moments(
-            queries, labels, pairs, scale=scale, offsets=offsets, log_weights=log_weights, shard=shard
-        )
-    rows = reduce_rows(value(scores, negatives, pairs), reduction)
+    given: dict[str, Any] = {"scale": scale, "offsets": offsets, "log_weights": log_weights}
+    if implementation == "dense" and shard.world.size > 1:
+        raise ConfigError("the dense implementation holds all labels on one rank; use 'auto' for shards")
+    with torch.autocast(queries.device.type, enabled=False):
+        if implementation == "dense":
+            scores, negatives = dense_negative_moments(queries, labels, pairs, **given)
+        else:
+            scores, negatives = negative_moments(queries, labels, pairs, shard=shard, **given)
+        rows = reduce_rows(value(scores, negatives, pairs), reduction)
     return rows.to(torch.promote_types(queries.dtype, torch.float32))

@@ -1,7 +1,8 @@
 """Log-spherical softmax: a softmax with the square of the score in place of the exponential.
 
-It is even in the scores, so ranking is by the square (or by the score where all are positive). Source: de Brebisson
-and Vincent, "An exploration of softmax alternatives belonging to the spherical loss family", ICLR 2016.
+It is even in the scores, so ranking is by the square (or by the score where all are positive). Source: de
+Brebisson and Vincent, "An exploration of softmax alternatives belonging to the spherical loss family", ICLR
+2016.
 """
 
 from __future__ import annotations
@@ -45,13 +46,14 @@ def spherical_softmax(
 ) -> Tensor:
     """Log-spherical softmax of queries [B, D] against labels [L, D].
 
-    ``-1/B sum_i 1/|P_i| sum_{c in P_i} log((s_ic^2 + eps) / sum_j (s_ij^2 + eps))``. Cost: l D^2 for the labels and
-    B D^2 for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax`
-    (``memory_bytes`` is not needed; "tiled" is the same as "auto"), and:
+    ``-1/B sum_i 1/|P_i| sum_{c in P_i} log((s_ic^2 + eps) / sum_j (s_ij^2 + eps))``. Cost: l D^2 for the
+    labels and B D^2 for the queries, with no walk over labels. Arguments as for
+    :func:`xmc.objectives.decoupled_softmax` (``memory_bytes`` is not needed; "tiled" is the same as "auto"),
+    and:
 
     Args:
-        eps: Above 0, in units of a squared score; it bounds the gradient where a positive's score is near 0, and
-            is to be tuned.
+        eps: Above 0, in units of a squared score; it bounds the gradient where a positive's score is near 0,
+            and is to be tuned.
         decoupled: Leave a row's other positives out of the sum that a positive is held against.
 
     Returns:

@@ -25,9 +25,9 @@ def squared_error_rows(
 ) -> Tensor:
     """The loss of each row, [B] float64, from its positives' scores [P] and its negatives' moments [B].
 
-    Plain: ``sum_{c in P_i} (s_ic - 1)^2 + sum_{j not in P_i} s_ij^2``, where relevance weights weigh the first sum and
-    a row without positives counts with its negatives. Decoupled: the mean over positives of ``(s_ic - 1)^2`` plus
-    the second sum, 0 for a row without positives.
+    Plain: ``sum_{c in P_i} (s_ic - 1)^2 + sum_{j not in P_i} s_ij^2``, where relevance weights weigh the
+    first sum and a row without positives counts with its negatives. Decoupled: the mean over positives of
+    ``(s_ic - 1)^2`` plus the second sum, 0 for a row without positives.
     """
     errors = (scores - 1).square()
     if not decoupled:
@@ -51,9 +51,9 @@ def mean_squared_error(
 ) -> Tensor:
     """Squared error of the scores of queries [B, D] against labels [L, D], summed over labels.
 
-    ``1/B sum_i sum_j (s_ij - y_ij)^2`` with y the multi-hot positives. Cost: l D^2 for the labels and B D^2 for the
-    queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax` (``memory_bytes`` is
-    not needed; "tiled" is the same as "auto"), and:
+    ``1/B sum_i sum_j (s_ij - y_ij)^2`` with y the multi-hot positives. Cost: l D^2 for the labels and B D^2
+    for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax`
+    (``memory_bytes`` is not needed; "tiled" is the same as "auto"), and:
 
     Args:
         scale: 1 by default, as scores are to be 0 or 1.

@@ -1,8 +1,9 @@
-"""Log-Taylor softmax: a softmax with the exponential's second-order expansion ``1 + s + s^2 / 2`` in its place.
+"""Log-Taylor softmax: a softmax with ``1 + s + s^2 / 2`` in place of the exponential.
 
-The expansion is at least 1/2 and falls below s = -1: there a higher score is the less likely one, so rank by the
-expansion, or keep scores above -1. Sources: Vincent, de Brebisson and Bouthillier, NeurIPS 2015, arXiv 1412.7091;
-de Brebisson and Vincent, "An exploration of softmax alternatives belonging to the spherical loss family", ICLR 2016.
+The expansion is at least 1/2 and falls below s = -1: there a higher score is the less likely one, so rank by
+the expansion, or keep scores above -1. Sources: Vincent, de Brebisson and Bouthillier, NeurIPS 2015, arXiv
+1412.7091; de Brebisson and Vincent, "An exploration of softmax alternatives belonging to the spherical loss
+family", ICLR 2016.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ def taylor_softmax(
 ) -> Tensor:
     """Log-Taylor softmax of queries [B, D] against labels [L, D].
 
-    ``-1/B sum_i 1/|P_i| sum_{c in P_i} log(f(s_ic) / sum_j f(s_ij))`` with ``f(s) = 1 + s + s^2 / 2``. Cost: l D^2 for
-    the labels and B D^2 for the queries, with no walk over labels. Arguments as for
-    :func:`xmc.objectives.decoupled_softmax` (``memory_bytes`` is not needed; "tiled" is the same as "auto"), and:
+    ``-1/B sum_i 1/|P_i| sum_{c in P_i} log(f(s_ic) / sum_j f(s_ij))`` with ``f(s) = 1 + s + s^2 / 2``. Cost:
+    l D^2 for the labels and B D^2 for the queries, with no walk over labels. Arguments as for
+    :func:`xmc.objectives.decoupled_softmax` (``memory_bytes`` is not needed; "tiled" is the same as "auto"),
+    and:
 
     Args:
         decoupled: Leave a row's other positives out of the sum that a positive is held against.

@@ -1,8 +1,8 @@
 """The spherical Z-loss on standardised scores; not the log-partition penalty that others call z-loss.
 
-The score of a positive, in standard deviations above the mean of its row, is pushed beyond b. Only two moments of the
-other scores matter, so no label is walked over. Source: de Brebisson and Vincent, "The Z-loss: a shift and scale
-invariant classification loss belonging to the Spherical Family", 2016, arXiv 1604.08859.
+The score of a positive, in standard deviations above the mean of its row, is pushed beyond b. Only two
+moments of the other scores matter, so no label is walked over. Source: de Brebisson and Vincent, "The Z-loss:
+a shift and scale invariant classification loss belonging to the Spherical Family", 2016, arXiv 1604.08859.
 """
 
 from __future__ import annotations
@@ -48,19 +48,22 @@ def spherical_z_loss(
     b: float = 5.0,
     decoupled: bool = False,
 ) -> Tensor:
-    """Spherical Z-loss (not the log-partition penalty others call z-loss) of queries [B, D] against labels [L, D].
+    """Spherical Z-loss, not the log-partition penalty others call z-loss, of queries against labels [L, D].
 
-    ``1/B sum_i 1/|P_i| sum_{c in P_i} softplus(a (b - z_ic)) / a``, ``z_ic = (s_ic - mean_i) / deviation_i`` with the
-    mean and standard deviation of row i over the labels. Shifting a row's scores or multiplying them by a positive
-    number changes nothing, so ``scale`` matters only where labels have offsets. Cost: l D^2 for the labels and B D^2
-    for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax`
-    (``memory_bytes`` is not needed; "tiled" is the same as "auto"), and:
+    ``1/B sum_i 1/|P_i| sum_{c in P_i} softplus(a (b - z_ic)) / a``, ``z_ic = (s_ic - mean_i) / deviation_i``
+    with the mean and standard deviation of row i over the labels. Shifting a row's scores or multiplying them
+    by a positive number changes nothing, so ``scale`` matters only where labels have offsets. Cost: l D^2 for
+    the labels and B D^2 for the queries, with no walk over labels. Arguments as for
+    :func:`xmc.objectives.decoupled_softmax` (``memory_bytes`` is not needed; "tiled" is the same as "auto"),
+    and:
 
     Args:
         a: Sharpness, above 0.
-        b: How many standard deviations above the mean a positive is to be. The best of L negatives is at about 3.5
-            for L = 4,000 and 4.8 for 1.3 million; the most that can be reached is ``sqrt(L / |P_i|)``.
-        decoupled: Leave a row's other positives out of the mean and deviation that a positive is held against.
+        b: How many standard deviations above the mean a positive is to be. The best of L negatives is at
+            about 3.5 for L = 4,000 and 4.8 for 1.3 million; the most that can be reached is
+            ``sqrt(L / |P_i|)``.
+        decoupled: Leave a row's other positives out of the mean and deviation that a positive is held
+            against.
 
     Returns:
         A scalar, or [B] for ``reduction="none"``; equal on every rank.

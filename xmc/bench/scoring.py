@@ -1,0 +1,181 @@
+"""What a forward and a backward pass of each objective costs, in units of one plain product of Q and E."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xmc.bench.published import PUBLISHED
+from xmc.bench.resources import fastest, peak_extra_bytes
+from xmc.objectives import OBJECTIVES
+from xmc.scoring import Positives, as_positives
+
+__all__ = ["ScoringCase", "bench_scoring", "machine", "scoring_table"]
+
+POSITIVES_PER_QUERY = 4
+PRODUCT_LABELS = 16_384  # the plain product writes into one buffer of this many labels
+DENSE_COPIES = 6  # score matrices that plain autograd holds at its peak, to tell what fits
+
+
+@dataclass(frozen=True)
+class ScoringCase:
+    """One measured line.
+
+    Attributes:
+        objective: Name in :data:`xmc.objectives.OBJECTIVES`.
+        implementation: "tiled", "tiled, labels frozen", "dense" or "published".
+        num_queries: B.
+        num_labels: L.
+        dimension: D.
+        seconds: Of the fastest forward and backward pass.
+        products: The same over the time of one plain product B x L x D.
+        extra_bytes: Peak memory beyond the inputs and their gradients, or None where it cannot be read.
+        share_of_scores: ``extra_bytes`` over the 4 B L bytes of a score matrix.
+    """
+
+    objective: str
+    implementation: str
+    num_queries: int
+    num_labels: int
+    dimension: int
+    seconds: float
+    products: float
+    extra_bytes: int | None
+    share_of_scores: float | None
+
+
+def bench_scoring(
+    num_queries: Sequence[int],
+    num_labels: Sequence[int],
+    *,
+    dimension: int = 384,
+    objectives: Iterable[str] | None = None,
+    repeats: int = 3,
+    memory_bytes: int = 16 << 30,
+    report: Callable[[ScoringCase], None] = lambda case: None,
+) -> list[ScoringCase]:
+    """Measure every objective at every B and L, tiled, with labels frozen, dense, and as published where it fits.
+
+    Args:
+        num_queries: Values of B.
+        num_labels: Values of L.
+        dimension: D.
+        objectives: Names; all when None.
+        repeats: Runs of each, of which the fastest counts; at least 1.
+        memory_bytes: What the dense implementations may take; where they would not fit they are left out.
+        report: Called with each case as it is measured.
+    """
+    cases = []
+    for labels in num_labels:
+        for queries in num_queries:
+            inputs = _inputs(queries, labels, dimension)
+            for name in objectives or OBJECTIVES:
+                runs = _runs(name, inputs, fits=DENSE_COPIES * 4 * queries * labels <= memory_bytes)
+                for case in _measure(name, runs, inputs, repeats):
+                    cases.append(case)
+                    report(case)
+    return cases
+
+
+Inputs = tuple[Tensor, Tensor, Positives]
+Run = Callable[[Tensor, Tensor], Tensor]
+
+
+def _inputs(num_queries: int, num_labels: int, dimension: int) -> Inputs:
+    generator = torch.Generator().manual_seed(0)
+    queries = F.normalize(torch.randn(num_queries, dimension, generator=generator), dim=1)
+    labels = F.normalize(torch.randn(num_labels, dimension, generator=generator), dim=1)
+    lists = torch.randint(num_labels, (num_queries, POSITIVES_PER_QUERY), generator=generator).tolist()
+    return queries, labels, as_positives(lists, num_queries, num_labels)
+
+
+def _runs(name: str, inputs: Inputs, fits: bool) -> dict[str, Run]:
+    positives = inputs[2]
+    ours = partial(OBJECTIVES[name], positives=positives)
+    runs: dict[str, Run] = {"tiled": partial(ours, implementation="tiled")}
+    runs["tiled, labels frozen"] = runs["tiled"]
+    if fits:
+        runs["dense"] = partial(ours, implementation="dense")
+        if name in PUBLISHED:
+            runs["published"] = partial(PUBLISHED[name], positives=positives)
+    return runs
+
+
+def _measure(name: str, runs: dict[str, Run], inputs: Inputs, repeats: int) -> list[ScoringCase]:
+    queries, labels, _ = inputs
+    steps = {kind: _step(run, queries, labels, frozen="frozen" in kind) for kind, run in runs.items()}
+    # The first run of each is the one whose memory is read; it also warms up.
+    extra = {kind: peak_extra_bytes(step) for kind, step in steps.items()}
+    seconds = fastest({"product": lambda: _product(queries, labels), **steps}, repeats)
+    scores = 4 * len(queries) * len(labels)
+    cases = []
+    for kind, bytes_at_peak in extra.items():
+        cases.append(
+            ScoringCase(
+                name,
+                kind,
+                len(queries),
+                len(labels),
+                queries.shape[1],
+                seconds[kind],
+                seconds[kind] / seconds["product"],
+                bytes_at_peak,
+                None if bytes_at_peak is None else bytes_at_peak / scores,
+            )
+        )
+    return cases
+
+
+def _step(run: Run, queries: Tensor, labels: Tensor, frozen: bool) -> Callable[[], None]:
+    """Forward and backward, with the gradients' memory there beforehand so that it does not count."""
+    leaves = (queries.clone().requires_grad_(), labels.detach().requires_grad_(not frozen))
+    sinks = [torch.zeros_like(leaf) for leaf in leaves if leaf.requires_grad]
+
+    def step() -> None:
+        loss = run(*leaves)
+        gradients = torch.autograd.grad(loss, [leaf for leaf in leaves if leaf.requires_grad])
+        for sink, gradient in zip(sinks, gradients, strict=True):
+            sink.copy_(gradient)
+
+    return step
+
+
+def _product(queries: Tensor, labels: Tensor) -> None:
+    width = min(PRODUCT_LABELS, len(labels))
+    out = queries.new_empty(len(queries), width)
+    for start in range(0, len(labels), width):
+        part = labels[start : start + width]
+        torch.mm(queries, part.T, out=out[:, : len(part)] if len(part) < width else out)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}  # fmt: skip
+
+
+def scoring_table(cases: Sequence[ScoringCase]) -> str:
+    """The cases as a Markdown table."""
+    lines = [
+        "| objective | implementation | B | L | seconds | products | extra memory | of 4 B L |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for case in cases:
+        memory = "" if case.extra_bytes is None else f"{case.extra_bytes / 2**20:,.0f} MB"
+        share = "" if case.share_of_scores is None else f"{case.share_of_scores:.1%}"
+        lines.append(
+            f"| {case.objective} | {case.implementation} | {case.num_queries:,} | {case.num_labels:,} "
+            f"| {case.seconds:.3f} | {case.products:.2f} | {memory} | {share} |"
+        )
+    return "\n".join(lines)
+
+
+def as_json(cases: Sequence[ScoringCase]) -> dict[str, Any]:
+    """The cases and the machine, for a JSON file."""
+    return {"machine": machine(), "cases": [asdict(case) for case in cases]}

@@ -1,0 +1,46 @@
+"""How fast a run goes, and how long it will still take, validations included."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+__all__ = ["Pace", "duration"]
+
+RECENT = 50
+
+
+@dataclass
+class Pace:
+    """Times of the steps and validations done so far by this process, in seconds."""
+
+    step_seconds: float = 0.0
+    rows: int = 0
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    validation_seconds: float = 0.0
+
+    def add_step(self, seconds: float, rows: int) -> None:
+        """Count a step of ``rows`` training rows."""
+        self.step_seconds += seconds
+        self.rows += rows
+        self.recent.append(seconds)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Training rows over the time of the steps alone."""
+        return self.rows / max(self.step_seconds, 1e-9)
+
+    def remaining(self, steps: int, validations: int) -> float:
+        """Seconds left: the median of recent steps for each step, the last validation for each validation."""
+        return median(self.recent) * steps + self.validation_seconds * validations if self.recent else 0.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 45 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
