@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,12 @@ def test_errors_and_interrupts_become_a_line_and_a_code(
     monkeypatch.setenv("RANK", "1")
     guarded(fail)
     assert capsys.readouterr().err == "error (rank 1): row 3: expected text\n"
+
+
+def test_a_file_in_the_way_becomes_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert guarded((tmp_path / "file" / "folder").mkdir) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'file' / 'folder'}: Not a directory\n"
 
 
 def test_a_bug_keeps_its_traceback() -> None:

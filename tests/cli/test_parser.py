@@ -29,7 +29,7 @@ def test_parses() -> None:
         (["3", "--siz", "4"], "unknown option --siz: did you mean --size?"),
         (["3", "--qqqqq=4"], "unknown option --qqqqq"),
         (["3", "4"], "unexpected argument '4'"),
-        (["3", "--kind", "cubic"], "invalid choice: 'cubic'"),
+        (["3", "--kind", "cubic"], "--kind: expected one of flat, round, got 'cubic'"),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], expected: str) -> None:

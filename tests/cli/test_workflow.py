@@ -20,6 +20,19 @@ def trained(recipe: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+def test_train_says_where_the_models_are(recipe: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["train", str(recipe)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    run = tmp_path / "run"
+    assert last.startswith(f"model: {run / 'model'} (step ") and f"last: {run / 'last'} (step 6)" in last
+    assert "validation nDCG@5 " in last and last.endswith("rows/s")
+
+
+def test_an_empty_search_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["search", str(tmp_path), "red bird", " "]) == 2
+    assert "got an empty one" in capsys.readouterr().err
+
+
 def test_train_leaves_a_run_folder(trained: Path) -> None:
     assert yaml.safe_load((trained / "config.yaml").read_text(encoding="utf-8"))["seed"] == 5
     assert (trained / "model" / "modules.json").is_file()

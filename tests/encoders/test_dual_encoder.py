@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 
 from xmc.encoders import DualEncoder, EncoderConfig, LabelOffsets
-from xmc.errors import ConfigError, XMCError
+from xmc.errors import ConfigError, ModelError, XMCError
 
 SHAPES: list[dict[str, Any]] = [
     {"kind": "static", "tied": True, "query_length": 5, "label_length": 5},
@@ -195,3 +196,24 @@ def test_a_tied_model_of_two_lengths_can_be_trained_further(static_folder: Path,
     DualEncoder.build(config).save(tmp_path / "m")
     again = DualEncoder.build(replace(config, model=str(tmp_path / "m"), label_length=3))
     assert again.tied and again.label_tower.max_length == 3 and len(list(again.parameters())) == 1
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    static_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    encoder = DualEncoder.load(static_folder)
+    monkeypatch.setattr(type(encoder.model), "save_pretrained", full)
+    with pytest.raises(XMCError, match="could not write the weights of .*/out .*No space left"):
+        encoder.save(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_weights_are_told(static_folder: Path, tmp_path: Path) -> None:
+    DualEncoder.load(static_folder).save(tmp_path / "model")
+    weights = next((tmp_path / "model").rglob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(ModelError, match="expected a sentence-transformers model in .*incomplete"):
+        DualEncoder.load(tmp_path / "model")

@@ -30,6 +30,15 @@ def test_a_path_that_is_not_there_is_not_looked_up(name: str) -> None:
         resolve_model(name)
 
 
+def test_a_missing_run_beside_others_is_not_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(ModelError, match="runs is a folder here, but holds no first"):
+        resolve_model("runs/first")
+
+
 def test_hub_names(static_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

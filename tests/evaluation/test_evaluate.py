@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xmc.data import Dataset, DatasetWriter
-from xmc.errors import ConfigError
+from xmc.errors import ConfigError, DataError
 from xmc.evaluation import evaluate, load_predictions
 
 
@@ -92,3 +92,26 @@ def test_psp_uses_training_frequencies(make_encoder, dataset):
     weights = 1 + c * (counts + constants.b) ** -constants.a
     gained, best = weights[1] + weights[2], weights[1] + max(weights[0], weights[2])
     assert result.metrics["PSP@1"] == pytest.approx(100 * gained / best)
+
+
+def test_a_split_without_rows_is_refused(make_encoder, tmp_path):
+    with DatasetWriter(tmp_path / "untested", name="untested") as writer:
+        writer.add_row("train", "t", "1 0 0", "", [writer.add_label("a", "1 0 0")])
+    with pytest.raises(DataError, match="expected test rows to evaluate on, untested has none"):
+        evaluate(make_encoder(), tmp_path / "untested", progress=False)
+    assert evaluate(make_encoder(), tmp_path / "untested", split="train", progress=False).num_queries == 1
+
+
+def test_cut_texts_are_counted_over_all_blocks(make_encoder, dataset, monkeypatch, caplog):
+    encoder = make_encoder()
+    encode = encoder.encode_queries
+
+    def long_texts(texts, *, cuts, **options):
+        cuts.add(len(texts), len(texts), 3)
+        return encode(texts)
+
+    monkeypatch.setattr(encoder, "encode_queries", long_texts)
+    monkeypatch.setattr(sys.modules["xmc.evaluation.evaluate"], "_BLOCK_ROWS", 1)
+    with caplog.at_level("WARNING", logger="xmc"):
+        evaluate(encoder, dataset, progress=False)
+    assert [text for text in caplog.messages if text.startswith("2 of 2 queries have more tokens than the 3")]

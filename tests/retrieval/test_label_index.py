@@ -125,6 +125,18 @@ def test_the_index_finds_its_model_also_after_both_were_moved(make_encoder, tmp_
     assert opened[-1] == str(tmp_path / "moved" / "model")
 
 
+def test_a_model_that_was_moved_alone_is_asked_for(make_encoder, tmp_path, monkeypatch):
+    def load(place):
+        raise ModelError("no such folder")
+
+    monkeypatch.setattr("xmc.retrieval.label_index.DualEncoder.load", lambda place: make_encoder())
+    LabelIndex.build("run", LABELS, progress=False).save(tmp_path / "index")
+    loaded = LabelIndex.load(tmp_path / "index")
+    monkeypatch.setattr("xmc.retrieval.label_index.DualEncoder.load", load)
+    with pytest.raises(ModelError, match=r"built with the model run, .* \(no such folder\); if it was moved"):
+        loaded.hits("0 1 0")
+
+
 def test_damage_is_named(index, tmp_path):
     folder = tmp_path / "index"
     for name, text in (
@@ -233,3 +245,18 @@ def test_a_data_set_brings_its_uids(make_encoder, tmp_path):
     assert list(index.uids) == UIDS and list(index.texts) == LABELS
     with pytest.raises(ConfigError, match="uids only with a list of texts"):
         LabelIndex.build(make_encoder(), tmp_path / "data", uids=UIDS, progress=False)
+
+
+def test_only_an_index_is_overwritten(index, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat").touch()
+    with pytest.raises(XMCError, match="something else, which is left alone"):
+        index.save(tmp_path / "photos", overwrite=True)
+    assert (tmp_path / "photos" / "cat").is_file()
+    for _ in range(2):
+        index.save(tmp_path / "index", overwrite=True)
+
+
+def test_a_factory_string_is_explained_without_the_place_in_faiss(make_encoder):
+    with pytest.raises(ConfigError, match="got 'Flatt': could not parse index string Flatt"):
+        LabelIndex.build(make_encoder(), LABELS, factory="Flatt", progress=False)

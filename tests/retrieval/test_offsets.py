@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 
-from xmc.retrieval import label_offsets_for
+from xmc.retrieval import label_offsets_for, warn_of_other_labels
 
 
 def test_offsets_are_divided_by_the_scale_and_follow_the_uids(make_encoder):
@@ -19,3 +23,16 @@ def test_an_unknown_label_gets_the_median(make_encoder):
 def test_none_without_offsets_or_for_other_labels(make_encoder):
     assert label_offsets_for(make_encoder(), ["a"]) is None
     assert label_offsets_for(make_encoder(offsets={"a": 1.0}), ["x", "y"]) is None
+
+
+def test_offsets_of_other_labels_are_warned_of(make_encoder, caplog):
+    other = SimpleNamespace(name="new", label_fingerprint="2")
+    with caplog.at_level(logging.WARNING, logger="xmc"):
+        for offsets, learned in ((None, "1"), ({"a": 1.0}, None), ({"a": 1.0}, "2")):
+            encoder = make_encoder(offsets=offsets)
+            encoder.metadata = replace(encoder.metadata, dataset="old", label_fingerprint=learned)
+            warn_of_other_labels(encoder, other)
+        assert not caplog.messages
+        encoder.metadata = replace(encoder.metadata, label_fingerprint="1")
+        warn_of_other_labels(encoder, other)
+    assert "labels of old, which are not those of new" in caplog.text

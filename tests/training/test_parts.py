@@ -11,6 +11,7 @@ from xmc.distributed import World
 from xmc.errors import ConfigError, DataError
 from xmc.training.checkpoint import Checkpointer
 from xmc.training.config import (
+    DataConfig,
     ObjectiveConfig,
     OptimisationConfig,
     RunOptions,
@@ -19,7 +20,7 @@ from xmc.training.config import (
 )
 from xmc.training.estimate import estimate_cost
 from xmc.training.interrupt import InterruptGuard
-from xmc.training.metrics_log import MetricsLog
+from xmc.training.metrics_log import MetricsLog, check_trackers
 from xmc.training.optimiser import build_optimizer, set_rates, warmup_linear_decay
 from xmc.training.pace import Pace, duration
 from xmc.training.precision import mixed_precision
@@ -129,6 +130,8 @@ def test_run_folder_keeps_files_that_are_not_its_own(tmp_path):
         lambda: ScoringConfig(memory_mb=0),
         lambda: ValidationConfig(rows=-1),
         lambda: RunOptions(dir="x", resume=True, overwrite=True),
+        lambda: DataConfig(path="x", query_fields=["titel"]),
+        lambda: DataConfig(path="x", label_fields=[]),
     ],
 )
 def test_options_that_cannot_work_are_refused(make):
@@ -178,3 +181,16 @@ def test_validation_is_due_every_so_often_and_at_the_end():
     config = ValidationConfig(rows=5, every=4)
     assert [step for step in range(1, 11) if config.due(step, 10)] == [4, 8, 10]
     assert config.num_due(4, 10) == 2 and ValidationConfig(rows=0).num_due(0, 10) == 0
+
+
+def test_unknown_trackers_are_named_with_the_known():
+    check_trackers(["tensorboard"])
+    with pytest.raises(ConfigError, match="tensorboard.* got nope"):
+        check_trackers(["tensorboard", "nope"])
+
+
+def test_a_finished_run_is_not_resumed(tmp_path):
+    for name in ("config.yaml", "result.json"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(ConfigError, match="it is finished"):
+        prepare_run_folder(RunOptions(dir=str(tmp_path), resume=True))

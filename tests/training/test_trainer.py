@@ -84,6 +84,13 @@ def test_a_killed_run_goes_on_from_its_checkpoint(config, changed, tmp_path, mon
     assert losses(config.run.dir) == losses(tmp_path / "killed")
 
 
+def test_tied_towers_of_two_lengths_are_checkpointed(config, changed):
+    # Their table is one tensor under two names.
+    tied = changed(config, encoder={"tied": True, "label_length": 7}, training={"checkpoint_every": 5})
+    train(tied)
+    assert (Path(config.run.dir) / "checkpoints" / "latest").is_file()
+
+
 def test_accumulation_is_one_larger_batch(config, changed, tmp_path):
     exact = changed(config, negatives={"mode": "all"}, encoder={"dropout": 0.0})
     train(exact)

@@ -1,7 +1,7 @@
-"""Measurements that anyone can repeat: what scoring costs, beside a plain product and the published formulas."""
+"""Measurements anyone can repeat: what scoring costs, beside a plain product and published formulas."""
 
 from __future__ import annotations
 
-from xmc.bench.scoring import ScoringCase, bench_scoring, scoring_table
+from xmc.bench.scoring import ScoringCase, bench_scoring, cases_as_json, scoring_table
 
-__all__ = ["ScoringCase", "bench_scoring", "scoring_table"]
+__all__ = ["ScoringCase", "bench_scoring", "cases_as_json", "scoring_table"]

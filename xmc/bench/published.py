@@ -1,7 +1,7 @@
 """The objectives as the DEXML paper and code state them, on the whole score matrix, for comparison only.
 
-Gupta et al., "Dual-Encoders for Extreme Multi-label Classification", ICLR 2024: positives are masked by the number
--100, and the threshold of soft top-k is found by 32 bisections.
+Gupta et al., "Dual-Encoders for Extreme Multi-label Classification", ICLR 2024: positives are masked by the
+number -100, and the threshold of soft top-k is found by 32 bisections.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def decoupled_softmax(queries: Tensor, labels: Tensor, positives: Positives, sca
     """Decoupled softmax with positives masked by -100: a scalar."""
     scores = _scores(queries, labels, scale)
     own = scores[positives.rows, positives.labels]
-    negatives = scores.index_put((positives.rows, positives.labels), torch.tensor(MASKED))
+    negatives = scores.index_put((positives.rows, positives.labels), scores.new_tensor(MASKED))
     partition = torch.logsumexp(negatives, 1)[positives.rows]
     return positives.row_mean(torch.logaddexp(partition, own) - own).mean()
 

@@ -29,7 +29,7 @@ def fastest(functions: dict[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def peak_extra_bytes(function: Callable[[], object]) -> int | None:
-    """How much the resident memory of this process rose at most while ``function`` ran; None where not Linux."""
+    """How far the resident memory of this process rose while ``function`` ran; None where not Linux."""
     if not (_STATUS.exists() and _CLEAR.exists()):
         return None
     gc.collect()

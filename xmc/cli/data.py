@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from xmc.cli.outputs import check_output_file, check_output_place
 from xmc.cli.parser import make_parser, nearest, parse
 from xmc.errors import ConfigError
 from xmc.files import atomic_file
@@ -49,8 +50,9 @@ def _build(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("corpus", choices=("api-docs",), help="The data set to build.")
     parser.add_argument("out", help="The folder to make.")
-    parser.add_argument("--overwrite", action="store_true", help="Replace the folder when it is there.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
     options = parse(parser, arguments)
+    check_output_place("out", options.out)
     print(build_api_docs(options.out, overwrite=options.overwrite).info().table())
 
 
@@ -77,8 +79,9 @@ def _import(arguments: Sequence[str]) -> None:
         metavar=("A", "B"),
         help="Constants of the propensity-scored metrics; known benchmarks have theirs, others 0.55 1.5.",
     )
-    parser.add_argument("--overwrite", action="store_true", help="Replace the folder when it is there.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
     options = parse(parser, arguments)
+    check_output_place("out", options.out)
     dataset = import_folder(
         options.folder,
         options.out,
@@ -97,6 +100,7 @@ def _info(arguments: Sequence[str]) -> None:
     parser.add_argument("dataset", help="A prepared data set's folder.")
     parser.add_argument("--json", default=None, help="Also write the facts to this JSON file.")
     options = parse(parser, arguments)
+    check_output_file("--json", options.json)
     info = Dataset.load(options.dataset).info()
     print(info.table())
     if options.json:

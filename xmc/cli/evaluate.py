@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
 from xmc.files import atomic_file
 
@@ -19,12 +20,14 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("model", help="A run folder, a model folder, a hub name, or `embedded`.")
     parser.add_argument("dataset", help="A prepared data set's folder.")
-    parser.add_argument("--split", default="test", choices=("test", "train"), help="(default: test)")
+    parser.add_argument("--split", default="test", choices=("test", "train"), help="Whose queries to rank.")
     parser.add_argument("--json", default=None, help="Also write the metrics to this JSON file.")
     parser.add_argument(
         "--predictions", default=None, help="Also write ids and scores [N, K] to this .npz file."
     )
     options = parse(parser, arguments)
+    check_output_file("--json", options.json)
+    check_output_file("--predictions", options.predictions)
 
     from xmc import evaluate
 

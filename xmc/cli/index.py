@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
-from xmc.errors import ConfigError
+from xmc.files import check_replaceable
 
 __all__ = ["run"]
 
@@ -21,16 +21,15 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("model", help="A run folder, a model folder, a hub name, or `embedded`.")
     parser.add_argument("--labels", required=True, help="A prepared data set's folder.")
     parser.add_argument("--out", required=True, help="The index folder to make.")
-    parser.add_argument(
-        "--factory", default="Flat", help="FAISS's factory string: Flat is exact (default: Flat)."
-    )
+    parser.add_argument("--factory", default="Flat", help="FAISS's factory string: Flat is exact.")
     parser.add_argument("--overwrite", action="store_true", help="Replace the index when it is there.")
     options = parse(parser, arguments)
 
-    from xmc import LabelIndex
+    check_output_place("--out", options.out)
 
-    if not options.overwrite and Path(options.out).exists():
-        raise ConfigError(f"--out: {options.out} is there already: choose another folder or add --overwrite")
+    from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
+
+    check_replaceable(options.out, *INDEX_MARKS, overwrite=options.overwrite)
     # The model goes in by its place, not loaded, so that the index remembers it and `xmc search` finds it.
     index = LabelIndex.build(options.model, options.labels, factory=options.factory)
     index.save(options.out, overwrite=options.overwrite)

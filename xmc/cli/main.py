@@ -22,6 +22,7 @@ VERBS = {
     "index": "build a FAISS index of a data set's labels",
     "search": "rank an index's labels for a text",
     "evaluate": "score a model on a data set's test split",
+    "bench": "time and memory of the objectives on this machine",
     "doctor": "versions, devices, FAISS flavour, and what is missing",
 }
 """Verb to one line of help; the module of a verb is ``xmc.cli.<verb>`` and holds ``run(arguments)``."""
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def guarded(work: Callable[[], None]) -> int:
-    """Run ``work`` as a command does: an XMCError or Ctrl-C becomes one line on stderr and an exit code."""
+    """Run ``work`` as a command does: an XMCError, a file that cannot be read or written, or Ctrl-C becomes
+    one line on stderr and an exit code."""
     try:
         work()
         sys.stdout.flush()
@@ -48,6 +50,11 @@ def guarded(work: Callable[[], None]) -> int:
         # The reader (`| head`) went away; without this the interpreter complains again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.filename is None:  # no file's fault: a traceback tells more
+            raise
+        print(f"error{_rank_suffix()}: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -76,6 +76,9 @@ def _explain(message: str, parser: jsonargparse.ArgumentParser) -> str:
     if missing := re.search(r"following arguments are required: (.+)", message):
         names = [n if n.startswith("-") or "." not in n else f"--{n}" for n in missing[1].split(", ")]
         return f"{' and '.join(names)} must be given"
+    if choice := re.search(r"argument (\S+): invalid choice: (.+?) \(choose from (.+)\)", message):
+        choices = choice[3].replace("'", "")
+        return f"{choice[1]}: expected one of {choices}, got {choice[2]}"
     if key := re.search(r'Parser key "([^"]+)"', message):
         return _wrong_value(key[1], message)
     return _one_line(message)

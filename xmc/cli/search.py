@@ -25,13 +25,15 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("index", help="An index folder.")
     parser.add_argument("text", nargs="+", help="The text to find labels for.")
-    parser.add_argument("-k", type=int, default=10, help="Labels to show (default: 10).")
+    parser.add_argument("-k", type=int, default=10, help="Labels to show.")
     parser.add_argument(
         "--model", default=None, help="The model; by default the one the index was built with."
     )
     options = parse(parser, arguments)
     if options.k < 1:
         raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
+    if not all(text.strip() for text in options.text):
+        raise ConfigError("expected a text to search for, got an empty one, which fits every label alike")
 
     from xmc import DualEncoder, LabelIndex
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from xmc.cli.config import load_train_config
 from xmc.cli.launch import start_missing_processes
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from xmc.training import TrainResult
+
+__all__ = ["run", "summary"]
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -16,4 +21,16 @@ def run(arguments: Sequence[str]) -> None:
     start_missing_processes(arguments)
     from xmc.training import train
 
-    train(config)
+    result = train(config)
+    if os.environ.get("RANK", "0") == "0":
+        print(summary(result, config.validation.metric))
+
+
+def summary(result: TrainResult, metric: str) -> str:
+    """Where the models of a finished run are, how good the best is, and how long it took."""
+    measured = f", validation {metric} {result.validation[metric]:.2f}" if result.validation else ""
+    pace = f"{result.seconds:,.0f} s, {result.rows_per_second:,.0f} rows/s"
+    return (
+        f"model: {result.model_path} (step {result.best_step:,}{measured}); last: {result.last_path} "
+        f"(step {result.num_steps:,}); {pace}"
+    )

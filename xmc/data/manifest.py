@@ -11,7 +11,17 @@ from typing import Any, Literal
 from xmc.data.propensity import Propensity
 from xmc.errors import ConfigError, DataError
 
-__all__ = ["FIELDS", "FORMAT_VERSION", "SPLITS", "TABLES", "Manifest", "Split", "Table", "check_choice"]
+__all__ = [
+    "FIELDS",
+    "FORMAT_VERSION",
+    "MANIFEST_NAME",
+    "SPLITS",
+    "TABLES",
+    "Manifest",
+    "Split",
+    "Table",
+    "check_choice",
+]
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "dataset.json"

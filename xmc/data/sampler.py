@@ -46,7 +46,8 @@ class QuerySampler:
         if len(self._rows) < fewest:
             raise ConfigError(
                 f"expected at least {fewest} training rows for batches of {batch_size}, "
-                f"got {len(self._rows)}: choose a smaller batch size"
+                f"got {len(self._rows)} (validation rows aside): choose a smaller batch size, or fewer "
+                f"validation rows"
             )
         self.batch_size = batch_size
         self.seed = seed

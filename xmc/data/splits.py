@@ -37,7 +37,7 @@ def train_validation_split(
     if not 0 <= num_validation < max(len(rows), 1):
         raise ConfigError(
             f"expected between 0 and {max(len(rows) - 1, 0)} validation rows, as {len(rows)} training rows "
-            f"have labels, got {num_validation}"
+            f"have labels, got {num_validation}: hold out fewer (validation.rows; 0 for none)"
         )
     if len(rows) == 0:
         raise ConfigError("expected at least one training row with a label, got none")

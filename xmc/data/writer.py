@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.data.manifest import FIELDS, SPLITS, TABLES, Manifest, check_choice
+from xmc.data.manifest import FIELDS, MANIFEST_NAME, SPLITS, TABLES, Manifest, check_choice
 from xmc.data.propensity import Propensity, known_propensity
 from xmc.data.relevance import RelevanceBuilder, fold, matrix_digest
 from xmc.data.table_writer import TableWriter
 from xmc.errors import DataError
-from xmc.files import atomic_folder, fingerprint, sha256_file
+from xmc.files import atomic_folder, check_replaceable, fingerprint, sha256_file
 
 __all__ = ["DatasetWriter"]
 
@@ -36,10 +36,10 @@ class DatasetWriter:
         name: Of the data set; it decides the default ``propensity`` (see ``known_propensity``).
         sources: What the data came from, free-form records for ``dataset.json``.
         query_fields, label_fields: Which of title and content make up a text by default.
-        overwrite: Replace what is at ``path``.
+        overwrite: Replace the prepared data set at ``path``.
 
     Raises:
-        XMCError: When ``path`` is taken and ``overwrite`` is false.
+        XMCError: When ``path`` is taken and ``overwrite`` is false, or holds something other than a data set.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class DatasetWriter:
     ) -> None:
         check_choice("query_fields", query_fields, FIELDS)
         check_choice("label_fields", label_fields, FIELDS)
+        check_replaceable(path, MANIFEST_NAME, overwrite=overwrite)
         self.path = Path(path)
         self.name = name
         self._propensity = propensity or known_propensity(name)

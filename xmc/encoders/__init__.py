@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xmc.encoders.batching import flatten_tokens, gather_rows, pack_by_length
     from xmc.encoders.config import EncoderConfig
     from xmc.encoders.dual_encoder import DualEncoder
-    from xmc.encoders.encoding import encode_texts
+    from xmc.encoders.encoding import CutCount, encode_texts
     from xmc.encoders.gradient_cache import CachedEncoding, encode_with_cache
     from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
     from xmc.encoders.resolve import resolve_model
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CachedEncoding",
+    "CutCount",
     "DualEncoder",
     "EncoderConfig",
     "EncoderMetadata",
@@ -38,6 +39,7 @@ __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "CachedEncoding": "xmc.encoders.gradient_cache",
+        "CutCount": "xmc.encoders.encoding",
         "DualEncoder": "xmc.encoders.dual_encoder",
         "EncoderConfig": "xmc.encoders.config",
         "EncoderMetadata": "xmc.encoders.metadata",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, Pooling, StaticEmbedding
@@ -38,7 +39,7 @@ def open_model(folder: Path, device: str | None = None) -> SentenceTransformer:
             model = SentenceTransformer(
                 str(folder), device=device, local_files_only=True, model_kwargs=weights
             )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise ModelError(f"expected a sentence-transformers model in {folder}, got: {error}") from error
     metadata = EncoderMetadata.load(folder)
     if metadata is not None and metadata.tied:

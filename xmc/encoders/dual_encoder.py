@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Module, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, StaticEmbedding
@@ -18,7 +19,7 @@ from torch import nn
 
 from xmc.encoders.build import build_model, open_model, routes, shares_weights
 from xmc.encoders.config import EncoderConfig
-from xmc.encoders.encoding import encode_texts
+from xmc.encoders.encoding import CutCount, encode_texts
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.tower import Tower
@@ -99,7 +100,12 @@ class DualEncoder:
             XMCError: When the folder is there already and ``overwrite`` is false, or the disk is full.
         """
         with atomic_folder(path, overwrite=overwrite) as folder:
-            self.model.save_pretrained(str(folder), create_model_card=False)
+            try:
+                self.model.save_pretrained(str(folder), create_model_card=False)
+            except SafetensorError as error:  # a full disk comes as this, not as an OSError
+                raise ModelError(
+                    f"could not write the weights of {path} ({error}): is the disk full?"
+                ) from error
             self.metadata = replace(self.metadata, has_offsets=self.label_offsets is not None)
             self.metadata.save(folder)
             (folder / "README.md").write_text(_CARD.format(dimension=self.dimension), encoding="utf-8")
@@ -107,7 +113,12 @@ class DualEncoder:
                 self.label_offsets.save(folder)
 
     def encode_queries(
-        self, texts: Sequence[str], *, batch_tokens: int | None = None, progress: bool = False
+        self,
+        texts: Sequence[str],
+        *,
+        batch_tokens: int | None = None,
+        progress: bool = False,
+        cuts: CutCount | None = None,
     ) -> np.ndarray:
         """Embeddings float32 [N, D] of N queries in their order, in eval mode and without gradients.
 
@@ -115,14 +126,24 @@ class DualEncoder:
             texts: Query texts.
             batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower.
             progress: Show a bar on stderr.
+            cuts: Counts the texts that are longer than the model reads.
         """
-        return self._encode(self.query_tower, texts, batch_tokens, progress, "queries")
+        return self._encode(
+            self.query_tower, texts, batch_tokens=batch_tokens, progress=progress, name="queries", cuts=cuts
+        )
 
     def encode_labels(
-        self, texts: Sequence[str], *, batch_tokens: int | None = None, progress: bool = False
+        self,
+        texts: Sequence[str],
+        *,
+        batch_tokens: int | None = None,
+        progress: bool = False,
+        cuts: CutCount | None = None,
     ) -> np.ndarray:
         """Embeddings float32 [L, D] of L labels in their order; arguments as in ``encode_queries``."""
-        return self._encode(self.label_tower, texts, batch_tokens, progress, "labels")
+        return self._encode(
+            self.label_tower, texts, batch_tokens=batch_tokens, progress=progress, name="labels", cuts=cuts
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -153,13 +174,11 @@ class DualEncoder:
         self.model.to(device)
         return self
 
-    def _encode(
-        self, tower: Tower, texts: Sequence[str], batch_tokens: int | None, progress: bool, name: str
-    ) -> np.ndarray:
+    def _encode(self, tower: Tower, texts: Sequence[str], **options: Any) -> np.ndarray:
         training = self.model.training
         self.model.eval()
         try:
-            return encode_texts(tower, texts, batch_tokens=batch_tokens, progress=progress, name=name)
+            return encode_texts(tower, texts, **options)
         finally:
             self.model.train(training)
 

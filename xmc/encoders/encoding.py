@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,10 +14,35 @@ from tqdm.auto import tqdm
 from xmc.encoders.batching import flatten_tokens, gather_rows, pack_by_length
 from xmc.encoders.tower import Tower
 
-__all__ = ["encode_texts"]
+__all__ = ["CutCount", "encode_texts"]
+
+_log = logging.getLogger(__name__)
 
 # Texts tokenised at a time: enough to pack well, and memory does not grow with the texts.
 WINDOW = 16_384
+
+
+@dataclass
+class CutCount:
+    """How many texts were cut to the length their tower reads; ``encode_texts`` adds to it."""
+
+    num_cut: int = 0
+    num_texts: int = 0
+    max_length: int | None = None
+
+    def add(self, num_cut: int, num_texts: int, max_length: int | None) -> None:
+        """Count ``num_cut`` of ``num_texts`` more."""
+        self.num_cut += num_cut
+        self.num_texts += num_texts
+        self.max_length = max_length
+
+    def warn(self, name: str) -> None:
+        """Log a line with the numbers when any was cut; ``name`` is what the texts are called."""
+        if self.num_cut:
+            _log.warning(
+                "%s of %s %s have more tokens than the %s the model reads: the rest of them was left out",
+                *(f"{self.num_cut:,}", f"{self.num_texts:,}", name, f"{self.max_length:,}"),
+            )
 
 
 def encode_texts(
@@ -25,6 +52,7 @@ def encode_texts(
     batch_tokens: int | None = None,
     progress: bool = False,
     name: str = "texts",
+    cuts: CutCount | None = None,
 ) -> np.ndarray:
     """Embeddings float32 [N, D] of N texts in their order, in the tower's present mode.
 
@@ -34,6 +62,7 @@ def encode_texts(
         batch_tokens: Most tokens of a micro-batch, padding included; None is ``tower.micro_batch_tokens``.
         progress: Show a bar on stderr, counted in texts.
         name: What the bar calls them.
+        cuts: Counts the texts that are longer than the tower reads.
     """
     out = np.empty((len(texts), tower.dimension), dtype=np.float32)
     max_tokens = batch_tokens or tower.micro_batch_tokens
@@ -41,7 +70,10 @@ def encode_texts(
     with bar:
         for start in range(0, len(texts), WINDOW):
             window = list(texts[start : start + WINDOW])
-            ids, offsets = flatten_tokens(tower.tokenize(window))
+            tokens, num_cut = tower.tokenize_counting_cuts(window)
+            if cuts is not None:
+                cuts.add(num_cut, len(window), tower.max_length)
+            ids, offsets = flatten_tokens(tokens)
             for rows in pack_by_length(np.diff(offsets), max_tokens, tower.padded):
                 with torch.inference_mode():
                     out[start + rows] = tower(*gather_rows(ids, offsets, rows)).cpu().numpy()

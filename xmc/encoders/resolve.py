@@ -54,6 +54,11 @@ def resolve_model(name: str | Path) -> Path:
         )
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", str(name)):
         raise ModelError(f"expected a model folder, got {name}, which does not exist: check the path")
+    if "/" in str(name) and path.parent.is_dir():
+        raise ModelError(
+            f"expected a model folder or a hub name, got {name}: {path.parent} is a folder here, but "
+            f"holds no {path.name}: check the path"
+        )
     return _with_weights(_download(str(name)))
 
 

@@ -48,8 +48,16 @@ class Tower:
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, cut to ``max_length``, with special tokens where the model wants them."""
+        return self.tokenize_counting_cuts(texts)[0]
+
+    def tokenize_counting_cuts(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        """As :meth:`tokenize`, and how many of the texts were longer than ``max_length``."""
         texts = [self.prompt + text for text in texts] if self.prompt else texts
-        return [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.padded)]
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.padded)
+        rows = [encoding.ids for encoding in encodings]
+        # Only a full row can have been cut, and asking an encoding for what was cut off takes time.
+        full = [e for e, row in zip(encodings, rows, strict=True) if len(row) == self.max_length]
+        return rows, sum(bool(encoding.overflowing) for encoding in full)
 
     def __call__(self, ids: np.ndarray | Tensor, offsets: np.ndarray | Tensor) -> Tensor:
         """Embeddings float32 [n, D] of n texts, differentiable.

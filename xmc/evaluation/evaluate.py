@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, inverse_propensity
-from xmc.encoders import DualEncoder
-from xmc.errors import ConfigError
+from xmc.encoders import CutCount, DualEncoder
+from xmc.errors import ConfigError, DataError
 from xmc.evaluation.metrics import ranking_metrics
 from xmc.evaluation.predictions import save_predictions
 from xmc.evaluation.result import Evaluation
-from xmc.retrieval import exact_search, label_offsets_for
+from xmc.retrieval import exact_search, label_offsets_for, warn_of_other_labels
 
 __all__ = ["evaluate", "rank_labels"]
 
@@ -52,13 +52,20 @@ def evaluate(
 
     Raises:
         ConfigError: When a cut-off is below 1.
-        DataError, ModelError: When the data set or the model cannot be opened.
+        DataError: When the data set cannot be opened, or the split has no rows.
+        ModelError: When the model cannot be opened.
     """
     if not ks or min(ks) < 1:
         raise ConfigError(f"expected cut-offs of 1 and more, got {list(ks)}")
     started = time.perf_counter()
-    model = model if isinstance(model, DualEncoder) else DualEncoder.load(model)
     dataset = dataset if isinstance(dataset, Dataset) else Dataset.load(dataset)
+    if not dataset.relevance(split).shape[0]:
+        raise DataError(
+            f"expected {split} rows to evaluate on, {dataset.name} has none: name another split, or "
+            "import the data with them"
+        )
+    model = model if isinstance(model, DualEncoder) else DualEncoder.load(model)
+    warn_of_other_labels(model, dataset)
     ids, scores = rank_labels(model, dataset, split, max(*ks, *_RECALL_KS), progress=progress)
     if predictions is not None:
         save_predictions(predictions, ids, scores)
@@ -87,13 +94,17 @@ def rank_labels(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Label ids and scores, both [N, k], of the k best labels of each query of a split.
 
-    Filtered pairs are left out. Queries are encoded and ranked 65,536 at a time; the label embeddings [L, D]
-    are held in memory, on the model's device.
+    Filtered pairs are left out; texts that are longer than the model reads are counted in the log. Queries
+    are encoded and ranked 65,536 at a time; the label embeddings [L, D] are held in memory, on the model's
+    device.
     """
     metadata = model.metadata
     trained = metadata.dataset is not None
+    label_cuts, query_cuts = CutCount(), CutCount()
     labels: Any = model.encode_labels(
-        dataset.texts("labels", metadata.label_fields if trained else None), progress=progress
+        dataset.texts("labels", metadata.label_fields if trained else None),
+        progress=progress,
+        cuts=label_cuts,
     )
     device = next(iter(model.parameters())).device
     if device.type != "cpu":
@@ -106,8 +117,10 @@ def rank_labels(
     with tqdm(total=len(texts), desc="ranking", unit="query", disable=not progress) as bar:
         for start in range(0, len(texts), _BLOCK_ROWS):
             rows = slice(start, min(start + _BLOCK_ROWS, len(texts)))
-            queries = model.encode_queries(texts[rows], progress=False)
+            queries = model.encode_queries(texts[rows], cuts=query_cuts)
             mask = None if excluded is None else sp.csr_matrix(excluded[rows])
             ids[rows], scores[rows] = exact_search(queries, labels, k, exclude=mask, offsets=offsets)
             bar.update(len(queries))
+    label_cuts.warn("labels")
+    query_cuts.warn("queries")
     return ids, scores

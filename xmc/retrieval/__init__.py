@@ -6,7 +6,7 @@ from xmc.retrieval.exact import exact_search, merge_top_k, tile_top_k
 from xmc.retrieval.faiss_module import import_faiss
 from xmc.retrieval.label_index import Hit, LabelIndex
 from xmc.retrieval.manifest import IndexManifest
-from xmc.retrieval.offsets import label_offsets_for
+from xmc.retrieval.offsets import label_offsets_for, warn_of_other_labels
 
 __all__ = [
     "Hit",
@@ -17,4 +17,5 @@ __all__ = [
     "label_offsets_for",
     "merge_top_k",
     "tile_top_k",
+    "warn_of_other_labels",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def write_index(index: Any, path: Path) -> None:
     try:
         import_faiss().write_index(index, str(path))
     except RuntimeError as error:
-        raise DataError(f"could not write the index to {path}: {_reason(error)}") from error
+        raise DataError(f"could not write the index ({_reason(error)}): is the disk full?") from error
 
 
 def read_index(path: Path) -> Any:
@@ -169,5 +170,5 @@ def _innermost(index: Any) -> Any:
 
 def _reason(error: RuntimeError) -> str:
     """The last clause of FAISS's message, without the C++ file and line before it."""
-    text = " ".join(str(error).split())
+    text = re.sub(r"^Error in .* at \S+:\d+: ", "", " ".join(str(error).split()))
     return text.rpartition("failed: ")[2] or text

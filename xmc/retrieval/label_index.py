@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset
-from xmc.encoders import DualEncoder
+from xmc.encoders import CutCount, DualEncoder
 from xmc.errors import ConfigError, DataError, ModelError
-from xmc.files import atomic_folder, sha256_file
+from xmc.files import atomic_folder, check_replaceable, sha256_file
 from xmc.retrieval.faiss_index import (
     add_vectors,
     make_index,
@@ -28,9 +28,12 @@ from xmc.retrieval.faiss_index import (
 from xmc.retrieval.faiss_module import import_faiss
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
-from xmc.retrieval.offsets import default_offset, label_offsets_for
+from xmc.retrieval.offsets import default_offset, label_offsets_for, warn_of_other_labels
 
-__all__ = ["Hit", "LabelIndex"]
+__all__ = ["INDEX_MARKS", "Hit", "LabelIndex"]
+
+INDEX_MARKS = ("index.faiss", "manifest.json")
+"""An index folder has both; a damaged one, one of them. Nothing else is ever overwritten by an index."""
 
 _CHUNK = 65_536
 _TRAINING_VECTORS = 262_144
@@ -116,8 +119,10 @@ class LabelIndex:
         """Write a folder of ``index.faiss``, ``labels.parquet``, ``manifest.json``, whole or not at all.
 
         Raises:
-            XMCError: When ``path`` is taken and ``overwrite`` is false, or the disk is full.
+            XMCError: When ``path`` is taken and ``overwrite`` is false, when it holds something other than a
+                label index, or when the disk is full.
         """
+        check_replaceable(path, *INDEX_MARKS, overwrite=overwrite)
         model = _relative(self._model_place(), Path(path))
         with atomic_folder(path, overwrite=overwrite) as folder:
             write_index(self._index, folder / "index.faiss")
@@ -173,7 +178,9 @@ class LabelIndex:
             IndexMismatchError: When ``encoder`` is not the model the index was built with.
             ModelError: When no model is given and the index does not know where its own is.
         """
-        queries = self._model(encoder).encode_queries([texts] if isinstance(texts, str) else texts)
+        cuts = CutCount()
+        queries = self._model(encoder).encode_queries([texts] if isinstance(texts, str) else texts, cuts=cuts)
+        cuts.warn("queries")
         return self.search_vectors(queries, k)
 
     def hits(
@@ -243,23 +250,25 @@ class LabelIndex:
         self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str], progress: bool
     ) -> NDArray[np.int64]:
         self._table.check_new(uids, texts)
+        cuts = CutCount()
         first, normalised = self._table.next_id, self.manifest.normalised
         with tqdm(total=len(uids), desc="indexing labels", unit="label", disable=not progress) as bar:
             for start in range(0, len(uids), _CHUNK):
                 part_texts, part_uids = texts[start : start + _CHUNK], list(uids[start : start + _CHUNK])
-                vectors = self._vectors(encoder, part_texts, part_uids)
+                vectors = self._vectors(encoder, part_texts, part_uids, cuts)
                 add_vectors(self._index, vectors, self._table.next_id + np.arange(len(vectors)))
                 self._table.append(part_uids, part_texts)
                 lengths = np.linalg.norm(vectors[:, : self.manifest.dimension], axis=1)
                 normalised = normalised and bool(np.allclose(lengths, 1.0, atol=1e-3))
                 bar.update(len(vectors))
+        cuts.warn("labels")
         self.manifest = replace(self.manifest, count=len(self._table), normalised=normalised)
         return np.arange(first, self._table.next_id)
 
     def _vectors(
-        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str]
+        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str], cuts: CutCount | None = None
     ) -> NDArray[np.float32]:
-        embeddings = encoder.encode_labels(texts)
+        embeddings = encoder.encode_labels(texts, cuts=cuts)
         if not self.manifest.offset_dimension:
             return embeddings
         offsets = label_offsets_for(encoder, uids)
@@ -279,7 +288,13 @@ class LabelIndex:
                 raise ModelError(
                     "the index does not know where its model is: give the model it was built with"
                 )
-            loaded = DualEncoder.load(place)
+            try:
+                loaded = DualEncoder.load(place)
+            except ModelError as error:
+                raise ModelError(
+                    f"the index {self._folder} was built with the model {place}, which cannot be opened "
+                    f"({error}); if it was moved, say where it is now (--model, in Python encoder)"
+                ) from error
             self.manifest.check_model(loaded.fingerprint, f"the index {self._folder}")
             self._encoder = loaded
         return self._encoder
@@ -302,6 +317,7 @@ def _texts_and_uids(
         return labels, [str(i) for i in range(len(labels))] if uids is None else uids
     if uids is not None:
         raise ConfigError("expected uids only with a list of texts: a data set's labels have their own")
+    warn_of_other_labels(encoder, labels)
     fields = encoder.metadata.label_fields if encoder.metadata.dataset else None
     return labels.texts("labels", fields), labels.uids("labels")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from xmc.data import Dataset
     from xmc.encoders import DualEncoder
 
-__all__ = ["default_offset", "label_offsets_for"]
+__all__ = ["default_offset", "label_offsets_for", "warn_of_other_labels"]
+
+_log = logging.getLogger(__name__)
 
 
 def label_offsets_for(encoder: DualEncoder, uids: Sequence[str]) -> NDArray[np.float32] | None:
@@ -40,3 +44,15 @@ def default_offset(encoder: DualEncoder) -> float:
     if learned is None or not len(learned.uids):
         return 0.0
     return float(np.median(learned.offsets) / encoder.metadata.scale)
+
+
+def warn_of_other_labels(encoder: DualEncoder, dataset: Dataset) -> None:
+    """Log a line when the model's offsets were learned with other labels: only uids then tie them."""
+    learned = encoder.metadata.label_fingerprint
+    if encoder.label_offsets is not None and learned not in (None, dataset.label_fingerprint):
+        _log.warning(
+            "the model's label offsets were learned with the labels of %s, which are not those of %s: each "
+            "label takes the offset of the label with its uid",
+            encoder.metadata.dataset,
+            dataset.name,
+        )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 
 from xmc.errors import DataError
@@ -46,7 +46,7 @@ class Checkpointer:
         path = self.folder / f"step-{step:08d}"
         with atomic_folder(path, overwrite=True) as temporary:
             for name, module in self.modules.items():
-                save_file(_contiguous(module.state_dict()), temporary / f"{name}.safetensors")
+                save_model(module, str(temporary / f"{name}.safetensors"))
             save_file(_moments(self.optimizer), temporary / "optimizer.safetensors")
             (temporary / "state.json").write_text(json.dumps({"step": step, **state}), encoding="utf-8")
         with atomic_file(self.folder / "latest") as temporary:
@@ -67,7 +67,7 @@ class Checkpointer:
         path = self.folder / pointer.read_text(encoding="utf-8").strip()
         try:
             for name, module in self.modules.items():
-                module.load_state_dict(load_file(path / f"{name}.safetensors"))
+                load_model(module, path / f"{name}.safetensors")
             _restore_moments(self.optimizer, load_file(path / "optimizer.safetensors"))
             state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
         except (OSError, RuntimeError, KeyError, ValueError) as error:

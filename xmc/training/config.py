@@ -47,6 +47,12 @@ class DataConfig:
     label_fields: list[str] | None = None
     """Fields that make a label's text; the data set's own choice when null."""
 
+    def __post_init__(self) -> None:
+        for name in ("query_fields", "label_fields"):
+            fields = getattr(self, name)
+            if fields is not None and (not fields or set(fields) - {"title", "content"}):
+                raise ConfigError(f"data.{name}: expected some of title, content, got {fields}")
+
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
@@ -111,9 +117,8 @@ class OptimisationConfig:
     """Scored batches an optimiser step."""
 
     micro_batch_tokens: int | None = None
-    """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache. The
-    encoder's
-    own choice when null."""
+    """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache.
+    The encoder's own choice when null."""
 
     learning_rate: float = 3e-4
     """Peak rate of the encoder."""

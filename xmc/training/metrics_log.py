@@ -7,8 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 
-__all__ = ["MetricsLog"]
+from xmc.errors import ConfigError
+
+__all__ = ["MetricsLog", "check_trackers"]
+
+
+def check_trackers(names: list[str]) -> None:
+    """Refuse trackers that Accelerate does not know or that are not installed.
+
+    Raises:
+        ConfigError: Naming them and the ones that would work.
+    """
+    available = sorted(tracker.value for tracker in get_available_trackers())
+    missing = sorted(set(names) - set(available))
+    if missing:
+        raise ConfigError(
+            f"run.trackers: expected some of {', '.join(available) or 'none'}, which are installed here, got "
+            f"{', '.join(missing)}; install what is missing or leave it out (metrics.jsonl is always written)"
+        )
 
 
 class MetricsLog:

@@ -46,6 +46,11 @@ def prepare_run_folder(options: RunOptions) -> Path:
         raise ConfigError(
             f"run.resume: expected an earlier run in {folder}, found none; train without run.resume"
         )
+    if options.resume and "result.json" in found:
+        raise ConfigError(
+            f"run.resume: expected an unfinished run in {folder}, but it is finished; choose another folder, or "
+            "give --run.overwrite true to start over"
+        )
     if options.overwrite:
         for name in OWN:
             _remove(folder / name)

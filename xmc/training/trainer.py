@@ -23,7 +23,7 @@ from xmc.training.checkpoint import Checkpointer
 from xmc.training.config import TrainConfig
 from xmc.training.estimate import estimate_cost
 from xmc.training.interrupt import InterruptGuard
-from xmc.training.metrics_log import MetricsLog
+from xmc.training.metrics_log import MetricsLog, check_trackers
 from xmc.training.objective import build_objective
 from xmc.training.optimiser import build_optimizer, set_rates, warmup_linear_decay
 from xmc.training.pace import Pace, duration
@@ -88,6 +88,7 @@ class Trainer:
         self, config: TrainConfig, *, dataset: Dataset | None = None, encoder: DualEncoder | None = None
     ) -> None:
         self.config = config
+        check_trackers(config.run.trackers)
         self.dataset = dataset or Dataset.load(config.data.path)
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),

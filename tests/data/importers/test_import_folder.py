@@ -87,7 +87,17 @@ def test_a_taken_place(source: Path, run: Callable[..., Dataset], tmp_path: Path
     (tmp_path / "out" / "precious.txt").write_text("mine")
     with pytest.raises(XMCError, match="not to exist"):
         run()
+    with pytest.raises(XMCError, match="holds something else, which is left alone"):
+        run(overwrite=True)
     assert (tmp_path / "out" / "precious.txt").read_text() == "mine"
+
+
+def test_the_source_is_never_overwritten(source: Path, tmp_path: Path) -> None:
+    write_json(source / "train.jsonl", [{"text": "a", "labels": ["x"]}])
+    for out in (source, tmp_path):
+        with pytest.raises(XMCError, match="left alone"):
+            import_folder(source, out, overwrite=True, progress=False)
+    assert (source / "train.jsonl").is_file()
 
 
 def test_progress_goes_to_stderr_only_when_wanted(

@@ -69,7 +69,7 @@ def xc(source: Path) -> Path:
     ("count", "message"),
     [
         (4, r"trn_X\.txt, line 4: expected 3 texts, the number of rows of .*Y\.trn\.npz, got more"),
-        (2, r"trn_X\.txt, line 2: expected a text for each row of .*Y\.trn\.npz"),
+        (2, r"trn_X\.txt, line 2: expected 3 texts, the number of rows of .*Y\.trn\.npz, the file ends here"),
     ],
 )
 def test_texts_and_rows_differ_in_number(

@@ -24,9 +24,10 @@ from xmc.data.corpora.links import link_objects
 from xmc.data.corpora.public_objects import PublicObject, collect_objects, import_public_modules
 from xmc.data.corpora.see_also import summary
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import Split
+from xmc.data.manifest import MANIFEST_NAME, Split
 from xmc.data.writer import DatasetWriter
-from xmc.errors import DataError, XMCError
+from xmc.errors import DataError
+from xmc.files import check_replaceable
 
 __all__ = ["PACKAGES", "build_api_docs", "is_test"]
 
@@ -42,15 +43,11 @@ def build_api_docs(
     same versions of the packages give the same data set; ``dataset.json`` records them.
 
     Raises:
-        XMCError: When ``out`` is there already and ``overwrite`` is false.
+        XMCError: When ``out`` is taken and ``overwrite`` is false, or holds anything but a prepared data set.
         DependencyError: When one of the packages is not installed.
         DataError: When the documentation holds no references.
     """
-    if not overwrite and (Path(out) / "dataset.json").exists():
-        raise XMCError(
-            f"expected {out} not to hold a data set yet, but it does: choose another folder or ask to "
-            "overwrite it"
-        )
+    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
     started = time.perf_counter()
     modules = _import_all(packages, progress)
     objects = collect_objects(modules)

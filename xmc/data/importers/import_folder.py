@@ -15,11 +15,11 @@ from xmc.data.importers.jsonl import JSONL
 from xmc.data.importers.parquet import PARQUET
 from xmc.data.importers.pecos import PECOS
 from xmc.data.importers.xc import XC
-from xmc.data.manifest import check_choice
+from xmc.data.manifest import MANIFEST_NAME, check_choice
 from xmc.data.propensity import Propensity
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.files import sha256_file
+from xmc.files import check_replaceable, sha256_file
 
 __all__ = ["FORMATS", "detect_format", "import_folder"]
 
@@ -47,15 +47,17 @@ def import_folder(
         format: "auto", or one of :data:`FORMATS`; auto never goes to the network.
         name: Of the data set; default the folder's name.
         propensity: Constants A and B; default by the name, see ``known_propensity``.
-        overwrite: Replace what is at ``out``.
+        overwrite: Replace the prepared data set at ``out``.
         progress: Progress bars on stderr.
 
     Raises:
         DataError: When the format cannot be told, or for bad input, naming file, line and what was expected.
         ConfigError: For an unknown format.
-        XMCError: When ``out`` is taken and ``overwrite`` is false.
+        XMCError: When ``out`` is taken and ``overwrite`` is false, or holds anything but a prepared data set.
     """
     check_choice("format", format, ["auto", *FORMATS])
+    # Before the source is read and hashed, which may take minutes.
+    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
     chosen = detect_format(source) if format == "auto" else FORMATS[format]
     if chosen is not HUB:
         _require_folder(source)
@@ -83,7 +85,7 @@ def detect_format(source: str | Path) -> SourceFormat:
     """
     _require_folder(source)
     folder = Path(source)
-    if (folder / "dataset.json").is_file():
+    if (folder / MANIFEST_NAME).is_file():
         raise DataError(
             f"{source}: expected a data set to import, but this is a prepared one already: use it"
         )

@@ -56,7 +56,8 @@ def _add_texts(path: Path, split: Split, matrix: MatrixRows, writer: DatasetWrit
                 count = lines.number - 1
                 raise DataError(f"expected {count} texts, the number of rows of {matrix.where}, got more")
             writer.add_row(split, str(lines.number - 1), text, "", *row)
-        if next(rows, None) is not None:
+        if extra := sum(1 for _ in rows):
+            count = lines.number + extra
             raise DataError(
-                f"expected a text for each row of {matrix.where}, the texts end here, the rows do not"
+                f"expected {count} texts, the number of rows of {matrix.where}, the file ends here"
             )

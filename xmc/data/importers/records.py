@@ -98,7 +98,8 @@ def parse_text(record: object) -> TextRecord:
     if not isinstance(record, Mapping):
         raise DataError(f"expected a JSON object with a text, got {record!r:.80}")
     if not any(record.get(key) is not None for key in ("text", "title", "content")):
-        raise DataError(f"expected text, or title and content, got {sorted(map(str, record))}")
+        filled = sorted(str(key) for key, value in record.items() if value is not None)
+        raise DataError(f"expected text, or title and content, got {filled}")
     title, content = _string(record, "title"), _string(record, "content")
     text = _string(record, "text")
     if "title" not in record:
