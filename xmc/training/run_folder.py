@@ -48,8 +48,8 @@ def prepare_run_folder(options: RunOptions) -> Path:
         )
     if options.resume and "result.json" in found:
         raise ConfigError(
-            f"run.resume: expected an unfinished run in {folder}, but it is finished; choose another folder, or "
-            "give --run.overwrite true to start over"
+            f"run.resume: expected an unfinished run in {folder}, but it is finished; choose another folder, "
+            "or give --run.overwrite true to start over"
         )
     if options.overwrite:
         for name in OWN:
