@@ -95,7 +95,15 @@ def test_lines_after_the_checkpoint_are_dropped(tmp_path):
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [0, 1, 2]
 
 
-def test_the_first_interrupt_asks_and_the_second_stops():
+@pytest.fixture
+def default_interrupt():
+    """A background job of a shell starts with SIGINT ignored; these tests need Python's own handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_interrupt_asks_and_the_second_stops(default_interrupt):
     with InterruptGuard(World(), torch.device("cpu")) as guard:
         assert not guard.stop_now()
         os.kill(os.getpid(), signal.SIGINT)
