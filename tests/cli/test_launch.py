@@ -54,6 +54,7 @@ def test_other_starts_are_left_alone(environment: dict[str, str], monkeypatch: p
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started processes"))
+    assert not launch._left_alone(os.environ)
     launch.start_missing_processes(["a.yaml"])
 
 

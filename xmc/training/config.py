@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 # The names in xmc.objectives and xmc.scoring, which would load torch.
-OBJECTIVES = (
+ObjectiveName = Literal[
     "softmax",
     "decoupled_softmax",
     "supervised_contrastive",
@@ -30,7 +30,8 @@ OBJECTIVES = (
     "taylor_softmax",
     "spherical_softmax",
     "mean_squared_error",
-)
+]
+OBJECTIVES: tuple[str, ...] = get_args(ObjectiveName)
 IMPLEMENTATIONS = ("auto", "dense", "tiled")
 
 
@@ -58,17 +59,7 @@ class DataConfig:
 class ObjectiveConfig:
     """What is optimised."""
 
-    name: Literal[
-        "softmax",
-        "decoupled_softmax",
-        "supervised_contrastive",
-        "binary_cross_entropy",
-        "soft_top_k",
-        "spherical_z_loss",
-        "taylor_softmax",
-        "spherical_softmax",
-        "mean_squared_error",
-    ] = "decoupled_softmax"
+    name: ObjectiveName = "decoupled_softmax"
     """The objective, a function of xmc.objectives."""
 
     options: dict[str, Any] = field(default_factory=dict)
