@@ -16,6 +16,7 @@ class NumberEncoder(DualEncoder):
         self.dimension = 3
         self.metadata = EncoderMetadata(scale=scale)
         self.label_offsets = offsets
+        self.label_residuals = None
         self.name = name
 
     fingerprint = property(lambda self: self.name)  # type: ignore[assignment]

@@ -38,8 +38,8 @@ def test_learns_and_leaves_a_whole_run_folder(config, dataset):
 
 
 def trainer_metrics(trainer: Trainer) -> dict[str, float]:
-    trainer._prepare_inputs()
-    return trainer.validator(trainer.encoder, None)
+    trainer.prepare_inputs()
+    return trainer.validator(trainer.learner)
 
 
 def test_the_same_seed_gives_the_same_run(config, changed, tmp_path):
@@ -75,8 +75,8 @@ def test_a_killed_run_goes_on_from_its_checkpoint(config, changed, tmp_path, mon
             raise MemoryError
         return optimise(self, *_)
 
-    optimise = Trainer._optimise
-    monkeypatch.setattr(Trainer, "_optimise", die)
+    optimise = Trainer.optimise
+    monkeypatch.setattr(Trainer, "optimise", die)
     with pytest.raises(MemoryError):
         train(killed)
     monkeypatch.undo()

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch.distributed as dist
@@ -12,10 +14,12 @@ from tests.distributed.ranks import Ranks
 from xmc.encoders import DualEncoder
 from xmc.training import TrainConfig, train
 
+T = TypeVar("T")
 
-def train_as_rank(config: TrainConfig) -> float:
-    """One rank of a launched run: the environment a launcher sets, around the process group that is there
-    already."""
+
+def as_rank(work: Callable[[], T]) -> T:
+    """Work as one rank of a launched run: the environment a launcher sets, around the process group that is
+    there already."""
     from accelerate.state import AcceleratorState, PartialState
 
     rank, size = str(dist.get_rank()), str(dist.get_world_size())
@@ -23,13 +27,17 @@ def train_as_rank(config: TrainConfig) -> float:
     os.environ.update(names, ACCELERATE_USE_CPU="true", MASTER_ADDR="127.0.0.1", MASTER_PORT="29555")
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
-        result = train(config)
+        result = work()
         assert PartialState().num_processes == int(size)
-        return result.validation["P@1"]
+        return result
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
         for name in names:
             os.environ.pop(name)
+
+
+def train_as_rank(config: TrainConfig) -> float:
+    return as_rank(lambda: train(config).validation["P@1"])
 
 
 def losses(folder: str | Path) -> list[float]:

@@ -17,13 +17,21 @@ from xmc.errors import ConfigError
 if TYPE_CHECKING:
     from xmc.training.config import TrainConfig
 
-__all__ = ["load_train_config", "train_parser"]
+__all__ = ["load_train_config", "parse_train", "train_parser"]
 
 T = TypeVar("T")
 
 
 def load_train_config(arguments: Sequence[str]) -> TrainConfig:
     """The configuration of ``xmc train``: ``[CONFIG.yaml] [--section.key value ...]``, later words win.
+
+    Raises: as `parse_train`.
+    """
+    return parse_train(arguments)[0]
+
+
+def parse_train(arguments: Sequence[str]) -> tuple[TrainConfig, int | None]:
+    """The configuration of ``xmc train``, and how many steps to profile instead of training.
 
     Raises:
         ConfigError: For a missing or malformed file, an unknown key (the text names the nearest valid one), a
@@ -36,7 +44,8 @@ def load_train_config(arguments: Sequence[str]) -> TrainConfig:
     if words and not words[0].startswith("-"):
         _check_file(Path(words[0]), parser)
         words.insert(0, "--config")
-    return _build(TrainConfig, parse(parser, words).as_dict())
+    values = parse(parser, words).as_dict()
+    return _build(TrainConfig, values), values["profile"]
 
 
 def train_parser() -> jsonargparse.ArgumentParser:
@@ -54,6 +63,13 @@ def train_parser() -> jsonargparse.ArgumentParser:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser.add_argument(
         "--config", action=jsonargparse.ActionConfigFile, help="The recipe, also as the first word."
+    )
+    parser.add_argument(
+        "--profile",
+        type=int | None,
+        default=None,
+        metavar="N",
+        help="Instead of training, run N steps and print where their time and memory go; saves nothing.",
     )
     parser.add_class_arguments(TrainConfig)
     return parser

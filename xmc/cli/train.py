@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xmc.cli.config import load_train_config
+from xmc.cli.config import parse_train
 from xmc.cli.launch import start_missing_processes
 
 if TYPE_CHECKING:
@@ -17,12 +17,18 @@ __all__ = ["run", "summary"]
 
 def run(arguments: Sequence[str]) -> None:
     """Parse the recipe and its overrides, then train."""
-    config = load_train_config(arguments)
+    config, steps = parse_train(arguments)
     start_missing_processes(arguments)
-    from xmc.training import train
+    from xmc.training import profile_steps, train
 
+    is_main = os.environ.get("RANK", "0") == "0"
+    if steps is not None:
+        measured = profile_steps(config, steps)
+        if is_main:
+            print(measured.table())
+        return
     result = train(config)
-    if os.environ.get("RANK", "0") == "0":
+    if is_main:
         print(summary(result, config.validation.metric))
 
 

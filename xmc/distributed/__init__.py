@@ -9,15 +9,18 @@ from xmc.distributed.collectives import (
     sum_gradients,
     sum_over_ranks,
 )
+from xmc.distributed.recording import CollectiveCost, record_collectives
 from xmc.distributed.sharding import shard_bounds
 from xmc.distributed.world import World, current_world
 
 __all__ = [
+    "CollectiveCost",
     "World",
     "all_gather_rows",
     "all_reduce_max",
     "all_reduce_sum",
     "current_world",
+    "record_collectives",
     "shard_bounds",
     "sum_gradients",
     "sum_over_ranks",

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from xmc.distributed.recording import recorded
 from xmc.distributed.world import World
 from xmc.errors import ConfigError
 
@@ -22,14 +23,16 @@ __all__ = ["all_gather_rows", "all_reduce_max", "all_reduce_sum", "sum_gradients
 def all_reduce_sum(tensor: Tensor, world: World) -> Tensor:
     """Sum over ranks, in place, without a gradient. One all-reduce of ``tensor``'s bytes."""
     if world.size > 1:
-        dist.all_reduce(tensor, dist.ReduceOp.SUM)
+        with recorded(tensor):
+            dist.all_reduce(tensor, dist.ReduceOp.SUM)
     return tensor
 
 
 def all_reduce_max(tensor: Tensor, world: World) -> Tensor:
     """Maximum over ranks, in place, without a gradient. One all-reduce of ``tensor``'s bytes."""
     if world.size > 1:
-        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        with recorded(tensor):
+            dist.all_reduce(tensor, dist.ReduceOp.MAX)
     return tensor
 
 
@@ -68,7 +71,8 @@ class _AllGatherRows(torch.autograd.Function):
         padded = local.new_zeros((longest, *local.shape[1:]))
         padded[: len(local)] = local
         parts = [torch.empty_like(padded) for _ in range(world.size)]
-        dist.all_gather(parts, padded)
+        with recorded(padded):
+            dist.all_gather(parts, padded)
         counts = [
             stop - start for start, stop in (World(r, world.size).shard(num_rows) for r in range(world.size))
         ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xmc.encoders.dual_encoder import DualEncoder
     from xmc.encoders.encoding import CutCount, encode_texts
     from xmc.encoders.gradient_cache import CachedEncoding, encode_with_cache
+    from xmc.encoders.label_residuals import LabelResiduals, add_residuals
     from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
     from xmc.encoders.resolve import resolve_model
     from xmc.encoders.tower import Tower
@@ -26,6 +27,8 @@ __all__ = [
     "EncoderConfig",
     "EncoderMetadata",
     "LabelOffsets",
+    "LabelResiduals",
+    "add_residuals",
     "Tower",
     "encode_texts",
     "encode_with_cache",
@@ -44,6 +47,8 @@ __getattr__, __dir__ = lazy_exports(
         "EncoderConfig": "xmc.encoders.config",
         "EncoderMetadata": "xmc.encoders.metadata",
         "LabelOffsets": "xmc.encoders.metadata",
+        "LabelResiduals": "xmc.encoders.label_residuals",
+        "add_residuals": "xmc.encoders.label_residuals",
         "Tower": "xmc.encoders.tower",
         "encode_texts": "xmc.encoders.encoding",
         "encode_with_cache": "xmc.encoders.gradient_cache",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from xmc.encoders.metadata import EncoderMetadata
 from xmc.encoders.quiet import quiet_loading
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.static import distilled_table, input_table, static_copy
+from xmc.encoders.vocabulary import extend_vocabulary
 from xmc.errors import ConfigError, ModelError
 
 __all__ = ["build_model", "open_model", "routes", "shares_weights"]
@@ -78,8 +80,10 @@ def routes(model: SentenceTransformer) -> tuple[Modules, Modules]:
     return sides["query"], sides["document"]
 
 
-def build_model(config: EncoderConfig) -> SentenceTransformer:
+def build_model(config: EncoderConfig, texts: Iterable[str] | None = None) -> SentenceTransformer:
     """The model ``config`` describes, on the CPU.
+
+    ``texts``, which must stand being read twice, are those that ``config.vocabulary`` is learned from.
 
     A tied static model with two different lengths is saved with its table twice, once beside the tokenizer of
     each length; ``open_model`` ties the two again. A tied transformer keeps both lengths in one module.
@@ -94,7 +98,7 @@ def build_model(config: EncoderConfig) -> SentenceTransformer:
     if config.tied and not shares_weights(query_core, label_core):
         raise ConfigError(f"{config.model} has separate towers: set tied to false, or take another model")
     if config.kind == "static":
-        query_core, label_core = _static(config, folder, query_core, label_core)
+        query_core, label_core = _static(config, folder, query_core, label_core, texts)
     else:
         query_core, label_core = _transformer(config, folder, query_core, label_core)
     return _assemble(config, base, query_core, label_core)
@@ -136,7 +140,9 @@ def _position_limit(module: Transformer) -> int | None:
     return min(known, default=None)
 
 
-def _static(config: EncoderConfig, folder: Path, query: Modules, label: Modules) -> tuple[Modules, Modules]:
+def _static(
+    config: EncoderConfig, folder: Path, query: Modules, label: Modules, texts: Iterable[str] | None
+) -> tuple[Modules, Modules]:
     made = query[0] is label[0] and isinstance(query[0], Transformer)
     if made and config.static_init == "distill":
         query, label = [distilled_table(folder)], []
@@ -144,6 +150,8 @@ def _static(config: EncoderConfig, folder: Path, query: Modules, label: Modules)
         query, label = [input_table(query[0])], []  # type: ignore[arg-type]
     elif not isinstance(query[0], StaticEmbedding) or not isinstance(label[0], StaticEmbedding):
         raise ConfigError(f"{config.model} has two transformers: a static model starts from one")
+    if config.vocabulary is not None:
+        query, label = _extended(config, query, label, texts)
     first = static_copy(query[0], config.query_length)  # type: ignore[arg-type]
     if config.tied and config.query_length == config.label_length:
         return [first, *query[1:]], [first, *query[1:]]
@@ -151,6 +159,17 @@ def _static(config: EncoderConfig, folder: Path, query: Modules, label: Modules)
     second = static_copy(source, config.label_length, share=config.tied)  # type: ignore[arg-type]
     rest = label[1:] if config.tied else copy.deepcopy(label[1:])
     return [first, *query[1:]], [second, *rest]
+
+
+def _extended(
+    config: EncoderConfig, query: Modules, label: Modules, texts: Iterable[str] | None
+) -> tuple[Modules, Modules]:
+    if texts is None:
+        raise ConfigError("encoder.vocabulary: expected the data set's texts to learn it from, got none")
+    first = extend_vocabulary(query[0], texts, config.vocabulary)  # type: ignore[arg-type]
+    if not label or label[0] is query[0]:
+        return [first, *query[1:]], [first, *label[1:]] if label else []
+    return [first, *query[1:]], [extend_vocabulary(label[0], texts, config.vocabulary), *label[1:]]  # type: ignore[arg-type]
 
 
 def _assemble(

@@ -30,6 +30,10 @@ class EncoderConfig:
     static_init: Literal["tokens", "distill"] = "tokens"
     """Where a transformer's static token vectors come from: its input table, or a forward pass per token."""
 
+    vocabulary: int | None = None
+    """Size of a WordPiece vocabulary learned from the data set's texts, whose tokens a static model gets
+    beside its own: for texts of another language or trade than it was made for. None adds none."""
+
     query_length: int = 128
     """Tokens kept of a query, special tokens included."""
 
@@ -52,8 +56,10 @@ class EncoderConfig:
         for name, choices in (("kind", ("transformer", "static")), ("static_init", ("tokens", "distill"))):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"expected {name} to be one of {choices}, got {getattr(self, name)!r}")
-        for name in ("query_length", "label_length"):
-            if getattr(self, name) < 1:
+        if self.vocabulary is not None and self.kind != "static":
+            raise ConfigError('expected vocabulary only with kind "static": a transformer keeps its tokens')
+        for name in ("query_length", "label_length", "vocabulary"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} to be at least 1 token, got {getattr(self, name)}")
         for name in ("dropout", "label_dropout"):
             value = getattr(self, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import nn
 from xmc.encoders.build import build_model, open_model, routes, shares_weights
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.encoding import CutCount, encode_texts
+from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.tower import Tower
@@ -36,6 +37,7 @@ class DualEncoder:
         model: A model of one pipeline, or one whose ``Router`` has the routes "query" and "document".
         metadata: What ``xmc.json`` says; None for a model of other making.
         label_offsets: A number per label that is added to its score.
+        label_residuals: A vector per label that is added to its encoded text.
 
     Raises:
         ModelError: When the model cannot serve as two text towers.
@@ -46,6 +48,7 @@ class DualEncoder:
         model: SentenceTransformer,
         metadata: EncoderMetadata | None = None,
         label_offsets: LabelOffsets | None = None,
+        label_residuals: LabelResiduals | None = None,
     ) -> None:
         if model.truncate_dim is not None:
             raise ModelError(
@@ -53,6 +56,7 @@ class DualEncoder:
             )
         self.model = model
         self.label_offsets = label_offsets
+        self.label_residuals = label_residuals
         query, label = routes(model)
         self.tied = shares_weights(query, label)
         self.dimension = int(model.get_embedding_dimension() or 0)
@@ -78,20 +82,25 @@ class DualEncoder:
         folder = resolve_model(path_or_name)
         metadata = EncoderMetadata.load(folder)
         offsets = LabelOffsets.load(folder) if metadata is not None and metadata.has_offsets else None
-        return cls(open_model(folder, device), metadata, offsets)
+        residuals = LabelResiduals.load(folder) if metadata is not None and metadata.has_residuals else None
+        return cls(open_model(folder, device), metadata, offsets, residuals)
 
     @classmethod
-    def build(cls, config: EncoderConfig) -> DualEncoder:
+    def build(cls, config: EncoderConfig, texts: Iterable[str] | None = None) -> DualEncoder:
         """Make the model ``config`` describes, on the CPU.
+
+        Args:
+            config: What to make.
+            texts: Queries and labels that ``config.vocabulary`` is learned from; read up to twice.
 
         Raises:
             ConfigError: When the model cannot be what the configuration asks for.
             ModelError: When it cannot be found or opened.
         """
-        return cls(build_model(config), EncoderMetadata(tied=config.tied))
+        return cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write a plain sentence-transformers folder, with ``xmc.json`` and the label offsets beside it.
+        """Write a plain sentence-transformers folder, ``xmc.json`` and the labels' parameters beside it.
 
         ``SentenceTransformer(path)`` opens it; its ``encode_query`` and ``encode_document`` give the vectors
         of ``encode_queries`` and ``encode_labels``. The folder appears whole or not at all.
@@ -106,11 +115,17 @@ class DualEncoder:
                 raise ModelError(
                     f"could not write the weights of {path} ({error}): is the disk full?"
                 ) from error
-            self.metadata = replace(self.metadata, has_offsets=self.label_offsets is not None)
+            self.metadata = replace(
+                self.metadata,
+                has_offsets=self.label_offsets is not None,
+                has_residuals=self.label_residuals is not None,
+            )
             self.metadata.save(folder)
             (folder / "README.md").write_text(_CARD.format(dimension=self.dimension), encoding="utf-8")
             if self.label_offsets is not None:
                 self.label_offsets.save(folder)
+            if self.label_residuals is not None:
+                self.label_residuals.save(folder)
 
     def encode_queries(
         self,
@@ -139,11 +154,18 @@ class DualEncoder:
         batch_tokens: int | None = None,
         progress: bool = False,
         cuts: CutCount | None = None,
+        uids: Sequence[str] | None = None,
     ) -> np.ndarray:
-        """Embeddings float32 [L, D] of L labels in their order; arguments as in ``encode_queries``."""
-        return self._encode(
+        """Embeddings float32 [L, D] of L labels in their order; arguments as in ``encode_queries``.
+
+        With ``uids`` of the labels, the learned residuals of those the model was trained with are added.
+        """
+        embeddings = self._encode(
             self.label_tower, texts, batch_tokens=batch_tokens, progress=progress, name="labels", cuts=cuts
         )
+        if uids is None or self.label_residuals is None:
+            return embeddings
+        return self.label_residuals.add_to(embeddings, uids)
 
     @property
     def fingerprint(self) -> str:
@@ -154,6 +176,9 @@ class DualEncoder:
         if self.label_offsets is not None:
             offsets = self.label_offsets
             parts += [repr(self.metadata.scale), "\n".join(offsets.uids), offsets.offsets.tobytes().hex()]
+        if self.label_residuals is not None:
+            residuals = self.label_residuals
+            parts += ["\n".join(residuals.uids), _sha256(residuals.rows), _sha256(residuals.table)]
         return fingerprint(*parts)
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -202,6 +227,10 @@ def _prompt(model: SentenceTransformer, names: Sequence[str]) -> str:
     return (model.prompts.get(name) or "") if name is not None else ""
 
 
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
 def _structure(modules: Sequence[nn.Module]) -> str:
     """The modules by name and settings, without those that only act in training."""
     kept = [module for module in modules if not isinstance(module, Dropout)]
@@ -244,5 +273,6 @@ print(model.similarity(queries, labels))
 ```
 
 `xmc.json` holds the scale of a score and the fields it was trained on; `label_offsets.parquet`, where there
-is one, a number per label to add to its score.
+is one, a number per label to add to its score; `label_residuals.safetensors`, a vector per label to add
+to its encoded text (`label_residuals.parquet` has the rows by uid).
 """

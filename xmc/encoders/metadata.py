@@ -42,6 +42,9 @@ class EncoderMetadata:
     has_offsets: bool = False
     """Whether ``label_offsets.parquet`` belongs to the model."""
 
+    has_residuals: bool = False
+    """Whether ``label_residuals.*`` belong to the model."""
+
     format_version: int = FORMAT_VERSION
 
     def save(self, folder: Path) -> None:

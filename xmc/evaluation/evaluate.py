@@ -105,6 +105,7 @@ def rank_labels(
         dataset.texts("labels", metadata.label_fields if trained else None),
         progress=progress,
         cuts=label_cuts,
+        uids=dataset.uids("labels"),
     )
     device = next(iter(model.parameters())).device
     if device.type != "cpu":

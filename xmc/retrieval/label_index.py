@@ -268,7 +268,7 @@ class LabelIndex:
     def _vectors(
         self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str], cuts: CutCount | None = None
     ) -> NDArray[np.float32]:
-        embeddings = encoder.encode_labels(texts, cuts=cuts)
+        embeddings = encoder.encode_labels(texts, cuts=cuts, uids=uids)
         if not self.manifest.offset_dimension:
             return embeddings
         offsets = label_offsets_for(encoder, uids)

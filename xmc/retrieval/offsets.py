@@ -47,12 +47,13 @@ def default_offset(encoder: DualEncoder) -> float:
 
 
 def warn_of_other_labels(encoder: DualEncoder, dataset: Dataset) -> None:
-    """Log a line when the model's offsets were learned with other labels: only uids then tie them."""
+    """Log a line when offsets or residuals were learned with other labels: only uids then tie them."""
     learned = encoder.metadata.label_fingerprint
-    if encoder.label_offsets is not None and learned not in (None, dataset.label_fingerprint):
+    has_any = encoder.label_offsets is not None or encoder.label_residuals is not None
+    if has_any and learned not in (None, dataset.label_fingerprint):
         _log.warning(
-            "the model's label offsets were learned with the labels of %s, which are not those of %s: each "
-            "label takes the offset of the label with its uid",
+            "the model's label offsets or residuals were learned with the labels of %s, which are not those "
+            "of %s: each label takes those of the label with its uid",
             encoder.metadata.dataset,
             dataset.name,
         )

@@ -13,6 +13,7 @@ __all__ = [
     "DataConfig",
     "ObjectiveConfig",
     "OptimisationConfig",
+    "ResidualConfig",
     "RunOptions",
     "ScoringConfig",
     "TrainConfig",
@@ -77,6 +78,31 @@ class ObjectiveConfig:
     def __post_init__(self) -> None:
         _one_of("objective.name", self.name, OBJECTIVES)
         _positive("objective.scale", self.scale)
+
+
+@dataclass(frozen=True)
+class ResidualConfig:
+    """A free vector a label, added to its encoded text; for labels that their texts say too little of."""
+
+    enabled: bool = False
+    """Whether residuals are learned."""
+
+    learning_rate: float = 0.1
+    """Length of the first step of a residual, at the peak of the schedule; later ones shrink (Adagrad)."""
+
+    dropout: float = 0.5
+    """Share of a step's labels that are scored by their text alone, so that labels without a residual stay
+    usable."""
+
+    clusters: int | None = None
+    """This many k-means clusters of labels, by their first embeddings, share residuals; null: one a label."""
+
+    def __post_init__(self) -> None:
+        _positive("residuals.learning_rate", self.learning_rate)
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"residuals.dropout: expected a share in [0, 1), got {self.dropout}")
+        if self.clusters is not None:
+            _positive("residuals.clusters", self.clusters)
 
 
 @dataclass(frozen=True)
@@ -214,6 +240,7 @@ class TrainConfig:
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     negatives: NegativesConfig = field(default_factory=NegativesConfig)
     training: OptimisationConfig = field(default_factory=OptimisationConfig)
+    residuals: ResidualConfig = field(default_factory=ResidualConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
 
 

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xmc.data import Dataset
 from xmc.distributed import World
-from xmc.encoders import DualEncoder, LabelOffsets
+from xmc.encoders import LabelOffsets, LabelResiduals
 from xmc.training.config import TrainConfig
-from xmc.training.score_parameters import ScoreParameters
+from xmc.training.learner import Learner
 
 __all__ = ["RunModels"]
 
@@ -28,8 +26,7 @@ class RunModels:
     folder: Path
     config: TrainConfig
     dataset: Dataset
-    encoder: DualEncoder
-    parameters: ScoreParameters
+    learner: Learner
     world: World
     best_step: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
@@ -58,29 +55,27 @@ class RunModels:
             self.best_step = step
             self.save(self.best_path)
 
-    def relative_offsets(self) -> np.ndarray | None:
-        """The label offsets [L] in units of ``q.e`` (offset over scale), or None when none are learned."""
-        if self.parameters.label_offsets is None:
-            return None
-        return (self.parameters.label_offsets / self.parameters.scale).detach().cpu().numpy()  # type: ignore[no-any-return]
-
     def save(self, path: Path) -> None:
         """Write the model as it is to ``path``, in place of an earlier one."""
         if not self.world.is_main:
             return
-        manifest, data = self.dataset.manifest, self.config.data
-        self.encoder.metadata = replace(
-            self.encoder.metadata,
-            scale=float(self.parameters.scale.detach()),
+        manifest, data, encoder = self.dataset.manifest, self.config.data, self.learner.encoder
+        parameters, residuals = self.learner.parameters, self.learner.residuals
+        encoder.metadata = replace(
+            encoder.metadata,
+            scale=float(parameters.scale.detach()),
             query_fields=tuple(data.query_fields or manifest.query_fields),
             label_fields=tuple(data.label_fields or manifest.label_fields),
             dataset=self.dataset.name,
             label_fingerprint=self.dataset.label_fingerprint,
         )
-        if self.parameters.label_offsets is not None:
-            offsets = self.parameters.label_offsets.detach().cpu().numpy()
-            self.encoder.label_offsets = LabelOffsets(list(self.dataset.uids("labels")), offsets)
-        self.encoder.save(path, overwrite=True)
+        uids = list(self.dataset.uids("labels"))
+        if parameters.label_offsets is not None:
+            encoder.label_offsets = LabelOffsets(uids, parameters.label_offsets.detach().cpu().numpy())
+        if residuals is not None:
+            rows, table = residuals.rows.cpu().numpy(), residuals.table.cpu().numpy().copy()
+            encoder.label_residuals = LabelResiduals(uids, rows, table)
+        encoder.save(path, overwrite=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Which model is the best, for a checkpoint."""

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from xmc.data import TokenStore
 from xmc.distributed import World, all_gather_rows
-from xmc.encoders import CachedEncoding, DualEncoder, Tower, encode_with_cache
+from xmc.encoders import CachedEncoding, Tower, encode_with_cache
 from xmc.negatives import Pool, PoolSampler
 from xmc.scoring import LabelShard
 from xmc.training.config import TrainConfig
-from xmc.training.score_parameters import ScoreParameters
+from xmc.training.learner import Learner
+from xmc.training.profile import SILENT, StopWatch
 
 __all__ = ["StepInputs", "accumulate_gradients"]
 
@@ -39,8 +40,7 @@ class StepInputs:
     """What stays the same from step to step on this rank."""
 
     config: TrainConfig
-    encoder: DualEncoder
-    parameters: ScoreParameters
+    learner: Learner
     queries: TokenStore
     labels: TokenStore
     relevance: sp.csr_matrix
@@ -49,6 +49,7 @@ class StepInputs:
     world: World
     device: torch.device
     autocast: Autocast
+    watch: StopWatch = SILENT
 
 
 def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Tensor:
@@ -65,28 +66,41 @@ def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Ten
         gradients are
         this rank's part; their sum over ranks is the gradient of the loss.
     """
-    config, world = inputs.config, inputs.world
+    config, world, encoder, watch = inputs.config, inputs.world, inputs.learner.encoder, inputs.watch
     torch.manual_seed(hash((config.seed, draw, world.rank)) & 0x7FFFFFFF)
-    pool = inputs.sampler.pool(inputs.relevance[rows], draw)
+    with watch.part("pool"):
+        pool = inputs.sampler.pool(inputs.relevance[rows], draw)
     start, stop = world.shard(len(rows))
-    queries = _encode(inputs, inputs.encoder.query_tower, inputs.queries, rows[start:stop])
+    queries = _encode(inputs, encoder.query_tower, inputs.queries, rows[start:stop])
     start, stop = world.shard(len(pool.label_ids))
-    labels = _encode(inputs, inputs.encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
+    labels = _encode(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
+    watch.count("scores", len(rows) * (stop - start))
     query_leaf = queries.embeddings.requires_grad_()
     label_leaf = labels.embeddings.requires_grad_()
-    loss = _loss(inputs, all_gather_rows(query_leaf, len(rows), world), label_leaf, pool, (start, stop))
-    loss = loss / config.training.accumulation
-    loss.backward()  # type: ignore[no-untyped-call]
+    with watch.part("scoring"):
+        residuals, vectors = inputs.learner.residuals, label_leaf
+        if residuals is not None:
+            vectors = residuals.join(label_leaf, pool.label_ids, (start, stop), draw)
+        loss = _loss(inputs, all_gather_rows(query_leaf, len(rows), world), vectors, pool, (start, stop))
+        loss = loss / config.training.accumulation
+        loss.backward()  # type: ignore[no-untyped-call]
+        if residuals is not None:
+            residuals.collect(world)
     loss = loss.detach()  # its graph holds the score tiles, which the replay below has no use for
-    for encoding, leaf in ((queries, query_leaf), (labels, label_leaf)):
-        if leaf.grad is not None:
-            encoding.backward(leaf.grad)
+    with watch.part("replay"):
+        for encoding, leaf in ((queries, query_leaf), (labels, label_leaf)):
+            if leaf.grad is not None:
+                encoding.backward(leaf.grad)
     return loss
 
 
 def _encode(inputs: StepInputs, tower: Tower, tokens: TokenStore, rows: np.ndarray) -> CachedEncoding:
     budget = inputs.config.training.micro_batch_tokens
-    return encode_with_cache(tower, *tokens.gather(rows), max_tokens=budget, autocast=inputs.autocast)
+    inputs.watch.count("texts", len(rows))
+    with inputs.watch.part("tokens"):
+        ids, offsets = tokens.gather(rows)
+    with inputs.watch.part("encode"):
+        return encode_with_cache(tower, ids, offsets, max_tokens=budget, autocast=inputs.autocast)
 
 
 def _loss(inputs: StepInputs, queries: Tensor, labels: Tensor, pool: Pool, bounds: tuple[int, int]) -> Tensor:
@@ -100,8 +114,8 @@ def _loss(inputs: StepInputs, queries: Tensor, labels: Tensor, pool: Pool, bound
         queries,
         labels,
         pool.positives,
-        scale=inputs.parameters.scale,
-        offsets=inputs.parameters.offsets(ids),
+        scale=inputs.learner.parameters.scale,
+        offsets=inputs.learner.parameters.offsets(ids),
         log_weights=weights,
         shard=LabelShard(start, len(pool.label_ids), inputs.world),
         implementation=scoring.implementation,

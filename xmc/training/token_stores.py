@@ -3,13 +3,34 @@ folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from xmc.data import Dataset, TokenStore
 from xmc.encoders import DualEncoder, Tower
 from xmc.files import fingerprint
+from xmc.training.config import DataConfig
 
-__all__ = ["label_tokens", "query_tokens"]
+__all__ = ["TrainingTexts", "label_tokens", "query_tokens"]
+
+CHUNK = 16_384
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """All training queries, then all labels, read a chunk at a time; never those of the test set."""
+
+    dataset: Dataset
+    config: DataConfig
+
+    def __iter__(self) -> Iterator[str]:
+        """The texts in order."""
+        for texts in (
+            self.dataset.texts("train", self.config.query_fields),
+            self.dataset.texts("labels", self.config.label_fields),
+        ):
+            for start in range(0, len(texts), CHUNK):
+                yield from texts[start : start + CHUNK]
 
 
 def query_tokens(

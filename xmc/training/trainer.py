@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, QuerySampler, train_validation_split
-from xmc.distributed import current_world, sum_gradients
+from xmc.distributed import current_world
 from xmc.encoders import DualEncoder
 from xmc.files import atomic_file
 from xmc.negatives import build_pool_sampler
@@ -23,16 +23,16 @@ from xmc.training.checkpoint import Checkpointer
 from xmc.training.config import TrainConfig
 from xmc.training.estimate import estimate_cost
 from xmc.training.interrupt import InterruptGuard
+from xmc.training.learner import build_learner
 from xmc.training.metrics_log import MetricsLog, check_trackers
 from xmc.training.objective import build_objective
-from xmc.training.optimiser import build_optimizer, set_rates, warmup_linear_decay
+from xmc.training.optimiser import warmup_linear_decay
 from xmc.training.pace import Pace, duration
 from xmc.training.precision import mixed_precision
 from xmc.training.run_folder import prepare_run_folder, save_config
 from xmc.training.run_models import RunModels
-from xmc.training.score_parameters import ScoreParameters
 from xmc.training.step import StepInputs, accumulate_gradients
-from xmc.training.token_stores import label_tokens, query_tokens
+from xmc.training.token_stores import TrainingTexts, label_tokens, query_tokens
 from xmc.training.validation import Validator
 
 __all__ = ["TrainResult", "Trainer", "train"]
@@ -100,15 +100,16 @@ class Trainer:
         if self.device.type == "cpu":
             keep_freed_memory()
         torch.manual_seed(config.seed)
-        self.encoder = (encoder or DualEncoder.build(config.encoder)).to(self.device)
         self.objective = build_objective(config.objective)
-        self.parameters = ScoreParameters(config.objective, self.dataset.num_labels).to(self.device)
-        self.optimizer = build_optimizer(self.encoder.parameters(), self.parameters, config.training)
+        self.encoder = encoder or DualEncoder.build(config.encoder, TrainingTexts(self.dataset, config.data))
+        label_texts = self.dataset.texts("labels", config.data.label_fields)
+        self.learner = build_learner(config, self.encoder, label_texts, self.device, self.world)
         self._prepare_rows()
         self.folder = self._prepare_folder()
-        self.models = RunModels(self.folder, config, self.dataset, self.encoder, self.parameters, self.world)
-        modules: dict[str, torch.nn.Module] = {"encoder": self.encoder.model, "parameters": self.parameters}
-        self.checkpointer = Checkpointer(self.folder / "checkpoints", modules, self.optimizer)
+        self.models = RunModels(self.folder, config, self.dataset, self.learner, self.world)
+        self.checkpointer = Checkpointer(
+            self.folder / "checkpoints", self.learner.modules, self.learner.optimizer
+        )
         self.step, self.pace = 0, Pace()
 
     def fit(self) -> TrainResult:
@@ -117,7 +118,7 @@ class Trainer:
         Raises:
             KeyboardInterrupt: After Ctrl-C, when the running step is done and a checkpoint is written.
         """
-        inputs = self._prepare_inputs()
+        inputs = self.prepare_inputs()
         if self.config.run.resume:
             self._resume()
         if self.world.is_main:
@@ -153,7 +154,8 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         return Path(self.config.run.dir)
 
-    def _prepare_inputs(self) -> StepInputs:
+    def prepare_inputs(self) -> StepInputs:
+        """Everything a step needs besides its rows: the tokens are made where they are not on disk yet."""
         data = self.config.data
         with self.accelerator.main_process_first():
             queries = query_tokens(self.dataset, self.encoder, data.query_fields, self.world.is_main)
@@ -163,8 +165,7 @@ class Trainer:
         )
         return StepInputs(
             config=self.config,
-            encoder=self.encoder,
-            parameters=self.parameters,
+            learner=self.learner,
             queries=queries,
             labels=labels,
             relevance=self.dataset.relevance("train"),
@@ -208,7 +209,7 @@ class Trainer:
 
     def _timed_step(self, inputs: StepInputs) -> tuple[torch.Tensor, float | None]:
         started = time.perf_counter()
-        result = self._optimise(inputs)
+        result = self.optimise(inputs)
         self.step += 1
         rows = self.config.training.batch_size * self.config.training.accumulation
         self.pace.add_step(time.perf_counter() - started, rows)
@@ -218,27 +219,23 @@ class Trainer:
         validations = self.config.validation.num_due(self.step, self.num_steps)
         return duration(self.pace.remaining(self.num_steps - self.step, validations))
 
-    def _optimise(self, inputs: StepInputs) -> tuple[torch.Tensor, float | None]:
+    def optimise(self, inputs: StepInputs) -> tuple[torch.Tensor, float | None]:
+        """Take one optimiser step; returns the loss of its rows and the norm of the encoder's gradient."""
         training = self.config.training
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.zero_grad()
         loss = torch.zeros((), device=self.device)
         for part in range(training.accumulation):
             draw = self.step * training.accumulation + part
             loss += accumulate_gradients(inputs, self.rows.next(), draw)
-        sum_gradients([*self.encoder.parameters(), *self.parameters.parameters()], self.world)
-        norm = None
-        if training.clip_norm is not None:
-            norm = float(torch.nn.utils.clip_grad_norm_(list(self.encoder.parameters()), training.clip_norm))
-        set_rates(self.optimizer, warmup_linear_decay(self.step, self.num_steps, training.warmup))
-        self.optimizer.step()
-        return loss, norm
+        factor = warmup_linear_decay(self.step, self.num_steps, training.warmup)
+        return loss, self.learner.apply_gradients(factor, inputs.watch)
 
     def _log_step(self, loss: float, norm: float | None) -> None:
         values: dict[str, Any] = {
             "epoch": round(self.step / self.num_steps * self.config.training.epochs, 4),
             "loss": loss,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "scale": float(self.parameters.scale.detach()),
+            "learning_rate": self.learner.optimizer.param_groups[0]["lr"],
+            "scale": float(self.learner.parameters.scale.detach()),
             "rows_per_second": self.pace.rows_per_second,
         }
         if norm is not None:
@@ -247,7 +244,7 @@ class Trainer:
 
     def _validate(self) -> None:
         started = time.perf_counter()
-        metrics = self.validator(self.encoder, self.models.relative_offsets())
+        metrics = self.validator(self.learner)
         self.pace.validation_seconds = time.perf_counter() - started
         self.log.write(self.step, {"validation": metrics})
         if self.step > 0:

@@ -10,9 +10,10 @@ import torch
 
 from xmc.data import Dataset, inverse_propensity
 from xmc.distributed import World, all_gather_rows
-from xmc.encoders import DualEncoder
+from xmc.encoders import DualEncoder, add_residuals
 from xmc.evaluation import ranking_metrics
 from xmc.retrieval import exact_search
+from xmc.training.learner import Learner
 
 __all__ = ["Validator"]
 
@@ -39,12 +40,13 @@ class Validator:
     world: World
     device: torch.device
 
-    def __call__(self, encoder: DualEncoder, offsets: np.ndarray | None) -> dict[str, float]:
-        """Metrics in percent; ``offsets`` [L] are added to ``q.e``. Equal on every rank.
+    def __call__(self, learner: Learner) -> dict[str, float]:
+        """Metrics in percent, equal on every rank.
 
         Over W ranks: one all-gather of the queries' embeddings and one of the labels'.
         """
         relevance = self.dataset.relevance("train")
+        encoder, residuals = learner.encoder, learner.residuals
         queries = self._encode(encoder, self.dataset.texts("train", self.query_fields), self.rows, "query")
         labels = self._encode(
             encoder,
@@ -52,9 +54,15 @@ class Validator:
             np.arange(self.dataset.num_labels),
             "label",
         )
+        if residuals is not None:
+            labels = add_residuals(torch.from_numpy(labels), residuals.of_labels()).numpy()
         excluded = self.dataset.filter("train")
         ids, _ = exact_search(
-            queries, labels, DEPTH, exclude=None if excluded is None else excluded[self.rows], offsets=offsets
+            queries,
+            labels,
+            DEPTH,
+            exclude=None if excluded is None else excluded[self.rows],
+            offsets=learner.relative_offsets(),
         )
         constants = self.dataset.propensity
         return ranking_metrics(

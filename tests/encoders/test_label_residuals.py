@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xmc.encoders import LabelResiduals, add_residuals
+from xmc.errors import ModelError
+
+TABLE = np.array([[0.5, 0.0], [0.0, -0.5]], dtype=np.float32)
+
+
+def residuals() -> LabelResiduals:
+    return LabelResiduals(["a", "b", "c"], np.array([1, 0, 1]), TABLE)
+
+
+def test_a_sum_keeps_the_length_of_the_encoded_text() -> None:
+    labels = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
+    joined = add_residuals(labels, torch.tensor([[1.0, 3.0], [0.0, 0.0]]))
+    torch.testing.assert_close(joined, torch.tensor([[3 * 0.8, 3 * 0.6], [0.0, 1.0]]))
+
+
+def test_a_zero_vector_stays_finite() -> None:
+    # A label without a known token has a zero embedding.
+    joined = add_residuals(torch.zeros(1, 2), torch.zeros(1, 2))
+    assert torch.equal(joined, torch.zeros(1, 2))
+
+
+def test_labels_are_found_by_uid() -> None:
+    embeddings = np.array([[1, 0], [1, 0], [1, 0]], dtype=np.float32)
+    joined = residuals().add_to(embeddings, ["c", "unknown", "b"])
+    expected = add_residuals(torch.tensor([[1.0, 0], [1, 0]]), torch.from_numpy(TABLE[[1, 0]])).numpy()
+    np.testing.assert_allclose(joined[[0, 2]], expected)
+    np.testing.assert_array_equal(joined[1], embeddings[1])
+    np.testing.assert_array_equal(embeddings, [[1, 0]] * 3)  # the input is left alone
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    residuals().save(tmp_path)
+    loaded = LabelResiduals.load(tmp_path)
+    assert loaded.uids == ["a", "b", "c"]
+    np.testing.assert_array_equal(loaded.rows, [1, 0, 1])
+    np.testing.assert_array_equal(loaded.table, TABLE)
+
+
+def test_what_does_not_fit_together_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="for each of 1 labels"):
+        LabelResiduals(["a"], np.array([0, 1]), TABLE)
+    with pytest.raises(ModelError, match=r"rows in \[0, 2\), got 0 to 2"):
+        LabelResiduals(["a", "b"], np.array([0, 2]), TABLE)
+    with pytest.raises(ModelError, match="diverged"):
+        LabelResiduals(["a"], np.array([0]), TABLE * np.nan)
+    with pytest.raises(ModelError, match="label_residuals.safetensors"):
+        LabelResiduals.load(tmp_path)

@@ -1,0 +1,53 @@
+"""What collectives cost while somebody asks: seconds, bytes and calls of this rank."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor
+
+__all__ = ["CollectiveCost", "record_collectives", "recorded"]
+
+
+@dataclass
+class CollectiveCost:
+    """The sums over the collectives of a recording; ``num_bytes`` is what this rank put in."""
+
+    seconds: float = 0.0
+    num_bytes: int = 0
+    num_calls: int = 0
+
+
+_active: list[CollectiveCost] = []
+
+
+@contextmanager
+def record_collectives() -> Iterator[CollectiveCost]:
+    """Add up the collectives of this process until the block ends. On a GPU every one is waited for."""
+    cost = CollectiveCost()
+    _active.append(cost)
+    try:
+        yield cost
+    finally:
+        _active.remove(cost)
+
+
+@contextmanager
+def recorded(tensor: Tensor) -> Iterator[None]:
+    """Around one collective of ``tensor``; costs nothing while nobody records."""
+    if not _active:
+        yield
+        return
+    started = time.perf_counter()
+    yield
+    if tensor.is_cuda:
+        import torch
+
+        torch.cuda.synchronize(tensor.device)
+    for cost in _active:
+        cost.seconds += time.perf_counter() - started
+        cost.num_bytes += tensor.nbytes
+        cost.num_calls += 1

@@ -1,0 +1,91 @@
+"""Tokens of one's own texts for a static tower, whose bag of tokens cannot put a split word together again.
+
+A pretrained vocabulary cuts the words of another language or trade into pieces of two or three letters.
+A transformer reads them in order; a bag of tokens only counts them. So the words of the data set become
+tokens, and each starts as the sum of the pieces it replaces: the untrained model gives the same vectors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import torch
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.trainers import WordPieceTrainer
+
+from xmc.errors import ConfigError
+
+__all__ = ["extend_vocabulary"]
+
+MIN_FREQUENCY = 5
+
+
+def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) -> StaticEmbedding:
+    """A static module with up to ``size`` more tokens, those a WordPiece trainer finds in ``texts``.
+
+    Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else.
+    A new token's row is the sum of the rows of the pieces it stands for, so that a text's vector keeps its
+    direction until training parts them.
+
+    Args:
+        module: A bag of WordPiece tokens [V, D].
+        texts: The data set's queries and labels.
+        size: Tokens to learn from the texts; those the module has already are not added twice.
+
+    Returns:
+        A module [V + n, D], n at most ``size``.
+
+    Raises:
+        ConfigError: When the module's tokenizer is not WordPiece.
+    """
+    settings = json.loads(module.tokenizer.to_str())
+    kind = settings["model"]["type"]
+    if kind != "WordPiece":
+        raise ConfigError(
+            f"encoder.vocabulary: expected a model with a WordPiece tokenizer, got {kind}: leave the option "
+            "out, or start from another model"
+        )
+    old: dict[str, int] = settings["model"]["vocab"]
+    prefix: str = settings["model"]["continuing_subword_prefix"]
+    added = [token for token in _learn(module.tokenizer, texts, size, prefix) if token not in old]
+    table = module.embedding.weight.detach()
+    rows = torch.zeros(len(added), table.shape[1])
+    for row, token in zip(rows, added, strict=True):
+        row += table[greedy_pieces(token, old, prefix)].sum(0)
+    settings["model"]["vocab"] = old | {token: len(old) + i for i, token in enumerate(added)}
+    settings["truncation"] = None
+    tokenizer = Tokenizer.from_str(json.dumps(settings))
+    return StaticEmbedding(tokenizer, embedding_weights=torch.cat([table, rows]))
+
+
+def greedy_pieces(token: str, vocabulary: dict[str, int], prefix: str) -> list[int]:
+    """Ids of the longest-match pieces of a token; none when some part of it is in no piece.
+
+    >>> greedy_pieces("##abc", {"##a": 0, "##ab": 1, "##c": 2, "abc": 3}, "##")
+    [1, 2]
+    """
+    inside = token.startswith(prefix)
+    rest, ids = token[len(prefix) :] if inside else token, []
+    while rest:
+        head = prefix if inside else ""
+        length = next((n for n in range(len(rest), 0, -1) if head + rest[:n] in vocabulary), 0)
+        if not length:
+            return []
+        ids.append(vocabulary[head + rest[:length]])
+        rest, inside = rest[length:], True
+    return ids
+
+
+def _learn(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) -> list[str]:
+    """Tokens of ``texts`` in order of their ids, normalised and split into words as ``source`` does."""
+    learner = Tokenizer(WordPiece(unk_token="[UNK]"))  # type: ignore[call-arg]
+    learner.normalizer, learner.pre_tokenizer = source.normalizer, source.pre_tokenizer  # type: ignore[assignment]
+    trainer = WordPieceTrainer(
+        vocab_size=size, min_frequency=MIN_FREQUENCY, continuing_subword_prefix=prefix, show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    vocabulary = learner.get_vocab()
+    return sorted(vocabulary, key=lambda token: vocabulary[token])
