@@ -8,7 +8,7 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # One set of extras for every target, so that nothing is installed, or downgraded, between demo and test.
-EXTRAS := $(FAISS),demo,distill,dev
+EXTRAS := $(FAISS),demo,distill,report,dev
 STAMP := $(VENV)/installed-$(FAISS)
 
 .PHONY: install demo test check slow clean

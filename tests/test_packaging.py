@@ -19,7 +19,8 @@ IMPORT_NAMES = {
     "huggingface_hub": "huggingface-hub",
     "sentence_transformers": "sentence-transformers",
 }
-OF_EXTRAS = {"faiss", "pandas", "sklearn", "model2vec"}
+# triton comes with CUDA builds of torch; everything runs without it.
+OF_EXTRAS = {"faiss", "jinja2", "matplotlib", "pandas", "sklearn", "model2vec", "triton"}
 
 
 def pyproject_lines(table: str) -> str:
@@ -66,9 +67,9 @@ def test_constraints_fit_the_bounds() -> None:
 
 def test_only_one_faiss_extra_is_installed_by_make() -> None:
     extras = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert extras is not None and extras[1] == "$(FAISS),demo,distill,dev"
+    assert extras is not None and extras[1] == "$(FAISS),demo,distill,report,dev"
     offered = re.findall(r"^(\w+) = \[", pyproject_lines("project.optional-dependencies"), re.MULTILINE)
-    assert set(offered) == {"cpu", "gpu", "demo", "distill", "dev"}
+    assert set(offered) == {"cpu", "gpu", "demo", "distill", "report", "dev"}
 
 
 def test_names_are_there_on_first_use() -> None:

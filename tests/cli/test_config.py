@@ -104,3 +104,9 @@ def test_help_says_what_a_key_means() -> None:
     pytest.importorskip("docstring_parser", reason="comes with jsonargparse[signatures]")
     shown = " ".join(train_parser().format_help().split())
     assert "One over the temperature" in shown and "--objective.scale" in shown
+
+
+def test_a_value_that_is_a_mapping_is_read_from_the_file(tmp_path: Path) -> None:
+    text = "data: {path: d}\nrun: {dir: r}\nobjective: {name: spherical_z_loss, options: {a: 2.0, b: 7.5}}\n"
+    config = load_train_config([write(tmp_path, text)])
+    assert config.objective.options == {"a": 2.0, "b": 7.5}

@@ -50,7 +50,7 @@ def test_no_faiss_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_extra_is_told_but_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = [Requirement("no-such-package; extra == 'demo'"), Requirement("numpy; extra == 'distill'")]
     monkeypatch.setattr(doctor, "_requirements", lambda: needed)
-    demo, distill = doctor.extras()
+    demo, distill, *_ = doctor.extras()
     assert (
         "missing no-such-package: pip install 'xmc-dual-encoder[demo]'" in demo.found and demo.problem is None
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xmc.data import Dataset, Propensity
+from xmc.data import Dataset, DatasetWriter, Propensity
 from xmc.errors import ConfigError, DataError
 
 
@@ -101,3 +101,14 @@ def test_wrong_words(build: Callable[..., Dataset]) -> None:
         dataset.texts("train", ["uid"])
     with pytest.raises(ConfigError, match="split among train, test"):
         dataset.relevance("labels")
+
+
+def test_a_known_ceiling_is_kept_and_an_unknown_one_not_written(tmp_path: Path) -> None:
+    for ceiling in ({}, {"P@1": 80.5}):
+        with DatasetWriter(tmp_path / "d", name="d", overwrite=True) as writer:
+            writer.add_label("l", "l")
+            writer.ceiling = ceiling
+        dataset = Dataset.load(tmp_path / "d")
+        assert dataset.ceiling == dataset.info().ceiling == ceiling
+        assert ("ceiling" in json.loads((tmp_path / "d" / "dataset.json").read_text())) == bool(ceiling)
+        assert ("best possible" in dataset.info().table()) == bool(ceiling)

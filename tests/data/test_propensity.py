@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.data import Propensity, inverse_propensity, known_propensity
+from xmc.data import Propensity, describe_propensity, inverse_propensity, known_propensity
+from xmc.data.propensity import KNOWN_PROPENSITIES, propensity_source
 from xmc.errors import ConfigError
 
 
@@ -52,3 +53,20 @@ def test_constants_go_by_the_whole_name(name: str, expected: Propensity) -> None
 def test_impossible_constants(values: tuple[float, float]) -> None:
     with pytest.raises(ConfigError, match="at least 0"):
         Propensity(*values)
+
+
+def test_every_listed_data_set_says_where_its_constants_are_from() -> None:
+    for name, constants in KNOWN_PROPENSITIES.items():
+        assert known_propensity(name) == constants
+        assert describe_propensity(name, constants) == f"published for {name}: {propensity_source(name)}"
+    assert "NGAME" in str(propensity_source("LF-AmazonTitles-131K"))
+    assert "Renee" in str(propensity_source("lf-wikiseealso-320k"))
+    assert propensity_source("my-LF-AmazonTitles-131K") is None
+
+
+def test_other_constants_than_the_published_were_given() -> None:
+    assert describe_propensity("EURLex-4K", Propensity(0.6, 2.6)) == "given when the data set was prepared"
+    assert describe_propensity("mine", Propensity(0.6, 2.6)) == "given when the data set was prepared"
+    assert describe_propensity("mine", Propensity()) == (
+        "the default, as mine is not in the table of published constants"
+    )

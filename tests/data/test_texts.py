@@ -76,17 +76,23 @@ def test_fingerprint_names_content_and_fields(build: Callable[..., Dataset]) -> 
     assert one.texts("train").fingerprint != one.texts("train", ["title"]).fingerprint
 
 
-def test_where_the_folder_cannot_be_written_the_cache_is_the_librarys(
-    build: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_where_the_folder_cannot_be_written_the_users_cache_serves(
+    build: Callable[..., Dataset],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    import datasets
-
-    dataset = build([[0]])
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "library"))
+    dataset, other = build([[0]]), build([[0]], "other")
+    assert other.texts("train")[0]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(os, "access", lambda *arguments: False)
     assert dataset.texts("train")[0] == "query 0 content 0"
     assert not (dataset.path / "cache").exists()
-    assert [path.suffix for path in (tmp_path / "library" / "xmc").iterdir()] == [".arrow"]
+    (arrow,) = (tmp_path / "home" / "xmc" / "cache").iterdir()
+    assert arrow.suffix == ".arrow" and f"{dataset.path / 'cache'} cannot be written" in caplog.text
+    assert str(tmp_path / "home") in caplog.text
+    # What is beside the data set already is read from there.
+    assert Dataset.load(other.path).texts("train")[0] and len(caplog.records) == 1
 
 
 def test_not_a_table_of_texts(tmp_path: Path) -> None:

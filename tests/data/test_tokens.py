@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,17 @@ def test_meta_says_what_is_there(tmp_path: Path) -> None:
     _store(tmp_path, ["ab", "c"], max_length=8)
     meta = json.loads((tmp_path / "abc" / "meta.json").read_text())
     assert (meta["num_texts"], meta["num_tokens"], meta["max_length"]) == (2, 3, 8)
+
+
+def test_where_the_folder_cannot_be_written_the_users_cache_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = tmp_path / "there" / "tokens"
+    _store(there, ["ab"])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    assert _store(there, ["ab"], tokenize=None).lengths.tolist() == [2] and not caplog.records
+    for _ in range(2):
+        assert _store(tmp_path / "elsewhere" / "tokens", ["abc"]).lengths.tolist() == [3]
+    assert not (tmp_path / "elsewhere").exists() and len(caplog.records) == 1
+    assert (tmp_path / "home" / "xmc" / "tokens" / "abc" / "meta.json").is_file()

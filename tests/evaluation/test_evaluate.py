@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xmc.data import Dataset, DatasetWriter
+from xmc.data import Dataset, DatasetWriter, Propensity
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import evaluate, load_predictions
 
@@ -66,7 +66,7 @@ def test_a_trained_model_brings_its_own_fields(make_encoder, dataset, tmp_path):
 def test_blocks_of_queries_change_nothing(make_encoder, dataset, monkeypatch):
     whole = evaluate(make_encoder(), dataset.path, progress=False)
     # By the module's full name, as the package's attribute of this name is the function.
-    monkeypatch.setattr(sys.modules["xmc.evaluation.evaluate"], "_BLOCK_ROWS", 1)
+    monkeypatch.setattr(sys.modules["xmc.evaluation.rank"], "_BLOCK_ROWS", 1)
     assert evaluate(make_encoder(), dataset, progress=False).metrics == whole.metrics
 
 
@@ -111,7 +111,28 @@ def test_cut_texts_are_counted_over_all_blocks(make_encoder, dataset, monkeypatc
         return encode(texts)
 
     monkeypatch.setattr(encoder, "encode_queries", long_texts)
-    monkeypatch.setattr(sys.modules["xmc.evaluation.evaluate"], "_BLOCK_ROWS", 1)
+    monkeypatch.setattr(sys.modules["xmc.evaluation.rank"], "_BLOCK_ROWS", 1)
     with caplog.at_level("WARNING", logger="xmc"):
         evaluate(encoder, dataset, progress=False)
     assert [text for text in caplog.messages if text.startswith("2 of 2 queries have more tokens than the 3")]
+
+
+def test_every_kind_at_its_cut_offs_and_own_constants(make_encoder, dataset):
+    result = evaluate(
+        make_encoder(),
+        dataset,
+        ks=(2,),
+        recall_ks=(1, 4),
+        propensity=Propensity(0.6, 2.6),
+        progress=False,
+    )
+    at_ks = [f"{kind}@2" for kind in ("P", "nDCG", "PSP", "PSnDCG")]
+    deep = [f"{kind}@{k}" for kind in ("R", "MRR", "MAP", "Cov", "Reach") for k in (1, 4)]
+    assert list(result.metrics) == at_ks + deep and result.depth == 4
+    assert (result.propensity, result.propensity_source) == (
+        {"a": 0.6, "b": 2.6},
+        "given for this evaluation",
+    )
+    own = evaluate(make_encoder(), dataset, progress=False)
+    assert own.propensity_source == "the default, as tiny is not in the table of published constants"
+    assert (result.processes, result.metrics["Reach@4"]) == (1, 100.0)

@@ -91,7 +91,7 @@ def test_malformed_rankings_are_refused(ids, text):
 
 
 def test_the_refused_row_is_named_in_later_blocks_too(monkeypatch):
-    monkeypatch.setattr("xmc.evaluation.metrics._BLOCK_ROWS", 2)
+    monkeypatch.setattr("xmc.evaluation.row_blocks.MAX_ROWS", 2)
     with pytest.raises(DataError, match="row 2 of the ranking names label 4 twice"):
         ranking_metrics(TRUTH, np.array([[0, 1], [2, 3], [4, 4]]), WEIGHTS)
 
@@ -135,5 +135,5 @@ def test_equals_the_naive_loops(num_rows, num_labels, width, k, seed):
 
 def test_blocks_change_nothing(monkeypatch):
     whole = ranking_metrics(TRUTH, IDS, WEIGHTS)
-    monkeypatch.setattr("xmc.evaluation.metrics._BLOCK_ROWS", 2)
+    monkeypatch.setattr("xmc.evaluation.row_blocks.MAX_ROWS", 2)
     assert ranking_metrics(TRUTH, IDS, WEIGHTS) == pytest.approx(whole)

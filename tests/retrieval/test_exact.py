@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmc.errors import ConfigError, ModelError
-from xmc.retrieval import exact_search, merge_top_k, tile_top_k
+from xmc.retrieval import exact_search
 
 
 def oracle(queries, labels, k, exclude=None, offsets=None):
@@ -118,17 +118,36 @@ def test_bad_input_is_explained(arguments, error, text):
         exact_search(**given_)
 
 
-def test_tile_top_k_with_all_minus_infinity_but_one():
-    scores = torch.tensor([[-torch.inf, -torch.inf, 1.0, -torch.inf]])
-    best, columns = tile_top_k(scores, 2)
-    assert columns[0, 0] == 2 and best[0].tolist() == [1.0, -torch.inf]
+@pytest.mark.parametrize("dimension", [5, 96])
+def test_scores_have_the_same_bits_whatever_the_tiles(dimension, monkeypatch):
+    """Random numbers, no ties: another order of summing would show."""
+    rng = np.random.default_rng(3)
+    queries = rng.normal(size=(150, dimension)).astype(np.float32)
+    labels = rng.normal(size=(1100, dimension)).astype(np.float32)
+    whole = exact_search(queries, labels, 30)
+    for tile_labels, block in ((1000, 150), (1099, 149), (77, 1), (31, 64), (1, 7)):
+        monkeypatch.setattr("xmc.retrieval.exact._TILE_LABELS", tile_labels)
+        step = max(tile_labels, 31)
+        tiles = exact_search(queries, labels, 30, memory_bytes=10 * step * block)
+        np.testing.assert_array_equal(whole[0], tiles[0])
+        np.testing.assert_array_equal(whole[1], tiles[1])
 
 
-def test_merge_orders_equal_scores_by_id_whatever_list_they_come_from():
-    scores = torch.tensor([[2.0, 1.0, 2.0, 1.0]])
-    ids = torch.tensor([[7, 1, 3, 0]])
-    best, merged = merge_top_k(scores, ids, 3)
-    assert merged.tolist() == [[3, 7, 0]] and best.tolist() == [[2.0, 2.0, 1.0]]
+def test_labels_in_rising_order_of_score_are_all_found(monkeypatch):
+    monkeypatch.setattr("xmc.retrieval.exact._TILE_LABELS", 128)
+    labels = np.arange(1000, dtype=np.float32)[:, None]
+    ids, _ = exact_search(np.array([[1.0], [-1.0], [0.0]]), labels, 3)
+    assert ids.tolist() == [[999, 998, 997], [0, 1, 2], [0, 1, 2]]
+
+
+def test_memory_does_not_grow_with_queries_or_labels():
+    from xmc.bench.resources import peak_extra_bytes
+
+    queries, labels = torch.randn(3000, 8), torch.randn(40_000, 8)
+    exact_search(queries[:100], labels, 10)
+    extra = peak_extra_bytes(lambda: exact_search(queries, labels, 10, memory_bytes=16 << 20))
+    # All scores are 480 MB.
+    assert extra is None or extra < 60 << 20
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

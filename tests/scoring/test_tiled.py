@@ -113,6 +113,12 @@ def test_two_tiles_fit_the_budget_unless_they_are_the_narrowest(
     assert width >= min(128, num_labels)
 
 
+def test_without_a_cache_to_stay_in_the_budget_alone_bounds_a_tile() -> None:
+    budget = 256 << 20
+    assert 2 * 1024 * 4 * tile_width(1024, 10**7, 4, budget) <= 2 * (8 << 20)
+    assert tile_width(1024, 10**7, 4, budget, cache_bytes=budget) == budget // 2 // (1024 * 4)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("offsets", [None, torch.tensor([1.0, -2.0])])
 def test_scaled_product_accumulates_in_the_type_of_its_output(

@@ -1,4 +1,7 @@
-"""``xmc bench scoring``: what each objective costs in time and memory on this machine."""
+"""``xmc bench scoring``: what each objective costs in time and memory on this machine.
+
+``xmc bench spherical`` is :mod:`xmc.cli.bench_spherical`, ``xmc bench search`` :mod:`xmc.cli.bench_search`.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,25 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> None:
     """Measure, print a Markdown table, and write JSON where asked."""
+    if arguments[:1] == ["search"]:
+        from xmc.cli.bench_search import run as run_search
+
+        return run_search(arguments)
+    if arguments[:1] == ["spherical"]:
+        from xmc.cli.bench_spherical import run as run_spherical
+
+        return run_spherical(arguments)
     parser = make_parser(
         "bench",
         "Time one forward and backward pass of every objective, in units of one plain product of queries\n"
         "and labels, and read its peak memory, beside plain autograd and the published formulas.",
         "xmc bench scoring --num_queries '[256]' --num_labels '[16384, 131072]' --json scoring.json",
     )
-    parser.add_argument("what", choices=["scoring"], help="What to measure.")
+    parser.add_argument(
+        "what",
+        choices=["scoring"],
+        help="What to measure; or search, or spherical: see `xmc bench search --help`.",
+    )
     parser.add_argument("--num_queries", type=list[int], default=[256, 1024], help="Values of B.")
     parser.add_argument(
         "--num_labels", type=list[int], default=[16_384, 131_072, 1_000_000], help="Values of L."

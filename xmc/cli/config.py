@@ -90,7 +90,8 @@ def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
     options = [name for name in help_options(parser) if not name.endswith("+")]
     sections = {name.partition(".")[0] for name in options if "." in name}
     keys = [name for name in options if name not in sections]
-    for key, value in _dotted(content).items():
+    leaves = {name for name in options if not any(other.startswith(f"{name}.") for other in options)}
+    for key, value in _dotted(content, leaves).items():
         if key in sections and value != {}:
             raise ConfigError(f"{path}: '{key}': expected a section of keys, got {value!r}")
         if key not in options:
@@ -99,12 +100,14 @@ def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
             raise ConfigError(f"{path}: unknown key '{key}'{hint}")
 
 
-def _dotted(content: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted names and values of a nested mapping; an empty section stands for itself."""
+def _dotted(content: Mapping[Any, Any], leaves: set[str], prefix: str = "") -> dict[str, Any]:
+    """Dotted names and values of a nested mapping; an empty section stands for itself, and so does a mapping
+    that is one of the ``leaves``, such as ``objective.options``."""
     names: dict[str, Any] = {}
     for key, value in content.items():
         name = f"{prefix}{key}"
-        names |= _dotted(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+        nested = isinstance(value, Mapping) and value and name not in leaves
+        names |= _dotted(value, leaves, f"{name}.") if nested else {name: value}
     return names
 
 

@@ -128,7 +128,11 @@ def faiss_flavour() -> list[Finding]:
 
 def extras() -> list[Finding]:
     """The optional parts, each with the line that installs it; their absence is no problem."""
-    purposes = {"demo": "the built-in model and the demo's data", "distill": "static towers by distillation"}
+    purposes = {
+        "demo": "the built-in model and the demo's data",
+        "distill": "static towers by distillation",
+        "report": "pages about runs",
+    }
     if not _requirements():
         return [Finding("extras", f"unknown, as {DISTRIBUTION} is not installed")]
     found = []

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from xmc.errors import ConfigError
 
-__all__ = ["processes_asked_for", "start_missing_processes"]
+__all__ = ["Place", "join_ranks", "processes_asked_for", "start_missing_processes"]
 
 _LAUNCHERS = (
     "launch",
@@ -21,8 +23,37 @@ _LAUNCHERS = (
 _RANKED = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
-def start_missing_processes(arguments: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands: its device (None: the library's choice) and whether it prints and writes."""
+
+    device: str | None = None
+    is_main: bool = True
+
+
+@contextmanager
+def join_ranks() -> Iterator[Place]:
+    """Join the process group a launcher started this process for; a process alone joins nothing."""
+    sizes = [os.environ[name] for name in _RANKED if name in os.environ]
+    if not sizes or sizes[0] == "1":
+        yield Place()
+        return
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    try:
+        yield Place(str(state.device), state.is_main_process)
+    finally:
+        state.destroy_process_group()
+
+
+def start_missing_processes(arguments: Sequence[str], verb: str = "train") -> None:
     """Become torchrun with the processes accelerate was asked for but did not start; else do nothing.
+
+    Args:
+        arguments: Of the command.
+        verb: The command, "train" or "evaluate".
 
     Raises:
         ConfigError: When several CPU processes were asked for but their number cannot be told.
@@ -42,7 +73,7 @@ def start_missing_processes(arguments: Sequence[str]) -> None:
         flush=True,
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
-    os.execve(sys.executable, [*torchrun, "-m", "xmc", "train", *arguments], environment)
+    os.execve(sys.executable, [*torchrun, "-m", "xmc", verb, *arguments], environment)
 
 
 def processes_asked_for(command: Sequence[str]) -> int:
@@ -63,7 +94,7 @@ def processes_asked_for(command: Sequence[str]) -> int:
             return int(load_config_from_file(known.config_file).num_processes)
     raise ConfigError(
         "accelerate started one CPU process of several: start them with "
-        "`torchrun --nproc_per_node N scripts/train.py CONFIG.yaml ...`"
+        "`torchrun --nproc_per_node N scripts/train.py CONFIG.yaml ...` (or scripts/evaluate.py)"
     )
 
 

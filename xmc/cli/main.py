@@ -22,6 +22,9 @@ VERBS = {
     "index": "build a FAISS index of a data set's labels",
     "search": "rank an index's labels for a text",
     "evaluate": "score a model on a data set's test split",
+    "score": "measure any system's predictions on a data set",
+    "compare": "two runs on the same queries: differences, p-values, changed queries",
+    "report": "a page about one run, or several side by side",
     "bench": "time and memory of the objectives on this machine",
     "doctor": "versions, devices, FAISS flavour, and what is missing",
 }

@@ -51,11 +51,16 @@ def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> json
 
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid name most like ``word``: by the whole dotted name, else by its last part."""
+    """The valid name most like ``word``: by the whole dotted name, else by its last part.
+
+    A word that is the last part of several names is the first of them.
+    """
     names = list(valid)
+    leaves = {name.rpartition(".")[2]: name for name in reversed(names)}
+    if word in leaves:
+        return leaves[word]
     if whole := difflib.get_close_matches(word, names, n=1, cutoff=0.75):
         return whole[0]
-    leaves = {name.rpartition(".")[2]: name for name in reversed(names)}
     leaf = difflib.get_close_matches(word.rpartition(".")[2], leaves, n=1)
     return leaves[leaf[0]] if leaf else None
 

@@ -11,11 +11,16 @@ from __future__ import annotations
 from xmc.data.dataset import Dataset
 from xmc.data.importers import import_folder
 from xmc.data.info import DatasetInfo
-from xmc.data.propensity import Propensity, inverse_propensity, known_propensity
+from xmc.data.propensity import (
+    Propensity,
+    describe_propensity,
+    inverse_propensity,
+    known_propensity,
+)
 from xmc.data.sampler import QuerySampler
 from xmc.data.splits import labelled_rows, train_validation_split
 from xmc.data.texts import TextColumn
-from xmc.data.tokens import TokenStore
+from xmc.data.tokens import TokenRows, TokenStore
 from xmc.data.writer import DatasetWriter
 
 __all__ = [
@@ -25,7 +30,9 @@ __all__ = [
     "Propensity",
     "QuerySampler",
     "TextColumn",
+    "TokenRows",
     "TokenStore",
+    "describe_propensity",
     "import_folder",
     "inverse_propensity",
     "known_propensity",

@@ -82,6 +82,11 @@ class Dataset:
         return self.manifest.propensity
 
     @property
+    def ceiling(self) -> dict[str, float]:
+        """The best that any system can expect on the test rows, in percent by metric; empty when unknown."""
+        return dict(self.manifest.ceiling)
+
+    @property
     def fingerprint(self) -> str:
         """Names texts, relevance and filters."""
         return self.manifest.fingerprint

@@ -61,6 +61,8 @@ class DatasetInfo:
     filter_pairs: dict[str, int]
     folded_duplicates: int
     propensity: Propensity
+    ceiling: dict[str, float]
+    """The best that any system can expect on the test rows, in percent by metric; empty when unknown."""
     query_fields: tuple[str, ...]
     label_fields: tuple[str, ...]
     fingerprint: str
@@ -103,6 +105,7 @@ def describe(dataset: Dataset) -> DatasetInfo:
         filter_pairs={split: 0 if matrix is None else int(matrix.nnz) for split, matrix in filters.items()},
         folded_duplicates=dataset.manifest.folded_duplicates,
         propensity=dataset.propensity,
+        ceiling=dataset.ceiling,
         query_fields=dataset.manifest.query_fields,
         label_fields=dataset.manifest.label_fields,
         fingerprint=dataset.fingerprint,
@@ -146,6 +149,9 @@ def _table_rows(info: DatasetInfo) -> list[tuple[str, str]]:
         ("query text, label text", f"{' + '.join(info.query_fields)}, {' + '.join(info.label_fields)}"),
         ("fingerprint", f"{info.fingerprint} (labels {info.label_fingerprint})"),
     ]
+    if info.ceiling:
+        best = ", ".join(f"{metric} {value:.2f}" for metric, value in info.ceiling.items())
+        rows.append(("best possible", f"{best} % (expected; chance moves a measured one)"))
     if info.example:
         rows.append(("example query", _short(info.example["text"])))
         rows += [("  has label", _short(text)) for text in info.example["labels"]]

@@ -54,11 +54,16 @@ class Manifest:
     """Label ids named more than once in one row."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """File name to its ``bytes`` and ``sha256``."""
+    ceiling: dict[str, float] = field(default_factory=dict)
+    """Metric to the best value that any system can expect on the test rows, in percent; where it is known."""
     format_version: int = FORMAT_VERSION
 
     def write(self, folder: Path) -> None:
         """Write ``dataset.json`` into ``folder``."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        facts = asdict(self)
+        if not self.ceiling:
+            del facts["ceiling"]  # so that earlier versions read the data sets that have none
+        text = json.dumps(facts, indent=2, ensure_ascii=False)
         (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
 
     @classmethod

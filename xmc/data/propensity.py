@@ -9,7 +9,14 @@ import scipy.sparse as sp
 
 from xmc.errors import ConfigError
 
-__all__ = ["KNOWN_PROPENSITIES", "Propensity", "inverse_propensity", "known_propensity"]
+__all__ = [
+    "KNOWN_PROPENSITIES",
+    "Propensity",
+    "describe_propensity",
+    "inverse_propensity",
+    "known_propensity",
+    "propensity_source",
+]
 
 
 @dataclass(frozen=True)
@@ -32,38 +39,61 @@ _AMAZON = Propensity(0.6, 2.6)
 _WIKIPEDIA = Propensity(0.5, 0.4)
 _OTHER = Propensity(0.55, 1.5)
 
-KNOWN_PROPENSITIES: dict[str, Propensity] = {
-    "Amazon-670K": _AMAZON,
-    "Amazon-3M": _AMAZON,
-    "AmazonTitles-670K": _AMAZON,
-    "AmazonTitles-3M": _AMAZON,
-    "LF-Amazon-131K": _AMAZON,
-    "LF-AmazonTitles-131K": _AMAZON,
-    "LF-AmazonTitles-1.3M": _AMAZON,
-    "Wikipedia-500K": _WIKIPEDIA,
-    "WikiTitles-500K": _WIKIPEDIA,
-    "LF-Wikipedia-500K": _WIKIPEDIA,
-    "LF-WikiTitles-500K": _WIKIPEDIA,
-    "AmazonCat-13K": _OTHER,
-    "AmazonCat-14K": _OTHER,
-    "Bibtex": _OTHER,
-    "Delicious": _OTHER,
-    "Delicious-200K": _OTHER,
-    "EURLex-4K": _OTHER,
-    "LF-WikiSeeAlso-320K": _OTHER,
-    "LF-WikiSeeAlsoTitles-320K": _OTHER,
-    "Mediamill": _OTHER,
-    "RCV1-2K": _OTHER,
-    "Wiki10-31K": _OTHER,
+_PAPER = "Jain, Prabhu, Varma, KDD 2016, fitted on Amazon and Wikipedia; 0.55 and 1.5 for all others"
+_NGAME = "the configuration published with NGAME (WSDM 2023)"
+_SEE_ALSO = f"{_NGAME}; others use 0.5 and 0.4 (Renee) or, for the titles, 0.6 and 2.6 (SiameseXML)"
+
+_TABLE: dict[str, tuple[Propensity, str]] = {
+    "Amazon-670K": (_AMAZON, _PAPER),
+    "Amazon-3M": (_AMAZON, _PAPER),
+    "AmazonTitles-670K": (_AMAZON, _PAPER),
+    "AmazonTitles-3M": (_AMAZON, _PAPER),
+    "LF-Amazon-131K": (_AMAZON, _PAPER),
+    "LF-AmazonTitles-131K": (_AMAZON, _NGAME),
+    "LF-AmazonTitles-1.3M": (_AMAZON, _NGAME),
+    "Wikipedia-500K": (_WIKIPEDIA, _PAPER),
+    "WikiTitles-500K": (_WIKIPEDIA, _PAPER),
+    "LF-Wikipedia-500K": (_WIKIPEDIA, _NGAME),
+    "LF-WikiTitles-500K": (_WIKIPEDIA, _PAPER),
+    "AmazonCat-13K": (_OTHER, _PAPER),
+    "AmazonCat-14K": (_OTHER, _PAPER),
+    "Bibtex": (_OTHER, _PAPER),
+    "Delicious": (_OTHER, _PAPER),
+    "Delicious-200K": (_OTHER, _PAPER),
+    "EURLex-4K": (_OTHER, _PAPER),
+    "LF-WikiSeeAlso-320K": (_OTHER, _SEE_ALSO),
+    "LF-WikiSeeAlsoTitles-320K": (_OTHER, _SEE_ALSO),
+    "Mediamill": (_OTHER, _PAPER),
+    "RCV1-2K": (_OTHER, _PAPER),
+    "Wiki10-31K": (_OTHER, _PAPER),
 }
+
+KNOWN_PROPENSITIES: dict[str, Propensity] = {name: constants for name, (constants, _) in _TABLE.items()}
 """Published constants by the data set's whole name; part of a name never decides."""
 
-_BY_FOLDED_NAME = {name.casefold(): value for name, value in KNOWN_PROPENSITIES.items()}
+_BY_FOLDED_NAME = {name.casefold(): row for name, row in _TABLE.items()}
 
 
 def known_propensity(name: str) -> Propensity:
     """The published constants of the data set ``name`` (whole name, any case), else 0.55 and 1.5."""
-    return _BY_FOLDED_NAME.get(name.casefold(), Propensity())
+    row = _BY_FOLDED_NAME.get(name.casefold())
+    return row[0] if row else Propensity()
+
+
+def propensity_source(name: str) -> str | None:
+    """Where the published constants of the data set ``name`` are from; None when it is not in the table."""
+    row = _BY_FOLDED_NAME.get(name.casefold())
+    return row[1] if row else None
+
+
+def describe_propensity(name: str, constants: Propensity) -> str:
+    """Where the constants that the data set ``name`` was prepared with are from, in a few words."""
+    source = propensity_source(name)
+    if source is not None and constants == known_propensity(name):
+        return f"published for {name}: {source}"
+    if source is None and constants == Propensity():
+        return f"the default, as {name} is not in the table of published constants"
+    return "given when the data set was prepared"
 
 
 def inverse_propensity(relevance_train: sp.csr_matrix, a: float, b: float) -> np.ndarray:

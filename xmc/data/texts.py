@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xmc.data.cache import writable_folder
 from xmc.errors import DataError
 from xmc.files import atomic_file, fingerprint
 
@@ -82,7 +82,7 @@ def open_table(parquet: Path, digest: str) -> datasets.Dataset:
     """A Parquet file as a memory-mapped Arrow table.
 
     Parquet is compressed and cannot be mapped, so the first call unpacks it, batch by batch, into ``cache/``
-    beside it, or into the cache of the ``datasets`` library where that folder cannot be written.
+    beside it, or where that cannot be written into the user's cache, which is logged.
 
     Args:
         parquet: The file.
@@ -93,10 +93,9 @@ def open_table(parquet: Path, digest: str) -> datasets.Dataset:
     """
     import datasets
 
-    folder = parquet.parent / "cache"
-    if not os.access(folder if folder.exists() else parquet.parent, os.W_OK):
-        folder = Path(datasets.config.HF_DATASETS_CACHE) / "xmc"
-    arrow = folder / f"{parquet.stem}-{digest[:16]}.arrow"
+    beside = parquet.parent / "cache"
+    name = f"{parquet.stem}-{digest[:16]}.arrow"
+    arrow = (beside if (beside / name).is_file() else writable_folder(beside)) / name
     if not arrow.is_file():
         _unpack(parquet, arrow)
     return datasets.Dataset.from_file(str(arrow))

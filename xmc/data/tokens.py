@@ -7,20 +7,29 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from xmc.data.cache import writable_folder
 from xmc.errors import DataError
 from xmc.files import atomic_folder
 
-__all__ = ["TokenStore"]
+__all__ = ["TokenRows", "TokenStore"]
 
 _FORMAT_VERSION = 1
 _CHUNK_TEXTS = 4096
 
 Tokenize = Callable[[list[str]], list[list[int]]]
+
+
+class TokenRows(Protocol):
+    """Tokens that are found by row."""
+
+    def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Flat ids int32 [t] and offsets int64 [n + 1] of n rows."""
+        ...
 
 
 class TokenStore:
@@ -83,7 +92,8 @@ class TokenStore:
         Texts are tokenized a few thousand at a time and written as they come; memory grows by 8 bytes a text.
 
         Args:
-            folder: Holds one folder a fingerprint.
+            folder: Holds one folder a fingerprint. Where it cannot be written, and the store is not there
+                yet, the user's cache takes its place, which is logged.
             texts: [N].
             tokenize: Texts to token ids, special tokens and truncation included; longer rows are cut here.
             fingerprint: Names tokenizer, length and texts.
@@ -95,6 +105,8 @@ class TokenStore:
             DataError: When what is there is not a token store of ``len(texts)`` texts.
         """
         path = Path(folder) / fingerprint
+        if not (path / "meta.json").is_file():
+            path = writable_folder(Path(folder)) / fingerprint
         if not (path / "meta.json").is_file():
             with atomic_folder(path, overwrite=True) as temporary:
                 _build(temporary, texts, tokenize, max_length, description, progress)

@@ -58,8 +58,10 @@ class DatasetWriter:
         check_replaceable(path, MANIFEST_NAME, overwrite=overwrite)
         self.path = Path(path)
         self.name = name
+        self.ceiling: dict[str, float] = {}
+        """For ``Manifest.ceiling``; to be set before the block ends."""
         self._propensity = propensity or known_propensity(name)
-        self._sources = [dict(source) for source in sources]
+        self._sources = list(sources)
         self._fields = {
             "train": tuple(query_fields),
             "test": tuple(query_fields),
@@ -177,10 +179,11 @@ class DatasetWriter:
             label_fields=self._fields["labels"],
             fingerprint=fingerprint(*parts),
             text_fingerprints=digests,
-            sources=self._sources,
+            sources=[dict(source) for source in self._sources],
             empty_texts={table: writer.num_empty for table, writer in self._tables.items()},
             folded_duplicates=self._folded,
             files={file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in files},
+            ceiling=self.ceiling,
         ).write(self._folder)
 
     def _filter(self, split: str) -> sp.csr_matrix:

@@ -9,6 +9,7 @@ from xmc.distributed.collectives import (
     sum_gradients,
     sum_over_ranks,
 )
+from xmc.distributed.exchange import exchange_rows, gather_rows_to_main
 from xmc.distributed.recording import CollectiveCost, record_collectives
 from xmc.distributed.sharding import shard_bounds
 from xmc.distributed.world import World, current_world
@@ -20,6 +21,8 @@ __all__ = [
     "all_reduce_max",
     "all_reduce_sum",
     "current_world",
+    "exchange_rows",
+    "gather_rows_to_main",
     "record_collectives",
     "shard_bounds",
     "sum_gradients",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xmc.encoders.encoding import CutCount, encode_texts
     from xmc.encoders.gradient_cache import CachedEncoding, encode_with_cache
     from xmc.encoders.label_residuals import LabelResiduals, add_residuals
+    from xmc.encoders.label_vectors import LabelVectors
     from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
     from xmc.encoders.resolve import resolve_model
     from xmc.encoders.tower import Tower
@@ -28,6 +29,7 @@ __all__ = [
     "EncoderMetadata",
     "LabelOffsets",
     "LabelResiduals",
+    "LabelVectors",
     "add_residuals",
     "Tower",
     "encode_texts",
@@ -48,6 +50,7 @@ __getattr__, __dir__ = lazy_exports(
         "EncoderMetadata": "xmc.encoders.metadata",
         "LabelOffsets": "xmc.encoders.metadata",
         "LabelResiduals": "xmc.encoders.label_residuals",
+        "LabelVectors": "xmc.encoders.label_vectors",
         "add_residuals": "xmc.encoders.label_residuals",
         "Tower": "xmc.encoders.tower",
         "encode_texts": "xmc.encoders.encoding",

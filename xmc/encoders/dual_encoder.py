@@ -21,6 +21,7 @@ from xmc.encoders.build import build_model, open_model, routes, shares_weights
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.encoding import CutCount, encode_texts
 from xmc.encoders.label_residuals import LabelResiduals
+from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.tower import Tower
@@ -38,6 +39,7 @@ class DualEncoder:
         metadata: What ``xmc.json`` says; None for a model of other making.
         label_offsets: A number per label that is added to its score.
         label_residuals: A vector per label that is added to its encoded text.
+        label_vectors: A vector per label that stands for its encoded text.
 
     Raises:
         ModelError: When the model cannot serve as two text towers.
@@ -49,6 +51,7 @@ class DualEncoder:
         metadata: EncoderMetadata | None = None,
         label_offsets: LabelOffsets | None = None,
         label_residuals: LabelResiduals | None = None,
+        label_vectors: LabelVectors | None = None,
     ) -> None:
         if model.truncate_dim is not None:
             raise ModelError(
@@ -57,6 +60,7 @@ class DualEncoder:
         self.model = model
         self.label_offsets = label_offsets
         self.label_residuals = label_residuals
+        self.label_vectors = label_vectors
         query, label = routes(model)
         self.tied = shares_weights(query, label)
         self.dimension = int(model.get_embedding_dimension() or 0)
@@ -83,7 +87,8 @@ class DualEncoder:
         metadata = EncoderMetadata.load(folder)
         offsets = LabelOffsets.load(folder) if metadata is not None and metadata.has_offsets else None
         residuals = LabelResiduals.load(folder) if metadata is not None and metadata.has_residuals else None
-        return cls(open_model(folder, device), metadata, offsets, residuals)
+        vectors = LabelVectors.load(folder) if metadata is not None and metadata.has_label_table else None
+        return cls(open_model(folder, device), metadata, offsets, residuals, vectors)
 
     @classmethod
     def build(cls, config: EncoderConfig, texts: Iterable[str] | None = None) -> DualEncoder:
@@ -119,6 +124,7 @@ class DualEncoder:
                 self.metadata,
                 has_offsets=self.label_offsets is not None,
                 has_residuals=self.label_residuals is not None,
+                has_label_table=self.label_vectors is not None,
             )
             self.metadata.save(folder)
             (folder / "README.md").write_text(_CARD.format(dimension=self.dimension), encoding="utf-8")
@@ -126,6 +132,8 @@ class DualEncoder:
                 self.label_offsets.save(folder)
             if self.label_residuals is not None:
                 self.label_residuals.save(folder)
+            if self.label_vectors is not None:
+                self.label_vectors.save(folder)
 
     def encode_queries(
         self,
@@ -158,8 +166,19 @@ class DualEncoder:
     ) -> np.ndarray:
         """Embeddings float32 [L, D] of L labels in their order; arguments as in ``encode_queries``.
 
-        With ``uids`` of the labels, the learned residuals of those the model was trained with are added.
+        With ``uids`` of the labels, the learned residuals of those the model was trained with are added. A
+        model with label vectors gives those instead of encoding the texts.
+
+        Raises:
+            ModelError: When the model has label vectors, and ``uids`` is None or has others than theirs.
         """
+        if self.label_vectors is not None:
+            if uids is None:
+                raise ModelError(
+                    "expected uids of labels, as this model has a trained vector for each of its labels and "
+                    "does not encode their texts: give the uids of the data set it was trained on"
+                )
+            return self.label_vectors.of(uids)
         embeddings = self._encode(
             self.label_tower, texts, batch_tokens=batch_tokens, progress=progress, name="labels", cuts=cuts
         )
@@ -179,6 +198,9 @@ class DualEncoder:
         if self.label_residuals is not None:
             residuals = self.label_residuals
             parts += ["\n".join(residuals.uids), _sha256(residuals.rows), _sha256(residuals.table)]
+        if self.label_vectors is not None:
+            ranking = f"{self.metadata.ranking} {self.metadata.ranking_shift!r}"
+            parts += [ranking, "\n".join(self.label_vectors.uids), _sha256(self.label_vectors.table)]
         return fingerprint(*parts)
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -274,5 +296,6 @@ print(model.similarity(queries, labels))
 
 `xmc.json` holds the scale of a score and the fields it was trained on; `label_offsets.parquet`, where there
 is one, a number per label to add to its score; `label_residuals.safetensors`, a vector per label to add
-to its encoded text (`label_residuals.parquet` has the rows by uid).
+to its encoded text (`label_residuals.parquet` has the rows by uid); `label_table.safetensors`, a vector
+per label to use instead of its encoded text (`label_table.parquet` has the uid of each row).
 """

@@ -45,6 +45,15 @@ class EncoderMetadata:
     has_residuals: bool = False
     """Whether ``label_residuals.*`` belong to the model."""
 
+    has_label_table: bool = False
+    """Whether ``label_table.*`` belong to the model: label vectors that stand for encoded label texts."""
+
+    ranking: str = "score"
+    """"score" ranks labels by their score; "size" by ``|q.w + ranking_shift|``."""
+
+    ranking_shift: float = 0.0
+    """See ``ranking``."""
+
     format_version: int = FORMAT_VERSION
 
     def save(self, folder: Path) -> None:

@@ -13,18 +13,21 @@ from collections.abc import Iterable
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.trainers import WordPieceTrainer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import Metaspace, Sequence
+from tokenizers.trainers import BpeTrainer
 
 from xmc.errors import ConfigError
 
 __all__ = ["extend_vocabulary"]
 
 MIN_FREQUENCY = 5
+WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
 def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) -> StaticEmbedding:
-    """A static module with up to ``size`` more tokens, those a WordPiece trainer finds in ``texts``.
+    """A static module with up to ``size`` more tokens, pieces of words that are frequent in
+    ``texts``.
 
     Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else.
     A new token's row is the sum of the rows of the pieces it stands for, so that a text's vector keeps its
@@ -80,12 +83,22 @@ def greedy_pieces(token: str, vocabulary: dict[str, int], prefix: str) -> list[i
 
 
 def _learn(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) -> list[str]:
-    """Tokens of ``texts`` in order of their ids, normalised and split into words as ``source`` does."""
-    learner = Tokenizer(WordPiece(unk_token="[UNK]"))  # type: ignore[call-arg]
-    learner.normalizer, learner.pre_tokenizer = source.normalizer, source.pre_tokenizer  # type: ignore[assignment]
-    trainer = WordPieceTrainer(
-        vocab_size=size, min_frequency=MIN_FREQUENCY, continuing_subword_prefix=prefix, show_progress=False
+    """Tokens of ``texts`` as WordPiece writes them, normalised and split into words as ``source`` does.
+
+    Learned by byte-pair encoding with a mark before each word: the library's WordPiece trainer numbers its
+    tokens in the order of a hash table, so that ties, and with them the vocabulary, differ from run to run.
+    """
+    learner = Tokenizer(BPE())
+    learner.normalizer = source.normalizer  # type: ignore[assignment]
+    mark = Metaspace(replacement=WORD_START, prepend_scheme="always", split=False)
+    learner.pre_tokenizer = Sequence([source.pre_tokenizer, mark])  # type: ignore[assignment, list-item]
+    learner.train_from_iterator(
+        texts, BpeTrainer(vocab_size=size, min_frequency=MIN_FREQUENCY, show_progress=False)
     )
-    learner.train_from_iterator(texts, trainer)
     vocabulary = learner.get_vocab()
-    return sorted(vocabulary, key=lambda token: vocabulary[token])
+    tokens = sorted(vocabulary, key=lambda token: vocabulary[token])
+    return [_as_word_piece(token, prefix) for token in tokens if token != WORD_START]
+
+
+def _as_word_piece(token: str, prefix: str) -> str:
+    return token[1:] if token.startswith(WORD_START) else prefix + token

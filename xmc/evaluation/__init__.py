@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 from xmc.evaluation.evaluate import evaluate, rank_labels
-from xmc.evaluation.metrics import mrr_at, ndcg_at, precision_at, psp_at, ranking_metrics, recall_at
-from xmc.evaluation.predictions import load_predictions, save_predictions
+from xmc.evaluation.kinds import KINDS
+from xmc.evaluation.metrics import (
+    coverage_at,
+    map_at,
+    mrr_at,
+    ndcg_at,
+    precision_at,
+    psndcg_at,
+    psp_at,
+    ranking_metrics,
+    recall_at,
+)
+from xmc.evaluation.per_query import PerQuery, per_query_metrics
+from xmc.evaluation.predictions import load_predictions, save_predictions, write_predictions
+from xmc.evaluation.published import PublishedResult, published_results
 from xmc.evaluation.result import Evaluation, comparison_table
+from xmc.evaluation.score import load_ranking, score_predictions
 
 __all__ = [
+    "KINDS",
     "Evaluation",
+    "PerQuery",
+    "PublishedResult",
     "comparison_table",
+    "coverage_at",
     "evaluate",
     "load_predictions",
+    "load_ranking",
+    "map_at",
     "mrr_at",
     "ndcg_at",
+    "per_query_metrics",
     "precision_at",
+    "psndcg_at",
     "psp_at",
+    "published_results",
     "rank_labels",
     "ranking_metrics",
     "recall_at",
     "save_predictions",
+    "score_predictions",
+    "write_predictions",
 ]

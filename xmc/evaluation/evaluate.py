@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
-from xmc.data import Dataset, inverse_propensity
-from xmc.encoders import CutCount, DualEncoder
+from xmc.data import Dataset, Propensity, describe_propensity, inverse_propensity
+from xmc.distributed import World, current_world, gather_rows_to_main
+from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
-from xmc.evaluation.metrics import ranking_metrics
-from xmc.evaluation.predictions import save_predictions
+from xmc.evaluation.kinds import KINDS, check_cuts
+from xmc.evaluation.predictions import PredictionsWriter, write_predictions
+from xmc.evaluation.rank import RankedBlock, rank_labels, ranked_blocks
 from xmc.evaluation.result import Evaluation
-from xmc.retrieval import exact_search, label_offsets_for, warn_of_other_labels
+from xmc.evaluation.totals import MetricTotals, walk_hits
+from xmc.retrieval import label_offsets_for, warn_of_other_labels
 
-__all__ = ["evaluate", "rank_labels"]
-
-_RECALL_KS = (10, 100)
-_BLOCK_ROWS = 65_536
+__all__ = ["check_all_cuts", "evaluate", "open_split", "propensity_source", "rank_labels"]
 
 
 def evaluate(
@@ -33,21 +30,31 @@ def evaluate(
     *,
     split: Literal["train", "test"] = "test",
     ks: Sequence[int] = (1, 3, 5),
+    recall_ks: Sequence[int] = (10, 100),
+    propensity: Propensity | None = None,
     predictions: str | Path | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Rank all labels for every query of a split and measure P, nDCG, PSP at ``ks`` and recall at 10 and 100.
+    """Rank all labels for every query of a split and measure: P, nDCG, PSP and PSnDCG at ``ks``; recall, MRR,
+    MAP, coverage and reach at ``recall_ks``.
 
     The texts' fields are those the model was trained on, or the data set's own for a model that says none.
     Learned label offsets (over the scale) are added to the scores. The data set's filter pairs are left out
     before the cut. Ties: score descending, then label id ascending.
+
+    With a process group, all ranks call this together: labels and queries are sharded, every rank encodes,
+    searches and measures its share, and all return the same result. From equal embeddings the rankings equal
+    those of one process, bit for bit on a CPU; a transformer's embeddings themselves depend in the last bits
+    on which texts share a batch.
 
     Args:
         model: A model, or where it is.
         dataset: A prepared data set, or its folder.
         split: "test" or "train".
         ks: Cut-offs of the precision-like metrics.
-        predictions: Also write the ranking to this npz file (see `save_predictions`).
+        recall_ks: Cut-offs of the others.
+        propensity: Constants A and B of PSP and PSnDCG; default the data set's.
+        predictions: Also write the ranking to this npz file (see `save_predictions`), from rank 0.
         progress: Show bars.
 
     Raises:
@@ -55,73 +62,83 @@ def evaluate(
         DataError: When the data set cannot be opened, or the split has no rows.
         ModelError: When the model cannot be opened.
     """
-    if not ks or min(ks) < 1:
-        raise ConfigError(f"expected cut-offs of 1 and more, got {list(ks)}")
-    started = time.perf_counter()
+    check_all_cuts(ks, recall_ks)
+    started, world = time.perf_counter(), current_world()
+    dataset = open_split(dataset, split)
+    model = model if isinstance(model, DualEncoder) else DualEncoder.load(model)
+    warn_of_other_labels(model, dataset)
+    constants = propensity or dataset.propensity
+    weights = inverse_propensity(dataset.relevance("train"), constants.a, constants.b)
+    totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=KINDS)
+    truth, depth = dataset.relevance(split), max(*ks, *recall_ks)
+    device = next(iter(model.parameters())).device
+    with _writer(predictions, world) as writer:
+        for block in ranked_blocks(model, dataset, split, depth, world, progress=progress and world.is_main):
+            walk_hits(truth[block.rows], block.ids, totals.add, block.rows.start)
+            if predictions is not None:
+                _append(writer, block, world, device)
+    totals.sum_over_ranks(world, device)
+    excluded = dataset.filter(split)
+    return Evaluation(
+        metrics=totals.metrics(),
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        split=split,
+        num_queries=truth.shape[0],
+        num_labels=dataset.num_labels,
+        filtered_pairs=0 if excluded is None else int(excluded.nnz),
+        depth=depth,
+        propensity={"a": constants.a, "b": constants.b},
+        propensity_source=propensity_source(dataset, propensity),
+        model=model.fingerprint,
+        offsets=label_offsets_for(model, dataset.uids("labels")) is not None,
+        seconds=round(time.perf_counter() - started, 3),
+        processes=world.size,
+    )
+
+
+def open_split(dataset: Dataset | str | Path, split: Literal["train", "test"]) -> Dataset:
+    """The data set, with rows in ``split``.
+
+    Raises:
+        DataError: When it cannot be opened, or the split has no rows.
+    """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset.load(dataset)
     if not dataset.relevance(split).shape[0]:
         raise DataError(
             f"expected {split} rows to evaluate on, {dataset.name} has none: name another split, or "
             "import the data with them"
         )
-    model = model if isinstance(model, DualEncoder) else DualEncoder.load(model)
-    warn_of_other_labels(model, dataset)
-    ids, scores = rank_labels(model, dataset, split, max(*ks, *_RECALL_KS), progress=progress)
-    if predictions is not None:
-        save_predictions(predictions, ids, scores)
-    constants = dataset.propensity
-    weights = inverse_propensity(dataset.relevance("train"), constants.a, constants.b)
-    metrics = ranking_metrics(dataset.relevance(split), ids, weights, ks=ks, recall_ks=_RECALL_KS)
-    excluded = dataset.filter(split)
-    return Evaluation(
-        metrics=metrics,
-        dataset=dataset.name,
-        dataset_fingerprint=dataset.fingerprint,
-        split=split,
-        num_queries=len(ids),
-        num_labels=dataset.num_labels,
-        filtered_pairs=0 if excluded is None else int(excluded.nnz),
-        depth=ids.shape[1],
-        propensity={"a": constants.a, "b": constants.b},
-        model=model.fingerprint,
-        offsets=label_offsets_for(model, dataset.uids("labels")) is not None,
-        seconds=round(time.perf_counter() - started, 3),
-    )
+    return dataset
 
 
-def rank_labels(
-    model: DualEncoder, dataset: Dataset, split: Literal["train", "test"], k: int, *, progress: bool = True
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Label ids and scores, both [N, k], of the k best labels of each query of a split.
+def propensity_source(dataset: Dataset, given: Propensity | None) -> str:
+    """Where the constants A and B of a result are from, in a few words."""
+    if given is not None:
+        return "given for this evaluation"
+    return describe_propensity(dataset.name, dataset.propensity)
 
-    Filtered pairs are left out; texts that are longer than the model reads are counted in the log. Queries
-    are encoded and ranked 65,536 at a time; the label embeddings [L, D] are held in memory, on the model's
-    device.
-    """
-    metadata = model.metadata
-    trained = metadata.dataset is not None
-    label_cuts, query_cuts = CutCount(), CutCount()
-    labels: Any = model.encode_labels(
-        dataset.texts("labels", metadata.label_fields if trained else None),
-        progress=progress,
-        cuts=label_cuts,
-        uids=dataset.uids("labels"),
-    )
-    device = next(iter(model.parameters())).device
-    if device.type != "cpu":
-        labels = torch.from_numpy(labels).to(device)
-    offsets = label_offsets_for(model, dataset.uids("labels"))
-    texts = dataset.texts(split, metadata.query_fields if trained else None)
-    excluded = dataset.filter(split)
-    ids = np.empty((len(texts), k), dtype=np.int32)
-    scores = np.empty((len(texts), k), dtype=np.float32)
-    with tqdm(total=len(texts), desc="ranking", unit="query", disable=not progress) as bar:
-        for start in range(0, len(texts), _BLOCK_ROWS):
-            rows = slice(start, min(start + _BLOCK_ROWS, len(texts)))
-            queries = model.encode_queries(texts[rows], cuts=query_cuts)
-            mask = None if excluded is None else sp.csr_matrix(excluded[rows])
-            ids[rows], scores[rows] = exact_search(queries, labels, k, exclude=mask, offsets=offsets)
-            bar.update(len(queries))
-    label_cuts.warn("labels")
-    query_cuts.warn("queries")
-    return ids, scores
+
+def check_all_cuts(ks: Sequence[int], recall_ks: Sequence[int]) -> None:
+    """Raise a ConfigError unless both hold cut-offs of 1 and more."""
+    for cuts in (ks, recall_ks):
+        if not cuts:
+            raise ConfigError("expected cut-offs of 1 and more, got none")
+        check_cuts(cuts)
+
+
+@contextmanager
+def _writer(path: str | Path | None, world: World) -> Iterator[PredictionsWriter | None]:
+    if path is None or not world.is_main:
+        yield None
+        return
+    with write_predictions(path) as writer:
+        yield writer
+
+
+def _append(writer: PredictionsWriter | None, block: RankedBlock, world: World, device: torch.device) -> None:
+    """Write a block's rows of all ranks from rank 0, which holds no more than the block."""
+    ids = gather_rows_to_main(torch.from_numpy(block.ids).to(device), block.stop - block.start, world)
+    scores = gather_rows_to_main(torch.from_numpy(block.scores).to(device), block.stop - block.start, world)
+    if writer is not None and ids is not None and scores is not None:
+        writer.add(ids.cpu().numpy(), scores.cpu().numpy())

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmc.errors import DataError
+from xmc.evaluation.npy_stream import write_npz
 from xmc.files import atomic_file
 
-__all__ = ["check_predictions", "load_predictions", "save_predictions"]
+__all__ = [
+    "PredictionsWriter",
+    "check_predictions",
+    "load_predictions",
+    "save_predictions",
+    "write_predictions",
+]
 
 
 def save_predictions(path: str | Path, ids: NDArray[np.integer], scores: NDArray[np.floating]) -> None:
@@ -32,6 +42,44 @@ def save_predictions(path: str | Path, ids: NDArray[np.integer], scores: NDArray
         np.savez_compressed(file, ids=ids.astype(np.int32), scores=scores.astype(np.float32))
 
 
+class PredictionsWriter:
+    """Takes predictions block by block; see `write_predictions`."""
+
+    def __init__(self, ids: IO[bytes], scores: IO[bytes]) -> None:
+        self._ids, self._scores = ids, scores
+        self.num_rows = 0
+        self.width: int | None = None
+
+    def add(self, ids: NDArray[np.integer], scores: NDArray[np.floating]) -> None:
+        """The next rows: ids and scores [n, K], K the same in every block.
+
+        Raises:
+            DataError: When they are not predictions; the text names the row.
+        """
+        check_predictions(ids, scores, "predictions", self.num_rows)
+        if self.width not in (None, ids.shape[1]):
+            raise DataError(f"expected blocks of {self.width} predictions a row, got {ids.shape[1]}")
+        self.width = ids.shape[1]
+        self.num_rows += len(ids)
+        self._ids.write(np.ascontiguousarray(ids, dtype="<i4").data)
+        self._scores.write(np.ascontiguousarray(scores, dtype="<f4").data)
+
+
+@contextmanager
+def write_predictions(path: str | Path) -> Iterator[PredictionsWriter]:
+    """Write what `save_predictions` writes from blocks of rows: memory holds a block, the disk a copy of all.
+
+    The file appears whole when the block of code ends, or not at all.
+    """
+    with atomic_file(path) as temporary, tempfile.TemporaryDirectory(dir=temporary.parent) as folder:
+        parts = Path(folder) / "ids", Path(folder) / "scores"
+        with open(parts[0], "wb") as ids, open(parts[1], "wb") as scores:
+            writer = PredictionsWriter(ids, scores)
+            yield writer
+        shape = (writer.num_rows, writer.width or 0)
+        write_npz(temporary, [("ids", shape, "<i4", parts[0]), ("scores", shape, "<f4", parts[1])])
+
+
 def load_predictions(path: str | Path) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Read ids int32 [N, K] and scores float32 [N, K]; no pickle is loaded.
 
@@ -49,8 +97,8 @@ def load_predictions(path: str | Path) -> tuple[NDArray[np.int32], NDArray[np.fl
     return ids.astype(np.int32), scores.astype(np.float32)
 
 
-def check_predictions(ids: NDArray[Any], scores: NDArray[Any], where: str) -> None:
-    """Refuse arrays that are not predictions.
+def check_predictions(ids: NDArray[Any], scores: NDArray[Any], where: str, first_row: int = 0) -> None:
+    """Refuse arrays that are not predictions; ``first_row`` is added to the rows that errors name.
 
     Raises:
         DataError: Naming ``where`` and the row.
@@ -62,16 +110,12 @@ def check_predictions(ids: NDArray[Any], scores: NDArray[Any], where: str) -> No
             f"{where}: expected scores to be numbers {ids.shape} like ids, got {scores.dtype} {scores.shape}"
         )
     pads = ids == -1
-    _refuse(ids < -1, where, "expected label ids of 0 or more, or -1 as a pad")
-    _refuse(pads[:, :-1] & ~pads[:, 1:], where, "expected pads (-1) only at the end of a row")
-    _refuse(np.isnan(scores), where, "expected scores to be numbers, got NaN")
-    _refuse(
-        (scores[:, 1:] > scores[:, :-1]) & ~pads[:, 1:],
-        where,
-        "expected the best prediction first, but scores rise",
-    )
-
-
-def _refuse(wrong: NDArray[np.bool_], where: str, text: str) -> None:
-    if wrong.any():
-        raise DataError(f"{where}, row {int(np.argwhere(wrong)[0, 0])}: {text}")
+    rises = (scores[:, 1:] > scores[:, :-1]) & ~pads[:, 1:]
+    for wrong, text in (
+        (ids < -1, "expected label ids of 0 or more, or -1 as a pad"),
+        (pads[:, :-1] & ~pads[:, 1:], "expected pads (-1) only at the end of a row"),
+        (np.isnan(scores), "expected scores to be numbers, got NaN"),
+        (rises, "expected the best prediction first, but scores rise"),
+    ):
+        if wrong.any():
+            raise DataError(f"{where}, row {first_row + int(np.argwhere(wrong)[0, 0])}: {text}")

@@ -35,6 +35,12 @@ class Evaluation:
     """Whether learned label offsets took part in the scores."""
     seconds: float
     """Wall time of encoding, ranking and measuring."""
+    propensity_source: str = ""
+    """Where the constants are from."""
+    processes: int = 1
+    """Ranks that shared the work."""
+    short_rows: int = 0
+    """Queries with fewer predictions than the depth, where there were labels for more."""
 
     def to_json(self) -> str:
         """All of it as a JSON object."""
@@ -60,9 +66,10 @@ class Evaluation:
         for name in self.metrics:
             kinds.setdefault(name.partition("@")[0], []).append(name)
         lines = [self.headline()]
+        width = max(5, *(len(kind) + 1 for kind in kinds)) if kinds else 5
         for kind, names in kinds.items():
             cells = (f"{'@' + name.partition('@')[2]:>6} {self.metrics[name]:6.2f}" for name in names)
-            lines.append(f"{kind:<5}" + "  ".join(cells))
+            lines.append(f"{kind:<{width}}" + "  ".join(cells))
         return "\n".join(lines)
 
     def headline(self) -> str:
@@ -93,11 +100,11 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
     shared = [metric for metric in first.metrics if all(metric in values for values in columns.values())]
     header = [first.headline(), ""]
     width = max(9, *(len(name) + 2 for name in columns))
-    title = f"{'':<8}" + "".join(f"{name:>{width}}" for name in columns)
+    title = f"{'':<10}" + "".join(f"{name:>{width}}" for name in columns)
     two = len(columns) == 2
     lines = [*header, title + (f"{'gain':>9}" if two else "")]
     for metric in shared:
         values = [column[metric] for column in columns.values()]
-        line = f"{metric:<8}" + "".join(f"{value:>{width}.2f}" for value in values)
+        line = f"{metric:<10}" + "".join(f"{value:>{width}.2f}" for value in values)
         lines.append(line + (f"{values[1] - values[0]:>+9.2f}" if two else ""))
     return "\n".join(lines)

@@ -5,35 +5,97 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln
 
-__all__ = ["in_batch_inclusion", "union_inclusion"]
+from xmc.distributed import shard_bounds
+from xmc.errors import ConfigError
+
+__all__ = ["in_batch_inclusion", "stratified_inclusion", "tempered_inclusion", "union_inclusion"]
 
 
-def in_batch_inclusion(label_counts: np.ndarray, num_rows: int, batch_size: int) -> np.ndarray:
-    """Probability that a label is a positive of at least one *other* query of a row's batch.
+def in_batch_inclusion(counts: np.ndarray, num_units: int, units_a_batch: int) -> np.ndarray:
+    """Probability that another row of a row's batch brings a label, which the row itself does not.
 
-    A batch is ``batch_size`` of ``num_rows`` training rows, drawn without replacement; a label that is a
-    negative of one row is among the positives of ``label_counts[l]`` of the other ``num_rows - 1``.
-    Hypergeometric: ``1 - C(num_rows - 1 - n, batch_size - 1) / C(num_rows - 1, batch_size - 1)``.
+    A batch is ``units_a_batch`` of ``num_units`` units drawn without replacement. A unit is a training row,
+    or a cluster of rows that always share a batch. A label that a row's own unit does not bring is brought by
+    ``counts[l]`` of the other ``num_units - 1``.
+    Hypergeometric: ``1 - C(num_units - 1 - n, units_a_batch - 1) / C(num_units - 1, units_a_batch - 1)``.
 
     Args:
-        label_counts: [L], the number of training rows each label is a positive of.
-        num_rows: Training rows.
-        batch_size: Queries a step, over all ranks.
+        counts: [L], the number of units that bring each label.
+        num_units: Units that batches are drawn from.
+        units_a_batch: Units of a step, over all ranks.
 
     Returns:
         [L] float64 in [0, 1].
     """
-    counts = np.asarray(label_counts, dtype=np.float64)
-    others, drawn = num_rows - 1, batch_size - 1
-    # More rows without the label than are drawn, or the label is in every draw.
+    counts = np.asarray(counts, dtype=np.float64)
+    others, drawn = num_units - 1, units_a_batch - 1
+    # More units without the label than are drawn, or the label is in every draw.
     free = others - counts - drawn
     certain = free < 0
     free = np.where(certain, 0, free)
-    # Paired so that a label without rows gives exactly 0, whatever the size of the terms.
+    # Paired so that a label of no unit gives exactly 0, whatever the size of the terms.
     log_missing = (gammaln(others - counts + 1) - gammaln(others + 1)) + (
         gammaln(others - drawn + 1) - gammaln(free + 1)
     )
     return np.where(certain, 1.0, -np.expm1(np.minimum(log_missing, 0.0)))
+
+
+def stratified_inclusion(num_labels: int, count: int, strata: int) -> np.ndarray:
+    """Inclusion probability of a uniform draw of ``count`` labels that takes its share from each shard.
+
+    Shard r of the labels has ``L_r`` labels, of which ``m_r`` are drawn without replacement: ``m_r / L_r``,
+    with both from :func:`xmc.distributed.shard_bounds`. Shards need not be even for it to be exact.
+
+    Returns:
+        [L] float64 in (0, 1].
+
+    Raises:
+        ConfigError: When a shard has no label to draw, or none drawn.
+    """
+    if not 1 <= strata <= count <= num_labels:
+        raise ConfigError(
+            f"negatives: expected 1 <= strata <= uniform <= the {num_labels} labels, got strata {strata} and "
+            f"uniform {count}; use mode 'all' to score every label"
+        )
+    inclusion = np.empty(num_labels)
+    for stratum in range(strata):
+        (start, stop), drawn = shard_bounds(num_labels, stratum, strata), shard_bounds(count, stratum, strata)
+        inclusion[start:stop] = (drawn[1] - drawn[0]) / (stop - start)
+    return inclusion
+
+
+def tempered_inclusion(label_counts: np.ndarray, expected: float, alpha: float) -> np.ndarray:
+    """Inclusion probabilities ``min(1, c * label_counts^alpha)`` that add up to ``expected``.
+
+    Labels so frequent that their share would be above 1 are certain, and the rest share what is left.
+
+    Args:
+        label_counts: [L], training rows of each label.
+        expected: Labels a draw holds on average.
+        alpha: The power; with 0 every label has the same chance, with more those without rows have none.
+
+    Returns:
+        [L] float64 in [0, 1].
+
+    Raises:
+        ConfigError: When fewer labels have a chance than are to be drawn.
+    """
+    weights = np.asarray(label_counts, dtype=np.float64) ** alpha
+    possible = int((weights > 0).sum())
+    if expected > possible:
+        raise ConfigError(
+            f"negatives.tempered.count: expected at most the {possible} labels with training rows, got "
+            f"{expected}"
+        )
+    certain = np.zeros(len(weights), dtype=bool)
+    while True:
+        left = expected - certain.sum()
+        total = weights[~certain].sum()
+        inclusion = np.where(certain, 1.0, weights * (left / total if total > 0 else 0.0))
+        above = (inclusion >= 1) & ~certain
+        if not above.any():
+            return inclusion
+        certain |= above
 
 
 def union_inclusion(*probabilities: np.ndarray | float) -> np.ndarray:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from xmc.distributed import all_reduce_sum
 from xmc.errors import ConfigError
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.negative_softplus import NegativeSoftplus
 from xmc.objectives.reduction import Reduction
@@ -77,6 +78,7 @@ def binary_cross_entropy(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
     bias: float | Tensor | None = None,
     over_labels: OverLabels = "sum",
 ) -> Tensor:
@@ -101,6 +103,11 @@ def binary_cross_entropy(
     """
     if over_labels not in ("sum", "mean"):
         raise ConfigError(f"expected over_labels to be 'sum' or 'mean', got {over_labels!r}")
+    if extra is not None and extra.frozen is not None:
+        raise ConfigError(
+            "binary_cross_entropy takes no frozen labels, as its prior counts the labels it is given: turn "
+            "negatives.memory off or use an objective of the softmax family"
+        )
     pairs = read_positives(positives, queries, labels, shard)
     num_labels = _num_labels(labels, log_weights, shard)
     if bias is None:
@@ -118,6 +125,7 @@ def binary_cross_entropy(
         shard=shard,
         implementation=implementation,
         memory_bytes=memory_bytes,
+        extra=extra,
     )
     return loss if over_labels == "sum" else loss / num_labels
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.log_partition import LogPartition
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
@@ -45,6 +46,7 @@ def decoupled_softmax(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
 ) -> Tensor:
     """Decoupled softmax of queries against labels, with any number of positives a query.
 
@@ -62,8 +64,9 @@ def decoupled_softmax(
             function when ``labels`` are a sample.
         reduction: "mean" over the B rows, "sum", or "none" for [B].
         shard: Which labels these are when they are split over ranks.
-        implementation: "auto", "tiled" or "dense".
+        implementation: "auto", "tiled", "triton" or "dense"; see :func:`xmc.scoring.reduce_scores`.
         memory_bytes: What score tiles may take.
+        extra: Negatives beside the weighted labels: pairs of certain weight, and frozen labels.
 
     Returns:
         A scalar, or [B] for ``reduction="none"``; equal on every rank.
@@ -84,6 +87,7 @@ def decoupled_softmax(
         shard=shard,
         implementation=implementation,
         memory_bytes=memory_bytes,
+        extra=extra,
     )
 
 

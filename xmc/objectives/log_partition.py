@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from xmc.distributed import World, all_reduce_max, all_reduce_sum
-from xmc.scoring import Tile
-from xmc.scoring.statistic import Walk
+from xmc.objectives.segments import row_log_sum_exp
+from xmc.scoring import Positives, Tile
+from xmc.scoring.products import add_product
+from xmc.scoring.statistic import RowNumbers, Scan, Walk
 
 __all__ = ["LogPartition"]
 
@@ -31,10 +35,36 @@ class LogPartition:
         """See :class:`xmc.scoring.statistic.DirectStatistic`: the softmax-weighted mean of the labels."""
         return _reduce(walk, len(direction), direction, like, world)
 
+    def reduce_fused(self, scan: Scan, like: Tensor, world: World) -> Tensor:
+        """See :class:`xmc.scoring.statistic.FusedStatistic`."""
+        from xmc.objectives.fused.log_partition import FOLD
+
+        parts = scan(FOLD, RowNumbers())
+        highest = parts[:, 0].amax(0)
+        total = (parts[:, 1] * torch.exp(parts[:, 0] - _finite(highest))).sum(0)
+        return _over_ranks(highest, total, world)
+
+    def fused_slope(self, statistic: Tensor, gradient: Tensor) -> tuple[Any, RowNumbers]:
+        """See :class:`xmc.scoring.statistic.FusedStatistic`."""
+        from xmc.objectives.fused.log_partition import slope
+
+        return slope, RowNumbers(_finite(statistic), torch.where(torch.isfinite(statistic), gradient, 0.0))
+
     def tile_gradient(self, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
         """See :class:`xmc.scoring.RowStatistic`; the softmax of the negatives times ``gradient``."""
         share = torch.sub(_weighted(tile), _finite(statistic)[:, None], out=tile.scratch).exp_()
         return share.mul_(torch.where(torch.isfinite(statistic), gradient, 0.0)[:, None])
+
+    def merge(self, first: Tensor, second: Tensor) -> Tensor:
+        """See :class:`xmc.objectives.extra_negatives.MergeableStatistic`; ``log(e^first + e^second)``."""
+        # Where both are -inf logaddexp has no gradient.
+        empty = torch.isneginf(first) & torch.isneginf(second)
+        merged = torch.logaddexp(first.masked_fill(empty, 0.0), second.masked_fill(empty, 0.0))
+        return merged.masked_fill(empty, -torch.inf)
+
+    def of_pairs(self, scores: Tensor, pairs: Positives) -> Tensor:
+        """See :class:`xmc.objectives.extra_negatives.MergeableStatistic`."""
+        return row_log_sum_exp(scores, pairs)
 
     def dense(self, scores: Tensor, log_weights: Tensor | None) -> Tensor:
         """See :class:`xmc.scoring.RowStatistic`."""
@@ -57,15 +87,19 @@ def _reduce(walk: Walk, num_rows: int, direction: Tensor | None, like: Tensor, w
         share = torch.sub(scores, shift[:, None], out=tile.scratch).exp_()
         total.mul_(decay).add_(share.sum(1))
         if direction is not None and tile.labels is not None:
-            direction.mul_(decay[:, None]).addmm_(share, tile.labels.to(direction.dtype))
+            add_product(direction.mul_(decay[:, None]), share, tile.labels)
         highest = merged
-    overall = all_reduce_max(highest.clone(), world)
-    shift = _finite(overall)
-    total = all_reduce_sum(total * torch.exp(highest - shift), world)
-    value = shift + torch.log(total)
+    value = _over_ranks(highest, total, world)
     if direction is not None:
         direction.mul_(torch.exp(highest - _finite(value))[:, None])
     return value
+
+
+def _over_ranks(highest: Tensor, total: Tensor, world: World) -> Tensor:
+    """The log partition function from this rank's maximum and its sum of ``exp(score - maximum)``."""
+    shift = _finite(all_reduce_max(highest.clone(), world))
+    total = all_reduce_sum(total * torch.exp(highest - shift), world)
+    return shift + torch.log(total)
 
 
 def _weighted(tile: Tile) -> Tensor:

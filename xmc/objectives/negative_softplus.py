@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from xmc.distributed import World, all_reduce_sum
-from xmc.scoring import Tile
-from xmc.scoring.statistic import Walk
+from xmc.scoring import Positives, Tile
+from xmc.scoring.ordered import add_at
+from xmc.scoring.products import add_product
+from xmc.scoring.statistic import RowNumbers, Scan, Walk
 
 __all__ = ["NegativeSoftplus"]
 
@@ -35,12 +39,32 @@ class NegativeSoftplus:
         for tile in walk():
             total.add_(_loss(tile))
             if tile.labels is not None:
-                direction.addmm_(_slope(tile), tile.labels.to(direction.dtype))
+                add_product(direction, _slope(tile), tile.labels)
         return all_reduce_sum(total, world)
+
+    def reduce_fused(self, scan: Scan, like: Tensor, world: World) -> Tensor:
+        """See :class:`xmc.scoring.statistic.FusedStatistic`."""
+        from xmc.objectives.fused.negative_softplus import FOLD
+
+        return all_reduce_sum(scan(FOLD, RowNumbers())[:, 0].sum(0), world)
+
+    def fused_slope(self, statistic: Tensor, gradient: Tensor) -> tuple[Any, RowNumbers]:
+        """See :class:`xmc.scoring.statistic.FusedStatistic`."""
+        from xmc.objectives.fused.negative_softplus import slope
+
+        return slope, RowNumbers(second=gradient)
 
     def tile_gradient(self, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
         """See :class:`xmc.scoring.RowStatistic`; ``weight_j sigmoid(s_ij)`` times ``gradient``."""
         return _slope(tile).mul_(gradient[:, None])
+
+    def merge(self, first: Tensor, second: Tensor) -> Tensor:
+        """See :class:`xmc.objectives.extra_negatives.MergeableStatistic`; the sum."""
+        return first + second
+
+    def of_pairs(self, scores: Tensor, pairs: Positives) -> Tensor:
+        """See :class:`xmc.objectives.extra_negatives.MergeableStatistic`."""
+        return add_at(scores.new_zeros(pairs.num_rows), pairs.rows, F.softplus(scores))
 
     def dense(self, scores: Tensor, log_weights: Tensor | None) -> Tensor:
         """See :class:`xmc.scoring.RowStatistic`."""

@@ -20,14 +20,15 @@ class RowHistogram:
     The smallest and the largest score are exact, so the outermost bins are bounded too.
     """
 
-    def __init__(self, low: Tensor, high: Tensor) -> None:
+    def __init__(self, low: Tensor, high: Tensor, num_bins: int = NUM_BINS) -> None:
         """Make an empty histogram over ``low`` [B] to ``high`` [B]."""
+        self.num_bins = num_bins
         tiny = 1e-6 * (1.0 + low.abs() + high.abs())
-        self.low, self.width = low, torch.maximum(high - low, tiny) / NUM_BINS
-        self.weights = low.new_zeros(len(low) * NUM_BINS, dtype=torch.float64)
+        self.low, self.width = low, torch.maximum(high - low, tiny) / num_bins
+        self.weights = low.new_zeros(len(low) * num_bins, dtype=torch.float64)
         self.highest = torch.full_like(low, -torch.inf)
         self.lowest = torch.full_like(low, torch.inf)
-        self._rows = torch.arange(len(low), device=low.device, dtype=torch.int32)[:, None] * NUM_BINS
+        self._rows = torch.arange(len(low), device=low.device, dtype=torch.int32)[:, None] * num_bins
 
     def add(self, tile: Tile) -> None:
         """Count a tile's scores."""
@@ -35,10 +36,17 @@ class RowHistogram:
         torch.maximum(self.highest, scores.amax(1), out=self.highest)
         torch.minimum(self.lowest, scores.amin(1), out=self.lowest)
         bins = torch.sub(scores, self.low[:, None], out=tile.scratch).div_(self.width[:, None])
-        flat = bins.clamp_(0, NUM_BINS - 1).to(torch.int32).add_(self._rows).view(-1)
+        flat = bins.clamp_(0, self.num_bins - 1).to(torch.int32).add_(self._rows).view(-1)
         weights = tile_weights(tile)
         counts = torch.bincount(flat, None if weights is None else weights.view(-1), len(self.weights))
         self.weights.add_(counts)
+
+    def add_parts(self, parts: Tensor) -> None:
+        """Count scores counted elsewhere: [parts, num_bins + 2, B], the largest and the smallest last."""
+        counts = parts[:, : self.num_bins].double().sum(0)
+        self.weights.add_(counts.T.reshape(-1))
+        torch.maximum(self.highest, parts[:, -2].amax(0), out=self.highest)
+        torch.minimum(self.lowest, parts[:, -1].amin(0), out=self.lowest)
 
     def merge(self, world: World, known: RowHistogram | None = None) -> None:
         """Add up over ranks: all-reduces of 8 n B bytes, for n bins, and of 2 B floats.
@@ -55,8 +63,8 @@ class RowHistogram:
 
     def bins(self) -> tuple[Tensor, Tensor, Tensor]:
         """The left and the right edge of each bin and its weight: [B, n] float64, for n bins."""
-        steps = torch.arange(NUM_BINS + 1, device=self.low.device)
+        steps = torch.arange(self.num_bins + 1, device=self.low.device)
         edges = self.low.double()[:, None] + self.width.double()[:, None] * steps
         edges = edges.clamp(self.lowest.double()[:, None], self.highest.double()[:, None])
         edges[:, 0], edges[:, -1] = self.lowest, self.highest
-        return edges[:, :-1], edges[:, 1:], self.weights.view(-1, NUM_BINS)
+        return edges[:, :-1], edges[:, 1:], self.weights.view(-1, self.num_bins)

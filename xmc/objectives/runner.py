@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from xmc.objectives.extra_negatives import ExtraNegatives, reduce_with_extra
 from xmc.objectives.reduction import Reduction, reduce_rows
 from xmc.scoring import LabelShard, Positives, RowStatistic, as_positives, reduce_scores
 from xmc.scoring.positives import PositivesLike
@@ -39,6 +41,7 @@ def run_objective(
     shard: LabelShard | None,
     implementation: str,
     memory_bytes: int,
+    extra: ExtraNegatives | None = None,
 ) -> Tensor:
     """The objective that ``statistic`` and ``value`` make; see :func:`xmc.objectives.decoupled_softmax`.
 
@@ -48,17 +51,17 @@ def run_objective(
         A scalar, or [B] for ``reduction="none"``; equal on every rank.
     """
     pairs = read_positives(positives, queries, labels, shard)
+    given: dict[str, Any] = {
+        "scale": scale,
+        "offsets": offsets,
+        "log_weights": log_weights,
+        "shard": shard,
+        "implementation": implementation,
+        "memory_bytes": memory_bytes,
+    }
     with torch.autocast(queries.device.type, enabled=False):
-        positive_scores, row_statistic = reduce_scores(
-            queries,
-            labels,
-            pairs,
-            statistic,
-            scale=scale,
-            offsets=offsets,
-            log_weights=log_weights,
-            shard=shard,
-            implementation=implementation,
-            memory_bytes=memory_bytes,
-        )
-        return reduce_rows(value(positive_scores, row_statistic, pairs), reduction)
+        if extra is None:
+            scores, of_rows = reduce_scores(queries, labels, pairs, statistic, **given)
+        else:
+            scores, of_rows = reduce_with_extra(queries, labels, pairs, statistic, extra, **given)
+        return reduce_rows(value(scores, of_rows, pairs), reduction)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from xmc.scoring import Positives
+from xmc.scoring.ordered import add_at
 
 __all__ = ["row_log_sum_exp"]
 
@@ -15,8 +16,8 @@ def row_log_sum_exp(values: Tensor, positives: Positives) -> Tensor:
     lowest = values.new_full((positives.num_rows,), -torch.inf)
     highest = lowest.scatter_reduce(0, positives.rows, values.detach(), "amax")
     shift = torch.where(torch.isneginf(highest), 0.0, highest)
-    sums = values.new_zeros(positives.num_rows)
-    sums = sums.index_add(0, positives.rows, torch.exp(values - shift[positives.rows]))
+    terms = torch.exp(values - shift[positives.rows])
+    sums = add_at(values.new_zeros(positives.num_rows), positives.rows, terms)
     # log has no gradient at 0, which is the sum of a row without positives.
     present = sums > 0
     return torch.where(present, shift + torch.log(torch.where(present, sums, 1.0)), lowest)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -9,7 +12,7 @@ from xmc.distributed import World, all_reduce_sum
 from xmc.objectives.row_histogram import RowHistogram
 from xmc.objectives.threshold_search import SigmoidSums, find_thresholds, sigmoid_sums
 from xmc.scoring import Tile
-from xmc.scoring.statistic import Walk, tile_weights
+from xmc.scoring.statistic import RowNumbers, Scan, Walk, tile_weights
 
 __all__ = ["MAX_REFINEMENTS", "SoftThreshold"]
 
@@ -17,6 +20,18 @@ MAX_REFINEMENTS = 5  # passes after the first; with the first one's collectives,
 NEWTON_PASSES = 3  # of these, at least so many are left to Newton's method
 WIDE = 4.0  # a bracket of more than this, in units of z, is narrowed by another histogram
 REACH = 20.0  # scores further from the bracket than this, in units of z, have an indicator of 0 or 1
+
+
+class _Passes(NamedTuple):
+    """The two kinds of passes over this rank's labels, over tiles or by kernels.
+
+    Attributes:
+        histogram: Of a range, low [B] to high [B] (float64), not yet merged over ranks.
+        sums: At thresholds [B] (float64), as [4, B] float64, not yet merged over ranks.
+    """
+
+    histogram: Callable[[Tensor, Tensor], RowHistogram]
+    sums: Callable[[Tensor], Tensor]
 
 
 class SoftThreshold:
@@ -48,54 +63,76 @@ class SoftThreshold:
 
     def reduce(self, walk: Walk, num_rows: int, like: Tensor, world: World) -> Tensor:
         """See :class:`xmc.scoring.RowStatistic`: histograms until the bracket is narrow, then Newton."""
-        histogram = self._histogram(walk, self.low.to(like.dtype), self.high.to(like.dtype), world)
+
+        def histogram(low: Tensor, high: Tensor) -> RowHistogram:
+            counted = RowHistogram(low.to(like.dtype), high.to(like.dtype))
+            for tile in walk():
+                counted.add(tile)
+            return counted
+
+        def sums(threshold: Tensor) -> Tensor:
+            shift = (self.alpha * threshold).to(like.dtype)[:, None]
+            total = like.new_zeros(4, len(threshold), dtype=torch.float64)
+            for tile in walk():
+                scaled = torch.add(shift, tile.scores, alpha=self.alpha, out=tile.scratch)
+                total += sigmoid_sums(scaled, tile_weights(tile)).stacked()
+            return total
+
+        return self._solve(_Passes(histogram, sums), like, world)
+
+    def reduce_fused(self, scan: Scan, like: Tensor, world: World) -> Tensor:
+        """See :class:`xmc.scoring.statistic.FusedStatistic`; as :meth:`reduce`, with fewer bins."""
+        from xmc.objectives.fused.soft_threshold import HISTOGRAM, NUM_BINS, SUMS
+
+        def histogram(low: Tensor, high: Tensor) -> RowHistogram:
+            counted = RowHistogram(low.to(like.dtype), high.to(like.dtype), NUM_BINS)
+            counted.add_parts(scan(HISTOGRAM, RowNumbers(counted.low, counted.width)))
+            return counted
+
+        def sums(threshold: Tensor) -> Tensor:
+            return scan(SUMS, RowNumbers(self.alpha * threshold, constant=self.alpha)).double().sum(0)
+
+        return self._solve(_Passes(histogram, sums), like, world)
+
+    def _solve(self, passes: _Passes, like: Tensor, world: World) -> Tensor:
+        histogram = _merged(passes.histogram(self.low, self.high), world)
         total = histogram.bins()[2].sum(1)
         everything = self.k >= total
         k = torch.where(everything, total / 2, self.k)
         start, low, high = _from_histogram(histogram, k, self.alpha)
-        passes = MAX_REFINEMENTS
-        while passes > NEWTON_PASSES and bool((wide := self.alpha * (high - low) > WIDE).any()):
+        left = MAX_REFINEMENTS
+        while left > NEWTON_PASSES and bool((wide := self.alpha * (high - low) > WIDE).any()):
             margin = REACH / self.alpha
-            ends = (-high - margin).to(like.dtype), (margin - low).to(like.dtype)
-            finer = _from_histogram(self._histogram(walk, *ends, world, histogram), k, self.alpha)
+            narrow = _merged(passes.histogram(-high - margin, margin - low), world, histogram)
+            finer = _from_histogram(narrow, k, self.alpha)
             start = torch.where(wide, finer[0], start)
             low = torch.where(wide, torch.maximum(low, finer[1]), low)
             high = torch.where(wide, torch.minimum(high, finer[2]), high)
-            passes -= 1
+            left -= 1
         threshold, slope = find_thresholds(
-            lambda threshold: self._sums(walk, threshold, like, world),
+            lambda threshold: SigmoidSums(*all_reduce_sum(passes.sums(threshold), world)),
             k,
             self.alpha,
             (low, high),
             start,
             tolerance=torch.finfo(like.dtype).eps ** 0.5,
-            max_evaluations=passes,
+            max_evaluations=left,
         )
         threshold, slope = threshold.masked_fill(everything, torch.inf), slope.masked_fill(everything, 0.0)
         return torch.stack([threshold, slope], 1).to(like.dtype)
 
-    def _histogram(
-        self, walk: Walk, low: Tensor, high: Tensor, world: World, known: RowHistogram | None = None
-    ) -> RowHistogram:
-        histogram = RowHistogram(low, high)
-        for tile in walk():
-            histogram.add(tile)
-        histogram.merge(world, known)
-        return histogram
+    def fused_slope(self, statistic: Tensor, gradient: Tensor) -> tuple[Any, RowNumbers]:
+        """See :class:`xmc.scoring.statistic.FusedStatistic`."""
+        from xmc.objectives.fused.soft_threshold import slope
 
-    def _sums(self, walk: Walk, threshold: Tensor, like: Tensor, world: World) -> SigmoidSums:
-        shift = (self.alpha * threshold).to(like.dtype)[:, None]
-        sums = like.new_zeros(4, len(threshold), dtype=torch.float64)
-        for tile in walk():
-            scaled = torch.add(shift, tile.scores, alpha=self.alpha, out=tile.scratch)
-            sums += sigmoid_sums(scaled, tile_weights(tile)).stacked()
-        return SigmoidSums(*all_reduce_sum(sums, world))
+        # Beyond the last label inf - inf would not be a number; a row with an infinite threshold has share 0.
+        shift = (self.alpha * statistic[:, 0]).nan_to_num(posinf=0.0)
+        return slope, RowNumbers(shift, _share(statistic, gradient), self.alpha)
 
     def tile_gradient(self, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
         """See :class:`xmc.scoring.RowStatistic`; only the first column of ``gradient`` [B, 2] counts."""
-        threshold, slope = statistic.unbind(1)
-        share = torch.where(slope > 0, -gradient[:, 0] / slope, 0.0)
-        shift = (self.alpha * threshold)[:, None]
+        share = _share(statistic, gradient)
+        shift = (self.alpha * statistic[:, 0])[:, None]
         tail = torch.add(shift, tile.scores, alpha=self.alpha, out=tile.scratch).abs_().neg_().sigmoid_()
         torch.addcmul(tail, tail, tail, value=-1.0, out=tail).mul_(share[:, None])
         weights = tile_weights(tile)
@@ -128,6 +165,16 @@ class SoftThreshold:
             above = (sums.count - k) + (sums.below - sums.above) > 0
             low, high = torch.where(above, low, middle), torch.where(above, middle, high)
         return ((low + high) / 2).masked_fill(~solvable, torch.inf)
+
+
+def _merged(histogram: RowHistogram, world: World, known: RowHistogram | None = None) -> RowHistogram:
+    histogram.merge(world, known)
+    return histogram
+
+
+def _share(statistic: Tensor, gradient: Tensor) -> Tensor:
+    """By how much a threshold's gradient moves each label's ``weight p (1 - p)``: [B]."""
+    return torch.where(statistic[:, 1] > 0, -gradient[:, 0] / statistic[:, 1], 0.0)
 
 
 def _from_histogram(histogram: RowHistogram, k: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:

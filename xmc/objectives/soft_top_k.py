@@ -16,6 +16,7 @@ from torch import Tensor
 
 from xmc.distributed import all_reduce_max
 from xmc.errors import ConfigError
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.runner import read_positives, run_objective
@@ -56,6 +57,7 @@ def soft_top_k(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
     k: TargetCount = 5,
     alpha: float = 2.0,
 ) -> Tensor:
@@ -97,6 +99,7 @@ def soft_top_k(
         shard=shard,
         implementation=implementation,
         memory_bytes=memory_bytes,
+        extra=extra,
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from xmc.errors import ConfigError
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.log_partition import LogPartition
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
@@ -72,6 +73,7 @@ def softmax(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
     over_positives: OverPositives = "mean",
 ) -> Tensor:
     """Softmax cross-entropy of every positive of queries [B, D] against all labels [L, D].
@@ -102,6 +104,7 @@ def softmax(
         shard=shard,
         implementation=implementation,
         memory_bytes=memory_bytes,
+        extra=extra,
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xmc.errors import ConfigError
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.log_partition import LogPartition
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
@@ -70,6 +71,7 @@ def supervised_contrastive(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
     mean: MeanPosition = "out",
 ) -> Tensor:
     """Supervised contrastive loss of queries [B, D] against labels [L, D].
@@ -103,6 +105,7 @@ def supervised_contrastive(
         shard=shard,
         implementation=implementation,
         memory_bytes=memory_bytes,
+        extra=extra,
     )
 
 

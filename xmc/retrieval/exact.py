@@ -1,27 +1,34 @@
 """Exact search: the k best labels of every query by inner product, tiled, with ties decided by a stated rule.
 
 The rule, also at the cut: score descending, then label id ascending. A tile's scores are the only big thing
-in memory, so the memory needed does not grow with the number of queries times the number of labels.
+in memory, so the memory needed does not grow with the number of queries times the number of labels. A tile
+costs its product and a pass for the maxima of chunks of it: once a row has k labels, few chunks hold better.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from xmc.errors import ConfigError, ModelError
+from xmc.retrieval.top_k import CHUNK, merge_top_k, new_top_k, tile_top_k
 
 __all__ = ["exact_search", "merge_top_k", "tile_top_k"]
 
-# A tile's score costs 4 bytes; choosing the best of it as much again, and a little for masks.
+# A tile's score costs 4 bytes; choosing the best of it as much again where k is large or scores are equal.
 _BYTES_PER_SCORE = 10
-_TILE_LABELS = 16384
+_TILE_LABELS = 65_536
+# A product of fewer rows or columns than this goes to other kernels of the BLAS library, which round
+# differently; with this padding a score has the same bits whatever tile or shard it is computed in.
+_LEAST_SIDE = 64
 
 
 @torch.no_grad()
@@ -64,77 +71,71 @@ def exact_search(
         raise ModelError("expected offsets to be finite or -inf, but some are not: the model has diverged")
     all_ids = np.full((num_queries, k), -1, dtype=np.int32)
     all_scores = np.full((num_queries, k), -np.inf, dtype=np.float32)
+    buffer = torch.empty(max(query_step, _LEAST_SIDE), _whole_chunks(label_step), device=device)
     with tqdm(total=num_queries, desc="searching", unit="query", disable=not progress) as bar:
         for start in range(0, num_queries, query_step):
             stop = min(start + query_step, num_queries)
             block = _rows(queries, start, stop, device)
             mask = None if exclude is None else exclude[start:stop].tocsc()
-            scores, ids = _search_block(block, labels, k, label_step, mask, bias)
-            all_scores[start:stop, : scores.shape[1]] = scores.cpu().numpy()
-            all_ids[start:stop, : ids.shape[1]] = ids.cpu().numpy()
+            scores, ids = _search_block(block, labels, k, label_step, mask, bias, buffer)
+            all_scores[start:stop] = scores.cpu().numpy()
+            all_ids[start:stop] = ids.cpu().numpy()
             bar.update(stop - start)
     return all_ids, all_scores
 
 
-def tile_top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best of each row of scores [B, l]: score descending, then column ascending, also at the cut.
-
-    Returns:
-        Scores [B, min(k, l)] and columns, int64 of the same shape.
-    """
-    width = scores.shape[1]
-    if k >= width:
-        best, columns = torch.sort(scores, dim=1, descending=True, stable=True)
-        return best, columns
-    best, columns = torch.topk(scores, k + 1, dim=1)
-    # topk chooses freely among equals: a row whose cut falls between equal scores is chosen again.
-    tied = ((best[:, k - 1] == best[:, k]) & (best[:, k] > -torch.inf)).nonzero().squeeze(1)
-    best, columns = best[:, :k], columns[:, :k].contiguous()
-    for rows in tied.split(max(1, len(scores) // 4)):
-        columns[rows] = _first_columns(scores[rows], best[rows, -1:], k)
-    columns = columns.sort(dim=1).values
-    best, order = torch.sort(scores.gather(1, columns), dim=1, descending=True, stable=True)
-    return best, columns.gather(1, order)
-
-
-def merge_top_k(scores: Tensor, ids: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best of top-k lists laid side by side (both [B, m]), by score descending, then id ascending."""
-    ids, order = ids.sort(dim=1)
-    scores, order = torch.sort(scores.gather(1, order), dim=1, descending=True, stable=True)
-    return scores[:, :k], ids.gather(1, order)[:, :k]
-
-
-def _first_columns(scores: Tensor, threshold: Tensor, k: int) -> Tensor:
-    """Columns [B, k] of the scores above the threshold [B, 1], filled up with the first ones equal to it."""
-    equal = scores == threshold
-    above = scores > threshold
-    room = k - above.sum(dim=1, keepdim=True)
-    chosen = above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room))
-    return chosen.nonzero()[:, 1].view(len(scores), k)
-
-
 def _search_block(
-    queries: Tensor, labels: Any, k: int, label_step: int, exclude: sp.csc_matrix | None, bias: Tensor | None
+    queries: Tensor,
+    labels: Any,
+    k: int,
+    label_step: int,
+    exclude: sp.csc_matrix | None,
+    bias: Tensor | None,
+    buffer: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    scores = queries.new_empty(len(queries), 0)
-    ids = torch.empty(len(queries), 0, dtype=torch.int64, device=queries.device)
+    """Scores and ids [B, k] of a block of queries; -inf and -1 where there are fewer."""
+    scores = queries.new_full((len(queries), k), -torch.inf)
+    ids = torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device)
+    padded = _at_least(queries, _LEAST_SIDE)
     for start in range(0, len(labels), label_step):
         stop = min(start + label_step, len(labels))
-        tile = queries @ _rows(labels, start, stop, queries.device).T
-        if bool(tile.isnan().any()):
+        tile = _scores(padded, _rows(labels, start, stop, queries.device), buffer)[: len(queries)]
+        if bias is not None:
+            tile[:, : stop - start] += bias[start:stop]
+        if exclude is not None:
+            _drop(tile, exclude, start, stop)
+        peaks = tile.view(len(tile), -1, CHUNK).amax(dim=2)
+        if bool(peaks.isnan().any()):
             raise ModelError(
                 f"expected embeddings of numbers, but labels {start} to {stop} score NaN: the model has "
                 "diverged"
             )
-        if bias is not None:
-            tile += bias[start:stop]
-        if exclude is not None:
-            _drop(tile, exclude, start, stop)
-        tile_scores, columns = tile_top_k(tile, k)
-        scores, ids = merge_top_k(
-            torch.cat([scores, tile_scores], 1), torch.cat([ids, columns + start], 1), k
+        # Labels come in ascending order: one that only equals the last of the list comes after it.
+        rows, best, columns = new_top_k(tile, peaks, scores[:, -1], k)
+        scores[rows], ids[rows] = merge_top_k(
+            torch.cat([scores[rows], best], 1), torch.cat([ids[rows], columns + start], 1), k
         )
     return scores, ids.masked_fill(scores == -torch.inf, -1)
+
+
+def _scores(queries: Tensor, labels: Tensor, buffer: Tensor) -> Tensor:
+    """queries @ labels.T in a part of ``buffer``, with columns of -inf up to a whole chunk."""
+    width = len(labels)
+    labels = _at_least(labels, _LEAST_SIDE)
+    tile = buffer[: len(queries), : _whole_chunks(width)]
+    if tile.shape[1] < buffer.shape[1]:
+        tile = buffer.view(-1)[: tile.numel()].view(tile.shape)
+    torch.mm(queries, labels.T, out=tile[:, : len(labels)])
+    tile[:, width:] = -torch.inf
+    return tile
+
+
+def _at_least(rows: Tensor, count: int) -> Tensor:
+    return F.pad(rows, (0, 0, 0, count - len(rows))) if len(rows) < count else rows
+
+
+def _whole_chunks(width: int) -> int:
+    return max(_LEAST_SIDE, -(-width // CHUNK) * CHUNK)
 
 
 def _drop(tile: Tensor, exclude: sp.csc_matrix, start: int, stop: int) -> None:
@@ -147,8 +148,10 @@ def _drop(tile: Tensor, exclude: sp.csc_matrix, start: int, stop: int) -> None:
 def _rows(values: NDArray[Any] | Tensor, start: int, stop: int, device: torch.device) -> Tensor:
     part = values[start:stop]
     if not isinstance(part, Tensor):
-        # Copied, as torch must not be given a read-only memory map.
-        part = torch.from_numpy(np.array(part, dtype=np.float32))
+        with warnings.catch_warnings():
+            # A read-only memory map: it is only read.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            part = torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))
     return part.detach().to(device=device, dtype=torch.float32)
 
 

@@ -16,6 +16,7 @@ from xmc.data import Dataset
 from xmc.encoders import CutCount, DualEncoder
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, check_replaceable, sha256_file
+from xmc.retrieval.by_size import search_by_size
 from xmc.retrieval.faiss_index import (
     add_vectors,
     make_index,
@@ -108,6 +109,7 @@ class LabelIndex:
             scale=float(loaded.metadata.scale),
             default_offset=default_offset(loaded),
             normalised=True,
+            ranking=loaded.metadata.ranking,
             faiss_version=import_faiss().__version__,
         )
         built = cls(index, LabelTable(), manifest, loaded)
@@ -196,7 +198,8 @@ class LabelIndex:
     def search_vectors(self, queries: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Label ids and scores, both [N, k], of the k best labels of query embeddings [N, D].
 
-        Best first, ties by label id ascending; -1 and -inf where the index gives fewer than k.
+        Best first, ties by label id ascending; -1 and -inf where the index gives fewer than k. A model that
+        ranks by the size of scores gives their sizes, from two searches.
 
         Raises:
             ConfigError: When k or the shape cannot be right.
@@ -209,6 +212,8 @@ class LabelIndex:
             )
         if self.manifest.offset_dimension:
             queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
+        if self.manifest.ranking == "size":
+            return search_by_size(lambda sign: search_index(self._index, np.float32(sign) * queries, k))
         return search_index(self._index, queries, k)
 
     def add(

@@ -37,6 +37,8 @@ class IndexManifest:
     """offset / scale given to a label that the model has no offset for: the median of the learned ones."""
     normalised: bool
     """Whether the label embeddings have length 1."""
+    ranking: str = "score"
+    """"score", or "size": labels rank by the size of the score, whatever its sign."""
     metric: str = "inner_product"
     faiss_version: str = ""
     checksums: dict[str, str] = field(default_factory=dict)

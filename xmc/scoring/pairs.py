@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from xmc.scoring.ordered import add_at
+
 __all__ = ["add_pair_products", "pair_products"]
 
 BLOCK_ELEMENTS = 1 << 22
@@ -35,7 +37,7 @@ def add_pair_products(
     """``out[groups[p]] += weights[p] * source[members[p]]`` in place: [n, D], for P group-member pairs."""
     for part in _blocks(len(groups), source.shape[1]):
         products = source[members[part]].to(out.dtype) * weights[part, None].to(out.dtype)
-        out.index_add_(0, groups[part], products)
+        add_at(out, groups[part], products)
     return out
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from xmc.errors import ConfigError
+from xmc.scoring.ordered import add_at
 
 __all__ = ["Positives", "PositivesLike", "as_positives"]
 
@@ -56,7 +57,7 @@ class Positives:
     def row_sum(self, values: Tensor) -> Tensor:
         """Weighted sum of [P] values over each row's positives: [B]."""
         weighted = values if self.weights is None else values * self.weights.to(values.dtype)
-        return values.new_zeros(self.num_rows).index_add(0, self.rows, weighted)
+        return add_at(values.new_zeros(self.num_rows), self.rows, weighted)
 
     def row_counts(self) -> Tensor:
         """How many positives each row has: [B] int64."""
@@ -65,9 +66,8 @@ class Positives:
     def row_mean(self, values: Tensor) -> Tensor:
         """Weighted mean of [P] values over each row's positives: [B], zero for a row without positives."""
         weights = torch.ones_like(values) if self.weights is None else self.weights.to(values.dtype)
-        zeros = values.new_zeros(self.num_rows)
-        totals = zeros.index_add(0, self.rows, weights)
-        sums = zeros.index_add(0, self.rows, weights * values)
+        totals = add_at(values.new_zeros(self.num_rows), self.rows, weights)
+        sums = add_at(values.new_zeros(self.num_rows), self.rows, weights * values)
         return sums / torch.where(totals > 0, totals, 1.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,13 +11,15 @@ from torch import Tensor
 from xmc.distributed import World
 from xmc.errors import ConfigError
 from xmc.scoring.dense import reduce_dense
+from xmc.scoring.function import Engine, Needed, Problem, Settings, reduce_with
+from xmc.scoring.fused.availability import chosen_by_auto, require_triton
 from xmc.scoring.positives import Positives
 from xmc.scoring.statistic import RowStatistic
-from xmc.scoring.tiled import reduce_tiled
+from xmc.scoring.tiled import TiledEngine
 
 __all__ = ["DEFAULT_MEMORY_BYTES", "IMPLEMENTATIONS", "LabelShard", "check_shapes", "reduce_scores"]
 
-IMPLEMENTATIONS = ("auto", "dense", "tiled")
+IMPLEMENTATIONS = ("auto", "dense", "tiled", "triton")
 DEFAULT_MEMORY_BYTES = 256 << 20
 
 
@@ -62,9 +65,12 @@ def reduce_scores(
         log_weights: [l], minus the log inclusion probability of this rank's labels; they weigh labels in the
             statistic and leave positives' scores alone.
         shard: Which labels these are; all of them when None.
-        implementation: "dense", "tiled", or "auto" (tiled).
+        implementation: "dense"; "tiled"; "triton", fused kernels for float32, bfloat16 and float16 on a GPU
+            (float32 products in TF32 where torch's own may be: ``torch.set_float32_matmul_precision``); or
+            "auto": triton where it can serve what is given, else tiled.
         memory_bytes: For "tiled": what score tiles may take. When all scores fit, they are kept for the
-            backward pass, which saves one of four matrix products.
+            backward pass, which saves one of four matrix products. For "triton": what a slab of slopes may
+            take in the backward pass.
 
     Returns:
         Positives' scores [P] and the statistic [B], over the labels of all ranks and equal on every rank.
@@ -72,7 +78,9 @@ def reduce_scores(
         queries and scale are this rank's part; :func:`xmc.distributed.all_gather_rows` sums the queries').
 
     Raises:
-        ConfigError: For shapes that do not agree, or an implementation that is unknown or unfit for shards.
+        ConfigError: For shapes that do not agree, or an implementation that is unknown, unfit for shards or
+            cannot serve the tensors' device or type.
+        DependencyError: For "triton" where Triton is not installed.
     """
     shard = shard or LabelShard.whole(len(labels))
     check_shapes(queries, labels, positives, offsets, log_weights, shard)
@@ -85,22 +93,30 @@ def reduce_scores(
         return reduce_dense(
             queries, labels, positives, statistic, scale=scale, offsets=offsets, log_weights=log_weights
         )
-    if implementation in ("auto", "tiled"):
-        return reduce_tiled(
-            queries,
-            labels,
-            scale,
-            offsets,
-            log_weights,
-            positives,
-            statistic,
-            shard.start,
-            shard.world,
-            memory_bytes,
+    if implementation not in IMPLEMENTATIONS:
+        raise ConfigError(
+            f"expected implementation to be one of {', '.join(IMPLEMENTATIONS)}, got {implementation!r}"
         )
-    raise ConfigError(
-        f"expected implementation to be one of {', '.join(IMPLEMENTATIONS)}, got {implementation!r}"
-    )
+    engine = _engine(implementation, queries, labels, statistic)
+    settings = Settings(positives, statistic, shard.start, shard.world, memory_bytes)
+    return reduce_with(engine, queries, labels, scale, offsets, log_weights, settings)
+
+
+def _engine(
+    implementation: str, queries: Tensor, labels: Tensor, statistic: RowStatistic
+) -> Callable[[Problem, Needed], Engine]:
+    """The engine of an implementation other than "dense".
+
+    Raises:
+        XMCError: When "triton" cannot serve what is given.
+    """
+    if implementation == "triton":
+        require_triton(queries, labels, statistic)
+    elif implementation == "tiled" or not chosen_by_auto(queries, labels, statistic):
+        return TiledEngine
+    from xmc.scoring.fused.engine import FusedEngine
+
+    return FusedEngine
 
 
 def check_shapes(

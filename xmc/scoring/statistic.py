@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from xmc.distributed import World
 
-__all__ = ["DirectStatistic", "RowStatistic", "Tile", "Walk", "tile_weights"]
+__all__ = [
+    "DirectStatistic",
+    "Fold",
+    "FusedStatistic",
+    "RowNumbers",
+    "RowStatistic",
+    "Scan",
+    "Tile",
+    "Walk",
+    "tile_weights",
+]
 
 
 @dataclass(frozen=True)
@@ -101,5 +111,66 @@ class DirectStatistic(RowStatistic, Protocol):
                 over this rank's labels.
             like: A tensor whose type and device the statistic takes.
             world: The ranks to merge over.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Triton functions that fold tiles of scores into a state of every row, on the GPU.
+
+    A tile is scores [m, n] float32 of m rows and n labels, -inf beyond the last label and at positives where
+    the statistic masks them; log_weights [n], 0 when every label is in and -inf beyond the last; own [m, n],
+    true at the row's own positives where the statistic counts them and labels are weighted, so that they get
+    the weight 1; and the row numbers first [m], second [m] and constant.
+
+    Attributes:
+        start: ``start(m)``: the state before any tile, a tuple of blocks.
+        add: ``add(state, scores, log_weights, own, first, second, constant)``: the state after one more.
+        store: ``store(out, rows, inside, num_rows, state)``: write the state of ``rows`` [m], where
+            ``inside``; number c of row i goes to ``out + c * num_rows + i``.
+        columns: How many numbers a row has.
+    """
+
+    start: Any
+    add: Any
+    store: Any
+    columns: int
+
+
+@dataclass(frozen=True)
+class RowNumbers:
+    """What elementwise formulas of a statistic need of a row besides its scores.
+
+    Attributes:
+        first: [B] float32, or None when not needed.
+        second: [B] float32, or None when not needed.
+        constant: The same for all rows.
+    """
+
+    first: Tensor | None = None
+    second: Tensor | None = None
+    constant: float = 0.0
+
+
+Scan = Callable[[Fold, RowNumbers], Tensor]
+"""One pass over this rank's labels: the states [parts, columns, B] float32 of disjoint parts of them."""
+
+
+@runtime_checkable
+class FusedStatistic(RowStatistic, Protocol):
+    """A statistic whose formulas exist as Triton functions too, so that no score leaves a GPU's registers.
+
+    Imports Triton when it is asked to, and not before.
+    """
+
+    def reduce_fused(self, scan: Scan, like: Tensor, world: World) -> Tensor:
+        """The statistic [B], as from :meth:`reduce`, from as many scans as it takes."""
+        ...
+
+    def fused_slope(self, statistic: Tensor, gradient: Tensor) -> tuple[Any, RowNumbers]:
+        """What :meth:`tile_gradient` computes, as a Triton function of a tile and its row numbers.
+
+        The function is ``slope(scores, log_weights, own, first, second, constant)``, see :class:`Fold`.
         """
         ...

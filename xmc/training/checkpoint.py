@@ -41,13 +41,18 @@ class Checkpointer:
     modules: dict[str, nn.Module]
     optimizer: torch.optim.Optimizer
 
-    def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write the checkpoint of ``step`` with a JSON-able ``state``, and keep the newest two."""
+    def save(self, step: int, state: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> Path:
+        """Write the checkpoint of ``step`` with a JSON-able ``state``, and keep the newest two.
+
+        ``tensors`` are what label sources keep besides; they come back in the state under that name.
+        """
         path = self.folder / f"step-{step:08d}"
         with atomic_folder(path, overwrite=True) as temporary:
             for name, module in self.modules.items():
                 save_model(module, str(temporary / f"{name}.safetensors"))
             save_file(_moments(self.optimizer), temporary / "optimizer.safetensors")
+            if tensors:
+                save_file(_contiguous(tensors), temporary / "sources.safetensors")
             (temporary / "state.json").write_text(json.dumps({"step": step, **state}), encoding="utf-8")
         with atomic_file(self.folder / "latest") as temporary:
             temporary.write_text(path.name, encoding="utf-8")
@@ -70,6 +75,8 @@ class Checkpointer:
                 load_model(module, path / f"{name}.safetensors")
             _restore_moments(self.optimizer, load_file(path / "optimizer.safetensors"))
             state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            if (path / "sources.safetensors").is_file():
+                state["tensors"] = load_file(path / "sources.safetensors")
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise DataError(
                 f"{path}: expected a checkpoint of this configuration: {error}; train with the "

@@ -7,7 +7,9 @@ from typing import Any, Literal, get_args
 
 from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
+from xmc.heads.config import HeadConfig
 from xmc.negatives import NegativesConfig
+from xmc.training.source_checks import check_sources
 
 __all__ = [
     "DataConfig",
@@ -33,7 +35,7 @@ ObjectiveName = Literal[
     "mean_squared_error",
 ]
 OBJECTIVES: tuple[str, ...] = get_args(ObjectiveName)
-IMPLEMENTATIONS = ("auto", "dense", "tiled")
+IMPLEMENTATIONS = ("auto", "dense", "tiled", "triton")
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,16 @@ class DataConfig:
     label_fields: list[str] | None = None
     """Fields that make a label's text; the data set's own choice when null."""
 
+    label_queries: float = 0.0
+    """Labels that join each batch as queries for themselves, as a share of the batch; 0 for none."""
+
     def __post_init__(self) -> None:
         for name in ("query_fields", "label_fields"):
             fields = getattr(self, name)
             if fields is not None and (not fields or set(fields) - {"title", "content"}):
                 raise ConfigError(f"data.{name}: expected some of title, content, got {fields}")
+        if self.label_queries < 0:
+            raise ConfigError(f"data.label_queries: expected a share of the batch, got {self.label_queries}")
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,8 @@ class ResidualConfig:
 class ScoringConfig:
     """How scores are computed."""
 
-    implementation: Literal["auto", "dense", "tiled"] = "auto"
-    """"tiled" never holds all scores of a step; "dense" does, and is the oracle of the tests."""
+    implementation: Literal["auto", "dense", "tiled", "triton"] = "auto"
+    """"tiled" never holds all scores of a step, "triton" (a GPU) none; "dense" is the oracle of the tests."""
 
     memory_mb: int = 256
     """Megabytes that score tiles may take on each rank."""
@@ -241,7 +248,12 @@ class TrainConfig:
     negatives: NegativesConfig = field(default_factory=NegativesConfig)
     training: OptimisationConfig = field(default_factory=OptimisationConfig)
     residuals: ResidualConfig = field(default_factory=ResidualConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+
+    def __post_init__(self) -> None:
+        head = self.head.kind != "none"
+        check_sources(self.negatives, self.objective.name, self.training.batch_size, head)
 
 
 def _positive(name: str, value: float) -> None:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from xmc.distributed import World, sum_gradients
 from xmc.encoders import DualEncoder
+from xmc.heads import FactoredHead
 from xmc.training.config import TrainConfig
+from xmc.training.head import build_head
 from xmc.training.label_clusters import cluster_labels
 from xmc.training.optimiser import build_optimizer, set_rates
 from xmc.training.profile import SILENT, StopWatch
@@ -28,6 +30,7 @@ class Learner:
     encoder: DualEncoder
     parameters: ScoreParameters
     residuals: ResidualTable | None
+    head: FactoredHead | None
     optimizer: torch.optim.AdamW
     clip_norm: float | None
     world: World
@@ -36,7 +39,9 @@ class Learner:
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds, by file name."""
         named: dict[str, nn.Module] = {"encoder": self.encoder.model, "parameters": self.parameters}
-        return named if self.residuals is None else {**named, "residuals": self.residuals}
+        if self.residuals is not None:
+            named["residuals"] = self.residuals
+        return named if self.head is None else {**named, "head": self.head}
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""
@@ -88,5 +93,6 @@ def build_learner(
         residuals = ResidualTable(config.residuals, clusters, num_labels, encoder.dimension, config.seed).to(
             device
         )
+    head = build_head(config, encoder, label_texts, device, world)
     optimizer = build_optimizer(encoder.parameters(), parameters, config.training)
-    return Learner(encoder, parameters, residuals, optimizer, config.training.clip_norm, world)
+    return Learner(encoder, parameters, residuals, head, optimizer, config.training.clip_norm, world)

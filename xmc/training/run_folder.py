@@ -24,6 +24,8 @@ OWN = (
     "xmc",
     "report",
     "result.json",
+    "machine.json",
+    "evaluations",
     "index",
     "finished.json",
 )

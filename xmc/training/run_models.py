@@ -6,11 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from xmc.data import Dataset
 from xmc.distributed import World
-from xmc.encoders import LabelOffsets, LabelResiduals
+from xmc.encoders import LabelOffsets, LabelResiduals, LabelVectors
 from xmc.training.config import TrainConfig
+from xmc.training.head import ranking_of
 from xmc.training.learner import Learner
+from xmc.training.model_card import write_model_card
 
 __all__ = ["RunModels"]
 
@@ -61,9 +65,13 @@ class RunModels:
             return
         manifest, data, encoder = self.dataset.manifest, self.config.data, self.learner.encoder
         parameters, residuals = self.learner.parameters, self.learner.residuals
+        scale = float(parameters.scale.detach())
+        ranking, shift = ranking_of(self.config, scale)
         encoder.metadata = replace(
             encoder.metadata,
-            scale=float(parameters.scale.detach()),
+            scale=scale,
+            ranking=ranking,
+            ranking_shift=shift,
             query_fields=tuple(data.query_fields or manifest.query_fields),
             label_fields=tuple(data.label_fields or manifest.label_fields),
             dataset=self.dataset.name,
@@ -75,7 +83,12 @@ class RunModels:
         if residuals is not None:
             rows, table = residuals.rows.cpu().numpy(), residuals.table.cpu().numpy().copy()
             encoder.label_residuals = LabelResiduals(uids, rows, table)
+        if self.learner.head is not None:
+            dtype = torch.float16 if self.config.head.table == "fp16" else torch.float32
+            encoder.label_vectors = LabelVectors(uids, self.learner.head.table(dtype).cpu().numpy())
         encoder.save(path, overwrite=True)
+        validation = self.best_metrics if path == self.best_path else {}
+        write_model_card(path, self.config, self.dataset, encoder, validation)
 
     def state_dict(self) -> dict[str, Any]:
         """Which model is the best, for a checkpoint."""

@@ -17,16 +17,18 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from xmc.data import TokenStore
+from xmc.data import TokenRows, TokenStore
 from xmc.distributed import World, all_gather_rows
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
-from xmc.negatives import Pool, PoolSampler
+from xmc.negatives import Pool
 from xmc.scoring import LabelShard
 from xmc.training.config import TrainConfig
+from xmc.training.frozen_encoder import FrozenEncoder, residual_rows
+from xmc.training.label_sources import LabelSources
 from xmc.training.learner import Learner
 from xmc.training.profile import SILENT, StopWatch
 
-__all__ = ["StepInputs", "accumulate_gradients"]
+__all__ = ["StepInputs", "accumulate_gradients", "encode_rows"]
 
 
 class Autocast(Protocol):
@@ -41,15 +43,26 @@ class StepInputs:
 
     config: TrainConfig
     learner: Learner
-    queries: TokenStore
+    queries: TokenRows
     labels: TokenStore
     relevance: sp.csr_matrix
-    sampler: PoolSampler
+    sources: LabelSources
     objective: Callable[..., Tensor]
     world: World
     device: torch.device
     autocast: Autocast
     watch: StopWatch = SILENT
+
+    def frozen_encoder(self) -> FrozenEncoder:
+        """The encoder as it is, for embeddings without a gradient."""
+        return FrozenEncoder(
+            self.learner.encoder,
+            residual_rows(self.learner.residuals),
+            self.queries,
+            self.labels,
+            self.config.training.micro_batch_tokens,
+            self.autocast,
+        )
 
 
 def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Tensor:
@@ -69,11 +82,11 @@ def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Ten
     config, world, encoder, watch = inputs.config, inputs.world, inputs.learner.encoder, inputs.watch
     torch.manual_seed(hash((config.seed, draw, world.rank)) & 0x7FFFFFFF)
     with watch.part("pool"):
-        pool = inputs.sampler.pool(inputs.relevance[rows], draw)
+        pool = inputs.sources.pools.pool(inputs.relevance[rows], draw, rows)
     start, stop = world.shard(len(rows))
-    queries = _encode(inputs, encoder.query_tower, inputs.queries, rows[start:stop])
+    queries = encode_rows(inputs, encoder.query_tower, inputs.queries, rows[start:stop])
     start, stop = world.shard(len(pool.label_ids))
-    labels = _encode(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
+    labels = encode_rows(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
     watch.count("scores", len(rows) * (stop - start))
     query_leaf = queries.embeddings.requires_grad_()
     label_leaf = labels.embeddings.requires_grad_()
@@ -81,11 +94,18 @@ def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Ten
         residuals, vectors = inputs.learner.residuals, label_leaf
         if residuals is not None:
             vectors = residuals.join(label_leaf, pool.label_ids, (start, stop), draw)
-        loss = _loss(inputs, all_gather_rows(query_leaf, len(rows), world), vectors, pool, (start, stop))
+        gathered = all_gather_rows(query_leaf, len(rows), world)
+        loss = _loss(inputs, gathered, vectors, pool, (start, stop), draw)
         loss = loss / config.training.accumulation
         loss.backward()  # type: ignore[no-untyped-call]
         if residuals is not None:
             residuals.collect(world)
+    if inputs.sources.memory is not None:
+        with watch.part("memory"):
+            fresh = inputs.frozen_encoder().with_residuals(
+                labels.embeddings.detach(), pool.label_ids[start:stop]
+            )
+            inputs.sources.memory.keep(pool.label_ids, fresh, draw)
     loss = loss.detach()  # its graph holds the score tiles, which the replay below has no use for
     with watch.part("replay"):
         for encoding, leaf in ((queries, query_leaf), (labels, label_leaf)):
@@ -94,7 +114,7 @@ def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Ten
     return loss
 
 
-def _encode(inputs: StepInputs, tower: Tower, tokens: TokenStore, rows: np.ndarray) -> CachedEncoding:
+def encode_rows(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarray) -> CachedEncoding:
     budget = inputs.config.training.micro_batch_tokens
     inputs.watch.count("texts", len(rows))
     with inputs.watch.part("tokens"):
@@ -103,13 +123,16 @@ def _encode(inputs: StepInputs, tower: Tower, tokens: TokenStore, rows: np.ndarr
         return encode_with_cache(tower, ids, offsets, max_tokens=budget, autocast=inputs.autocast)
 
 
-def _loss(inputs: StepInputs, queries: Tensor, labels: Tensor, pool: Pool, bounds: tuple[int, int]) -> Tensor:
+def _loss(
+    inputs: StepInputs, queries: Tensor, labels: Tensor, pool: Pool, bounds: tuple[int, int], draw: int
+) -> Tensor:
     start, stop = bounds
     scoring = inputs.config.scoring
     ids = torch.from_numpy(pool.label_ids[start:stop]).to(inputs.device)
     weights = (
         None if pool.log_weights is None else torch.from_numpy(pool.log_weights[start:stop]).to(inputs.device)
     )
+    extra = inputs.sources.extra(pool, draw, inputs.learner.parameters.label_offsets)
     return inputs.objective(
         queries,
         labels,
@@ -120,4 +143,5 @@ def _loss(inputs: StepInputs, queries: Tensor, labels: Tensor, pool: Pool, bound
         shard=LabelShard(start, len(pool.label_ids), inputs.world),
         implementation=scoring.implementation,
         memory_bytes=scoring.memory_mb << 20,
+        **({} if extra is None else {"extra": extra}),
     )

@@ -11,7 +11,7 @@ from xmc.encoders import DualEncoder, Tower
 from xmc.files import fingerprint
 from xmc.training.config import DataConfig
 
-__all__ = ["TrainingTexts", "label_tokens", "query_tokens"]
+__all__ = ["TrainingTexts", "label_query_tokens", "label_tokens", "query_tokens"]
 
 CHUNK = 16_384
 
@@ -45,6 +45,13 @@ def label_tokens(
 ) -> TokenStore:
     """Tokens of the labels [L]."""
     return _tokens(dataset, "labels", encoder.label_tower, fields, progress)
+
+
+def label_query_tokens(
+    dataset: Dataset, encoder: DualEncoder, fields: Sequence[str] | None, progress: bool
+) -> TokenStore:
+    """Tokens of the labels [L] as the query tower reads them."""
+    return _tokens(dataset, "labels", encoder.query_tower, fields, progress)
 
 
 def _tokens(

@@ -13,17 +13,20 @@ import torch
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
-from xmc.data import Dataset, QuerySampler, train_validation_split
+from xmc.data import Dataset, TokenRows, train_validation_split
 from xmc.distributed import current_world
 from xmc.encoders import DualEncoder
 from xmc.files import atomic_file
-from xmc.negatives import build_pool_sampler
 from xmc.training.allocator import keep_freed_memory
 from xmc.training.checkpoint import Checkpointer
 from xmc.training.config import TrainConfig
 from xmc.training.estimate import estimate_cost
+from xmc.training.head_step import step_head
 from xmc.training.interrupt import InterruptGuard
+from xmc.training.label_queries import StackedTokens, build_label_queries, with_label_rows
+from xmc.training.label_sources import LabelSources, build_query_sampler
 from xmc.training.learner import build_learner
+from xmc.training.machine import save_machine
 from xmc.training.metrics_log import MetricsLog, check_trackers
 from xmc.training.objective import build_objective
 from xmc.training.optimiser import warmup_linear_decay
@@ -32,7 +35,7 @@ from xmc.training.precision import mixed_precision
 from xmc.training.run_folder import prepare_run_folder, save_config
 from xmc.training.run_models import RunModels
 from xmc.training.step import StepInputs, accumulate_gradients
-from xmc.training.token_stores import TrainingTexts, label_tokens, query_tokens
+from xmc.training.token_stores import TrainingTexts, label_query_tokens, label_tokens, query_tokens
 from xmc.training.validation import Validator
 
 __all__ = ["TrainResult", "Trainer", "train"]
@@ -135,6 +138,7 @@ class Trainer:
             with InterruptGuard(self.world, self.device) as guard:
                 self._loop(inputs, guard)
         finally:
+            self.sources.close()
             self.log.close()
         return self._finish(time.perf_counter() - started)
 
@@ -142,11 +146,23 @@ class Trainer:
         training, seed = self.config.training, self.config.seed
         relevance = self.dataset.relevance("train")
         rows, self.validation_rows = train_validation_split(relevance, self.config.validation.rows, seed)
-        self.rows = QuerySampler(rows, training.batch_size, seed)
+        self.rows = build_query_sampler(self.config.negatives, rows, training.batch_size, seed)
         self.num_steps = max(
             1, math.ceil(training.epochs * self.rows.steps_per_epoch / training.accumulation)
         )
-        self.pools = build_pool_sampler(self.config.negatives, relevance[rows], training.batch_size, seed)
+        self.label_queries = build_label_queries(self.config, *relevance.shape)
+        self.sources = LabelSources.build(
+            self.config.negatives,
+            self.rows,
+            rows,
+            relevance[rows],
+            dimension=self.encoder.dimension,
+            seed=seed,
+            world=self.world,
+            device=self.device,
+            folder=Path(self.config.run.dir),
+            draws=[] if self.label_queries is None else [self.label_queries.draw],
+        )
 
     def _prepare_folder(self) -> Path:
         if self.world.is_main:
@@ -156,20 +172,30 @@ class Trainer:
 
     def prepare_inputs(self) -> StepInputs:
         """Everything a step needs besides its rows: the tokens are made where they are not on disk yet."""
-        data = self.config.data
+        data, relevance = self.config.data, self.dataset.relevance("train")
+        queries: TokenRows
         with self.accelerator.main_process_first():
             queries = query_tokens(self.dataset, self.encoder, data.query_fields, self.world.is_main)
             labels = label_tokens(self.dataset, self.encoder, data.label_fields, self.world.is_main)
+            if self.label_queries is not None:
+                texts = label_query_tokens(self.dataset, self.encoder, data.label_fields, self.world.is_main)
+                queries, relevance = StackedTokens(queries, texts), with_label_rows(relevance)
         self.validator = Validator(
-            self.dataset, self.validation_rows, data.query_fields, data.label_fields, self.world, self.device
+            self.dataset,
+            self.validation_rows,
+            data.query_fields,
+            data.label_fields,
+            self.world,
+            self.device,
+            self.config,
         )
         return StepInputs(
             config=self.config,
             learner=self.learner,
             queries=queries,
             labels=labels,
-            relevance=self.dataset.relevance("train"),
-            sampler=self.pools,
+            relevance=relevance,
+            sources=self.sources,
             objective=self.objective,
             world=self.world,
             device=self.device,
@@ -223,11 +249,19 @@ class Trainer:
         """Take one optimiser step; returns the loss of its rows and the norm of the encoder's gradient."""
         training = self.config.training
         self.learner.zero_grad()
-        loss = torch.zeros((), device=self.device)
+        loss, head = torch.zeros((), device=self.device), self.learner.head
+        factor = warmup_linear_decay(self.step, self.num_steps, training.warmup)
         for part in range(training.accumulation):
             draw = self.step * training.accumulation + part
-            loss += accumulate_gradients(inputs, self.rows.next(), draw)
-        factor = warmup_linear_decay(self.step, self.num_steps, training.warmup)
+            rows = self.sources.next_rows(
+                draw, self.step, inputs.frozen_encoder, self.learner.relative_offsets
+            )
+            if self.label_queries is not None:
+                rows = self.label_queries.extend(rows, draw)
+            if head is None:
+                loss += accumulate_gradients(inputs, rows, draw)
+            else:
+                loss += step_head(inputs, head, rows, draw, factor)
         return loss, self.learner.apply_gradients(factor, inputs.watch)
 
     def _log_step(self, loss: float, norm: float | None) -> None:
@@ -240,6 +274,9 @@ class Trainer:
         }
         if norm is not None:
             values["gradient_norm"] = norm
+        if self.learner.head is not None and self.learner.head.records:
+            values["head"] = self.learner.head.records[-1].as_dict()
+        values |= self.sources.metrics(self.step * self.config.training.accumulation, self.step)
         self.log.write(self.step, values, "train/")
 
     def _validate(self) -> None:
@@ -255,11 +292,11 @@ class Trainer:
             tqdm.write(f"step {self.step}: validation {shown}{left}")
 
     def _checkpoint(self) -> Path | None:
+        tensors = self.sources.tensors()  # of every rank's share
         if not self.world.is_main:
             return None
-        return self.checkpointer.save(
-            self.step, {"sampler": self.rows.state_dict(), "best": self.models.state_dict()}
-        )
+        state = {**self.sources.state_dict(), "best": self.models.state_dict()}
+        return self.checkpointer.save(self.step, state, tensors)
 
     def _interrupt(self) -> None:
         path = self._checkpoint()
@@ -272,7 +309,7 @@ class Trainer:
         if state is not None:
             self.step = state["step"]
             self.models.load_state_dict(state["best"])
-            self.rows.load_state_dict(state["sampler"])
+            self.sources.load_state_dict(state, state.get("tensors", {}))
         if self.world.is_main:
             MetricsLog.truncate(self.folder / "metrics.jsonl", self.step)
             tqdm.write(f"resumed after step {self.step}" if self.step else "no checkpoint yet: starting over")
@@ -283,7 +320,7 @@ class Trainer:
             num_steps=self.num_steps,
             num_parameters=sum(p.numel() for p in self.encoder.parameters()),
             dimension=self.encoder.dimension,
-            pool_size=self.pools.expected_size(),
+            pool_size=self.sources.pools.expected_size(),
             micro_batch_tokens=self.config.training.micro_batch_tokens
             or self.encoder.query_tower.micro_batch_tokens,
             world_size=self.world.size,
@@ -306,5 +343,6 @@ class Trainer:
         if self.world.is_main:
             with atomic_file(self.folder / "result.json") as temporary:
                 temporary.write_text(json.dumps(asdict(result), default=str, indent=2), encoding="utf-8")
+            save_machine(self.folder, self.world.size)
         self.accelerator.wait_for_everyone()
         return result

@@ -10,6 +10,14 @@ FILES = {
         __version__ = "1.2"
         from madeup.sorting import sort
         from math import floor
+        class _Grid:
+            """Makes a grid.
+
+            See Also
+            --------
+            Table
+            """
+        grid = _Grid()
         class Table:
             """A table.
 
@@ -34,6 +42,7 @@ FILES = {
                 """
             def _private(self):
                 """Hidden."""
+        example = Table()
         class Wide(Table):
             """A wide table."""
             def tail(self):

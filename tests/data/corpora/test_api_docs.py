@@ -19,26 +19,28 @@ def built(package, tmp_path, monkeypatch):
 
 def test_rows_labels_texts_and_filters(built):
     assert list(built.uids("labels")) == [
-        "madeup.Table.head", "madeup.Table.tail", "madeup.sort", "madeup.sorting.order",
+        "madeup.Table", "madeup.Table.head", "madeup.Table.tail", "madeup.sort", "madeup.sorting.order",
     ]  # fmt: skip
     assert list(built.uids("train")) == [
-        "madeup.Table", "madeup.Table.head", "madeup.sort", "madeup.sorting.order",
+        "madeup.Table", "madeup.Table.head", "madeup.grid", "madeup.sort", "madeup.sorting.order",
     ]  # fmt: skip
     np.testing.assert_array_equal(
-        built.relevance("train").toarray(), [[0, 0, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1], [0, 0, 1, 0]]
+        built.relevance("train").toarray(),
+        [[0, 0, 0, 1, 0], [0, 0, 1, 0, 1], [1, 0, 0, 0, 0], [0, 1, 0, 0, 1], [0, 0, 0, 1, 0]],
     )
-    np.testing.assert_array_equal(built.relevance("test").toarray(), [[1, 0, 0, 0]])
-    np.testing.assert_array_equal(np.argwhere(built.filter("train").toarray()), [[1, 0], [2, 2], [3, 3]])
-    np.testing.assert_array_equal(np.argwhere(built.filter("test").toarray()), [[0, 1]])
+    np.testing.assert_array_equal(built.relevance("test").toarray(), [[0, 1, 0, 0, 0]])
+    own = [[0, 0], [1, 1], [3, 3], [4, 4]]
+    np.testing.assert_array_equal(np.argwhere(built.filter("train").toarray()), own)
+    np.testing.assert_array_equal(np.argwhere(built.filter("test").toarray()), [[0, 2]])
     assert built.texts("test")[0] == "madeup.Table.tail The last rows."
-    assert built.texts("labels")[2] == "madeup.sort Sort x."
+    assert built.texts("labels")[3] == "madeup.sort Sort x."
 
 
 def test_a_test_label_unseen_in_training_is_dropped_with_its_point(package, tmp_path, monkeypatch):
     monkeypatch.setattr("xmc.data.corpora.api_docs.is_test", lambda name: name == "madeup.Table.head")
     built = build_api_docs(tmp_path / "out", packages=[package], progress=False)
     assert "madeup.Table.tail" not in built.uids("labels")
-    np.testing.assert_array_equal(built.relevance("test").toarray(), [[0, 0, 1]])
+    np.testing.assert_array_equal(built.relevance("test").toarray(), [[0, 0, 0, 1]])
     content = json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert content["sources"][0]["test_links_dropped"] == 1
     assert content["sources"][0]["documentation_of"] == {"madeup": "1.2"}

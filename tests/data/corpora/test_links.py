@@ -12,6 +12,7 @@ def test_names_are_resolved_in_the_class_the_module_and_the_package(package):
         "Table": ["sort"],
         "Table.head": ["Table.tail", "sorting.order"],
         "Table.tail": ["Table.head"],
+        "grid": ["Table"],
         "sort": ["Table.head", "sorting.order"],
         "sorting.order": ["sort"],
     }

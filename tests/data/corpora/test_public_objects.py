@@ -19,6 +19,7 @@ def test_objects_once_under_their_shortest_public_path(package):
         "madeup.Table.head",
         "madeup.Table.tail",
         "madeup.Wide",
+        "madeup.grid",
         "madeup.sort",
         "madeup.sorting",
         "madeup.sorting.order",
@@ -32,3 +33,15 @@ def test_objects_once_under_their_shortest_public_path(package):
 def test_a_missing_package_is_explained():
     with pytest.raises(DependencyError, match="pip install a_package_that_is_not_there"):
         import_public_modules("a_package_that_is_not_there")
+
+
+def test_an_instance_speaks_through_its_class_only_where_that_is_not_public(package):
+    objects = {entry.name: entry for entry in collect_objects(import_public_modules(package))}
+    assert objects["madeup.grid"].doc.startswith("Makes a grid.") and "madeup.example" not in objects
+
+
+def test_an_array_does_not_speak_for_its_class():
+    chebyshev = [module for module in import_public_modules("numpy") if module.__name__.endswith("chebyshev")]
+    names = {entry.name for entry in collect_objects(chebyshev)}
+    assert "numpy.polynomial.chebyshev.chebval" in names
+    assert "numpy.polynomial.chebyshev.chebdomain" not in names

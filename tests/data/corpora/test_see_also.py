@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from xmc.data.corpora.see_also import references, summary
+from xmc.data.corpora.see_also import references
 
 NUMPY = """
     sort(a, axis=-1)
@@ -42,7 +42,7 @@ def test_a_numpydoc_section():
 @pytest.mark.parametrize(
     ("doc", "names"),
     [
-        ("Sum.\n\n.. seealso::\n\n    :func:`torch.cumsum` adds up, `numpy.sum` too\n\nNot :func:`this`.",
+        ("Sum.\n\n.. seealso::\n\n    :func:`torch.cumsum` adds up, `numpy.sum` too\n\nNot `this`.",
          ["torch.cumsum", "numpy.sum"]),
         ("X.\n\n.. seealso:: :class:`~torch.nn.Linear` and :meth:`Module.apply`",
          ["torch.nn.Linear", "Module.apply"]),
@@ -51,6 +51,8 @@ def test_a_numpydoc_section():
         ("Alias for :func:`torch.special.erf`.", ["torch.special.erf"]),
         ("In-place version of\n:meth:`~Tensor.abs`", ["Tensor.abs"]),
         ("Works as said in :func:`torch.abs`.", []),
+        ("Works.\n\nAs said in :func:`torch.abs`, with :attr:`dim`.", ["torch.abs"]),
+        ("X.\n\nSee Also\n--------\n.ngroup : Numbers the groups.", ["ngroup"]),
         ("X.\n\nSee Also\n--------\nThe user guide, for more.", []),
         ("X.\n\nSee Also\n--------\na : one\na : again", ["a"]),
         ("", []),
@@ -58,26 +60,3 @@ def test_a_numpydoc_section():
 )  # fmt: skip
 def test_other_ways_to_refer(doc, names):
     assert references(doc) == names
-
-
-@pytest.mark.parametrize(
-    ("doc", "text"),
-    [
-        (NUMPY, "Return a sorted copy of an array."),
-        ("add(x1, x2, /)\nadd(x1) -> Tensor\n\nAdd :attr:`x1` to\n:class:`~a.B`.", "Add x1 to a.B."),
-        ("=====\nTitle\n=====\n\nText.", "Text."),
-        ("Title\n-----\n\nText.", "Text."),
-        (".. versionadded:: 1\n\nText.", "Text."),
-        ("See :func:`torch.abs`", ""),
-        ("f(x)", ""),
-        ("Parameters\n----------\nx : int", ""),
-        ("A sentence. " + "word " * 100, "A sentence."),
-    ],
-)
-def test_summary(doc, text):
-    assert summary(doc) == text
-
-
-def test_a_long_summary_without_a_sentence_ends_at_a_word():
-    text = summary("word " * 100)
-    assert len(text) <= 300 and text.endswith("word")

@@ -1,11 +1,9 @@
 """``api-docs``: an item-to-item data set, made on the spot from the documentation of installed packages.
 
 A query is a documented public object (its name and the summary line of its documentation); its labels are the
-objects its documentation refers to under "See Also"; a label's text is of the same kind. As in the
-item-to-item sets of the extreme classification repository, the pairs (row, its own label) are left out of
-every ranking, and a label is an object that at least one *training* point refers to: test pairs with other
-labels are dropped, and so are test points left without a label. The split is by a hash of the object's name,
-so it stays the same when other objects come or go.
+objects its documentation refers to under "See Also", or in the description below the summary; a label's text
+is of the same kind. The split is by a hash of the object's name, so it stays the same when other objects come
+or go; see :mod:`xmc.data.corpora.item_to_item` for labels and self-pairs.
 """
 
 from __future__ import annotations
@@ -14,17 +12,17 @@ import hashlib
 import importlib
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from tqdm.auto import tqdm
 
+from xmc.data.corpora.description import summary
+from xmc.data.corpora.item_to_item import split_items, write_items
 from xmc.data.corpora.links import link_objects
-from xmc.data.corpora.public_objects import PublicObject, collect_objects, import_public_modules
-from xmc.data.corpora.see_also import summary
+from xmc.data.corpora.public_objects import collect_objects, import_public_modules
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import MANIFEST_NAME, Split
+from xmc.data.manifest import MANIFEST_NAME
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 from xmc.files import check_replaceable
@@ -53,7 +51,9 @@ def build_api_docs(
     objects = collect_objects(modules)
     links = link_objects(objects)
     counts = {"modules": len(modules), "objects": len(objects), "links": sum(map(len, links))}
-    split = _split(objects, links)
+    if not any(links):
+        raise DataError("expected documentation with See Also sections in the packages, but found none")
+    split = split_items(links, [is_test(entry.name) for entry in objects])
     with DatasetWriter(
         out,
         name="api-docs",
@@ -64,7 +64,7 @@ def build_api_docs(
         label_fields=("title", "content"),
         overwrite=overwrite,
     ) as writer:
-        _write(writer, objects, split)
+        write_items(writer, split, lambda i: (objects[i].name, objects[i].name, summary(objects[i].doc)))
     if progress:
         seconds = time.perf_counter() - started
         tqdm.write(
@@ -81,42 +81,6 @@ def is_test(name: str) -> bool:
 def _import_all(packages: Sequence[str], progress: bool) -> list[ModuleType]:
     bar = tqdm(packages, desc="importing public modules", unit="package", disable=not progress)
     return [module for package in bar for module in import_public_modules(package)]
-
-
-@dataclass(frozen=True)
-class _Split:
-    rows: dict[Split, dict[int, list[int]]]
-    """Per split: the position of each point's object, with the positions of the objects it refers to."""
-    labels: list[int]
-    """Positions of the objects that are labels, ascending."""
-    num_dropped: int
-    """Links of test points to objects that no training point refers to."""
-
-
-def _split(objects: Sequence[PublicObject], links: Sequence[Sequence[int]]) -> _Split:
-    train = {i: list(links[i]) for i, entry in enumerate(objects) if links[i] and not is_test(entry.name)}
-    if not train:
-        raise DataError("expected documentation with See Also sections in the packages, but found none")
-    seen = {target for targets in train.values() for target in targets}
-    whole = {i: links[i] for i, entry in enumerate(objects) if links[i] and is_test(entry.name)}
-    kept = {i: [target for target in targets if target in seen] for i, targets in whole.items()}
-    dropped = sum(map(len, whole.values())) - sum(map(len, kept.values()))
-    test = {i: targets for i, targets in kept.items() if targets}
-    return _Split({"train": train, "test": test}, sorted(seen), dropped)
-
-
-def _write(writer: DatasetWriter, objects: Sequence[PublicObject], split: _Split) -> None:
-    """Write labels, rows and self-pairs, in order of name."""
-
-    def text(i: int) -> tuple[str, str, str]:
-        return objects[i].name, objects[i].name, summary(objects[i].doc)
-
-    label_of = {i: writer.add_label(*text(i)) for i in split.labels}
-    for name, rows in split.rows.items():
-        for i, targets in rows.items():
-            row = writer.add_row(name, *text(i), [label_of[target] for target in targets])
-            if i in label_of:
-                writer.add_filter(name, row, label_of[i])
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pkgutil
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import GenericAlias, ModuleType
 from typing import Any
 
 from xmc.errors import DependencyError
@@ -23,7 +23,10 @@ _SKIPPED = frozenset({"tests", "test", "conftest", "setup", "externals", "distut
 
 @dataclass
 class PublicObject:
-    """A documented public object: a module, class, function, method, property or documented instance."""
+    """A documented public object: a module, class, function, method, property or documented instance.
+
+    An instance speaks through its class where that is not public itself, as ``numpy.mgrid`` does.
+    """
 
     doc: str
     """Its documentation string, as found."""
@@ -76,11 +79,19 @@ def collect_objects(modules: Sequence[ModuleType]) -> list[PublicObject]:
     """
     by_identity: dict[int, PublicObject] = {}
     kept_alive: list[Any] = []  # an id names an object only while the object lives
+    instances = []
     with _silence():
         for path, value, doc in _walk(modules):
             kept_alive.append(value)
+            if doc is None:
+                instances.append((path, value))
+                continue
             found = by_identity.setdefault(id(value), PublicObject(doc, qualname=_qualname(value)))
             found.paths.append(path)
+    classes = set(by_identity)
+    for path, value in instances:
+        if id(type(value)) not in classes:
+            by_identity.setdefault(id(value), PublicObject(type(value).__doc__ or "")).paths.append(path)
     folded: dict[tuple[str, str, str], PublicObject] = {}
     for found in sorted(by_identity.values(), key=lambda entry: entry.name):
         key = (found.name.partition(".")[0], found.name.rpartition(".")[2], found.doc)
@@ -105,8 +116,11 @@ def _try_import(name: str) -> ModuleType | None:
         return None
 
 
-def _walk(modules: Sequence[ModuleType]) -> Iterator[tuple[str, Any, str]]:
-    """Yield (path, object, documentation) for modules, their members and the members of their classes."""
+def _walk(modules: Sequence[ModuleType]) -> Iterator[tuple[str, Any, str | None]]:
+    """Yield (path, object, documentation) for modules, their members and the members of their classes.
+
+    The documentation is None for an instance that has its class's.
+    """
     for path, module in _with_aliases(modules):
         package = path.partition(".")[0]
         if doc := _documentation(module):
@@ -117,7 +131,8 @@ def _walk(modules: Sequence[ModuleType]) -> Iterator[tuple[str, Any, str]]:
         for name, value in _members(module, names):
             if isinstance(value, ModuleType) or not (name in listed or _belongs(value, package)):
                 continue
-            if doc := _documentation(value):
+            doc = _documentation(value)
+            if doc or _is_instance_of(value, package):
                 yield f"{path}.{name}", value, doc
             if inspect.isclass(value) and _belongs(value, package):
                 yield from _class_members(f"{path}.{name}", value, package)
@@ -181,12 +196,31 @@ def _qualname(value: Any) -> str:
 
 def _documentation(value: Any) -> str | None:
     """An object's own documentation string; not one that an instance merely inherits from its type."""
+    if isinstance(value, GenericAlias):
+        return None
     try:
         doc = value.__doc__
-        inherited = None if inspect.isclass(value) else type(value).__doc__
+        inherited = () if inspect.isclass(value) else (type(value).__doc__, _written(type(value)))
     except Exception:
         return None
-    return doc if isinstance(doc, str) and doc.strip() and doc != inherited else None
+    return doc if isinstance(doc, str) and doc.strip() and doc not in inherited else None
+
+
+def _written(owner: type) -> Any:
+    """A class's documentation as its instances see it: with the signature that the class itself hides."""
+    return next((vars(base)["__doc__"] for base in owner.__mro__ if "__doc__" in vars(base)), None)
+
+
+def _is_instance_of(value: Any, package: str) -> bool:
+    """Whether an object without documentation of its own has that of its class, one of ``package``."""
+    owner = type(value)
+    try:
+        inherited = (
+            value.__doc__ == owner.__doc__ and isinstance(owner.__doc__, str) and owner.__doc__.strip()
+        )
+    except Exception:
+        return False
+    return bool(inherited) and owner.__module__.partition(".")[0] == package
 
 
 @contextlib.contextmanager

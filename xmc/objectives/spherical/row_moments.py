@@ -11,9 +11,10 @@ from xmc.distributed import all_reduce_sum, sum_over_ranks
 from xmc.objectives.spherical.label_moments import label_moments
 from xmc.scoring import LabelShard, Positives
 from xmc.scoring.dense import dense_scores
+from xmc.scoring.ordered import add_at
 from xmc.scoring.pairs import pair_products
 
-__all__ = ["RowMoments", "dense_negative_moments", "negative_moments"]
+__all__ = ["RowMoments", "dense_negative_moments", "negative_moments", "without_positives"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def negative_moments(
     everything = RowMoments(
         total.expand(len(queries)), overall, sum_over_ranks(local_scatter + between, shard.world)
     )
-    return scores, _without_positives(everything, scores, factors, positives)
+    return scores, without_positives(everything, scores, factors, positives)
 
 
 def _pair_scores(
@@ -135,7 +136,7 @@ def _pair_scores(
     return torch.nn.functional.pad(products, ends), torch.nn.functional.pad(own, ends)
 
 
-def _without_positives(
+def without_positives(
     everything: RowMoments, scores: Tensor, factors: Tensor, positives: Positives
 ) -> RowMoments:
     """All labels' moments without the positives, which count ``factors`` [P] times in them."""
@@ -172,4 +173,4 @@ def dense_negative_moments(
 
 
 def _row_sum(values: Tensor, positives: Positives) -> Tensor:
-    return values.new_zeros(positives.num_rows).index_add(0, positives.rows, values)
+    return add_at(values.new_zeros(positives.num_rows), positives.rows, values)

@@ -16,7 +16,7 @@ from xmc.scoring import IMPLEMENTATIONS, LabelShard, Positives
 from xmc.scoring.positives import PositivesLike
 from xmc.scoring.reduction import check_shapes
 
-__all__ = ["PairValue", "mean_over_positives", "run_spherical"]
+__all__ = ["PairValue", "SphericalValue", "mean_over_positives", "run_spherical"]
 
 SphericalValue = Callable[[Tensor, RowMoments, Positives], Tensor]
 """Row losses [B] from the positives' scores [P] and the moments [B] of the negatives, float64."""

@@ -16,17 +16,28 @@ from xmc.errors import ConfigError
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.spherical.row_moments import RowMoments
-from xmc.objectives.spherical.runner import mean_over_positives, run_spherical
+from xmc.objectives.spherical.runner import SphericalValue, mean_over_positives, run_spherical
 from xmc.scoring import LabelShard
 from xmc.scoring.positives import PositivesLike
 from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
 
-__all__ = ["SphericalSoftmax", "spherical_softmax", "spherical_softmax_per_pair"]
+__all__ = ["SphericalSoftmax", "spherical_softmax", "spherical_softmax_per_pair", "spherical_softmax_value"]
 
 
 def spherical_softmax_per_pair(scores: Tensor, moments: RowMoments, eps: float) -> Tensor:
     """Minus the log of ``(score^2 + eps) / sum_j (s_j^2 + eps)``, the sum from the moments: [P]."""
     return torch.log(moments.squares + moments.count * eps) - torch.log(scores.square() + eps)
+
+
+def spherical_softmax_value(*, eps: float = 1.0, decoupled: bool = False) -> SphericalValue:
+    """The row losses of :func:`spherical_softmax` from scores and moments.
+
+    Raises:
+        ConfigError: When ``eps`` is not above 0.
+    """
+    if not eps > 0:
+        raise ConfigError(f"expected eps above 0, got {eps}")
+    return mean_over_positives(partial(spherical_softmax_per_pair, eps=eps), decoupled)
 
 
 def spherical_softmax(
@@ -48,7 +59,7 @@ def spherical_softmax(
 
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log((s_ic^2 + eps) / sum_j (s_ij^2 + eps))``. Cost: l D^2 for the
     labels and B D^2 for the queries, with no walk over labels. Arguments as for
-    :func:`xmc.objectives.decoupled_softmax` (``memory_bytes`` is not needed; "tiled" is the same as "auto"),
+    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"),
     and:
 
     Args:
@@ -62,10 +73,8 @@ def spherical_softmax(
     Raises:
         ConfigError: When shapes, ids or options do not fit.
     """
-    if not eps > 0:
-        raise ConfigError(f"expected eps above 0, got {eps}")
     return run_spherical(
-        mean_over_positives(partial(spherical_softmax_per_pair, eps=eps), decoupled),
+        spherical_softmax_value(eps=eps, decoupled=decoupled),
         queries,
         labels,
         positives,

@@ -12,12 +12,12 @@ from torch import Tensor
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.spherical.row_moments import RowMoments
-from xmc.objectives.spherical.runner import run_spherical
+from xmc.objectives.spherical.runner import SphericalValue, run_spherical
 from xmc.scoring import LabelShard, Positives
 from xmc.scoring.positives import PositivesLike
 from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
 
-__all__ = ["MeanSquaredError", "mean_squared_error", "squared_error_rows"]
+__all__ = ["MeanSquaredError", "mean_squared_error", "squared_error_rows", "squared_error_value"]
 
 
 def squared_error_rows(
@@ -33,6 +33,11 @@ def squared_error_rows(
     if not decoupled:
         return positives.row_sum(errors) + negatives.squares
     return positives.row_mean(errors + negatives.squares[positives.rows])
+
+
+def squared_error_value(*, decoupled: bool = False) -> SphericalValue:
+    """The row losses of :func:`mean_squared_error` from scores and moments."""
+    return partial(squared_error_rows, decoupled=decoupled)
 
 
 def mean_squared_error(
@@ -53,7 +58,7 @@ def mean_squared_error(
 
     ``1/B sum_i sum_j (s_ij - y_ij)^2`` with y the multi-hot positives. Cost: l D^2 for the labels and B D^2
     for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax`
-    (``memory_bytes`` is not needed; "tiled" is the same as "auto"), and:
+    (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"), and:
 
     Args:
         scale: 1 by default, as scores are to be 0 or 1.
@@ -66,7 +71,7 @@ def mean_squared_error(
         ConfigError: When shapes, ids or options do not fit.
     """
     return run_spherical(
-        partial(squared_error_rows, decoupled=decoupled),
+        squared_error_value(decoupled=decoupled),
         queries,
         labels,
         positives,

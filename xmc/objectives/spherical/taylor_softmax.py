@@ -16,12 +16,12 @@ from torch import Tensor
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.spherical.row_moments import RowMoments
-from xmc.objectives.spherical.runner import mean_over_positives, run_spherical
+from xmc.objectives.spherical.runner import SphericalValue, mean_over_positives, run_spherical
 from xmc.scoring import LabelShard
 from xmc.scoring.positives import PositivesLike
 from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
 
-__all__ = ["TaylorSoftmax", "taylor", "taylor_softmax", "taylor_softmax_per_pair"]
+__all__ = ["TaylorSoftmax", "taylor", "taylor_softmax", "taylor_softmax_per_pair", "taylor_softmax_value"]
 
 
 def taylor(scores: Tensor) -> Tensor:
@@ -32,6 +32,11 @@ def taylor(scores: Tensor) -> Tensor:
 def taylor_softmax_per_pair(scores: Tensor, moments: RowMoments) -> Tensor:
     """Minus the log of ``taylor(score) / sum_j taylor(s_j)``, the sum from the moments: [P]."""
     return torch.log(moments.count * taylor(moments.mean) + moments.scatter / 2) - torch.log(taylor(scores))
+
+
+def taylor_softmax_value(*, decoupled: bool = False) -> SphericalValue:
+    """The row losses of :func:`taylor_softmax` from scores and moments."""
+    return mean_over_positives(taylor_softmax_per_pair, decoupled)
 
 
 def taylor_softmax(
@@ -52,7 +57,7 @@ def taylor_softmax(
 
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log(f(s_ic) / sum_j f(s_ij))`` with ``f(s) = 1 + s + s^2 / 2``. Cost:
     l D^2 for the labels and B D^2 for the queries, with no walk over labels. Arguments as for
-    :func:`xmc.objectives.decoupled_softmax` (``memory_bytes`` is not needed; "tiled" is the same as "auto"),
+    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"),
     and:
 
     Args:
@@ -65,7 +70,7 @@ def taylor_softmax(
         ConfigError: When shapes, ids or options do not fit.
     """
     return run_spherical(
-        mean_over_positives(taylor_softmax_per_pair, decoupled),
+        taylor_softmax_value(decoupled=decoupled),
         queries,
         labels,
         positives,

@@ -16,12 +16,12 @@ from xmc.errors import ConfigError
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.spherical.row_moments import RowMoments
-from xmc.objectives.spherical.runner import mean_over_positives, run_spherical
+from xmc.objectives.spherical.runner import SphericalValue, mean_over_positives, run_spherical
 from xmc.scoring import LabelShard
 from xmc.scoring.positives import PositivesLike
 from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
 
-__all__ = ["SphericalZLoss", "spherical_z_loss", "z_loss_per_pair"]
+__all__ = ["SphericalZLoss", "spherical_z_loss", "z_loss_per_pair", "z_loss_value"]
 
 SMALLEST_VARIANCE = 1e-12
 
@@ -30,6 +30,17 @@ def z_loss_per_pair(scores: Tensor, moments: RowMoments, a: float, b: float) -> 
     """``softplus(a (b - z)) / a`` with ``z = (score - mean) / deviation``: [P]."""
     deviation = moments.variance.clamp_min(SMALLEST_VARIANCE).sqrt()
     return F.softplus(a * (b - (scores - moments.mean) / deviation)) / a
+
+
+def z_loss_value(*, a: float = 1.0, b: float = 5.0, decoupled: bool = False) -> SphericalValue:
+    """The row losses of :func:`spherical_z_loss` from scores and moments.
+
+    Raises:
+        ConfigError: When ``a`` is not above 0.
+    """
+    if not a > 0:
+        raise ConfigError(f"expected a above 0, got {a}")
+    return mean_over_positives(partial(z_loss_per_pair, a=a, b=b), decoupled)
 
 
 def spherical_z_loss(
@@ -54,7 +65,7 @@ def spherical_z_loss(
     with the mean and standard deviation of row i over the labels. Shifting a row's scores or multiplying them
     by a positive number changes nothing, so ``scale`` matters only where labels have offsets. Cost: l D^2 for
     the labels and B D^2 for the queries, with no walk over labels. Arguments as for
-    :func:`xmc.objectives.decoupled_softmax` (``memory_bytes`` is not needed; "tiled" is the same as "auto"),
+    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"),
     and:
 
     Args:
@@ -71,10 +82,8 @@ def spherical_z_loss(
     Raises:
         ConfigError: When shapes, ids or options do not fit.
     """
-    if not a > 0:
-        raise ConfigError(f"expected a above 0, got {a}")
     return run_spherical(
-        mean_over_positives(partial(z_loss_per_pair, a=a, b=b), decoupled),
+        z_loss_value(a=a, b=b, decoupled=decoupled),
         queries,
         labels,
         positives,

@@ -1,0 +1,223 @@
+"""The page as a reader without a browser sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.reports.conftest import NASTY
+from xmc.errors import ConfigError, DataError, DependencyError
+from xmc.reports import page
+from xmc.reports.page import plain, to_html, to_json, to_markdown, write_report
+from xmc.reports.report import Report, build_report
+from xmc.reports.svg import STYLES
+
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+SECTIONS = [
+    "summary",
+    "curves",
+    "groups",
+    "scores",
+    "calibration",
+    "queries",
+    "configuration",
+    "dataset",
+    "hardware",
+    "cost",
+    "definitions",
+]
+
+
+class Checker(HTMLParser):
+    """Keeps every tag, attribute and text, and fails where tags do not nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing at {self.getpos()}"
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run's folder holds, beside its models."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(
+        "data: {path: somewhere}\ntraining: {epochs: 3.0, clip_norm: null}\nobjective: {options: {}}\n"
+    )
+    (folder / "result.json").write_text(
+        '{"num_steps": 20, "best_step": 10, "seconds": 75.0, "rows_per_second": 1234.5}'
+    )
+    (folder / "metrics.jsonl").write_text(
+        "".join(
+            f'{{"step": {step}, "loss": {5 / step}}}\n{{"step": {step}, "validation": {{"P@1": {step}}}}}\n'
+            for step in (5, 10, 20)
+        )
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(dataset, make_system, run: Path) -> Report:  # type: ignore[no-untyped-def]
+    systems = [
+        make_system("first <i>", 0.4, seed=1, run=run, scale=20.0),
+        make_system("second & third $x_$", 0.7, seed=2),
+    ]
+    return build_report(systems, dataset)
+
+
+@pytest.fixture(scope="module")
+def html(report: Report) -> str:
+    return to_html(report)
+
+
+def test_the_page_is_well_formed_and_whole(html: str) -> None:
+    checker = Checker()
+    checker.feed(html)
+    checker.close()
+    assert checker.open == []
+    ids = [value for name, value in checker.attributes if name == "id"]
+    assert len(ids) == len(set(ids)) and [name for name in ids if name in SECTIONS] == SECTIONS
+    assert checker.tags.count("svg") == 4, "learning curves, deciles, scores, calibration"
+    linked = [value[1:] for name, value in checker.attributes if name in ("href", "xlink:href")]
+    assert set(linked) <= set(ids)
+
+
+def test_nothing_is_fetched_and_nothing_runs(html: str) -> None:
+    checker = Checker()
+    checker.feed(html)
+    assert not {"script", "img", "link", "iframe", "object"} & set(checker.tags)
+    for name, value in checker.attributes:
+        assert not name.startswith("on"), name
+        assert "://" not in value or name.startswith("xmlns"), value
+    assert not re.search(r"url\((?!#)|@import|@font-face", html)
+
+
+def test_texts_cannot_inject_markup(html: str, report: Report) -> None:
+    """A query, a label, a data set's and a system's name hold markup: it is shown, not obeyed."""
+    assert "<script>alert" not in html and "first <i>" not in html and "words <b>" not in html
+    assert "&lt;script&gt;alert(&#39;x&#39;)" in html
+    assert "second &amp; third" in html
+    checker = Checker()
+    checker.feed(html)
+    assert any("<script>alert('x')" in text for text in checker.texts)
+    markdown = to_markdown(report)
+    assert "<script>" not in markdown and "\\*stars\\*" in markdown
+
+
+def test_figures_keep_text_as_text(html: str) -> None:
+    figure = re.search(r"<svg[^>]*aria-label=\"Metrics by decile.*?</svg>", html, re.DOTALL)
+    assert figure is not None
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", figure[0])
+    assert "first &lt;i&gt;" in texts and any("part of P@1" in text for text in texts)
+    assert len(re.findall("<metadata", html)) == 0
+
+
+def test_styles_differ_without_colour() -> None:
+    assert len({style.marker for style in STYLES}) == len(STYLES) == len({s.color for s in STYLES})
+
+
+def test_json_holds_every_part(report: Report, dataset) -> None:  # type: ignore[no-untyped-def]
+    content = json.loads(to_json(report))
+    assert content["dataset"]["fingerprint"] == dataset.fingerprint
+    assert [row["metric"] for row in content["summary"]][:3] == ["P@1", "P@3", "P@5"]
+    value = content["summary"][0]["values"]["first <i>"]
+    assert value["low"] <= value["value"] <= value["high"]
+    assert content["summary"][0]["changes"]["second & third $x_$"]["p_value"] > 0
+    assert content["configuration"]["first <i>"]["training.epochs"] == 3.0
+    assert (
+        content["cost"]["first <i>"]["rows_per_second"] == 1234.5
+        and not content["cost"]["second & third $x_$"]
+    )
+    assert content["curves"]["first <i>"]["training"]["loss"]["steps"] == [5, 10, 20]
+    assert content["report_machine"]["cores"] >= 1
+    assert "first <i>" in content["calibration"]["softmax"]
+    assert "second & third $x_$" not in content["calibration"]["softmax"], "its scale is not known"
+
+
+def test_the_page_says_what_the_json_says(html: str, report: Report) -> None:
+    p1 = report.content["summary"][0]["values"]["first <i>"]
+    assert f"{p1['value']:.2f}<small>[{p1['low']:.2f}, {p1['high']:.2f}]" in html
+    assert "1 min 15 s" in html and "1,234" in html and "clip_norm" in html
+    assert f"{p1['value']:.2f}" in to_markdown(report) and f"{p1['value']:.2f}" in report.summary_table()
+
+
+def test_published_results_stand_beside_the_same_rows_only(monkeypatch, dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+    from xmc.evaluation import PublishedResult
+
+    asked = []
+
+    def published(name: str, split: str = "test", sizes: tuple[int, int, int] | None = None):  # type: ignore[no-untyped-def]
+        asked.append((name, split, sizes))
+        row = PublishedResult("Theirs", name, split, sizes, {"P@1": 77.77}, "a paper", "primary", "a note")
+        return [row] if split == "test" and wanted in (None, sizes) else []
+
+    monkeypatch.setattr("xmc.reports.report.published_results", published)
+    wanted = (dataset.num_train, dataset.num_test, dataset.num_labels)
+    found = build_report([make_system("ours", 0.5)], dataset)
+    assert (dataset.name, "test", wanted) in asked
+    shown = to_html(found)
+    assert "Theirs" in shown and "77.77" in shown and "a paper (primary)" in shown and "a note" in shown
+    assert "Theirs" in to_markdown(found)
+    wanted = (1, 2, 3)
+    assert "Theirs" not in to_html(build_report([make_system("ours", 0.5)], dataset))
+
+
+def test_one_system_and_many(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+    one = to_html(build_report([make_system("only", 0.5)], dataset))
+    assert "wins / losses / ties" not in one and "Gained most" not in one
+    assert "None of these systems has a training log" in one
+    three = to_html(build_report([make_system(name, 0.5) for name in "abc"], dataset))
+    assert "b less a" in three and "c less a" in three
+    with pytest.raises(ConfigError, match="1 to 7 runs"):
+        build_report([make_system(str(number), 0.5) for number in range(8)], dataset)
+
+
+def test_a_split_without_rows_is_refused(tmp_path, make_system) -> None:  # type: ignore[no-untyped-def]
+    from xmc.data import Dataset, DatasetWriter
+
+    with DatasetWriter(tmp_path / "d", name="d") as writer:
+        writer.add_label("l", "label")
+        writer.add_row("train", "q", "query", "", [0])
+    with pytest.raises(DataError, match="name another split"):
+        build_report([make_system("a", 0.5)], Dataset.load(tmp_path / "d"))
+
+
+def test_three_files_are_written(report: Report, tmp_path: Path) -> None:
+    paths = write_report(report, tmp_path / "new" / "report")
+    assert [path.name for path in paths] == ["report.html", "report.md", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == sorted(page.FILES)
+    assert NASTY not in paths[0].read_text(encoding="utf-8")
+
+
+def test_a_missing_library_names_the_extra(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(DependencyError, match=r"xmc-dual-encoder\[report\]"):
+        to_html(report)
+
+
+def test_plain_values() -> None:
+    assert plain({"a": (1, float("nan")), 2: [float("inf"), "x"]}) == {"a": [1, None], "2": [None, "x"]}

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xmc.reports.measures import measure
+from xmc.reports.segments import segment_tables
+
+
+def test_every_division_under_every_system(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+    rankings = {"a": make_system("a", 0.3, seed=1).ids, "b": make_system("b", 0.8, seed=2).ids}
+    tables = {table.name: table for table in segment_tables(dataset, "test", rankings)}
+    assert set(tables) == {"frequency", "deciles", "seen", "positives", "length"}
+    truth = dataset.relevance("test")
+    for table in tables.values():
+        rows = [row for row in table.rows if row.system == "b"]
+        assert sum(row.positives for row in rows) == truth.nnz
+        assert sum(row.size for row in rows) == (30 if table.of == "labels" else 60)
+        assert all(row.change for row in rows) and not any(
+            row.change for row in table.rows if row.system == "a"
+        )
+    unseen = next(row for row in tables["seen"].rows if row.group == "unseen")
+    assert unseen.size == 1 and unseen.positives == truth[:, 0].nnz
+    sums = measure(dataset, "test", rankings["b"])
+    for k in (1, 5):
+        whole = 100 * sums.gained[:, sums.names.index(f"P@{k}")].mean()
+        for name in ("frequency", "deciles", "seen"):
+            parts = [row.metrics[f"P@{k}"].value for row in tables[name].rows if row.system == "b"]
+            assert sum(part for part in parts if part is not None) == pytest.approx(whole)
+
+
+def test_changes_are_less_the_first_system(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+    rankings = {"a": make_system("a", 0.3, seed=1).ids, "b": make_system("b", 0.8, seed=2).ids}
+    for table in segment_tables(dataset, "test", rankings):
+        cells = {(row.group, row.system): row for row in table.rows}
+        for (group, system), row in cells.items():
+            if system == "b":
+                for metric, change in row.change.items():
+                    first, second = cells[group, "a"].metrics[metric].value, row.metrics[metric].value
+                    if change.value is not None:
+                        assert change.value == pytest.approx((second or 0) - (first or 0))
+                        assert change.low is not None and change.high is not None
+                        assert change.low <= change.high
+
+
+def test_query_groups_are_measured_alone(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+    ids = make_system("a", 0.5).ids
+    table = next(t for t in segment_tables(dataset, "test", {"a": ids}) if t.name == "positives")
+    rows = np.flatnonzero(np.diff(dataset.relevance("test").indptr) == 2)
+    row = next(row for row in table.rows if row.group == "2")
+    sums = measure(dataset, "test", ids)
+    wanted = 100 * sums.gained[rows, sums.names.index("P@5")].mean()
+    assert row.size == len(rows) and row.metrics["P@5"].value == pytest.approx(wanted)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc.errors import ConfigError, DataError
+from xmc.evaluation import save_predictions
+from xmc.reports.systems import _names, _without_filtered, dataset_of, open_systems
+
+
+def test_predictions_are_a_system(dataset, make_system, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    made = make_system("any", 0.5)
+    save_predictions(tmp_path / "theirs.npz", made.ids, made.scores)
+    (found,) = open_systems([str(tmp_path / "theirs.npz")], dataset, "test")
+    assert found.name == "theirs" and found.scale is None and found.run is None
+    np.testing.assert_array_equal(found.ids, made.ids)
+    with pytest.raises(DataError, match="expected predictions for the 1,305 train rows"):
+        open_systems([str(tmp_path / "theirs.npz")], dataset, "train")
+
+
+def test_filtered_pairs_leave_a_ranking() -> None:
+    ids, scores = np.array([[4, 2, 7], [1, 0, -1]], dtype=np.int32), np.array([[3, 2, 1], [2, 1, 0]], "f4")
+    excluded = sp.csr_matrix((2, 9), dtype=bool)
+    assert _without_filtered(ids, scores, excluded)[0] is ids
+    excluded = sp.csr_matrix((np.ones(2, dtype=bool), ([0, 1], [4, 0])), shape=(2, 9))
+    kept, moved = _without_filtered(ids, scores, excluded)
+    assert kept.tolist() == [[2, 7, -1], [1, -1, -1]] and moved[0, :2].tolist() == [2, 1]
+
+
+def test_names_are_the_last_part_where_that_is_distinct() -> None:
+    assert _names(["runs/a", "runs/b.v2/", "p.npz"]) == ["a", "b.v2", "p"]
+    assert _names(["x/run", "y/run"]) == ["x/run", "y/run"]
+    with pytest.raises(ConfigError, match="name each once"):
+        _names(["runs/a", "runs/a"])
+
+
+def test_the_runs_say_which_data(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    for name, data in (("a", "d1"), ("b", "d1"), ("c", "d2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(f"data: {{path: {data}}}\n")
+    runs = {name: str(tmp_path / name) for name in "abc"}
+    assert dataset_of([runs["a"], runs["b"], "model"]) == "d1"
+    with pytest.raises(ConfigError, match="--dataset.*d1 and d2"):
+        dataset_of([runs["a"], runs["c"]])
+    with pytest.raises(ConfigError, match="none of these is a run"):
+        dataset_of(["model"])
+    (tmp_path / "a" / "config.yaml").write_text("[]")
+    with pytest.raises(ConfigError, match="data.path"):
+        dataset_of([runs["a"]])

@@ -1,0 +1,115 @@
+"""Compile the kernels for GPUs that need not be here: ``python -m tests.scoring.fused.compiled CASE ...``.
+
+Prints a JSON line for each case: what its machine code takes and uses. Run without TRITON_INTERPRET.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from xmc.objectives.fused import log_partition, negative_softplus, soft_threshold
+from xmc.scoring.fused.blocks import PAIRS, block_sizes
+from xmc.scoring.fused.kernels import fold_kernel, slope_kernel
+from xmc.scoring.fused.launch import TRITON_TYPES
+from xmc.scoring.statistic import Fold
+
+SHARED_BYTES = {90: 227 << 10, 80: 163 << 10, 89: 99 << 10}
+FOLDS = {
+    "log_partition": log_partition.FOLD,
+    "negative_softplus": negative_softplus.FOLD,
+    "histogram": soft_threshold.HISTOGRAM,
+    "sums": soft_threshold.SUMS,
+}
+SLOPES = {
+    "log_partition": log_partition.slope,
+    "negative_softplus": negative_softplus.slope,
+    "sums": soft_threshold.slope,
+}
+NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+ALIGNED = ("dimension", "query_stride", "label_stride", "out_stride")
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """``kernel form capability dtype precision``, such as ``fold log_partition 90 bfloat16 ieee``."""
+
+    kernel: str
+    form: str
+    capability: int
+    dtype: torch.dtype
+    precision: str
+
+    @classmethod
+    def parse(cls, text: str) -> Compilation:
+        kernel, form, capability, dtype, precision = text.split()
+        return cls(kernel, form, int(capability), getattr(torch, dtype), precision)
+
+    def constants(self) -> dict[str, Any]:
+        fold: Fold = FOLDS[self.form]
+        if self.kernel == "slope":
+            return {"SLOPE": SLOPES[self.form]}
+        return {"START": fold.start, "ADD": fold.add, "STORE": fold.store, "COLUMNS": fold.columns}
+
+    def compile(self) -> dict[str, Any]:
+        kernel = fold_kernel if self.kernel == "fold" else slope_kernel
+        shared = SHARED_BYTES[self.capability]
+        units = self.dtype != torch.float32 or self.precision == "tf32"
+        blocks = block_sizes(self.dtype, 384, matrix_units=units, shared_bytes=shared)
+        constants = self.constants() | {
+            "MASKS": self.form in ("log_partition", "negative_softplus"),
+            "M": blocks.rows,
+            "N": blocks.labels,
+            "K": blocks.depth,
+            "PAIRS": PAIRS,
+            "DTYPE": TRITON_TYPES[self.dtype],
+            "PRECISION": self.precision,
+        }
+        signature = {name: self._type(name, constants) for name in kernel.arg_names}
+        aligned = [
+            number
+            for number, (name, kind) in enumerate(signature.items())
+            if kind.startswith("*") or name in ALIGNED
+        ]
+        source = ASTSource(
+            kernel,
+            signature=signature,
+            constexprs=constants,
+            attrs={(number,): [["tt.divisibility", 16]] for number in aligned},
+        )
+        options = {"num_warps": blocks.warps, "num_stages": blocks.stages, "enable_fp_fusion": True}
+        made = triton.compile(source, target=GPUTarget("cuda", self.capability, 32), options=options)
+        ptx = made.asm["ptx"]
+        return {
+            "shared": made.metadata.shared,
+            "allowed": shared,
+            "matrix_products": ptx.count("wgmma.mma_async") + ptx.count("mma.sync"),
+            "atomics": made.asm["ttgir"].count("atomic"),
+            "asynchronous_loads": ptx.count("cp.async"),
+            "machine_code": len(made.asm.get("cubin", b"")),
+        }
+
+    def _type(self, name: str, constants: dict[str, Any]) -> str:
+        if name in constants:
+            return "constexpr"
+        if name in ("queries", "labels"):
+            return "*" + NAMES[self.dtype]
+        if name == "out" and self.kernel == "slope":
+            return "*fp32" if self.dtype == torch.float32 else "*bf16"
+        if name in ("pair_rows", "pair_columns", "pair_starts"):
+            return "*i32"
+        if name in ("scale", "offsets", "log_weights", "row_first", "row_second", "out", "sums"):
+            return "*fp32"
+        return "fp32" if name == "constant" else "i32"
+
+
+if __name__ == "__main__":
+    for text in sys.argv[1:]:
+        print(json.dumps({"case": text, **Compilation.parse(text).compile()}), flush=True)

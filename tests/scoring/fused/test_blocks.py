@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from xmc.scoring.fused.blocks import block_sizes
+
+DEVICES = {"H200": 227 << 10, "A100": 163 << 10, "consumer": 99 << 10}
+
+
+@pytest.mark.parametrize("shared_bytes", DEVICES.values(), ids=DEVICES)
+@pytest.mark.parametrize("dimension", [1, 16, 17, 100, 384, 768, 1024, 4096])
+@pytest.mark.parametrize(
+    ("dtype", "matrix_units"),
+    [(torch.bfloat16, True), (torch.float16, True), (torch.float32, True), (torch.float32, False)],
+)
+def test_what_is_loaded_at_once_fits_the_device(
+    dtype: torch.dtype, matrix_units: bool, dimension: int, shared_bytes: int
+) -> None:
+    blocks = block_sizes(dtype, dimension, matrix_units=matrix_units, shared_bytes=shared_bytes)
+    size = torch.finfo(dtype).bits // 8
+    assert (blocks.rows + blocks.labels) * blocks.depth * size * blocks.stages <= shared_bytes
+    for side in (blocks.rows, blocks.labels, blocks.depth):
+        assert side >= 16 and side & (side - 1) == 0, "a power of two, and no less than matrix units take"
+    assert blocks.depth == 16 or blocks.depth < 2 * dimension
+    # Products and scores of a tile stay in registers: 64 of a thread's 255.
+    assert blocks.rows * blocks.labels <= 64 * 32 * blocks.warps
+
+
+def test_large_devices_get_large_tiles() -> None:
+    sizes = {
+        name: block_sizes(torch.bfloat16, 384, matrix_units=True, shared_bytes=shared)
+        for name, shared in DEVICES.items()
+    }
+    assert sizes["H200"].labels > sizes["consumer"].labels

@@ -1,0 +1,57 @@
+"""The collectives of a training step, in its order, from its shapes alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xmc.bench.step_shape import StepShape
+
+__all__ = ["Collective", "step_collectives"]
+
+FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Collective:
+    """One call: what this rank puts in, as :func:`xmc.distributed.record_collectives` counts it."""
+
+    name: str
+    kind: Literal["gather", "reduce"]
+    bytes: int
+
+    def sent(self, ranks: int) -> float:
+        """Bytes a rank sends in a ring: ``(W - 1) x`` for a gather, ``2 (W - 1) / W x`` for an all-reduce."""
+        return self.bytes * (ranks - 1) * (1.0 if self.kind == "gather" else 2 / ranks)
+
+
+def step_collectives(shape: StepShape) -> list[Collective]:
+    """Every call of one step; none on one rank.
+
+    A memory scores its labels beside the pool's, which repeats the statistic's calls; the all-reduce of its
+    pairs, of which there are none, has no bytes. The scores of the listed pairs are float64 there.
+    """
+    if shape.ranks == 1:
+        return []
+    row, pairs = FLOAT * shape.tower.dimension, shape.positives + shape.certain
+
+    def rows(name: str, count: int) -> Collective:
+        return Collective(name, "gather", row * -(-count // shape.ranks))
+
+    def numbers(name: str, count: int, size: int = FLOAT) -> Collective:
+        return Collective(name, "reduce", size * count)
+
+    def of_rows(name: str) -> list[Collective]:
+        return [numbers(f"{name}: row maxima", shape.batch), numbers(f"{name}: row sums", shape.batch)]
+
+    before, memory, after = [], [], []
+    if shape.memory:
+        before = [rows("refreshed labels", shape.refresh)] if shape.refresh else []
+        memory = [numbers("listed pairs", pairs, 8), numbers("memory: no pairs", 0), *of_rows("memory")]
+        after = [rows("pool to keep", shape.pool)]
+    scoring = [numbers("pool: pairs", pairs), *of_rows("pool"), *memory]
+    back = [numbers("gradient of the queries", shape.tower.dimension * shape.batch)]
+    residuals = [rows("gradient of the residuals", shape.pool)] if shape.residuals else []
+    parameters = shape.tower.parameters + shape.score_parameters
+    last = [numbers("gradient of the parameters", parameters)]
+    return [*before, rows("queries", shape.batch), *scoring, *back, *residuals, *after, *last]

@@ -1,0 +1,64 @@
+"""``xmc compare``: two runs, models or files of predictions on the same queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xmc.cli.outputs import check_output_file
+from xmc.cli.parser import make_parser, parse
+from xmc.errors import ConfigError
+from xmc.files import atomic_file
+
+__all__ = ["run"]
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print the difference of every metric with interval and p-value, and the queries that changed most."""
+    parser = make_parser(
+        "compare",
+        "Compare two rankings of the same queries: for every metric the difference (second less first) with\n"
+        "a 95 % interval (percentile bootstrap over queries, paired) and a p-value (paired sign-flip test),\n"
+        "wins, losses and ties; and the queries that changed most. What a run has not been evaluated on is\n"
+        "ranked first and kept in its folder.",
+        "xmc compare runs/a runs/b --json comparison.json",
+    )
+    parser.add_argument("first", help="A run folder, a model, or predictions (.npz): the baseline.")
+    parser.add_argument("second", help="What is compared with it.")
+    parser.add_argument(
+        "--dataset",
+        "--data.path",
+        dest="dataset",
+        default=None,
+        help="A prepared data set's folder; the one the runs were trained on when left out.",
+    )
+    parser.add_argument("--split", default="test", choices=("test", "train"), help="Whose queries.")
+    parser.add_argument("--by", default="nDCG@5", help="The metric that says how much a query changed.")
+    parser.add_argument("--shown", type=int, default=3, help="Queries shown that gained, and that lost.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the resamples and sign flips.")
+    parser.add_argument("--json", default=None, help="Also write everything to this JSON file.")
+    options = parse(parser, arguments)
+    check_output_file("--json", options.json)
+    if options.shown < 0:
+        raise ConfigError(f"--shown: expected 0 or more, got {options.shown}")
+
+    from xmc.data import Dataset
+    from xmc.reports import compare, dataset_of, open_systems
+
+    sources = [options.first, options.second]
+    dataset = Dataset.load(options.dataset or dataset_of(sources))
+    first, second = open_systems(sources, dataset, options.split)
+    result = compare(
+        first,
+        second,
+        dataset,
+        split=options.split,
+        by=options.by,
+        shown=options.shown,
+        seed=options.seed,
+    )
+    print(result.table())
+    if changes := result.changes():
+        print(f"\n{changes}")
+    if options.json:
+        with atomic_file(options.json) as partial:
+            partial.write_text(result.to_json() + "\n", encoding="utf-8")

@@ -1,0 +1,144 @@
+"""Ranks a data set's labels for its queries with a model: encode, search, a block of queries at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from xmc.data import Dataset
+from xmc.distributed import World
+from xmc.encoders import CutCount, DualEncoder
+from xmc.retrieval import label_offsets_for, search_by_size, sharded_search
+
+__all__ = ["RankedBlock", "rank_labels", "ranked_blocks"]
+
+_BLOCK_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class RankedBlock:
+    """The ranking of some consecutive queries.
+
+    Attributes:
+        start, stop: The rows ranked by all ranks together.
+        rows: Those of this rank (:meth:`xmc.distributed.World.shard` of the block).
+        ids: int32 [n, k], the label ids of this rank's rows, best first, -1 pads.
+        scores: float32 [n, k].
+    """
+
+    start: int
+    stop: int
+    rows: slice
+    ids: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+def rank_labels(
+    model: DualEncoder, dataset: Dataset, split: Literal["train", "test"], k: int, *, progress: bool = True
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Label ids and scores, both [N, k], of the k best labels of each query of a split, in this process.
+
+    Filtered pairs are left out; texts that are longer than the model reads are counted in the log. Queries
+    are encoded and ranked 16,384 at a time; the label embeddings [L, D] are held in memory, on the model's
+    device.
+    """
+    num_rows = dataset.relevance(split).shape[0]
+    ids = np.empty((num_rows, k), dtype=np.int32)
+    scores = np.empty((num_rows, k), dtype=np.float32)
+    for block in ranked_blocks(model, dataset, split, k, World(), progress=progress):
+        ids[block.rows], scores[block.rows] = block.ids, block.scores
+    return ids, scores
+
+
+def ranked_blocks(
+    model: DualEncoder,
+    dataset: Dataset,
+    split: Literal["train", "test"],
+    k: int,
+    world: World,
+    *,
+    progress: bool = True,
+) -> Iterator[RankedBlock]:
+    """Rank 16,384 queries at a time over the ranks of ``world``, which all call this together.
+
+    Each rank encodes its shard of the labels once and its share of each block's queries. A block needs one
+    all-gather of 16,384 x D numbers and one all-to-all of lists; nothing of all queries or all labels is
+    gathered anywhere.
+    """
+    label_cuts, query_cuts = CutCount(), CutCount()
+    labels = _own_labels(model, dataset, world, label_cuts, progress)
+    offsets = label_offsets_for(model, dataset.uids("labels"))
+    texts = dataset.texts(split, _fields(model, "query"))
+    excluded = dataset.filter(split)
+    with tqdm(total=len(texts), desc="ranking", unit="query", disable=not progress) as bar:
+        for start in range(0, len(texts), _BLOCK_ROWS):
+            stop = min(start + _BLOCK_ROWS, len(texts))
+            own = slice(*(start + bound for bound in world.shard(stop - start)))
+            search = partial(
+                _search,
+                _encoded(model, texts[own], query_cuts),
+                labels,
+                k,
+                num_queries=stop - start,
+                num_labels=dataset.num_labels,
+                world=world,
+                exclude=None if excluded is None else sp.csr_matrix(excluded[start:stop]),
+                offsets=offsets,
+            )
+            ids, scores = search_by_size(search) if model.metadata.ranking == "size" else search(1.0)
+            yield RankedBlock(start, stop, own, ids, scores)
+            bar.update(stop - start)
+    label_cuts.warn("labels")
+    query_cuts.warn("queries")
+
+
+def _search(
+    queries: NDArray[np.float32],
+    labels: NDArray[np.float32] | torch.Tensor,
+    k: int,
+    sign: float,
+    *,
+    offsets: NDArray[np.float32] | None,
+    **options: Any,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """`sharded_search` with queries and offsets times ``sign``."""
+    signed = None if offsets is None else offsets * np.float32(sign)
+    return sharded_search(queries * np.float32(sign), labels, k, offsets=signed, **options)
+
+
+def _own_labels(
+    model: DualEncoder, dataset: Dataset, world: World, cuts: CutCount, progress: bool
+) -> NDArray[np.float32] | torch.Tensor:
+    """This rank's shard of the label embeddings, on the model's device."""
+    own = slice(*world.shard(dataset.num_labels))
+    texts: Sequence[str] = dataset.texts("labels", _fields(model, "label"))
+    uids: Sequence[str] = dataset.uids("labels")
+    if world.size > 1:
+        texts, uids = texts[own], uids[own]
+    labels: Any = np.zeros((0, model.dimension), dtype=np.float32)
+    if own.stop > own.start:
+        labels = model.encode_labels(texts, progress=progress, cuts=cuts, uids=uids)
+    device = next(iter(model.parameters())).device
+    return labels if device.type == "cpu" else torch.from_numpy(labels).to(device)
+
+
+def _encoded(model: DualEncoder, texts: Sequence[str], cuts: CutCount) -> NDArray[np.float32]:
+    if not len(texts):
+        return np.zeros((0, model.dimension), dtype=np.float32)
+    return model.encode_queries(texts, cuts=cuts)
+
+
+def _fields(model: DualEncoder, side: Literal["query", "label"]) -> Sequence[str] | None:
+    """The fields the model was trained on, or None (the data set's own) for a model that says none."""
+    metadata = model.metadata
+    if metadata.dataset is None:
+        return None
+    return metadata.query_fields if side == "query" else metadata.label_fields

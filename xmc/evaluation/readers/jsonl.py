@@ -1,0 +1,59 @@
+"""Reads JSON Lines: a query a line, ``{"uid": "q1", "labels": ["l7", "l2"], "scores": [3.5, 1.0]}``.
+
+uid and labels are uids of the data set. Without ``scores`` the labels come best first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from xmc.errors import DataError
+from xmc.evaluation.readers.blocks import ListBlock
+from xmc.evaluation.readers.by_uid import Query, blocks_by_uid, open_text
+from xmc.evaluation.readers.target import Target
+
+__all__ = ["read_jsonl"]
+
+_WANTED = '{"uid": "...", "labels": ["...", ...], "scores": [number, ...]}'
+
+
+def read_jsonl(path: Path, target: Target) -> Iterator[ListBlock]:
+    """Blocks of queries in the order of the file.
+
+    Raises:
+        DataError: For a line that is not as above; the text names file and line.
+    """
+    return blocks_by_uid(path, _queries(path), target)
+
+
+def _queries(path: Path) -> Iterator[Query]:
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _query(f"{path}, line {number}", line, number)
+
+
+def _query(where: str, line: str, number: int) -> Query:
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: expected {_WANTED}, got no JSON ({error})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("uid"), str):
+        raise DataError(f"{where}: expected {_WANTED} with a string as uid, got {line.strip()[:80]!r}")
+    labels = content.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise DataError(f"{where}: expected labels to be a list of uids (strings), got {labels!r:.80}")
+    return content["uid"], number, labels, _scores(where, content, len(labels))
+
+
+def _scores(where: str, content: dict[str, Any], count: int) -> list[float]:
+    if "scores" not in content:
+        return [-float(rank) for rank in range(count)]
+    scores = content["scores"]
+    numbers = isinstance(scores, list) and all(type(score) in (int, float) for score in scores)
+    if not numbers or len(scores) != count:
+        raise DataError(f"{where}: expected scores to be {count} numbers like labels, got {scores!r:.80}")
+    return [float(score) for score in scores]

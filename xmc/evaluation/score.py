@@ -1,0 +1,155 @@
+"""Measures the predictions of any system on a data set: the same ruler for all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from xmc.data import Dataset, Propensity, inverse_propensity
+from xmc.evaluation.evaluate import check_all_cuts, open_split, propensity_source
+from xmc.evaluation.hits import check_ranking, find_hits
+from xmc.evaluation.kinds import KINDS
+from xmc.evaluation.readers import ListBlock, Target, read_predictions
+from xmc.evaluation.result import Evaluation
+from xmc.evaluation.totals import MetricTotals, walk_hits
+from xmc.files import sha256_file
+
+__all__ = ["load_ranking", "score_predictions"]
+
+_log = logging.getLogger(__name__)
+
+
+def score_predictions(
+    predictions: str | Path,
+    dataset: Dataset | str | Path,
+    *,
+    split: Literal["train", "test"] = "test",
+    format: str = "auto",
+    ks: Sequence[int] = (1, 3, 5),
+    recall_ks: Sequence[int] = (10, 100),
+    propensity: Propensity | None = None,
+) -> Evaluation:
+    """Measure a file of predictions, block by block, with the metrics of `evaluate`.
+
+    Filtered pairs are removed before the cut. A query that is not in the file has no predictions: it counts
+    as wrong. Ties: score descending, then label id ascending.
+
+    Args:
+        predictions: npz (ids and scores), CSR npz, TREC run or JSON Lines (see `xmc.evaluation.readers`).
+        dataset: A prepared data set, or its folder.
+        split: Whose queries they are for.
+        format: "auto", or "npz", "csr", "trec", "jsonl".
+        ks: Cut-offs of P, nDCG, PSP and PSnDCG.
+        recall_ks: Cut-offs of the other metrics.
+        propensity: Constants A and B; default the data set's.
+
+    Raises:
+        ConfigError: When a cut-off is below 1 or the format unknown.
+        DataError: For bad input; the text names file, place, what was expected and what came.
+    """
+    check_all_cuts(ks, recall_ks)
+    started, depth = time.perf_counter(), max(*ks, *recall_ks)
+    dataset = open_split(dataset, split)
+    constants = propensity or dataset.propensity
+    weights = inverse_propensity(dataset.relevance("train"), constants.a, constants.b)
+    totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=KINDS)
+    truth, target = dataset.relevance(split), Target(dataset, split, depth)
+    lengths = np.zeros(target.num_rows, dtype=np.int64)
+    for block in _complete(read_predictions(predictions, target, format), target.num_rows):
+        ids = _filtered(block, target)
+        lengths[block.rows] = (ids >= 0).sum(axis=1)
+        walk_hits(sp.csr_matrix(truth[block.rows]), ids, totals.add, place=block.place)
+    short = _warn_of_short_lists(predictions, lengths, target)
+    return Evaluation(
+        metrics=totals.metrics(),
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        split=split,
+        num_queries=target.num_rows,
+        num_labels=target.num_labels,
+        filtered_pairs=0 if target.excluded is None else int(target.excluded.nnz),
+        depth=depth,
+        propensity={"a": constants.a, "b": constants.b},
+        propensity_source=propensity_source(dataset, propensity),
+        model=f"{Path(predictions).name}, sha256 {sha256_file(predictions)[:16]}",
+        offsets=False,
+        seconds=round(time.perf_counter() - started, 3),
+        short_rows=short,
+    )
+
+
+def load_ranking(
+    predictions: str | Path,
+    dataset: Dataset | str | Path,
+    *,
+    split: Literal["train", "test"] = "test",
+    depth: int = 100,
+    format: str = "auto",
+) -> NDArray[np.int32]:
+    """Predictions in any format as label ids [N, depth], best first, -1 pads, filtered pairs removed.
+
+    Raises:
+        DataError: As `score_predictions`.
+    """
+    dataset = open_split(dataset, split)
+    target = Target(dataset, split, depth)
+    ranking = np.full((target.num_rows, depth), -1, dtype=np.int32)
+    for block in read_predictions(predictions, target, format):
+        ids = _filtered(block, target)
+        ranking[block.rows, : ids.shape[1]] = ids
+    return ranking
+
+
+def _complete(blocks: Iterator[ListBlock], num_rows: int) -> Iterator[ListBlock]:
+    """The blocks, and at the end empty lists for the rows that were in none."""
+    missing = np.ones(num_rows, dtype=bool)
+    for block in blocks:
+        missing[block.rows] = False
+        yield block
+    rows = np.flatnonzero(missing)
+    if len(rows):
+        yield ListBlock(rows, np.empty((len(rows), 0), dtype=np.int64), str)
+
+
+def _filtered(block: ListBlock, target: Target) -> NDArray[np.integer]:
+    """The lists without filtered pairs, cut at the depth.
+
+    Raises:
+        DataError: When a list is malformed, behind the cut too.
+    """
+    ids = block.ids
+    if target.excluded is None:
+        check_ranking(ids, len(block.rows), target.num_labels, block.place)
+        return ids[:, : target.depth]
+    found = find_hits(sp.csr_matrix(target.excluded[block.rows]), ids, place=block.place)
+    if len(found.rows):
+        ids = ids.copy()
+        ids[found.rows, found.ranks] = -1
+        changed = np.unique(found.rows)
+        last = np.argsort(ids[changed] < 0, axis=1, kind="stable")
+        ids[changed] = np.take_along_axis(ids[changed], last, axis=1)
+    return ids[:, : target.depth]
+
+
+def _warn_of_short_lists(path: str | Path, lengths: NDArray[np.int64], target: Target) -> int:
+    """Count and log the rows with fewer predictions than the cut-offs, where there are labels for more."""
+    short = int((lengths < np.minimum(target.depth, target.num_labels - target.num_excluded)).sum())
+    if short:
+        empty = int((lengths == 0).sum())
+        _log.warning(
+            "%s: %d of %d queries have fewer than %d predictions (%d have none): what is missing counts as "
+            "wrong",
+            path,
+            short,
+            target.num_rows,
+            target.depth,
+            empty,
+        )
+    return short

@@ -1,0 +1,112 @@
+"""Keep the product V U well conditioned, and its moments those of the table.
+
+Steps shrink U along the directions that queries share, and the rows of V that are positives grow by as much;
+the table stays the same, but the rounding of V is multiplied by the condition of U. Both repairs below change
+V and U and leave the table as it is. Source of the first: the published code of Vincent et al. 2015.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from xmc.heads.state import FactoredState, blocks, table_moments
+
+__all__ = [
+    "inverse_drift",
+    "moment_drift",
+    "rebalance",
+    "refresh_inverse",
+    "refresh_moments",
+    "unfactor",
+]
+
+
+@torch.no_grad()
+def rebalance(state: FactoredState, span: float = 2.0) -> tuple[FactoredState, int]:
+    """Set singular values of U outside ``[1 / span, span]`` to 1, and the factor to what keeps the table.
+
+    Returns:
+        The state, with its factor changed in place where r > 0, and r, the singular values that were outside.
+        D^3 for the decomposition and the inverse, and 2 L D r.
+    """
+    left, values, _ = torch.linalg.svd(state.mix)
+    outside = (values < 1 / span) | (values > span)
+    count = int(outside.sum())
+    if not count:
+        return state, 0
+    left, values = left[:, outside], values[outside]
+    mix = state.mix + (left * (1 / values - 1)) @ (left.T @ state.mix)
+    _multiply_along(state.factor, left, values)
+    return replace(state, mix=mix, inverse=torch.linalg.inv(mix)), count
+
+
+def _multiply_along(table: Tensor, directions: Tensor, factors: Tensor) -> None:
+    """Multiply each row's part along r orthonormal directions [D, r] by ``factors`` [r], in place."""
+    back = (directions * (factors - 1)).T.to(table.dtype)
+    directions = directions.to(table.dtype)
+    for part in blocks(table):
+        table[part].addmm_(table[part] @ directions, back)
+
+
+@torch.no_grad()
+def unfactor(state: FactoredState) -> FactoredState:
+    """Multiply the table out into the factor, in place: U = 1 and a shift of 0 after it; L D^2."""
+    mix, shift = state.mix.to(state.factor.dtype), state.shift.to(state.factor.dtype)
+    for part in blocks(state.factor):
+        state.factor[part] = torch.addmm(shift, state.factor[part], mix)
+    identity = torch.eye(len(mix), dtype=state.mix.dtype, device=mix.device)
+    return replace(state, mix=identity, inverse=identity, shift=torch.zeros_like(state.shift))
+
+
+@torch.no_grad()
+def refresh_inverse(state: FactoredState) -> FactoredState:
+    """The state with the inverse computed from the mix; D^3."""
+    return replace(state, inverse=torch.linalg.inv(state.mix))
+
+
+@torch.no_grad()
+def refresh_moments(state: FactoredState) -> FactoredState:
+    """The state with mean and scatter computed from all rows; L D^2."""
+    mean, scatter = table_moments(state)
+    return replace(state, mean=mean, scatter=scatter)
+
+
+@torch.no_grad()
+def moment_drift(state: FactoredState, probes: int = 4, seed: int = 0) -> float:
+    """How far mean and scatter are from those of the table, along random directions and as a share.
+
+    Exact along each direction x: the scores ``W x`` of all L rows are computed, block by block, in
+    O(L D probes).
+
+    Returns:
+        The largest of ``|mean.x - mean of W x|`` over the deviation of ``W x`` and
+        ``|x^T scatter x - scatter of W x|`` over the latter.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(state.dimension, probes, generator=generator, dtype=torch.float64)
+    directions = directions.to(state.mix.device)
+    expected = state.mean @ directions
+    mixed = (state.mix @ directions).to(state.factor.dtype)
+    offset = state.shift @ directions - expected
+    first, second = torch.zeros_like(expected), torch.zeros_like(expected)
+    for part in blocks(state.factor):
+        deviations = (state.factor[part] @ mixed).double() + offset
+        first += deviations.sum(0)
+        second += deviations.square().sum(0)
+    first /= state.num_labels
+    second -= state.num_labels * first.square()
+    found = ((state.scatter @ directions) * directions).sum(0)
+    smallest = torch.finfo(torch.float64).tiny
+    by_mean = first.abs() / (second / state.num_labels).clamp_min(smallest).sqrt()
+    by_scatter = (found - second).abs() / second.clamp_min(smallest)
+    return float(torch.maximum(by_mean, by_scatter).max())
+
+
+def inverse_drift(state: FactoredState) -> float:
+    """The largest number in ``|U U^-1 - 1|``; D^3."""
+    product = state.mix @ state.inverse
+    product.diagonal().sub_(1.0)
+    return float(product.abs().max())

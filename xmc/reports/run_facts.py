@@ -1,0 +1,60 @@
+"""What a run's folder says of it: configuration, result, machine and learning curves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xmc.errors import DataError
+from xmc.reports.curves import LearningCurves, read_curves
+from xmc.training.machine import read_machine
+
+__all__ = ["RunFacts", "flat", "read_run"]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Of one run; a part that its folder does not hold is empty."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    """Every option by its dotted name."""
+    result: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    curves: LearningCurves = field(default_factory=lambda: LearningCurves({}, {}))
+
+
+def read_run(folder: str | Path | None) -> RunFacts:
+    """The facts of a run's folder; none for None, a system that is no run.
+
+    Raises:
+        DataError: When a file of the folder is damaged.
+    """
+    if folder is None:
+        return RunFacts()
+    folder = Path(folder)
+    log, result = folder / "metrics.jsonl", folder / "result.json"
+    machine = read_machine(folder)
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        values = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        raise DataError(f"expected a run's config.yaml and result.json in {folder}: {error}") from error
+    return RunFacts(
+        config=flat(config),
+        result=values,
+        machine={} if machine is None else asdict(machine),
+        curves=read_curves(log) if log.is_file() else LearningCurves({}, {}),
+    )
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options by dotted name; lists and empty dictionaries stay values."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict) and value
+        found.update(flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value})
+    return found

@@ -1,0 +1,154 @@
+"""What can be compared and reported: a run's folder, a model, or predictions, as one kind of thing."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+import yaml
+from numpy.typing import NDArray
+
+from xmc.data import Dataset
+from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError, DataError
+from xmc.evaluation import Evaluation, evaluate, load_predictions
+from xmc.evaluation.hits import hit_matrix
+from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
+
+__all__ = ["System", "dataset_of", "open_systems"]
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class System:
+    """A ranking of one split, and where it comes from."""
+
+    name: str
+    ids: NDArray[np.int32]
+    """[N, K] label ids, best first, -1 pads."""
+    scores: NDArray[np.float32]
+    """[N, K]."""
+    run: Path | None = None
+    """The run's folder, when it is one."""
+    evaluation: Evaluation | None = None
+    """None for a file of predictions."""
+    scale: float | None = None
+    """Of the model: its logit is scale x score. None for predictions, or where there is no logit."""
+
+
+def open_systems(
+    sources: Sequence[str], dataset: Dataset, split: Split, *, progress: bool = True
+) -> list[System]:
+    """The rankings of ``split`` by each source, with distinct names.
+
+    A run's stored ranking is used where it fits its model and the data; otherwise it is computed, and stored
+    in the run's folder. A model's is computed and not kept.
+
+    Args:
+        sources: Run folders, model folders or hub names, or predictions (``.npz``).
+        dataset: The data set.
+        split: Whose queries.
+        progress: Show bars.
+
+    Raises:
+        DataError: When predictions are of another shape than the split.
+        ModelError: When a model cannot be opened.
+    """
+    names = _names(sources)
+    return [
+        replace(_open(source, dataset, split, progress), name=name)
+        for source, name in zip(sources, names, strict=True)
+    ]
+
+
+def dataset_of(sources: Sequence[str]) -> str:
+    """The data set's folder that the runs among ``sources`` were trained on.
+
+    Raises:
+        ConfigError: When none of them is a run, or they name different folders.
+    """
+    paths = {_config(source)["data"]["path"] for source in sources if is_run_folder(source)}
+    if len(paths) == 1:
+        return str(paths.pop())
+    came = f"the runs were trained on {' and '.join(sorted(paths))}" if paths else "none of these is a run"
+    raise ConfigError(f"expected --dataset to name a data set's folder, as {came}")
+
+
+def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System:
+    path = Path(source)
+    if path.suffix == ".npz":
+        ids, scores = load_predictions(path)
+        _check_rows(ids, dataset, split, source)
+        return System(path.stem, *_without_filtered(ids, scores, dataset.filter(split)))
+    model = DualEncoder.load(source)
+    if not is_run_folder(path):
+        with tempfile.TemporaryDirectory() as folder:
+            return _evaluated(model, dataset, split, Path(folder) / "ranking.npz", progress)
+    stored = load_evaluation(path, dataset, split, model.fingerprint)
+    if stored is None:
+        ranking = predictions_path(path, dataset.name, split)
+        system = _evaluated(model, dataset, split, ranking, progress)
+        assert system.evaluation is not None
+        store_evaluation(path, system.evaluation)
+        return replace(system, run=path)
+    evaluation, ids, scores = stored
+    return System(path.name, ids, scores, path, evaluation, _scale(model))
+
+
+def _evaluated(model: DualEncoder, dataset: Dataset, split: Split, ranking: Path, progress: bool) -> System:
+    evaluation = evaluate(model, dataset, split=split, predictions=ranking, progress=progress)
+    ids, scores = load_predictions(ranking)
+    return System("", ids, scores, None, evaluation, _scale(model))
+
+
+def _scale(model: DualEncoder) -> float | None:
+    """None for a model that ranks by the size of a score, which a softmax says nothing of."""
+    return model.metadata.scale if model.metadata.ranking == "score" else None
+
+
+def _check_rows(ids: NDArray[np.int32], dataset: Dataset, split: Split, source: str) -> None:
+    num_rows = dataset.relevance(split).shape[0]
+    if len(ids) != num_rows:
+        raise DataError(
+            f"{source}: expected predictions for the {num_rows:,} {split} rows of {dataset.name}, got "
+            f"{len(ids):,} rows: name the data set and split they were made for"
+        )
+
+
+def _without_filtered(
+    ids: NDArray[np.int32], scores: NDArray[np.float32], excluded: sp.csr_matrix | None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The rankings without the data set's filter pairs, what follows them moved up."""
+    if excluded is None or not excluded.nnz:
+        return ids, scores
+    kept = np.where(hit_matrix(excluded, ids), -1, ids)
+    order = np.argsort(kept < 0, axis=1, kind="stable")
+    return np.take_along_axis(kept, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+
+def _names(sources: Sequence[str]) -> list[str]:
+    """The last part of each path, or as much as was given where that is not distinct."""
+    short = [Path(source).stem if source.endswith(".npz") else Path(source).name for source in sources]
+    names = [
+        name if name and short.count(name) == 1 else source
+        for name, source in zip(short, sources, strict=True)
+    ]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"expected different runs, got {', '.join(sources)}: name each once")
+    return names
+
+
+def _config(run: str) -> dict[str, dict[str, str]]:
+    path = Path(run) / "config.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content["data"]["path"]
+    except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected a run's configuration with data.path in {path}: {error}") from error
+    return content  # type: ignore[no-any-return]

@@ -1,0 +1,63 @@
+"""The one table of block sizes: how large a tile a program of a kernel takes, by type, D and device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["PAIRS", "Blocks", "block_sizes"]
+
+PAIRS = 32
+"""Positives that are masked in one small product."""
+
+LARGE_SHARED_BYTES = 160 << 10
+"""Shared memory a program may take from which on the large tiles fit: A100 163 KiB, H200 227 KiB.
+
+Consumer GPUs have 99 KiB.
+"""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Sizes of a tile and the launch options that go with them.
+
+    Attributes:
+        rows: M, queries.
+        labels: N.
+        depth: K, of the dimension at a time; at most 64 for halves and 32 for float32.
+        warps: Of a program.
+        stages: Loads of K that are under way at once.
+    """
+
+    rows: int
+    labels: int
+    depth: int
+    warps: int
+    stages: int
+
+
+def block_sizes(dtype: torch.dtype, dimension: int, *, matrix_units: bool, shared_bytes: int) -> Blocks:
+    """Sizes for embeddings of ``dtype`` and ``dimension``.
+
+    Args:
+        dtype: Of the embeddings: float32, bfloat16 or float16.
+        dimension: D.
+        matrix_units: Whether products are taken on matrix units: halves always, float32 with TF32 alone.
+            Elsewhere tiles are small, as a thread holds more of them.
+        shared_bytes: Shared memory that a program may take on the device.
+    """
+    large = shared_bytes >= LARGE_SHARED_BYTES
+    if not matrix_units:
+        return Blocks(64, 64, _depth(dimension, 32), warps=8, stages=2)
+    deepest = 32 if dtype == torch.float32 else 64
+    labels, stages = (128, 3) if large else (64, 3)
+    return Blocks(128, labels, _depth(dimension, deepest), warps=8, stages=stages)
+
+
+def _depth(dimension: int, deepest: int) -> int:
+    """A power of two, 16 at least (the least of a product on matrix units), not far above ``dimension``."""
+    depth = 16
+    while depth < min(dimension, deepest):
+        depth *= 2
+    return depth

@@ -1,0 +1,103 @@
+"""Scoring with no score in memory: a Triton pass for the statistic, and one that writes a slab of slopes.
+
+The statistic takes one product of B x L x D. For the gradients a slab of labels, as many as the memory budget
+holds slopes of, is scored again and its slopes written; torch then takes the two products with embeddings:
+four in all. To take those two inside the kernel as well would need a fifth: without atomics a program owns a
+block of rows or of labels, not both, so each of the two would compute the scores for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from xmc.scoring.function import Gradients, Needed, Problem
+from xmc.scoring.fused.launch import Launcher
+from xmc.scoring.ordered import add_at
+from xmc.scoring.pairs import add_pair_products, pair_products
+from xmc.scoring.products import HALF, add_product, slope_product
+from xmc.scoring.statistic import FusedStatistic
+
+__all__ = ["FusedEngine", "slab_tiles"]
+
+
+def slab_tiles(num_rows: int, dimension: int, block_labels: int, slope_bytes: int, memory_bytes: int) -> int:
+    """How many tiles a slab has: its slopes and its labels' gradient fit ``memory_bytes``; at least one."""
+    a_label = num_rows * slope_bytes + 4 * dimension
+    return max(1, memory_bytes // max(1, a_label * block_labels))
+
+
+class FusedEngine:
+    """Scoring by Triton kernels; see :class:`xmc.scoring.function.Engine`."""
+
+    def __init__(self, problem: Problem, needed: Needed) -> None:
+        """Make what both passes share."""
+        self.problem, self.needed = problem, needed
+        self.launcher = Launcher(problem)
+        halves = problem.queries.dtype in HALF and problem.labels.dtype in HALF
+        # Not float16, which has no place for slopes of 1e-9.
+        self.slope_type = torch.bfloat16 if halves else torch.float32
+
+    def reduce(self) -> tuple[Tensor, Tensor]:
+        """See :class:`xmc.scoring.function.Engine`."""
+        given = self.problem
+        rows, columns, part = given.own_pairs()
+        own = pair_products(given.queries, rows, given.labels, columns) * given.scale
+        if given.offsets is not None:
+            own = own + given.offsets[columns]
+        scores = given.queries.new_zeros(len(given.settings.positives), dtype=torch.float32)
+        scores[part] = own.float()
+        statistic = cast(FusedStatistic, given.settings.statistic)
+        return scores, statistic.reduce_fused(self.launcher.scan, scores, given.settings.world)
+
+    def gradients(self, value: Tensor, by_positive: Tensor, by_value: Tensor) -> Gradients:
+        """See :class:`xmc.scoring.function.Engine`."""
+        given, needed = self.problem, self.needed
+        rows, columns, part = given.own_pairs()
+        by_positive = by_positive[part]
+        products = torch.zeros(given.queries.shape, device=value.device)
+        by_label = torch.empty_like(given.labels) if needed.labels else None
+        by_offset = torch.empty(len(given.labels), device=value.device) if needed.offsets else None
+        for labels, pairs, slopes, sums in self._slabs(value, by_value, columns):
+            if needed.queries or needed.scale:
+                add_product(products, slopes, given.labels[labels])
+            if by_label is not None:
+                wide = slope_product(slopes.T, given.queries)
+                places = columns[pairs] - labels.start
+                add_pair_products(wide, places, given.queries, rows[pairs], by_positive[pairs])
+                by_label[labels] = wide.mul_(given.scale)
+            if by_offset is not None and sums is not None:
+                torch.sum(sums, 0, out=by_offset[labels])
+        add_pair_products(products, rows, given.labels, columns, by_positive)
+        if by_offset is not None:
+            add_at(by_offset, columns, by_positive)
+        return Gradients(products, by_label, by_offset)
+
+    def _slabs(
+        self, value: Tensor, by_value: Tensor, columns: Tensor
+    ) -> Iterator[tuple[slice, slice, Tensor, Tensor | None]]:
+        """Each slab's labels, its pairs, its slopes [B, w] and their sums by row block [num_blocks, w]."""
+        launcher, (num_rows, dimension) = self.launcher, self.problem.queries.shape
+        num_labels, block = len(self.problem.labels), launcher.blocks.labels
+        size = torch.finfo(self.slope_type).bits // 8
+        budget = self.problem.settings.memory_bytes
+        tiles = min(slab_tiles(num_rows, dimension, block, size, budget), max(1, launcher.num_tiles))
+        slopes = torch.empty(num_rows, tiles * block, dtype=self.slope_type, device=value.device)
+        sums = None
+        if self.needed.offsets:
+            sums = torch.empty(launcher.num_blocks, tiles * block, device=value.device)
+        statistic = cast(FusedStatistic, self.problem.settings.statistic)
+        form, numbers = statistic.fused_slope(value, by_value)
+        starts = range(0, num_labels, tiles * block)
+        edges = torch.tensor([*starts, num_labels], device=columns.device)
+        cuts = torch.searchsorted(columns, edges).tolist()  # pairs are ordered by label
+        for number, start in enumerate(starts):
+            stop = min(start + tiles * block, num_labels)
+            first, width = start // block, stop - start
+            if num_rows:
+                launcher.slopes(form, numbers, first, -(-width // block), slopes, sums)
+            part = slice(cuts[number], cuts[number + 1])
+            yield slice(start, stop), part, slopes[:, :width], None if sums is None else sums[:, :width]

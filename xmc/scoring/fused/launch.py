@@ -1,0 +1,163 @@
+"""From tensors to kernel launches: grids, block sizes, precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from xmc.scoring.function import Problem
+from xmc.scoring.fused.blocks import PAIRS, Blocks, block_sizes
+from xmc.scoring.fused.kernels import INTERPRETED, fold_kernel, slope_kernel
+from xmc.scoring.fused.pair_tiles import pair_tiles
+from xmc.scoring.products import HALF
+from xmc.scoring.statistic import Fold, RowNumbers
+
+__all__ = ["Launcher", "float32_precision"]
+
+TARGET_PROGRAMS = 1024
+"""The labels are split into parts until about so many programs run: a few for each core of a large GPU.
+
+It is fixed, so that the order of sums does not depend on how many cores a device has.
+"""
+
+INTERPRETER_SHARED_BYTES = 96 << 10
+TRITON_TYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
+
+
+def float32_precision() -> str:
+    """Triton's "tf32" where torch may take float32 products in TF32, else "ieee"."""
+    matmul = torch.backends.cuda.matmul
+    # Newer torch has fp32_precision; there the older switch raises once the newer one has been set.
+    if hasattr(matmul, "fp32_precision"):
+        return "tf32" if matmul.fp32_precision == "tf32" else "ieee"
+    return "tf32" if matmul.allow_tf32 else "ieee"
+
+
+class Launcher:
+    """Launches the kernels on one problem; holds what all launches share."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Choose block sizes and sort the positives by tile."""
+        self.queries, self.labels = (_rows_together(t) for t in (problem.queries, problem.labels))
+        self.device = self.queries.device
+        self.scale = problem.scale.float()
+        self.offsets, self.log_weights = (_vector(v) for v in (problem.offsets, problem.log_weights))
+        self.masks = problem.settings.statistic.masks_positives
+        dtype = self.queries.dtype if self.queries.dtype == self.labels.dtype else torch.float32
+        # Triton's interpreter multiplies the bits of bfloat16 as integers.
+        self.dtype = torch.float32 if INTERPRETED else dtype
+        self.precision = "ieee" if dtype in HALF else float32_precision()
+        units = dtype in HALF or self.precision == "tf32"
+        shared = _shared_bytes(self.device)
+        self.blocks: Blocks = block_sizes(
+            dtype, self.queries.shape[1], matrix_units=units, shared_bytes=shared
+        )
+        self.num_blocks = triton.cdiv(len(self.queries), self.blocks.rows)
+        self.num_tiles = triton.cdiv(len(self.labels), self.blocks.labels)
+        rows, columns, _ = problem.own_pairs()
+        self.pairs = pair_tiles(
+            rows,
+            columns,
+            num_blocks=self.num_blocks,
+            num_tiles=self.num_tiles,
+            block_rows=self.blocks.rows,
+            block_labels=self.blocks.labels,
+        )
+
+    def scan(self, fold: Fold, numbers: RowNumbers) -> Tensor:
+        """See :data:`xmc.scoring.statistic.Scan`."""
+        num_rows = len(self.queries)
+        wanted = max(1, min(self.num_tiles, TARGET_PROGRAMS // max(1, self.num_blocks)))
+        per_part = max(1, triton.cdiv(self.num_tiles, wanted))
+        parts = max(1, triton.cdiv(self.num_tiles, per_part))
+        out = torch.empty(parts, fold.columns, num_rows, device=self.device)
+        if num_rows:
+            with self._on_device():
+                fold_kernel[(self.num_blocks, parts)](
+                    *self._inputs(numbers),
+                    out,
+                    *self._sizes(),
+                    self.num_tiles,
+                    per_part,
+                    START=fold.start,
+                    ADD=fold.add,
+                    STORE=fold.store,
+                    COLUMNS=fold.columns,
+                    **self._options(),
+                )
+        return out
+
+    def slopes(
+        self, slope: Any, numbers: RowNumbers, first_tile: int, tiles: int, out: Tensor, sums: Tensor | None
+    ) -> None:
+        """Write the slopes of ``tiles`` tiles of labels to ``out`` [B, width].
+
+        Their sums by row block go to ``sums`` [num_blocks, width].
+        """
+        with self._on_device():
+            slope_kernel[(self.num_blocks * tiles,)](
+                *self._inputs(numbers),
+                out,
+                sums,
+                *self._sizes(),
+                out.stride(0),
+                self.num_tiles,
+                first_tile,
+                self.num_blocks,
+                SLOPE=slope,
+                **self._options(),
+            )
+
+    def _inputs(self, numbers: RowNumbers) -> list[Any]:
+        pairs = self.pairs
+        rows = [_row_vector(v, self.queries) for v in (numbers.first, numbers.second)]
+        tensors = [self.queries, self.labels, self.scale, self.offsets, self.log_weights]
+        return [*tensors, pairs.rows, pairs.columns, pairs.starts, *rows, float(numbers.constant)]
+
+    def _sizes(self) -> tuple[int, ...]:
+        (num_rows, dimension), num_labels = self.queries.shape, len(self.labels)
+        return num_rows, num_labels, dimension, self.queries.stride(0), self.labels.stride(0)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "MASKS": self.masks,
+            "M": self.blocks.rows,
+            "N": self.blocks.labels,
+            "K": self.blocks.depth,
+            "PAIRS": PAIRS,
+            "DTYPE": TRITON_TYPES[self.dtype],
+            "PRECISION": self.precision,
+            "num_warps": self.blocks.warps,
+            "num_stages": self.blocks.stages,
+        }
+
+    def _on_device(self) -> AbstractContextManager[Any]:
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
+
+def _shared_bytes(device: torch.device) -> int:
+    """Shared memory that a program may take."""
+    if device.type != "cuda":
+        return INTERPRETER_SHARED_BYTES
+    properties = torch.cuda.get_device_properties(device)
+    return int(getattr(properties, "shared_memory_per_block_optin", properties.shared_memory_per_block))
+
+
+def _rows_together(matrix: Tensor) -> Tensor:
+    """The numbers of a row next to each other, as the kernels read them."""
+    return matrix if matrix.stride(1) == 1 else matrix.contiguous()
+
+
+def _vector(vector: Tensor | None) -> Tensor | None:
+    return None if vector is None else vector.float().contiguous()
+
+
+def _row_vector(vector: Tensor | None, queries: Tensor) -> Tensor:
+    if vector is None:
+        return torch.zeros(len(queries), device=queries.device)
+    return vector.float().contiguous()

@@ -1,0 +1,46 @@
+"""Matrix products accumulated in float32 at least, on a GPU's matrix units where the inputs are halves."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["HALF", "accumulation_type", "add_product", "scaled_product", "slope_product"]
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def accumulation_type(dtype: torch.dtype) -> torch.dtype:
+    """What scores of embeddings of this type are computed in: float32 for halves, else the type itself."""
+    return torch.float32 if dtype in HALF else dtype
+
+
+def scaled_product(left: Tensor, right: Tensor, scale: float, offsets: Tensor | None, out: Tensor) -> Tensor:
+    """``scale * left @ right + offsets`` into ``out``, accumulated in its type: float32 or float64."""
+    if left.dtype in HALF and left.dtype == right.dtype and left.is_cuda:
+        torch.mm(left, right, out_dtype=torch.float32, out=out).mul_(scale)
+        return out if offsets is None else out.add_(offsets)
+    left, right = left.to(out.dtype), right.to(out.dtype)
+    if offsets is None:
+        return torch.addmm(out, left, right, beta=0, alpha=scale, out=out)
+    return torch.addmm(offsets, left, right, alpha=scale, out=out)
+
+
+def slope_product(slopes: Tensor, vectors: Tensor) -> Tensor:
+    """``slopes @ vectors``: [n, m] by [m, D], accumulated and returned in float32, or float64.
+
+    On a GPU the product with half-precision vectors takes both in bfloat16 (float16 has no place for slopes
+    of 1e-9, which a softmax over a million labels gives).
+    """
+    if vectors.dtype in HALF and vectors.is_cuda:
+        half = slopes.to(torch.bfloat16), vectors.to(torch.bfloat16)
+        return torch.mm(*half, out_dtype=torch.float32)
+    dtype = accumulation_type(torch.promote_types(slopes.dtype, vectors.dtype))
+    return slopes.to(dtype) @ vectors.to(dtype)
+
+
+def add_product(total: Tensor, slopes: Tensor, vectors: Tensor) -> Tensor:
+    """``total += slopes @ vectors`` in place, in the type of ``total``; see :func:`slope_product`."""
+    if vectors.dtype in HALF and vectors.is_cuda:
+        return total.add_(slope_product(slopes, vectors))
+    return total.addmm_(slopes.to(total.dtype), vectors.to(total.dtype))
