@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmc.distributed import World
@@ -24,6 +24,7 @@ def walk(scores: torch.Tensor, log_weights: torch.Tensor | None, width: int) -> 
     return tiles
 
 
+@settings(deadline=None)
 @given(
     rows=st.integers(1, 4),
     labels=st.integers(1, 9),

@@ -17,6 +17,7 @@ from xmc.bench.published import PUBLISHED
 from xmc.bench.resources import fastest, peak_extra_bytes
 from xmc.objectives import OBJECTIVES
 from xmc.scoring import Positives, as_positives
+from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
 
 __all__ = ["ScoringCase", "bench_scoring", "cases_as_json", "scoring_table"]
 
@@ -60,6 +61,7 @@ def bench_scoring(
     dimension: int = 384,
     objectives: Iterable[str] | None = None,
     repeats: int = 3,
+    tile_bytes: int = DEFAULT_MEMORY_BYTES,
     memory_bytes: int = 16 << 30,
     progress: bool = False,
 ) -> list[ScoringCase]:
@@ -71,6 +73,7 @@ def bench_scoring(
         dimension: D.
         objectives: Names; all when None.
         repeats: Runs of each, of which the fastest counts; at least 1.
+        tile_bytes: What "tiled" may take for scores; all of a step's are kept where they fit.
         memory_bytes: What the last two may take; where they would not fit they are left out.
         progress: Show a bar on stderr.
     """
@@ -82,7 +85,7 @@ def bench_scoring(
             inputs = _inputs(queries, labels, dimension)
             fits = DENSE_COPIES * 4 * queries * labels <= memory_bytes
             for name in names:
-                cases += _measure(name, _runs(name, inputs, fits), inputs, repeats)
+                cases += _measure(name, _runs(name, inputs, fits, tile_bytes), inputs, repeats)
                 bar.update()
     return cases
 
@@ -99,10 +102,10 @@ def _inputs(num_queries: int, num_labels: int, dimension: int) -> Inputs:
     return queries, labels, as_positives(lists, num_queries, num_labels)
 
 
-def _runs(name: str, inputs: Inputs, fits: bool) -> dict[str, Run]:
+def _runs(name: str, inputs: Inputs, fits: bool, tile_bytes: int) -> dict[str, Run]:
     positives = inputs[2]
     ours = partial(OBJECTIVES[name], positives=positives)
-    runs: dict[str, Run] = {"tiled": partial(ours, implementation="tiled")}
+    runs: dict[str, Run] = {"tiled": partial(ours, implementation="tiled", memory_bytes=tile_bytes)}
     runs["tiled, labels frozen"] = runs["tiled"]
     if fits and name not in SLOW_ORACLES:
         runs["dense"] = partial(ours, implementation="dense")

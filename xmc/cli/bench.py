@@ -46,9 +46,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--repeats", type=int, default=3, help="Runs of each; the fastest counts (default: 3)."
     )
+    parser.add_argument(
+        "--memory_mb", type=int, default=256, help='Megabytes of scores "tiled" may hold (default: 256).'
+    )
     parser.add_argument("--json", default=None, help="Write the figures to this file too.")
     options = parse(parser, arguments)
-    _check(options.num_queries + options.num_labels + [options.dimension, options.repeats])
+    _check(options.num_queries + options.num_labels + [options.dimension, options.repeats, options.memory_mb])
 
     from xmc.bench import bench_scoring, cases_as_json, scoring_table
     from xmc.objectives import OBJECTIVES
@@ -64,6 +67,7 @@ def run(arguments: Sequence[str]) -> None:
         dimension=options.dimension,
         objectives=options.objectives,
         repeats=options.repeats,
+        tile_bytes=options.memory_mb << 20,
         progress=True,
     )
     print(scoring_table(cases))

@@ -39,18 +39,22 @@ ALIGNED = ("dimension", "query_stride", "label_stride", "out_stride")
 
 @dataclass(frozen=True)
 class Compilation:
-    """``kernel form capability dtype precision``, such as ``fold log_partition 90 bfloat16 ieee``."""
+    """``kernel form capability dtype precision``, such as ``fold log_partition 90 bfloat16 ieee``.
+
+    With ``plain`` behind, for labels without offsets and weights.
+    """
 
     kernel: str
     form: str
     capability: int
     dtype: torch.dtype
     precision: str
+    plain: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Compilation:
-        kernel, form, capability, dtype, precision = text.split()
-        return cls(kernel, form, int(capability), getattr(torch, dtype), precision)
+        kernel, form, capability, dtype, precision, *rest = text.split()
+        return cls(kernel, form, int(capability), getattr(torch, dtype), precision, rest == ["plain"])
 
     def constants(self) -> dict[str, Any]:
         fold: Fold = FOLDS[self.form]
@@ -72,6 +76,9 @@ class Compilation:
             "DTYPE": TRITON_TYPES[self.dtype],
             "PRECISION": self.precision,
         }
+        if self.plain:
+            absent = {"offsets", "log_weights", "sums"} & set(kernel.arg_names)
+            constants |= dict.fromkeys(absent)
         signature = {name: self._type(name, constants) for name in kernel.arg_names}
         aligned = [
             number

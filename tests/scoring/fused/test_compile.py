@@ -13,11 +13,12 @@ import pytest
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton (Linux)")
 
-QUICK = ["fold log_partition 90 bfloat16 ieee", "slope sums 80 bfloat16 ieee"]
+QUICK = ["fold log_partition 90 bfloat16 ieee plain", "slope sums 80 bfloat16 ieee"]
 FORMS = ["fold log_partition", "fold negative_softplus", "fold histogram", "fold sums"]
 FORMS += ["slope log_partition", "slope negative_softplus", "slope sums"]
 TYPES = ["bfloat16 ieee", "float16 ieee", "float32 tf32", "float32 ieee"]
 EVERY = [f"{form} {capability} {kind}" for form in FORMS for capability in (90, 80, 89) for kind in TYPES]
+EVERY += [f"{form} 90 bfloat16 ieee plain" for form in FORMS]
 
 
 def check_compiled(cases: list[str], cache: Path) -> None:

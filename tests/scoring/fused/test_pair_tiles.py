@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmc.scoring.fused.pair_tiles import pair_tiles
 
 
+@settings(deadline=None)
 @given(
     num_rows=st.integers(0, 40),
     num_labels=st.integers(0, 40),
