@@ -49,6 +49,9 @@ def test_two_are_compared_with_the_gain():
     assert lines[2].split() == ["untrained", "trained", "gain"]
     assert lines[3].split() == ["P@1", "22.12", "65.00", "+42.88"]
     assert lines[4].split() == ["P@3", "15.00", "14.00", "-1.00"]
+    assert [
+        line.split()[0] for line in comparison_table({"a": RESULT, "b": better}, ["P@3"]).splitlines()[3:]
+    ] == ["P@3"]
     three = comparison_table({"a": RESULT, "b": better, "c": better})
     assert "gain" not in three and len(three.splitlines()) == 6
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QUERIES", "run"]
 
+SHOWN = ("P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100")
 QUERIES = (
     "sort the elements of an array along an axis",
     "solve a linear system of equations",
@@ -138,7 +139,7 @@ def _evaluation(config: TrainConfig, dataset: Dataset, clock: _Clock) -> None:
     with clock.stage("evaluation", f"Test split: {dataset.num_test:,} queries against every label, percent"):
         untrained = evaluate(DualEncoder.build(config.encoder), dataset)
         trained = evaluate(config.run.dir, dataset)
-        print(comparison_table({"untrained": untrained, "trained": trained}))
+        print(comparison_table({"untrained": untrained, "trained": trained}, SHOWN))
 
 
 def _searches(index: LabelIndex, clock: _Clock) -> None:

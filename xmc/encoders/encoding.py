@@ -18,6 +18,10 @@ __all__ = ["CutCount", "encode_texts"]
 
 _log = logging.getLogger(__name__)
 
+# On a CPU without gradients small micro-batches stay in its caches: 2,048 tokens of MiniLM encode about twice
+# as fast as 16,384.
+CPU_TOKENS = 2_048
+
 # Texts tokenised at a time: enough to pack well, and memory does not grow with the texts.
 WINDOW = 16_384
 
@@ -59,13 +63,14 @@ def encode_texts(
     Args:
         tower: Its modules decide dropout: put them in eval mode first.
         texts: Any sequence of strings; slices of it are read, so it may be lazy.
-        batch_tokens: Most tokens of a micro-batch, padding included; None is ``tower.micro_batch_tokens``.
+        batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower and its
+            device.
         progress: Show a bar on stderr, counted in texts.
         name: What the bar calls them.
         cuts: Counts the texts that are longer than the tower reads.
     """
     out = np.empty((len(texts), tower.dimension), dtype=np.float32)
-    max_tokens = batch_tokens or tower.micro_batch_tokens
+    max_tokens = batch_tokens or _suitable_tokens(tower)
     bar = tqdm(total=len(texts), desc=f"encoding {name}", unit="text", disable=not progress, file=sys.stderr)
     with bar:
         for start in range(0, len(texts), WINDOW):
@@ -79,3 +84,8 @@ def encode_texts(
                     out[start + rows] = tower(*gather_rows(ids, offsets, rows)).cpu().numpy()
                 bar.update(len(rows))
     return out
+
+
+def _suitable_tokens(tower: Tower) -> int:
+    on_cpu = all(p.device.type == "cpu" for module in tower.modules for p in module.parameters())
+    return min(CPU_TOKENS, tower.micro_batch_tokens) if tower.padded and on_cpu else tower.micro_batch_tokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from xmc.errors import DataError
@@ -80,8 +80,10 @@ class Evaluation:
         )
 
 
-def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
+def comparison_table(evaluations: Mapping[str, Evaluation], metrics: Sequence[str] | None = None) -> str:
     """Several evaluations side by side: a line a metric, a column each; for two, also what the second gains.
+
+    ``metrics`` are the names to show, of those that all have; all of these when None.
 
     Raises:
         DataError: When they were not measured on the same split of the same data set.
@@ -97,7 +99,8 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
                 f"{evaluation.headline()}"
             )
     columns = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-    shared = [metric for metric in first.metrics if all(metric in values for values in columns.values())]
+    wanted = first.metrics if metrics is None else metrics
+    shared = [metric for metric in wanted if all(metric in values for values in columns.values())]
     header = [first.headline(), ""]
     width = max(9, *(len(name) + 2 for name in columns))
     title = f"{'':<10}" + "".join(f"{name:>{width}}" for name in columns)
