@@ -17,9 +17,9 @@ class HeadConfig:
     kind: Literal["none", "factored"] = "none"
     """"factored" trains a vector for every label, all at every step, at a cost without their number."""
 
-    learning_rate: float = 100.0
-    """Peak rate of the head's SGD on the mean loss of a batch: in the order of the batch size, as a label's
-    share of that mean is small."""
+    learning_rate: float = 10.0
+    """Peak rate of the head's SGD on the mean loss of a batch; well above an encoder's, as a label's share of
+    that mean is small."""
 
     weight_decay: float = 0.0
     """Of every label vector at every step, times the rate."""
