@@ -122,6 +122,8 @@ def _run(
         "gloo", init_method=f"file://{store}", rank=rank, world_size=size, timeout=timedelta(seconds=seconds)
     )
     try:
+        # A rank whose function communicates nothing could end the group while a peer still connects to it.
+        dist.barrier()
         return function(*arguments)
     finally:
         dist.destroy_process_group()
