@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from xmc.scoring.ordered import add_at
 
-__all__ = ["add_pair_products", "pair_products"]
+__all__ = ["add_pair_products", "gathered_products", "pair_products"]
 
 BLOCK_ELEMENTS = 1 << 22
 
@@ -31,6 +31,14 @@ def pair_products(queries: Tensor, rows: Tensor, labels: Tensor, columns: Tensor
     return _PairProducts.apply(queries, rows, labels, columns)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def gathered_products(queries: Tensor, rows: Tensor, labels: Tensor, columns: Tensor) -> Tensor:
+    """:func:`pair_products` without gradients."""
+    products = queries.new_empty(len(rows), dtype=torch.float64)
+    for part in _blocks(len(rows), queries.shape[1]):
+        products[part] = (queries[rows[part]].double() * labels[columns[part]].double()).sum(1)
+    return products
+
+
 def add_pair_products(
     out: Tensor, groups: Tensor, source: Tensor, members: Tensor, weights: Tensor
 ) -> Tensor:
@@ -45,10 +53,7 @@ class _PairProducts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, rows: Tensor, labels: Tensor, columns: Tensor) -> Tensor:
         ctx.save_for_backward(queries, rows, labels, columns)
-        products = queries.new_empty(len(rows), dtype=torch.float64)
-        for part in _blocks(len(rows), queries.shape[1]):
-            products[part] = (queries[rows[part]].double() * labels[columns[part]].double()).sum(1)
-        return products
+        return gathered_products(queries, rows, labels, columns)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]

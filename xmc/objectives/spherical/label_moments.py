@@ -1,17 +1,24 @@
-"""The weighted mean and the centred Gram matrix of labels: all that a spherical loss has to know of them."""
+"""The weighted mean and the centred Gram matrix of labels: all that a spherical loss has to know of them.
+
+The products of the positive pairs are taken in the same place, so that the labels' gradient, which is
+affine in them but for the pairs', is written once: [l, D] and no second array of that size.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["label_moments"]
+from xmc.scoring.pairs import add_pair_products, gathered_products
 
-BLOCK_ELEMENTS = 1 << 20
+__all__ = ["label_moments", "label_moments_and_products"]
+
+BLOCK_ELEMENTS = 1 << 19
 
 
 def label_moments(
@@ -35,50 +42,97 @@ def label_moments(
         ``w_j (mean' / total + (scatter' + scatter'^T)(e'_j - mean))``. Forward and backward take l D^2 each,
         and memory for a block of labels.
     """
+    none = torch.empty(0, dtype=torch.int64, device=labels.device)
+    return label_moments_and_products(labels, offsets, weights, labels[:0].detach(), none, none)[:3]
+
+
+def label_moments_and_products(
+    labels: Tensor,
+    offsets: Tensor | None,
+    weights: Tensor | None,
+    queries: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """:func:`label_moments` and the products of pairs, ``queries[rows[p]] . labels[columns[p]]``.
+
+    Args:
+        labels: [l, D].
+        offsets: [l] or None.
+        weights: [l] or None.
+        queries: [B, D].
+        rows: [P] int64, in ``range(B)``.
+        columns: [P] int64, in ``range(l)``, ascending.
+
+    Returns:
+        The three of :func:`label_moments` and the products [P] float64, with gradients to labels, offsets and
+        queries.
+    """
     if offsets is None:
         offsets = labels.new_zeros(len(labels))
-    return _LabelMoments.apply(labels, offsets, weights)  # type: ignore[no-any-return, no-untyped-call]
+    given = (labels, offsets, weights, queries, rows, columns)
+    return _LabelMoments.apply(*given)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _LabelMoments(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, labels: Tensor, offsets: Tensor, weights: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx: Any,
+        labels: Tensor,
+        offsets: Tensor,
+        weights: Tensor | None,
+        queries: Tensor,
+        rows: Tensor,
+        columns: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if weights is not None:
             weights = weights.detach().double()
-        size = labels.shape[1] + 1
-        total = labels.new_tensor(len(labels), dtype=torch.float64) if weights is None else weights.sum()
-        mean = labels.new_zeros(size, dtype=torch.float64)
-        for part in _blocks(labels):
-            mean += _sum(labels[part], offsets[part], None if weights is None else weights[part])
-        mean /= total if len(labels) else 1.0
-        scatter = labels.new_zeros(size, size, dtype=torch.float64)
-        for part in _blocks(labels):
-            centred = _centred(labels[part], offsets[part], mean)
-            weighted = centred if weights is None else centred * weights[part, None].to(centred.dtype)
-            scatter += weighted.T @ centred
-        # The mean was rounded before it was subtracted; what that added to the scatter is known.
-        rounding = mean - mean.to(_product_type(labels)).double()
-        scatter -= total * torch.outer(rounding, rounding)
-        ctx.save_for_backward(labels, offsets, weights, mean, total)
+        total, mean, scatter = _moments(labels, offsets, weights)
+        ctx.save_for_backward(labels, offsets, weights, mean, total, queries, rows, columns)
         ctx.mark_non_differentiable(total)
-        return total, mean, scatter
+        return total, mean, scatter, gathered_products(queries, rows, labels, columns)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        labels, offsets, weights, mean, total = ctx.saved_tensors
+        labels, offsets, weights, mean, total, queries, rows, columns = ctx.saved_tensors
+        _, by_mean, by_scatter, by_product = gradients
         dtype = _product_type(labels)
-        constant, linear = (gradients[1] / total).to(dtype), (gradients[2] + gradients[2].T).to(dtype)
+        by_query = None
+        if ctx.needs_input_grad[3]:
+            by_query = torch.zeros_like(queries, dtype=_product_type(queries))
+            by_query = add_pair_products(by_query, rows, labels, columns, by_product).to(queries.dtype)
+        if not (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]):
+            return None, None, None, by_query, None, None
+        constant, linear = (by_mean / total).to(dtype), (by_scatter + by_scatter.T).to(dtype)
         by_label, by_offset = torch.empty_like(labels), torch.empty_like(offsets)
-        for part in _blocks(labels):
+        for part, pairs in _blocks_with_pairs(labels, columns):
             centred = _centred(labels[part], offsets[part], mean)
             gradient = constant.repeat(len(centred), 1).addmm_(centred, linear)
             if weights is not None:
                 gradient *= weights[part, None].to(dtype)
+            own = columns[pairs] - part.start
+            add_pair_products(gradient[:, :-1], own, queries, rows[pairs], by_product[pairs])
             by_label[part], by_offset[part] = gradient[:, :-1], gradient[:, -1]
-        return by_label, by_offset, None
+        return by_label, by_offset, None, by_query, None, None
+
+
+def _moments(labels: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    size = labels.shape[1] + 1
+    total = labels.new_tensor(len(labels), dtype=torch.float64) if weights is None else weights.sum()
+    mean = labels.new_zeros(size, dtype=torch.float64)
+    for part in _blocks(labels):
+        mean += _sum(labels[part], offsets[part], None if weights is None else weights[part])
+    mean /= total if len(labels) else 1.0
+    scatter = labels.new_zeros(size, size, dtype=torch.float64)
+    for part in _blocks(labels):
+        centred = _centred(labels[part], offsets[part], mean)
+        weighted = centred if weights is None else centred * weights[part, None].to(centred.dtype)
+        scatter += weighted.T @ centred
+    # The mean was rounded before it was subtracted; what that added to the scatter is known.
+    rounding = mean - mean.to(_product_type(labels)).double()
+    scatter -= total * torch.outer(rounding, rounding)
+    return total, mean, scatter
 
 
 def _product_type(labels: Tensor) -> torch.dtype:
@@ -106,3 +160,11 @@ def _centred(labels: Tensor, offsets: Tensor, mean: Tensor) -> Tensor:
 def _blocks(labels: Tensor) -> Iterator[slice]:
     size = max(1, BLOCK_ELEMENTS // (labels.shape[1] + 1))
     return (slice(start, start + size) for start in range(0, len(labels), size))
+
+
+def _blocks_with_pairs(labels: Tensor, columns: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Blocks of labels, and where the pairs of each lie in the ascending ``columns``."""
+    blocks = list(_blocks(labels))
+    starts = torch.tensor([block.start for block in blocks] + [len(labels)], device=columns.device)
+    bounds = torch.searchsorted(columns.contiguous(), starts).tolist()
+    return zip(blocks, (slice(*pair) for pair in pairwise(bounds)), strict=True)

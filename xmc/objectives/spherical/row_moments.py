@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from xmc.distributed import all_reduce_sum, sum_over_ranks
-from xmc.objectives.spherical.label_moments import label_moments
+from xmc.objectives.spherical.label_moments import label_moments_and_products
 from xmc.scoring import LabelShard, Positives
 from xmc.scoring.dense import dense_scores
 from xmc.scoring.ordered import add_at
-from xmc.scoring.pairs import pair_products
 
 __all__ = ["RowMoments", "dense_negative_moments", "negative_moments", "without_positives"]
 
@@ -81,7 +81,7 @@ def negative_moments(
 ) -> tuple[Tensor, RowMoments]:
     """Scores of the positives [P] and the moments [B] of each row's negatives, in O(l D^2 + B D^2 + P D).
 
-    The moments of all labels come from :func:`label_moments`; the positives are then taken out of them.
+    The moments of all labels come from :func:`label_moments_and_products`; the positives are then taken out.
 
     Args:
         queries: [B, D], the same on every rank.
@@ -97,12 +97,21 @@ def negative_moments(
         B float64 numbers.
     """
     weights = None if log_weights is None else log_weights.detach().double().exp()
-    local_total, mean, scatter = label_moments(labels, offsets, weights)
+    part = positives.label_slices([shard.start, shard.start + len(labels)])[0]
+    columns = positives.labels[part] - shard.start
+    local_total, mean, scatter, products = label_moments_and_products(
+        labels, offsets, weights, queries, positives.rows[part], columns
+    )
     extended = torch.cat([queries.double() * scale.double(), queries.new_ones(len(queries), 1).double()], 1)
     local_mean = extended @ mean
     local_scatter = ((extended @ scatter) * extended).sum(1)
 
-    scores, factors = _pair_scores(queries, labels, positives, scale, offsets, weights, shard)
+    own_scores = products * scale.double()
+    if offsets is not None:
+        own_scores = own_scores + offsets.double()[columns]
+    own_factors = torch.ones_like(products) if weights is None else weights[columns]
+    elsewhere = part.start, len(positives) - part.stop
+    scores, factors = F.pad(own_scores, elsewhere), F.pad(own_factors, elsewhere)
     packed = sum_over_ranks(torch.cat([local_total * local_mean, scores]), shard.world)
     totals, scores = packed.split([len(queries), len(positives)])
     counts = all_reduce_sum(torch.cat([local_total.view(1), factors]), shard.world)
@@ -114,26 +123,6 @@ def negative_moments(
         total.expand(len(queries)), overall, sum_over_ranks(local_scatter + between, shard.world)
     )
     return scores, without_positives(everything, scores, factors, positives)
-
-
-def _pair_scores(
-    queries: Tensor,
-    labels: Tensor,
-    positives: Positives,
-    scale: Tensor,
-    offsets: Tensor | None,
-    weights: Tensor | None,
-    shard: LabelShard,
-) -> tuple[Tensor, Tensor]:
-    """Scores and weights [P] float64 of the positives among this rank's labels, 0 for the others."""
-    part = positives.label_slices([shard.start, shard.start + len(labels)])[0]
-    columns = positives.labels[part] - shard.start
-    products = pair_products(queries, positives.rows[part], labels, columns) * scale.double()
-    if offsets is not None:
-        products = products + offsets.double()[columns]
-    own = torch.ones_like(products) if weights is None else weights[columns]
-    ends = part.start, len(positives) - part.stop
-    return torch.nn.functional.pad(products, ends), torch.nn.functional.pad(own, ends)
 
 
 def without_positives(
