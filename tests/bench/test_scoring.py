@@ -71,6 +71,8 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys):
     assert main(["bench", "scoring", *words, "--repeats", "1", "--json", str(path)]) == 0
     assert "| softmax | tiled | 4 | 64 |" in capsys.readouterr().out
     assert len(json.loads(path.read_text())["cases"]) == 4
+    assert main(["bench", "scoring", *words, "--repeats", "1", "--memory_gb", "0"]) == 0
+    assert "dense" not in capsys.readouterr().out
     assert main(["bench", "scoring", *words, "--repeats", "0"]) == 2
     assert main(["bench", "scoring", "--objectives", "[triplet]"]) == 2
     assert "got triplet" in capsys.readouterr().err

@@ -94,6 +94,12 @@ def test_psp_uses_training_frequencies(make_encoder, dataset):
     assert result.metrics["PSP@1"] == pytest.approx(100 * gained / best)
 
 
+def test_the_ceiling_is_that_of_the_test_rows(make_encoder, dataset, tmp_path):
+    dataset.manifest.ceiling.update({"P@1": 80.0})
+    assert evaluate(make_encoder(), dataset, progress=False).ceiling == {"P@1": 80.0}
+    assert evaluate(make_encoder(), dataset, split="train", progress=False).ceiling == {}
+
+
 def test_a_split_without_rows_is_refused(make_encoder, tmp_path):
     with DatasetWriter(tmp_path / "untested", name="untested") as writer:
         writer.add_row("train", "t", "1 0 0", "", [writer.add_label("a", "1 0 0")])

@@ -43,6 +43,12 @@ def test_the_table_groups_by_kind_and_says_what_was_measured():
     ]
 
 
+def test_a_known_ceiling_stands_under_the_metrics():
+    best = replace(RESULT, ceiling={"P@1": 80.8, "P@5": 60.0})
+    assert best.table().splitlines()[-1] == "best possible on these data: P@1 80.80  P@5 60.00"
+    assert Evaluation.from_json(best.to_json()) == best
+
+
 def test_two_are_compared_with_the_gain():
     better = replace(RESULT, metrics={"P@1": 65.0, "P@3": 14.0, "R@100": 97.0}, model="ee")
     lines = comparison_table({"untrained": RESULT, "trained": better}).splitlines()

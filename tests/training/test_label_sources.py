@@ -30,6 +30,7 @@ TEMPERED = TemperedConfig(count=4)
 SOURCES: dict[str, dict[str, Any]] = {
     "memory": {"memory": MEMORY},
     "sampled memory on disk": {"memory": MemoryConfig(enabled=True, refresh=5, storage="disk", sample=11)},
+    "memory as moments": {"memory": MEMORY, "objective": "spherical_z_loss"},
     "mined": {"mined": MINED},
     "clusters": {"clusters": CLUSTERS},
     "everything": {
@@ -45,8 +46,10 @@ Change = Callable[..., TrainConfig]
 
 @pytest.fixture
 def sourced(config: TrainConfig, changed: Change) -> Callable[..., TrainConfig]:
-    def make(**sources: Any) -> TrainConfig:
-        return replace(config, negatives=NegativesConfig(mode="sampled", uniform=12, **sources))
+    def make(objective: str = "decoupled_softmax", **sources: Any) -> TrainConfig:
+        named = {"name": objective, "label_offsets": objective == "decoupled_softmax"}
+        negatives = NegativesConfig(mode="sampled", uniform=12, **sources)
+        return changed(replace(config, negatives=negatives), objective=named)
 
     return make
 
@@ -111,22 +114,30 @@ def one_batch(config: TrainConfig) -> tuple[float, dict[str, torch.Tensor]]:
     return float(loss), {name: p.grad for name, p in named if id(p) not in route and p.grad is not None}
 
 
-@pytest.mark.parametrize("storage", ["device", "disk"])
+@pytest.mark.parametrize(
+    ("objective", "storage"),
+    [("decoupled_softmax", "device"), ("decoupled_softmax", "disk"), ("spherical_z_loss", "device")],
+)
 def test_a_memory_refreshed_each_step_equals_training_with_all_labels(
-    storage: Any, config: TrainConfig, changed: Change, sourced: Any, tmp_path: Path
+    objective: str, storage: Any, config: TrainConfig, changed: Change, sourced: Any, tmp_path: Path
 ) -> None:
     still = {"dropout": 0.0}
-    everything = changed(replace(config, negatives=NegativesConfig(mode="all")), encoder=still)
+    named = {"name": objective, "label_offsets": objective == "decoupled_softmax"}
+    everything = changed(
+        replace(config, negatives=NegativesConfig(mode="all")), encoder=still, objective=named
+    )
     expected, gradients = one_batch(changed(everything, run={"dir": str(tmp_path / "all")}))
     memory = MemoryConfig(enabled=True, refresh=40, dtype="float32", storage=storage)
-    fresh = changed(sourced(memory=memory), encoder=still, run={"dir": str(tmp_path / "memory")})
+    fresh = changed(sourced(objective, memory=memory), encoder=still, run={"dir": str(tmp_path / "memory")})
     loss, found = one_batch(fresh)
     assert loss == pytest.approx(expected, rel=1e-5)
     assert set(found) == set(gradients) and found
     for name, gradient in gradients.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
     stale = changed(
-        sourced(memory=replace(memory, refresh=0)), encoder=still, run={"dir": str(tmp_path / "stale")}
+        sourced(objective, memory=replace(memory, refresh=0)),
+        encoder=still,
+        run={"dir": str(tmp_path / "stale")},
     )
     assert abs(one_batch(stale)[0] - expected) > 1e-3, "without refreshing it is another loss"
 
@@ -176,7 +187,7 @@ def test_an_error_of_the_background_ends_the_training(sourced: Any, monkeypatch:
         train(sourced(mined=MINED))
 
 
-@pytest.mark.parametrize(("name", "size"), [("memory", 3), ("everything", 2)])
+@pytest.mark.parametrize(("name", "size"), [("memory", 3), ("memory as moments", 3), ("everything", 2)])
 def test_ranks_follow_the_curve_of_one(
     name: str, size: int, sourced: Any, changed: Change, tmp_path: Path, ranks: Ranks
 ) -> None:
@@ -206,6 +217,17 @@ def test_a_run_resumes_on_another_number_of_ranks(
     [
         ({"objective": {"name": "soft_top_k"}, "sources": {"memory": MEMORY}}, "negatives.memory: expected"),
         ({"objective": {"name": "spherical_z_loss"}, "sources": {"mined": MINED}}, "weigh a label by row"),
+        (
+            {"objective": {"name": "taylor_softmax", "label_offsets": True}, "sources": {"memory": MEMORY}},
+            "label_offsets false",
+        ),
+        (
+            {
+                "objective": {"name": "taylor_softmax", "label_offsets": False},
+                "sources": {"memory": replace(MEMORY, sample=4)},
+            },
+            "negatives.memory.sample: expected null",
+        ),
         ({"sources": {"clusters": ClustersConfig(largest=4)}}, "a divisor of training.batch_size, got 4"),
     ],
 )

@@ -49,6 +49,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--memory_mb", type=int, default=256, help='Megabytes of scores "tiled" may hold (default: 256).'
     )
+    parser.add_argument(
+        "--memory_gb",
+        type=float,
+        default=16.0,
+        help="Dense and published are left out where they would take more (default: 16; 0: always).",
+    )
     parser.add_argument("--json", default=None, help="Write the figures to this file too.")
     options = parse(parser, arguments)
     _check(options.num_queries + options.num_labels + [options.dimension, options.repeats, options.memory_mb])
@@ -68,6 +74,7 @@ def run(arguments: Sequence[str]) -> None:
         objectives=options.objectives,
         repeats=options.repeats,
         tile_bytes=options.memory_mb << 20,
+        memory_bytes=int(options.memory_gb * 2**30),
         progress=True,
     )
     print(scoring_table(cases))

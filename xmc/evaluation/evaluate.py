@@ -90,6 +90,7 @@ def evaluate(
         depth=depth,
         propensity={"a": constants.a, "b": constants.b},
         propensity_source=propensity_source(dataset, propensity),
+        ceiling=dataset.ceiling if split == "test" else {},
         model=model.fingerprint,
         offsets=label_offsets_for(model, dataset.uids("labels")) is not None,
         seconds=round(time.perf_counter() - started, 3),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from xmc.errors import DataError
 
@@ -41,6 +41,8 @@ class Evaluation:
     """Ranks that shared the work."""
     short_rows: int = 0
     """Queries with fewer predictions than the depth, where there were labels for more."""
+    ceiling: dict[str, float] = field(default_factory=dict)
+    """The best that any system can expect on this split, in percent by metric; empty when unknown."""
 
     def to_json(self) -> str:
         """All of it as a JSON object."""
@@ -55,7 +57,7 @@ class Evaluation:
         """
         try:
             content = json.loads(text)
-            known = {field.name for field in fields(cls)}
+            known = {one.name for one in fields(cls)}
             return cls(**{name: value for name, value in content.items() if name in known})
         except (ValueError, TypeError, AttributeError) as error:
             raise DataError(f"expected an evaluation as JSON, got something else: {error}") from error
@@ -70,6 +72,9 @@ class Evaluation:
         for kind, names in kinds.items():
             cells = (f"{'@' + name.partition('@')[2]:>6} {self.metrics[name]:6.2f}" for name in names)
             lines.append(f"{kind:<{width}}" + "  ".join(cells))
+        if self.ceiling:
+            best = "  ".join(f"{name} {value:.2f}" for name, value in self.ceiling.items())
+            lines.append(f"best possible on these data: {best}")
         return "\n".join(lines)
 
     def headline(self) -> str:

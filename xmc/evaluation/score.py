@@ -78,6 +78,7 @@ def score_predictions(
         depth=depth,
         propensity={"a": constants.a, "b": constants.b},
         propensity_source=propensity_source(dataset, propensity),
+        ceiling=dataset.ceiling if split == "test" else {},
         model=f"{Path(predictions).name}, sha256 {sha256_file(predictions)[:16]}",
         offsets=False,
         seconds=round(time.perf_counter() - started, 3),

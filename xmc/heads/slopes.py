@@ -47,7 +47,9 @@ def batch_slopes(
         inputs = [tensor.detach().requires_grad_() for tensor in (scores, mean, scatter)]
         count = torch.full_like(inputs[1], positives.num_labels, requires_grad=False)
         everything = RowMoments(count, inputs[1], inputs[2])
-        negatives = without_positives(everything, inputs[0], torch.ones_like(scores), positives)
+        negatives = without_positives(
+            everything, inputs[0], torch.ones_like(scores), positives, positives.num_labels
+        )
         loss = reduce_rows(value(inputs[0], negatives, positives), "mean")
         if not loss.requires_grad:  # no positive in the batch
             return BatchSlopes(loss, *(torch.zeros_like(tensor) for tensor in inputs))

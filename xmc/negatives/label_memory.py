@@ -18,8 +18,10 @@ from torch import Tensor
 from xmc.distributed import World, all_reduce_max, all_reduce_sum
 from xmc.errors import ConfigError
 from xmc.negatives.config import MemoryConfig
+from xmc.negatives.running_moments import RunningMoments
 from xmc.scoring import LabelShard
 from xmc.scoring.frozen import FrozenLabels
+from xmc.scoring.moments import LabelMoments
 
 __all__ = ["LabelMemory", "Staleness"]
 
@@ -48,6 +50,7 @@ class LabelMemory:
     Attributes:
         written: [l] int32, the batch each was written at, -1 for never.
         bounds: The labels of this rank, half open.
+        moments: Those of all ranks' embeddings, kept with every write, or None.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class LabelMemory:
         world: World | None = None,
         device: torch.device | str = "cpu",
         folder: Path | None = None,
+        keeps_moments: bool = False,
     ) -> None:
         """Make room; nothing is written yet.
 
@@ -69,6 +73,7 @@ class LabelMemory:
             world: The ranks that share the labels.
             device: Where labels are scored, and kept for storage "device".
             folder: Where storage "disk" puts ``label_memory-<rank>.bin``.
+            keeps_moments: Whether `outside` will be asked for; then every rank calls `write` together.
 
         Raises:
             ConfigError: When more labels are to be sampled than there are, or the memory is to be scored in
@@ -92,6 +97,7 @@ class LabelMemory:
         self.dimension = dimension
         self.path = folder / f"label_memory-{self.world.rank}.bin" if folder is not None else None
         self.written = np.full(self.bounds[1] - self.bounds[0], NEVER, dtype=np.int32)
+        self.moments = RunningMoments(dimension, self.device) if keeps_moments else None
         self._drift = torch.zeros(2, dtype=torch.float64)
 
     @cached_property
@@ -140,8 +146,30 @@ class LabelMemory:
             old = self.embeddings[rows[known]].float()
             cosines = torch.nn.functional.cosine_similarity(old, fresh[known].float())
             self._drift += torch.tensor([float((1 - cosines).double().sum()), len(cosines)])
+        if self.moments is not None:
+            known = torch.from_numpy(self.written[places] != NEVER).to(device)
+            kept = fresh.to(self.embeddings.dtype).to(self.device)
+            self.moments.replace(self.embeddings[rows[known]].to(self.device), kept, self.world)
         self.embeddings[rows] = fresh.to(self.embeddings.dtype)
         self.written[places] = batch
+
+    def outside(self, pool_ids: np.ndarray) -> LabelMoments:
+        """The moments of all ranks' labels outside the pool: n D^2 for n labels of the pool, whatever L is.
+
+        Over W ranks: one all-reduce of D^2 + D + 1 float64 numbers.
+
+        Args:
+            pool_ids: [n] int64, ascending.
+
+        Raises:
+            ConfigError: When a label was never written, or the memory keeps no moments.
+        """
+        self._check_written()
+        if self.moments is None:
+            raise ConfigError("expected a label memory that keeps moments, got one that does not")
+        mine = pool_ids[slice(*np.searchsorted(pool_ids, self.bounds))] - self.bounds[0]
+        rows = torch.from_numpy(mine).to(self.embeddings.device)
+        return self.moments.without(self.embeddings[rows].to(self.device), self.world)
 
     def frozen(
         self, pool_ids: np.ndarray, batch: int, seed: int, offsets: Tensor | None = None
@@ -159,9 +187,7 @@ class LabelMemory:
         Raises:
             ConfigError: When a label was never written.
         """
-        missing = int((self.written == NEVER).sum())
-        if missing:
-            raise ConfigError(f"expected a memory of all labels, but {missing} were never written")
+        self._check_written()
         start, stop = self.bounds
         mine = pool_ids[slice(*np.searchsorted(pool_ids, self.bounds))] - start
         if self.config.sample is None:
@@ -180,6 +206,11 @@ class LabelMemory:
         embeddings = self.embeddings[rows.to(self.embeddings.device)].to(self.device)
         shard = LabelShard(first, self.config.sample, self.world)
         return FrozenLabels(embeddings, weights.to(self.device), part, shard)
+
+    def _check_written(self) -> None:
+        missing = int((self.written == NEVER).sum())
+        if missing:
+            raise ConfigError(f"expected a memory of all labels, but {missing} were never written")
 
     def staleness(self, batch: int) -> Staleness:
         """How old the memory is at ``batch``, over all ranks: two small all-reduces. Drift starts over."""

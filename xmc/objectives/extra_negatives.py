@@ -16,6 +16,7 @@ from xmc.distributed import sum_over_ranks
 from xmc.errors import ConfigError
 from xmc.scoring import LabelShard, Positives, RowStatistic, as_positives, reduce_scores
 from xmc.scoring.frozen import FrozenLabels
+from xmc.scoring.moments import LabelMoments
 from xmc.scoring.pairs import pair_products
 from xmc.scoring.positives import PositivesLike
 
@@ -33,10 +34,13 @@ class ExtraNegatives:
             sum over pool and frozen labels, so the pool's labels weigh 1 in it; ``log_weights`` then weigh
             only the gradient that reaches the pool's labels as negatives, which estimates without bias the
             gradient of a step with all labels.
+        moments: The same for a spherical loss, which knows labels by their moments: those of all labels
+            outside the pool, of all ranks together.
     """
 
     certain: PositivesLike | None = None
     frozen: FrozenLabels | None = None
+    moments: LabelMoments | None = None
 
 
 @runtime_checkable
@@ -68,8 +72,10 @@ def reduce_with_extra(
     """As :func:`xmc.scoring.reduce_scores`, with ``extra`` in the statistic.
 
     Raises:
-        ConfigError: When the statistic cannot be merged from parts.
+        ConfigError: When the statistic cannot be merged from parts, or moments are given.
     """
+    if extra.moments is not None:
+        raise ConfigError("expected frozen labels, got their moments: only a spherical loss takes those")
     shard = shard or LabelShard.whole(len(labels))
     listed, is_positive = _listed(positives, extra.certain)
     inputs = (queries, labels, listed, statistic)

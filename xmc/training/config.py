@@ -253,7 +253,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         head = self.head.kind != "none"
-        check_sources(self.negatives, self.objective.name, self.training.batch_size, head)
+        objective = self.objective
+        check_sources(self.negatives, objective.name, self.training.batch_size, head, objective.label_offsets)
 
 
 def _positive(name: str, value: float) -> None:

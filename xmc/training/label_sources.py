@@ -94,6 +94,7 @@ class LabelSources:
         device: torch.device,
         folder: Path,
         draws: Sequence[LabelDraw] = (),
+        by_moments: bool = False,
     ) -> LabelSources:
         """What ``config`` asks for.
 
@@ -108,6 +109,7 @@ class LabelSources:
             device: Of the model.
             folder: The run's, for a memory on disk.
             draws: What else brings labels into every pool, such as labels that are queries of themselves.
+            by_moments: Whether the objective takes the memory's labels as moments, not as vectors.
 
         Raises:
             XMCError: When a source cannot work; the text names the option.
@@ -119,7 +121,13 @@ class LabelSources:
         memory = None
         if config.memory.enabled:
             kept = LabelMemory(
-                config.memory, relevance.shape[1], dimension, world=world, device=device, folder=folder
+                config.memory,
+                relevance.shape[1],
+                dimension,
+                world=world,
+                device=device,
+                folder=folder,
+                keeps_moments=by_moments,
             )
             memory = RememberedLabels(kept, config.memory.refresh, seed)
         return cls(rows, sampler, pools, mining, memory, config.mined, world, device, seed)
@@ -153,6 +161,8 @@ class LabelSources:
         """What joins the pool's labels in the objective, or None; ``offsets`` [L] are the learned ones."""
         if self.memory is None and pool.certain is None:
             return None
+        if self.memory is not None and self.memory.by_moments:
+            return ExtraNegatives(moments=self.memory.outside(pool.label_ids))
         frozen = None
         if self.memory is not None:
             frozen = self.memory.frozen(pool.label_ids, batch, None if offsets is None else offsets.detach())

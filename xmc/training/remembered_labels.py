@@ -12,6 +12,7 @@ from xmc.distributed import World, all_gather_rows, gather_rows_to_main
 from xmc.errors import ConfigError
 from xmc.negatives import LabelMemory
 from xmc.scoring.frozen import FrozenLabels
+from xmc.scoring.moments import LabelMoments
 from xmc.training.frozen_encoder import FrozenEncoder
 
 __all__ = ["RememberedLabels"]
@@ -36,6 +37,11 @@ class RememberedLabels:
         """The ranks that share the memory."""
         return self.memory.world
 
+    @property
+    def by_moments(self) -> bool:
+        """Whether the labels outside a pool are given as moments, not as vectors."""
+        return self.memory.moments is not None
+
     def before_batch(self, batch: int, encoder: FrozenEncoder) -> None:
         """Fill the memory, or encode the labels whose turn it is at ``batch``.
 
@@ -53,6 +59,10 @@ class RememberedLabels:
         """The labels outside the pool, as ``batch`` scores them; see :meth:`LabelMemory.frozen`."""
         return self.memory.frozen(pool_ids, batch, self.seed, offsets)
 
+    def outside(self, pool_ids: np.ndarray) -> LabelMoments:
+        """The moments of the labels outside the pool; see :meth:`LabelMemory.outside`."""
+        return self.memory.outside(pool_ids)
+
     def keep(self, pool_ids: np.ndarray, local: Tensor, batch: int) -> None:
         """Keep the pool's embeddings, ``local`` being this rank's shard. Over W ranks: one all-gather."""
         self.memory.write(pool_ids, all_gather_rows(local, len(pool_ids), self.world), batch)
@@ -69,7 +79,9 @@ class RememberedLabels:
         written = gather_rows_to_main(torch.from_numpy(memory.written).to(memory.device), total, self.world)
         if embeddings is None or written is None:
             return {}
-        return {"memory.embeddings": embeddings, "memory.written": written}
+        moments = {} if memory.moments is None else memory.moments.tensors()
+        named = {f"memory.moments.{name}": tensor for name, tensor in moments.items()}
+        return {"memory.embeddings": embeddings, "memory.written": written, **named}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take this rank's labels of a checkpoint's memory.
@@ -87,11 +99,16 @@ class RememberedLabels:
         start, stop = self.memory.bounds
         self.memory.embeddings.copy_(found[start:stop])
         self.memory.written[:] = tensors["memory.written"][start:stop].numpy()
+        if self.memory.moments is not None:
+            named = {name: tensors[f"memory.moments.{name}"] for name in self.memory.moments.tensors()}
+            self.memory.moments.load_tensors(named)
         self.filled = True
 
     def _fill(self, batch: int, encoder: FrozenEncoder) -> None:
+        """Each rank its own labels; ranks with fewer of them write nothing in the last round."""
         first, last = self.memory.bounds
-        for start in range(first, last, LABELS_AT_ONCE):
-            ids = np.arange(start, min(start + LABELS_AT_ONCE, last))
+        longest = -(-self.memory.num_labels // self.world.size)
+        for start in range(first, first + longest, LABELS_AT_ONCE):
+            ids = np.arange(min(start, last), min(start + LABELS_AT_ONCE, last))
             self.memory.write(ids, encoder.encode_labels(ids), batch)
         self.filled = True

@@ -34,6 +34,7 @@ from xmc.training.pace import Pace, duration
 from xmc.training.precision import mixed_precision
 from xmc.training.run_folder import prepare_run_folder, save_config
 from xmc.training.run_models import RunModels
+from xmc.training.source_checks import TAKES_MOMENTS
 from xmc.training.step import StepInputs, accumulate_gradients
 from xmc.training.token_stores import TrainingTexts, label_query_tokens, label_tokens, query_tokens
 from xmc.training.validation import Validator
@@ -162,6 +163,7 @@ class Trainer:
             device=self.device,
             folder=Path(self.config.run.dir),
             draws=[] if self.label_queries is None else [self.label_queries.draw],
+            by_moments=self.config.objective.name in TAKES_MOMENTS,
         )
 
     def _prepare_folder(self) -> Path:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from xmc.scoring.moments import LabelMoments
 from xmc.scoring.pairs import add_pair_products, gathered_products
 
 __all__ = ["label_moments", "label_moments_and_products"]
@@ -21,9 +22,7 @@ __all__ = ["label_moments", "label_moments_and_products"]
 BLOCK_ELEMENTS = 1 << 19
 
 
-def label_moments(
-    labels: Tensor, offsets: Tensor | None, weights: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+def label_moments(labels: Tensor, offsets: Tensor | None, weights: Tensor | None) -> LabelMoments:
     """Total weight, mean and scatter of labels with their offsets as one more dimension: e' = [e, offset].
 
     The Gram matrix is taken about the mean: about the origin, the variance of a query's scores would be a
@@ -43,7 +42,7 @@ def label_moments(
         and memory for a block of labels.
     """
     none = torch.empty(0, dtype=torch.int64, device=labels.device)
-    return label_moments_and_products(labels, offsets, weights, labels[:0].detach(), none, none)[:3]
+    return label_moments_and_products(labels, offsets, weights, labels[:0].detach(), none, none)[0]
 
 
 def label_moments_and_products(
@@ -53,7 +52,8 @@ def label_moments_and_products(
     queries: Tensor,
     rows: Tensor,
     columns: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    gradient_weights: Tensor | None = None,
+) -> tuple[LabelMoments, Tensor, Tensor]:
     """:func:`label_moments` and the products of pairs, ``queries[rows[p]] . labels[columns[p]]``.
 
     Args:
@@ -63,15 +63,18 @@ def label_moments_and_products(
         queries: [B, D].
         rows: [P] int64, in ``range(B)``.
         columns: [P] int64, in ``range(l)``, ascending.
+        gradient_weights: [l], or None for 1: what the gradient that reaches a label as a member of the set
+            is multiplied by, and no value.
 
     Returns:
-        The three of :func:`label_moments` and the products [P] float64, with gradients to labels, offsets and
-        queries.
+        The moments, and twice the same products [P] float64: of pairs by themselves, and of pairs as members
+        of the set, to be taken out of the moments. With gradients to labels, offsets and queries.
     """
     if offsets is None:
         offsets = labels.new_zeros(len(labels))
-    given = (labels, offsets, weights, queries, rows, columns)
-    return _LabelMoments.apply(*given)  # type: ignore[no-any-return, no-untyped-call]
+    given = (labels, offsets, weights, queries, rows, columns, gradient_weights)
+    total, mean, scatter, products, members = _LabelMoments.apply(*given)  # type: ignore[no-untyped-call]
+    return LabelMoments(total, mean, scatter), products, members
 
 
 class _LabelMoments(torch.autograd.Function):
@@ -84,27 +87,38 @@ class _LabelMoments(torch.autograd.Function):
         queries: Tensor,
         rows: Tensor,
         columns: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        gradient_weights: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         if weights is not None:
             weights = weights.detach().double()
         total, mean, scatter = _moments(labels, offsets, weights)
-        ctx.save_for_backward(labels, offsets, weights, mean, total, queries, rows, columns)
+        by_label = weights if gradient_weights is None else gradient_weights.double()
+        if weights is not None and gradient_weights is not None:
+            by_label = weights * gradient_weights.double()
+        ctx.save_for_backward(
+            labels, offsets, by_label, mean, total, queries, rows, columns, gradient_weights
+        )
         ctx.mark_non_differentiable(total)
-        return total, mean, scatter, gathered_products(queries, rows, labels, columns)
+        products = gathered_products(queries, rows, labels, columns)
+        return total, mean, scatter, products, products.clone()
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        labels, offsets, weights, mean, total, queries, rows, columns = ctx.saved_tensors
-        _, by_mean, by_scatter, by_product = gradients
+        labels, offsets, weights, mean, total, queries, rows, columns, of_members = ctx.saved_tensors
+        _, by_mean, by_scatter, by_product, by_member = gradients
         dtype = _product_type(labels)
         by_query = None
         if ctx.needs_input_grad[3]:
             by_query = torch.zeros_like(queries, dtype=_product_type(queries))
-            by_query = add_pair_products(by_query, rows, labels, columns, by_product).to(queries.dtype)
+            by_pair = by_product + by_member
+            by_query = add_pair_products(by_query, rows, labels, columns, by_pair).to(queries.dtype)
         if not (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]):
-            return None, None, None, by_query, None, None
+            return None, None, None, by_query, None, None, None
         constant, linear = (by_mean / total).to(dtype), (by_scatter + by_scatter.T).to(dtype)
+        if of_members is not None:
+            by_member = by_member * of_members[columns].double()
+        by_product = by_product + by_member
         by_label, by_offset = torch.empty_like(labels), torch.empty_like(offsets)
         for part, pairs in _blocks_with_pairs(labels, columns):
             centred = _centred(labels[part], offsets[part], mean)
@@ -114,7 +128,7 @@ class _LabelMoments(torch.autograd.Function):
             own = columns[pairs] - part.start
             add_pair_products(gradient[:, :-1], own, queries, rows[pairs], by_product[pairs])
             by_label[part], by_offset[part] = gradient[:, :-1], gradient[:, -1]
-        return by_label, by_offset, None, by_query, None, None
+        return by_label, by_offset, None, by_query, None, None, None
 
 
 def _moments(labels: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ from xmc.distributed import all_reduce_sum, sum_over_ranks
 from xmc.objectives.spherical.label_moments import label_moments_and_products
 from xmc.scoring import LabelShard, Positives
 from xmc.scoring.dense import dense_scores
+from xmc.scoring.moments import LabelMoments
 from xmc.scoring.ordered import add_at
 
 __all__ = ["RowMoments", "dense_negative_moments", "negative_moments", "without_positives"]
@@ -78,6 +79,7 @@ def negative_moments(
     offsets: Tensor | None,
     log_weights: Tensor | None,
     shard: LabelShard,
+    outside: LabelMoments | None = None,
 ) -> tuple[Tensor, RowMoments]:
     """Scores of the positives [P] and the moments [B] of each row's negatives, in O(l D^2 + B D^2 + P D).
 
@@ -91,46 +93,56 @@ def negative_moments(
         offsets: [l] or None.
         log_weights: [l] or None; a label counts exp(log_weight) times.
         shard: Which labels these are.
+        outside: Moments of labels that are frozen, of all ranks together and the same on each. With them the
+            moments are of these labels and those, each of weight 1, and the log weights weigh the gradient
+            alone that reaches a label as one of them.
 
     Returns:
-        Both float64, with gradients, equal on every rank. With W ranks two all-reduces, of B + 2 P + 1 and of
-        B float64 numbers.
+        Both float64, with gradients, equal on every rank. With W ranks two all-reduces, of B + 2 P + 1 (3 P
+        with ``outside``) and of B float64 numbers.
     """
-    weights = None if log_weights is None else log_weights.detach().double().exp()
+    given = None if log_weights is None else log_weights.detach().double().exp()
+    weights, of_gradient = (given, None) if outside is None else (None, given)
     part = positives.label_slices([shard.start, shard.start + len(labels)])[0]
     columns = positives.labels[part] - shard.start
-    local_total, mean, scatter, products = label_moments_and_products(
-        labels, offsets, weights, queries, positives.rows[part], columns
+    moments, products, members = label_moments_and_products(
+        labels, offsets, weights, queries, positives.rows[part], columns, of_gradient
     )
+    if outside is not None and shard.world.is_main:
+        moments = moments.merged(outside)
     extended = torch.cat([queries.double() * scale.double(), queries.new_ones(len(queries), 1).double()], 1)
-    local_mean = extended @ mean
-    local_scatter = ((extended @ scatter) * extended).sum(1)
+    local_mean = extended @ moments.mean
+    local_scatter = ((extended @ moments.scatter) * extended).sum(1)
 
-    own_scores = products * scale.double()
-    if offsets is not None:
-        own_scores = own_scores + offsets.double()[columns]
-    own_factors = torch.ones_like(products) if weights is None else weights[columns]
-    elsewhere = part.start, len(positives) - part.stop
-    scores, factors = F.pad(own_scores, elsewhere), F.pad(own_factors, elsewhere)
-    packed = sum_over_ranks(torch.cat([local_total * local_mean, scores]), shard.world)
-    totals, scores = packed.split([len(queries), len(positives)])
-    counts = all_reduce_sum(torch.cat([local_total.view(1), factors]), shard.world)
+    def everywhere(own: Tensor) -> Tensor:
+        """[P] from this rank's positives, 0 for the others."""
+        return F.pad(own, (part.start, len(positives) - part.stop))
+
+    shifts = 0.0 if offsets is None else offsets.double()[columns]
+    own = [products * scale.double() + shifts]
+    if of_gradient is not None:
+        own.append(members * scale.double() + shifts)
+    packed = torch.cat([moments.total * local_mean, *map(everywhere, own)])
+    totals, *pairs = sum_over_ranks(packed, shard.world).split([len(queries), *[len(positives)] * len(own)])
+    factors = everywhere(torch.ones_like(products) if weights is None else weights[columns])
+    counts = all_reduce_sum(torch.cat([moments.total.view(1), factors]), shard.world)
     total, factors = counts[:1], counts[1:]
     overall = totals / total.clamp_min(torch.finfo(torch.float64).tiny)
     # The scatter is least about the mean: its derivative by the mean is 0, but only over all ranks together.
-    between = local_total * (local_mean - overall.detach()).square()
+    between = moments.total * (local_mean - overall.detach()).square()
     everything = RowMoments(
         total.expand(len(queries)), overall, sum_over_ranks(local_scatter + between, shard.world)
     )
-    return scores, without_positives(everything, scores, factors, positives)
+    num_labels = positives.num_labels + (0 if outside is None else int(outside.total))
+    return pairs[0], without_positives(everything, pairs[-1], factors, positives, num_labels)
 
 
 def without_positives(
-    everything: RowMoments, scores: Tensor, factors: Tensor, positives: Positives
+    everything: RowMoments, scores: Tensor, factors: Tensor, positives: Positives, num_labels: int
 ) -> RowMoments:
-    """All labels' moments without the positives, which count ``factors`` [P] times in them."""
+    """The moments of ``num_labels`` labels without the positives, which count ``factors`` [P] times."""
     deviations = scores - everything.mean[positives.rows]
-    present = positives.num_labels > positives.row_counts()
+    present = num_labels > positives.row_counts()
     count = torch.where(present, everything.count - _row_sum(factors, positives), 0.0)
     shift = -_row_sum(factors * deviations, positives) / torch.where(present, count, 1.0)
     scatter = everything.scatter - _row_sum(factors * deviations.square(), positives) - count * shift.square()

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from xmc.errors import ConfigError
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.reduction import Reduction, reduce_rows
 from xmc.objectives.runner import read_positives
 from xmc.objectives.spherical.row_moments import RowMoments, dense_negative_moments, negative_moments
 from xmc.scoring import IMPLEMENTATIONS, LabelShard, Positives
+from xmc.scoring.moments import LabelMoments
 from xmc.scoring.positives import PositivesLike
 from xmc.scoring.reduction import check_shapes
 
@@ -55,6 +57,7 @@ def run_spherical(
     reduction: Reduction,
     shard: LabelShard | None,
     implementation: str,
+    extra: ExtraNegatives | None = None,
 ) -> Tensor:
     """The spherical loss that ``value`` makes; see :func:`xmc.objectives.spherical_z_loss`.
 
@@ -68,6 +71,7 @@ def run_spherical(
     shard = shard or LabelShard.whole(len(labels))
     pairs = read_positives(positives, queries, labels, shard)
     check_shapes(queries, labels, pairs, offsets, log_weights, shard)
+    outside = _outside(extra, offsets, implementation)
     scale = torch.as_tensor(scale, dtype=torch.float64, device=queries.device)
     given: dict[str, Any] = {"scale": scale, "offsets": offsets, "log_weights": log_weights}
     if implementation == "dense" and shard.world.size > 1:
@@ -76,6 +80,31 @@ def run_spherical(
         if implementation == "dense":
             scores, negatives = dense_negative_moments(queries, labels, pairs, **given)
         else:
-            scores, negatives = negative_moments(queries, labels, pairs, shard=shard, **given)
+            scores, negatives = negative_moments(
+                queries, labels, pairs, shard=shard, outside=outside, **given
+            )
         rows = reduce_rows(value(scores, negatives, pairs), reduction)
     return rows.to(torch.promote_types(queries.dtype, torch.float32))
+
+
+def _outside(
+    extra: ExtraNegatives | None, offsets: Tensor | None, implementation: str
+) -> LabelMoments | None:
+    """The moments of labels outside the batch's pool, or None.
+
+    Raises:
+        ConfigError: When there is something beside the labels that moments cannot say.
+    """
+    if extra is None:
+        return None
+    if extra.certain is not None or extra.frozen is not None:
+        raise ConfigError(
+            "expected of the extra negatives of a spherical loss the moments alone, got certain pairs or "
+            "frozen labels: it knows labels by their moments"
+        )
+    if extra.moments is not None and (offsets is not None or implementation == "dense"):
+        raise ConfigError(
+            "expected neither offsets nor the dense implementation with moments of labels outside the pool, "
+            "which hold no offsets and no scores"
+        )
+    return extra.moments

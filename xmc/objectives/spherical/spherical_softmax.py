@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xmc.errors import ConfigError
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.spherical.row_moments import RowMoments
@@ -52,6 +53,7 @@ def spherical_softmax(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
     eps: float = 1.0,
     decoupled: bool = False,
 ) -> Tensor:
@@ -59,7 +61,8 @@ def spherical_softmax(
 
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log((s_ic^2 + eps) / sum_j (s_ij^2 + eps))``. Cost: l D^2 for the
     labels and B D^2 for the queries, with no walk over labels. Arguments as for
-    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"),
+    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
+    ``extra`` the moments alone),
     and:
 
     Args:
@@ -84,6 +87,7 @@ def spherical_softmax(
         reduction=reduction,
         shard=shard,
         implementation=implementation,
+        extra=extra,
     )
 
 

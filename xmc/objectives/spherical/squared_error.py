@@ -9,6 +9,7 @@ from functools import partial
 
 from torch import Tensor
 
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.spherical.row_moments import RowMoments
@@ -52,13 +53,15 @@ def mean_squared_error(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
     decoupled: bool = False,
 ) -> Tensor:
     """Squared error of the scores of queries [B, D] against labels [L, D], summed over labels.
 
     ``1/B sum_i sum_j (s_ij - y_ij)^2`` with y the multi-hot positives. Cost: l D^2 for the labels and B D^2
     for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax`
-    (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"), and:
+    (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
+    ``extra`` the moments alone), and:
 
     Args:
         scale: 1 by default, as scores are to be 0 or 1.
@@ -81,6 +84,7 @@ def mean_squared_error(
         reduction=reduction,
         shard=shard,
         implementation=implementation,
+        extra=extra,
     )
 
 

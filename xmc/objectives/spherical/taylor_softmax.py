@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.spherical.row_moments import RowMoments
@@ -51,13 +52,15 @@ def taylor_softmax(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
     decoupled: bool = False,
 ) -> Tensor:
     """Log-Taylor softmax of queries [B, D] against labels [L, D].
 
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log(f(s_ic) / sum_j f(s_ij))`` with ``f(s) = 1 + s + s^2 / 2``. Cost:
     l D^2 for the labels and B D^2 for the queries, with no walk over labels. Arguments as for
-    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"),
+    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
+    ``extra`` the moments alone),
     and:
 
     Args:
@@ -80,6 +83,7 @@ def taylor_softmax(
         reduction=reduction,
         shard=shard,
         implementation=implementation,
+        extra=extra,
     )
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xmc.errors import ConfigError
+from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.objectives.module import ObjectiveModule
 from xmc.objectives.reduction import Reduction
 from xmc.objectives.spherical.row_moments import RowMoments
@@ -55,6 +56,7 @@ def spherical_z_loss(
     shard: LabelShard | None = None,
     implementation: str = "auto",
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    extra: ExtraNegatives | None = None,
     a: float = 1.0,
     b: float = 5.0,
     decoupled: bool = False,
@@ -65,7 +67,8 @@ def spherical_z_loss(
     with the mean and standard deviation of row i over the labels. Shifting a row's scores or multiplying them
     by a positive number changes nothing, so ``scale`` matters only where labels have offsets. Cost: l D^2 for
     the labels and B D^2 for the queries, with no walk over labels. Arguments as for
-    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"),
+    :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
+    ``extra`` the moments alone),
     and:
 
     Args:
@@ -93,6 +96,7 @@ def spherical_z_loss(
         reduction=reduction,
         shard=shard,
         implementation=implementation,
+        extra=extra,
     )
 
 

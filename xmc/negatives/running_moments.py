@@ -1,0 +1,91 @@
+"""Moments of all labels' embeddings, kept as some are written anew, at a cost that does not grow with L."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from xmc.distributed import World, all_reduce_sum
+from xmc.scoring.moments import LabelMoments
+
+__all__ = ["RunningMoments"]
+
+BLOCK_ROWS = 4096
+
+
+class RunningMoments:
+    """Number, sum and Gram matrix of a set of vectors that ranks share; every rank holds those of the whole.
+
+    Attributes:
+        count: Vectors, a float64 scalar.
+        total: Their sum, [D] float64.
+        gram: Their Gram matrix about the origin, [D, D], in products of float32 added up in float64; what
+            replacing leaves behind is the rounding of the replaced ones alone.
+    """
+
+    def __init__(self, dimension: int, device: torch.device | str = "cpu") -> None:
+        """Of no vectors yet."""
+        self.count = torch.zeros((), dtype=torch.float64, device=device)
+        self.total = torch.zeros(dimension, dtype=torch.float64, device=device)
+        self.gram = torch.zeros(dimension, dimension, dtype=torch.float64, device=device)
+
+    def replace(self, old: Tensor, new: Tensor, world: World) -> None:
+        """Take out this rank's ``old`` [n, D] and put in its ``new`` [m, D]; (n + m) D^2.
+
+        Over W ranks: one all-reduce of D^2 + D + 1 float64 numbers.
+        """
+        change = _packed(new) - _packed(old)
+        self._add(all_reduce_sum(change, world))
+
+    def without(self, vectors: Tensor, world: World) -> LabelMoments:
+        """The moments of the rest, with an offset of 0 as one more dimension; n D^2.
+
+        Over W ranks: one all-reduce of D^2 + D + 1 float64 numbers.
+
+        Args:
+            vectors: This rank's [n, D], all of them in the set.
+            world: The ranks.
+        """
+        left = RunningMoments(len(self.total), self.total.device)
+        left._add(torch.cat([self.count.view(1), self.total, self.gram.flatten()]))
+        left._add(-all_reduce_sum(_packed(vectors), world))
+        size = len(left.total) + 1
+        mean, scatter = left.total.new_zeros(size), left.total.new_zeros(size, size)
+        if left.count > 0.5:
+            mean[:-1] = left.total / left.count
+            scatter[:-1, :-1] = left.gram - left.count * torch.outer(mean[:-1], mean[:-1])
+        return LabelMoments(left.count, mean, scatter)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """For a checkpoint; the same on every rank."""
+        return {"count": self.count, "total": self.total, "gram": self.gram}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from a checkpoint."""
+        for name, tensor in self.tensors().items():
+            tensor.copy_(tensors[name])
+
+    def _add(self, packed: Tensor) -> None:
+        count, total, gram = packed.split([1, len(self.total), self.gram.numel()])
+        self.count += count[0]
+        self.total += total
+        self.gram += gram.view_as(self.gram)
+
+
+def _packed(vectors: Tensor) -> Tensor:
+    """Number, sum and Gram matrix in one: [1 + D + D^2] float64."""
+    size = vectors.shape[1]
+    total = torch.zeros(size, dtype=torch.float64, device=vectors.device)
+    gram = torch.zeros(size, size, dtype=torch.float64, device=vectors.device)
+    for part in _blocks(vectors):
+        total += part.sum(0, dtype=torch.float64)
+        gram += part.T @ part
+    return torch.cat([total.new_tensor([len(vectors)]), total, gram.flatten()])
+
+
+def _blocks(vectors: Tensor) -> Iterator[Tensor]:
+    """Float32 blocks; float64 vectors stay as they are."""
+    dtype = torch.promote_types(vectors.dtype, torch.float32)
+    return (part.to(dtype) for part in vectors.split(BLOCK_ROWS))
