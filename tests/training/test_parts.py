@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
 from xmc.distributed import World
 from xmc.errors import ConfigError, DataError
+from xmc.negatives import MemoryConfig, NegativesConfig
 from xmc.training.checkpoint import Checkpointer
 from xmc.training.config import (
     DataConfig,
@@ -164,6 +166,7 @@ def test_the_estimate_grows_with_what_is_held(config):
             num_parameters=1_000_000,
             dimension=64,
             pool_size=1000,
+            num_labels=5000,
             micro_batch_tokens=1000,
             world_size=1,
         )
@@ -172,6 +175,9 @@ def test_the_estimate_grows_with_what_is_held(config):
     assert memory() > 16_000_000
     assert memory(pool_size=10_000) > memory() < memory(num_parameters=2_000_000)
     assert memory(pool_size=10_000, world_size=4) < memory(pool_size=10_000)
+    assert memory(num_labels=1_005_000) - memory() == 1_000_000 * 64 * 4  # a validation's embeddings
+    config = replace(config, negatives=NegativesConfig("sampled", uniform=9, memory=MemoryConfig(enabled=True)))
+    assert memory(num_labels=1_005_000) - memory() == 1_000_000 * 64 * 6  # and a memory in float16
 
 
 def test_the_time_left_counts_steps_and_validations():

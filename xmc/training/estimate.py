@@ -35,14 +35,27 @@ def estimate_cost(
     num_parameters: int,
     dimension: int,
     pool_size: int,
+    num_labels: int,
     micro_batch_tokens: int,
     world_size: int,
 ) -> CostEstimate:
     """Peak memory: parameters and moments, both sides' embeddings and gradients, one micro-batch, the score
-    tiles."""
+    tiles, and what is held of all labels: residuals, the memory, their embeddings during a validation."""
     batch = config.training.batch_size
     embeddings = (batch + pool_size / world_size) * dimension * 4 * 3
     scores = min(config.scoring.memory_mb << 20, batch * pool_size / world_size * 4 * 2)
     activations = micro_batch_tokens * ACTIVATION_BYTES[config.encoder.kind]
     memory = num_parameters * ADAM_BYTES + embeddings + scores + activations
+    memory += num_labels * dimension * _bytes_per_label_entry(config, world_size)
     return CostEstimate(num_steps, batch * config.training.accumulation, pool_size, round(memory))
+
+
+def _bytes_per_label_entry(config: TrainConfig, world_size: int) -> float:
+    """Bytes held for each of L x D entries."""
+    remembered, residuals = config.negatives.memory, config.residuals
+    held = 4.0 if config.validation.rows else 0.0
+    if remembered.enabled and remembered.storage == "device":
+        held += (4 if remembered.dtype == "float32" else 2) / world_size
+    if residuals.enabled and residuals.clusters is None:
+        held += 4.0
+    return held

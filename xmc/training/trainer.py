@@ -323,6 +323,7 @@ class Trainer:
             num_parameters=sum(p.numel() for p in self.encoder.parameters()),
             dimension=self.encoder.dimension,
             pool_size=self.sources.pools.expected_size(),
+            num_labels=self.dataset.num_labels,
             micro_batch_tokens=self.config.training.micro_batch_tokens
             or self.encoder.query_tower.micro_batch_tokens,
             world_size=self.world.size,
