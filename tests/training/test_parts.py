@@ -176,7 +176,9 @@ def test_the_estimate_grows_with_what_is_held(config):
     assert memory(pool_size=10_000) > memory() < memory(num_parameters=2_000_000)
     assert memory(pool_size=10_000, world_size=4) < memory(pool_size=10_000)
     assert memory(num_labels=1_005_000) - memory() == 1_000_000 * 64 * 4  # a validation's embeddings
-    config = replace(config, negatives=NegativesConfig("sampled", uniform=9, memory=MemoryConfig(enabled=True)))
+    config = replace(
+        config, negatives=NegativesConfig("sampled", uniform=9, memory=MemoryConfig(enabled=True))
+    )
     assert memory(num_labels=1_005_000) - memory() == 1_000_000 * 64 * 6  # and a memory in float16
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from xmc.distributed import World, all_reduce_max, all_reduce_sum
 from xmc.scoring import Tile
+from xmc.scoring.ordered import add_at
 from xmc.scoring.statistic import tile_weights
 
 __all__ = ["NUM_BINS", "RowHistogram"]
@@ -38,8 +39,13 @@ class RowHistogram:
         bins = torch.sub(scores, self.low[:, None], out=tile.scratch).div_(self.width[:, None])
         flat = bins.clamp_(0, self.num_bins - 1).to(torch.int32).add_(self._rows).view(-1)
         weights = tile_weights(tile)
-        counts = torch.bincount(flat, None if weights is None else weights.view(-1), len(self.weights))
-        self.weights.add_(counts)
+        if weights is not None and weights.is_cuda:
+            # There bincount adds weights by atomics, in whatever order.
+            add_at(self.weights, flat.long(), weights.reshape(-1).double())
+            return
+        self.weights.add_(
+            torch.bincount(flat, None if weights is None else weights.view(-1), len(self.weights))
+        )
 
     def add_parts(self, parts: Tensor) -> None:
         """Count scores counted elsewhere: [parts, num_bins + 2, B], the largest and the smallest last."""
