@@ -42,6 +42,13 @@ def trainer_metrics(trainer: Trainer) -> dict[str, float]:
     return trainer.validator(trainer.learner)
 
 
+def test_it_says_how_many_texts_are_cut(config, changed, capsys):
+    train(changed(config, encoder={"query_length": 2}, training={"epochs": 1}))
+    said = capsys.readouterr().out
+    assert "120 of 120 training queries fill the 2 tokens that are read (encoder.query_length)" in said
+    assert "labels fill" not in said
+
+
 def test_the_same_seed_gives_the_same_run(config, changed, tmp_path):
     train(config)
     train(changed(config, run={"dir": str(tmp_path / "again")}))

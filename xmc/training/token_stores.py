@@ -11,7 +11,7 @@ from xmc.encoders import DualEncoder, Tower
 from xmc.files import fingerprint
 from xmc.training.config import DataConfig
 
-__all__ = ["TrainingTexts", "label_query_tokens", "label_tokens", "query_tokens"]
+__all__ = ["TrainingTexts", "label_query_tokens", "label_tokens", "query_tokens", "truncated_note"]
 
 CHUNK = 16_384
 
@@ -52,6 +52,16 @@ def label_query_tokens(
 ) -> TokenStore:
     """Tokens of the labels [L] as the query tower reads them."""
     return _tokens(dataset, "labels", encoder.query_tower, fields, progress)
+
+
+def truncated_note(tokens: TokenStore, name: str, max_length: int | None, option: str) -> str | None:
+    """A line on how many texts fill the length that is read, or None when none does."""
+    if not tokens.num_truncated or max_length is None:
+        return None
+    return (
+        f"{tokens.num_truncated:,} of {len(tokens):,} {name} fill the {max_length:,} tokens that are read "
+        f"({option}); what goes beyond is left out"
+    )
 
 
 def _tokens(

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
-from xmc.data import Dataset, TokenRows, train_validation_split
+from xmc.data import Dataset, TokenStore, train_validation_split
 from xmc.distributed import current_world
 from xmc.encoders import DualEncoder
 from xmc.files import atomic_file
@@ -36,7 +36,13 @@ from xmc.training.run_folder import prepare_run_folder, save_config
 from xmc.training.run_models import RunModels
 from xmc.training.source_checks import TAKES_MOMENTS
 from xmc.training.step import StepInputs, accumulate_gradients
-from xmc.training.token_stores import TrainingTexts, label_query_tokens, label_tokens, query_tokens
+from xmc.training.token_stores import (
+    TrainingTexts,
+    label_query_tokens,
+    label_tokens,
+    query_tokens,
+    truncated_note,
+)
 from xmc.training.validation import Validator
 
 __all__ = ["TrainResult", "Trainer", "train"]
@@ -175,10 +181,12 @@ class Trainer:
     def prepare_inputs(self) -> StepInputs:
         """Everything a step needs besides its rows: the tokens are made where they are not on disk yet."""
         data, relevance = self.config.data, self.dataset.relevance("train")
-        queries: TokenRows
+        queries: TokenStore | StackedTokens
         with self.accelerator.main_process_first():
             queries = query_tokens(self.dataset, self.encoder, data.query_fields, self.world.is_main)
             labels = label_tokens(self.dataset, self.encoder, data.label_fields, self.world.is_main)
+            if self.world.is_main:
+                self._say_truncated(queries, labels)
             if self.label_queries is not None:
                 texts = label_query_tokens(self.dataset, self.encoder, data.label_fields, self.world.is_main)
                 queries, relevance = StackedTokens(queries, texts), with_label_rows(relevance)
@@ -331,6 +339,15 @@ class Trainer:
         tqdm.write(f"{self.dataset.name}: {estimate}")
         if self.dataset.rows_without_labels:
             tqdm.write(f"{self.dataset.rows_without_labels:,} training rows have no label and are skipped")
+
+    def _say_truncated(self, queries: TokenStore, labels: TokenStore) -> None:
+        lengths = self.encoder.query_tower.max_length, self.encoder.label_tower.max_length
+        for note in (
+            truncated_note(queries, "training queries", lengths[0], "encoder.query_length"),
+            truncated_note(labels, "labels", lengths[1], "encoder.label_length"),
+        ):
+            if note:
+                tqdm.write(note)
 
     def _finish(self, seconds: float) -> TrainResult:
         self.models.finish(self.step)
