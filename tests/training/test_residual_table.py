@@ -59,6 +59,18 @@ def test_dropout_leaves_out_a_share_that_depends_on_the_draw_alone() -> None:
     torch.testing.assert_close(part, residuals.join(labels, ids, (0, 2000), 3)[700:900])
 
 
+def test_labels_with_too_few_training_rows_have_none() -> None:
+    config, points = ResidualConfig(True, 0.1, 0.0, min_points=3), np.array([5, 2, 3, 0])
+    residuals = ResidualTable(config, None, 4, 4, seed=0, points=points)
+    for draw in range(3):
+        residuals.join(unit_rows(4), np.arange(4), (0, 4), draw).sum().backward()
+        residuals.collect(ALONE)
+        residuals.step(1.0)
+    assert residuals.of_labels().any(dim=1).tolist() == [True, False, True, False]
+    with pytest.raises(ConfigError, match="residuals.min_points: expected 1 with residuals.clusters"):
+        ResidualConfig(True, clusters=2, min_points=3)
+
+
 def test_labels_of_a_cluster_share_a_residual() -> None:
     residuals = table(assignment=np.array([1, 0, 1, 2]), num_labels=4)
     residuals.join(unit_rows(4), np.arange(4), (0, 4), 0).sum().backward()

@@ -104,8 +104,18 @@ class ResidualConfig:
     clusters: int | None = None
     """This many k-means clusters of labels, by their first embeddings, share residuals; null: one a label."""
 
+    min_points: int = 1
+    """Training rows a label must have for a residual; rarer labels are known by their text alone, as
+    their few rows would be learned by heart."""
+
     def __post_init__(self) -> None:
         _positive("residuals.learning_rate", self.learning_rate)
+        _positive("residuals.min_points", self.min_points)
+        if self.clusters is not None and self.min_points > 1:
+            raise ConfigError(
+                f"residuals.min_points: expected 1 with residuals.clusters (shared rows), got "
+                f"{self.min_points}"
+            )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"residuals.dropout: expected a share in [0, 1), got {self.dropout}")
         if self.clusters is not None:

@@ -80,19 +80,28 @@ def build_learner(
     config: TrainConfig,
     encoder: DualEncoder,
     label_texts: Sequence[str],
+    label_points: np.ndarray,
     device: torch.device,
     world: World,
 ) -> Learner:
-    """What ``config`` says is learned, on ``device``; ``label_texts`` are those of all L labels, in order."""
+    """What ``config`` says is learned, on ``device``.
+
+    Args:
+        config: The run.
+        encoder: What texts are encoded by.
+        label_texts: Of all L labels, in order.
+        label_points: [L], how many training rows have each label.
+        device: Where everything is put.
+        world: The ranks.
+    """
     encoder = encoder.to(device)
     num_labels = len(label_texts)
     parameters = ScoreParameters(config.objective, num_labels).to(device)
     residuals = None
     if config.residuals.enabled:
         clusters = cluster_labels(encoder, label_texts, config.residuals.clusters, config.seed, world)
-        residuals = ResidualTable(config.residuals, clusters, num_labels, encoder.dimension, config.seed).to(
-            device
-        )
+        size = (num_labels, encoder.dimension)
+        residuals = ResidualTable(config.residuals, clusters, *size, config.seed, label_points).to(device)
     head = build_head(config, encoder, label_texts, device, world)
     optimizer = build_optimizer(encoder.parameters(), parameters, config.training)
     return Learner(encoder, parameters, residuals, head, optimizer, config.training.clip_norm, world)

@@ -32,6 +32,7 @@ class ResidualTable(nn.Module):
         num_labels: int,
         dimension: int,
         seed: int,
+        points: np.ndarray | None = None,
     ) -> None:
         """Make the zero table.
 
@@ -41,6 +42,7 @@ class ResidualTable(nn.Module):
             num_labels: L.
             dimension: D.
             seed: With a step's number, decides which residuals it leaves out.
+            points: [L], the training rows of each label, for ``config.min_points`` above 1.
         """
         super().__init__()
         self.config, self.seed = config, seed
@@ -49,6 +51,7 @@ class ResidualTable(nn.Module):
         self.register_buffer("rows", rows.long(), persistent=assignment is not None)
         self.register_buffer("table", torch.zeros(num_rows, dimension))
         self.register_buffer("squares", torch.zeros(num_rows))
+        self.frequent = None if points is None else points >= config.min_points
         self._pending: list[tuple[Tensor, Tensor]] = []
         self._leaves: list[tuple[Tensor, Tensor]] = []
 
@@ -63,6 +66,8 @@ class ResidualTable(nn.Module):
         """
         start, stop = bounds
         kept = np.random.default_rng((self.seed, draw, 1)).random(len(label_ids)) >= self.config.dropout
+        if self.frequent is not None:
+            kept &= self.frequent[label_ids]
         rows = self.rows[torch.from_numpy(label_ids).to(self.table.device)]
         leaf = self.table[rows[start:stop]].requires_grad_()
         self._leaves.append((rows, leaf))
