@@ -51,6 +51,15 @@ def test_measures_every_objective_in_every_way():
     assert scoring_table(cases).count("\n") == len(cases) + 1
 
 
+def test_a_spherical_loss_is_also_measured_with_a_pool(monkeypatch):
+    monkeypatch.setattr("xmc.bench.scoring.POOL_LABELS", 64)
+    cases = bench_scoring(
+        [8], [64, 300], dimension=16, objectives=["softmax", "taylor_softmax"], repeats=1, memory_bytes=0
+    )
+    pools = [case for case in cases if "pool" in case.implementation]
+    assert [(case.objective, case.num_labels) for case in pools] == [("taylor_softmax", 300)]
+
+
 def test_what_does_not_fit_is_left_out():
     cases = bench_scoring([8], [300], dimension=16, objectives=["softmax"], repeats=1, memory_bytes=1000)
     assert [case.implementation for case in cases] == ["tiled", "tiled, labels frozen"]

@@ -16,12 +16,16 @@ from tqdm.auto import tqdm
 from xmc.bench.published import PUBLISHED
 from xmc.bench.resources import fastest, peak_extra_bytes
 from xmc.objectives import OBJECTIVES
+from xmc.objectives.extra_negatives import ExtraNegatives
+from xmc.objectives.spherical import SPHERICAL_VALUES
+from xmc.objectives.spherical.label_moments import label_moments
 from xmc.scoring import Positives, as_positives
 from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
 
 __all__ = ["ScoringCase", "bench_scoring", "cases_as_json", "scoring_table"]
 
 POSITIVES_PER_QUERY = 4
+POOL_LABELS = 4096
 PRODUCT_LABELS = 16_384  # the plain product writes into one buffer of this many labels
 SLOW_ORACLES = ("soft_top_k",)  # a hundred bisections in float64; the published formula stands for it
 DENSE_COPIES = 6  # score matrices that plain autograd holds at its peak, to tell what fits
@@ -33,7 +37,8 @@ class ScoringCase:
 
     Attributes:
         objective: Name in :data:`xmc.objectives.OBJECTIVES`.
-        implementation: "tiled", "tiled, labels frozen", "dense" or "published".
+        implementation: "tiled", "tiled, labels frozen", "dense" or "published"; for a spherical loss also
+            "pool, moments of the rest": 4,096 labels with a gradient, the moments of the others known.
         num_queries: B.
         num_labels: L.
         dimension: D.
@@ -85,7 +90,7 @@ def bench_scoring(
             inputs = _inputs(queries, labels, dimension)
             fits = DENSE_COPIES * 4 * queries * labels <= memory_bytes
             for name in names:
-                cases += _measure(name, _runs(name, inputs, fits, tile_bytes), inputs, repeats)
+                cases += _measure(name, _steps(name, inputs, fits, tile_bytes), inputs, repeats)
                 bar.update()
     return cases
 
@@ -98,28 +103,53 @@ def _inputs(num_queries: int, num_labels: int, dimension: int) -> Inputs:
     generator = torch.Generator().manual_seed(0)
     queries = F.normalize(torch.randn(num_queries, dimension, generator=generator), dim=1)
     labels = F.normalize(torch.randn(num_labels, dimension, generator=generator), dim=1)
+    return queries, labels, _positives(num_queries, num_labels, generator)
+
+
+def _positives(num_queries: int, num_labels: int, generator: torch.Generator) -> Positives:
     lists = torch.randint(num_labels, (num_queries, POSITIVES_PER_QUERY), generator=generator).tolist()
-    return queries, labels, as_positives(lists, num_queries, num_labels)
+    return as_positives(lists, num_queries, num_labels)
 
 
-def _runs(name: str, inputs: Inputs, fits: bool, tile_bytes: int) -> dict[str, Run]:
-    positives = inputs[2]
+@dataclass(frozen=True)
+class _Step:
+    """A forward and a backward pass, and the bytes of the gradients it returns, which any way has to hold."""
+
+    run: Callable[[], None]
+    returned: int
+
+
+def _steps(name: str, inputs: Inputs, fits: bool, tile_bytes: int) -> dict[str, _Step]:
+    queries, labels, positives = inputs
     ours = partial(OBJECTIVES[name], positives=positives)
-    runs: dict[str, Run] = {"tiled": partial(ours, implementation="tiled", memory_bytes=tile_bytes)}
-    runs["tiled, labels frozen"] = runs["tiled"]
+    tiled = partial(ours, implementation="tiled", memory_bytes=tile_bytes)
+    steps = {
+        "tiled": _step(tiled, queries, labels),
+        "tiled, labels frozen": _step(tiled, queries, labels, frozen=True),
+    }
+    if name in SPHERICAL_VALUES and len(labels) > POOL_LABELS:
+        steps["pool, moments of the rest"] = _pool_step(name, queries, labels)
     if fits and name not in SLOW_ORACLES:
-        runs["dense"] = partial(ours, implementation="dense")
+        steps["dense"] = _step(partial(ours, implementation="dense"), queries, labels)
     if fits and name in PUBLISHED:
-        runs["published"] = partial(PUBLISHED[name], positives=positives)
-    return runs
+        steps["published"] = _step(partial(PUBLISHED[name], positives=positives), queries, labels)
+    return steps
 
 
-def _measure(name: str, runs: dict[str, Run], inputs: Inputs, repeats: int) -> list[ScoringCase]:
+def _pool_step(name: str, queries: Tensor, labels: Tensor) -> _Step:
+    """Only the first labels have a gradient, positives among them; of the others the moments are known."""
+    pool, rest = labels[:POOL_LABELS].clone(), label_moments(labels[POOL_LABELS:], None, None)
+    positives = _positives(len(queries), POOL_LABELS, torch.Generator().manual_seed(0))
+    extra = ExtraNegatives(moments=rest)
+    return _step(partial(OBJECTIVES[name], positives=positives, extra=extra), queries, pool)
+
+
+def _measure(name: str, steps: dict[str, _Step], inputs: Inputs, repeats: int) -> list[ScoringCase]:
     queries, labels, _ = inputs
-    steps = {kind: _step(run, queries, labels, frozen="frozen" in kind) for kind, run in runs.items()}
     # The first run of each is the one whose memory is read; it also warms up.
-    extra = {kind: _beyond_gradients(peak_extra_bytes(step), kind, inputs) for kind, step in steps.items()}
-    seconds = fastest({"product": lambda: _product(queries, labels), **steps}, repeats)
+    extra = {kind: _beyond_gradients(step) for kind, step in steps.items()}
+    runs = {kind: step.run for kind, step in steps.items()}
+    seconds = fastest({"product": lambda: _product(queries, labels), **runs}, repeats)
     scores = 4 * len(queries) * len(labels)
     cases = []
     for kind, bytes_at_peak in extra.items():
@@ -139,21 +169,19 @@ def _measure(name: str, runs: dict[str, Run], inputs: Inputs, repeats: int) -> l
     return cases
 
 
-def _beyond_gradients(extra: int | None, kind: str, inputs: Inputs) -> int | None:
-    """Without the gradients a step returns, which any implementation has to hold."""
-    queries, labels, _ = inputs
-    returned = 4 * (queries.numel() + (0 if "frozen" in kind else labels.numel()))
-    return None if extra is None else max(0, extra - returned)
+def _beyond_gradients(step: _Step) -> int | None:
+    extra = peak_extra_bytes(step.run)
+    return None if extra is None else max(0, extra - step.returned)
 
 
-def _step(run: Run, queries: Tensor, labels: Tensor, frozen: bool) -> Callable[[], None]:
-    """Forward and backward."""
+def _step(run: Run, queries: Tensor, labels: Tensor, frozen: bool = False) -> _Step:
     leaves = (queries.clone().requires_grad_(), labels.detach().requires_grad_(not frozen))
+    wanted = [leaf for leaf in leaves if leaf.requires_grad]
 
     def step() -> None:
-        torch.autograd.grad(run(*leaves), [leaf for leaf in leaves if leaf.requires_grad])
+        torch.autograd.grad(run(*leaves), wanted)
 
-    return step
+    return _Step(step, 4 * sum(leaf.numel() for leaf in wanted))
 
 
 def _product(queries: Tensor, labels: Tensor) -> None:
