@@ -65,10 +65,13 @@ def without_labels(dataset: Dataset, path: Path, share: float, seed: int) -> Dat
             relevance, excluded = dataset.relevance(split), dataset.filter(split)
             texts = zip(*(dataset.texts(split, [field]) for field in ("title", "content")), strict=True)
             for row, (uid, (title, content)) in enumerate(zip(dataset.uids(split), texts, strict=True)):
-                ids = relevance.indices[relevance.indptr[row] : relevance.indptr[row + 1]]
-                if not stays[ids].any():
+                pairs = slice(relevance.indptr[row], relevance.indptr[row + 1])
+                ids, weights = relevance.indices[pairs], relevance.data[pairs]
+                kept = stays[ids]
+                if not kept.any():
                     continue
-                new_row = writer.add_row(split, uid, title, content, new_ids[ids[stays[ids]]].tolist())
+                labels, weighted = new_ids[ids[kept]].tolist(), weights[kept].tolist()
+                new_row = writer.add_row(split, uid, title, content, labels, weighted)
                 if excluded is not None:
                     ids = excluded.indices[excluded.indptr[row] : excluded.indptr[row + 1]]
                     for label in new_ids[ids[stays[ids]]].tolist():
@@ -120,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     options, overrides = parser.parse_known_args(arguments)
     dataset = Dataset.load(options.dataset)
-    cut = without_labels(dataset, options.out / "data", options.share, seed=0)
+    cut = without_labels(dataset, options.out / f"data-{options.share}", options.share, seed=0)
     groups = label_groups(dataset, cut)
     cases = []
     for name in ("false", "true"):

@@ -198,10 +198,24 @@ def test_ranks_follow_the_curve_of_one(
     np.testing.assert_allclose(losses(shared.run.dir), losses(alone.run.dir), rtol=2e-3)
 
 
-def test_a_run_resumes_on_another_number_of_ranks(
-    sourced: Any, changed: Change, tmp_path: Path, ranks: Ranks, monkeypatch: pytest.MonkeyPatch
+def test_moments_that_a_checkpoint_lacks_are_counted_anew(
+    sourced: Any, changed: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = changed(sourced(**SOURCES["everything"]), encoder={"dropout": 0.0}, training={"epochs": 2})
+    """A run of a softmax goes on as one of a spherical loss."""
+    cut = changed(sourced(memory=MEMORY), objective={"label_offsets": False, "learn_scale": False})
+    asked = iter([False] * 9 + [True])
+    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    with pytest.raises(KeyboardInterrupt):
+        train(cut)
+    result = train(changed(cut, run={"resume": True}, objective={"name": "spherical_z_loss"}))
+    assert result.validation["P@1"] > 30
+
+
+@pytest.mark.parametrize("name", ["everything", "memory as moments"])
+def test_a_run_resumes_on_another_number_of_ranks(
+    name: str, sourced: Any, changed: Change, tmp_path: Path, ranks: Ranks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = changed(sourced(**SOURCES[name]), encoder={"dropout": 0.0}, training={"epochs": 2})
     train(whole)
     cut = changed(whole, run={"dir": str(tmp_path / "cut")})
     asked = iter([False] * 9 + [True])
@@ -227,6 +241,14 @@ def test_a_run_resumes_on_another_number_of_ranks(
                 "sources": {"memory": replace(MEMORY, sample=4)},
             },
             "negatives.memory.sample: expected null",
+        ),
+        (
+            {
+                "objective": {"name": "taylor_softmax", "label_offsets": False},
+                "scoring": {"implementation": "dense"},
+                "sources": {"memory": MEMORY},
+            },
+            "scoring.implementation: expected 'auto'",
         ),
         ({"sources": {"clusters": ClustersConfig(largest=4)}}, "a divisor of training.batch_size, got 4"),
     ],

@@ -67,6 +67,10 @@ def test_labels_with_too_few_training_rows_have_none() -> None:
         residuals.collect(ALONE)
         residuals.step(1.0)
     assert residuals.of_labels().any(dim=1).tolist() == [True, False, True, False]
+    shared = ResidualTable(
+        ResidualConfig(True, 0.1, 0.0), np.array([0, 1, 0, 1]), 4, 4, seed=0, points=points
+    )
+    assert shared.frequent is None, "what is shared does not depend on a label's own rows"
     with pytest.raises(ConfigError, match="residuals.min_points: expected 1 with residuals.clusters"):
         ResidualConfig(True, clusters=2, min_points=3)
 

@@ -81,7 +81,8 @@ class MemoryConfig:
     """An embedding of every label, kept from earlier steps, for the labels a step's pool leaves out."""
 
     enabled: bool = False
-    """Whether the labels outside the pool join the partition function from memory, without a gradient."""
+    """Whether the labels outside the pool join the partition function from memory, without a gradient; of a
+    spherical loss the moments."""
 
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
     """How embeddings are kept."""

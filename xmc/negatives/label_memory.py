@@ -86,7 +86,8 @@ class LabelMemory:
                 f"negatives.memory.sample: expected at most the {num_labels} labels, got {config.sample}; "
                 "null scores all"
             )
-        if config.storage == "disk" and config.sample is None and self.device.type != "cpu":
+        crosses = config.sample is None and not keeps_moments
+        if config.storage == "disk" and crosses and self.device.type != "cpu":
             raise ConfigError(
                 f"negatives.memory: storage 'disk' on {self.device.type} needs memory.sample, as all labels "
                 "would cross to the device each step: set it, or use storage 'device'"
@@ -135,6 +136,8 @@ class LabelMemory:
             embeddings: [n, D] of any floating type, on any device.
             batch: The number of the batch they are of.
             measure: Whether their drift goes into the next `staleness`.
+
+        A memory that keeps moments needs one all-reduce, of D^2 + D + 1 float64 numbers.
         """
         mine = (label_ids >= self.bounds[0]) & (label_ids < self.bounds[1])
         places = label_ids[mine] - self.bounds[0]
@@ -152,6 +155,11 @@ class LabelMemory:
             self.moments.replace(self.embeddings[rows[known]].to(self.device), kept, self.world)
         self.embeddings[rows] = fresh.to(self.embeddings.dtype)
         self.written[places] = batch
+
+    def count_moments(self) -> None:
+        """Moments of what is kept now, counted from the embeddings: l D^2. Every rank calls it together."""
+        self.moments = RunningMoments(self.dimension, self.device)
+        self.moments.replace(self.embeddings[:0].to(self.device), self.embeddings.to(self.device), self.world)
 
     def outside(self, pool_ids: np.ndarray) -> LabelMoments:
         """The moments of all ranks' labels outside the pool: n D^2 for n labels of the pool, whatever L is.

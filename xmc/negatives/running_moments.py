@@ -20,13 +20,16 @@ class RunningMoments:
 
     Attributes:
         count: Vectors, a float64 scalar.
-        total: Their sum, [D] float64.
-        gram: Their Gram matrix about the origin, [D, D], in products of float32 added up in float64; what
+        reference: [D], the mean of the first vectors, rounded to float32: what all are taken about. About the
+            origin the scatter of vectors that lie close together would be lost in rounding.
+        total: The sum of their differences to the reference, [D] float64.
+        gram: The Gram matrix of these differences, [D, D], in products of float32 added up in float64; what
             replacing leaves behind is the rounding of the replaced ones alone.
     """
 
     def __init__(self, dimension: int, device: torch.device | str = "cpu") -> None:
         """Of no vectors yet."""
+        self.reference = torch.zeros(dimension, dtype=torch.float64, device=device)
         self.count = torch.zeros((), dtype=torch.float64, device=device)
         self.total = torch.zeros(dimension, dtype=torch.float64, device=device)
         self.gram = torch.zeros(dimension, dimension, dtype=torch.float64, device=device)
@@ -34,9 +37,13 @@ class RunningMoments:
     def replace(self, old: Tensor, new: Tensor, world: World) -> None:
         """Take out this rank's ``old`` [n, D] and put in its ``new`` [m, D]; (n + m) D^2.
 
-        Over W ranks: one all-reduce of D^2 + D + 1 float64 numbers.
+        Over W ranks: one all-reduce of D^2 + D + 1 float64 numbers, and of D + 1 the first time.
         """
-        change = _packed(new) - _packed(old)
+        if self.count < 0.5:
+            sums = torch.cat([new.sum(0, dtype=torch.float64), self.count.new_tensor([len(new)])])
+            sums = all_reduce_sum(sums, world)
+            self.reference.copy_((sums[:-1] / sums[-1].clamp_min(1.0)).float())
+        change = _packed(new, self.reference) - _packed(old, self.reference)
         self._add(all_reduce_sum(change, world))
 
     def without(self, vectors: Tensor, world: World) -> LabelMoments:
@@ -50,17 +57,23 @@ class RunningMoments:
         """
         left = RunningMoments(len(self.total), self.total.device)
         left._add(torch.cat([self.count.view(1), self.total, self.gram.flatten()]))
-        left._add(-all_reduce_sum(_packed(vectors), world))
+        left._add(-all_reduce_sum(_packed(vectors, self.reference), world))
         size = len(left.total) + 1
         mean, scatter = left.total.new_zeros(size), left.total.new_zeros(size, size)
         if left.count > 0.5:
-            mean[:-1] = left.total / left.count
-            scatter[:-1, :-1] = left.gram - left.count * torch.outer(mean[:-1], mean[:-1])
+            apart = left.total / left.count
+            mean[:-1] = self.reference + apart
+            scatter[:-1, :-1] = left.gram - left.count * torch.outer(apart, apart)
         return LabelMoments(left.count, mean, scatter)
 
     def tensors(self) -> dict[str, Tensor]:
         """For a checkpoint; the same on every rank."""
-        return {"count": self.count, "total": self.total, "gram": self.gram}
+        return {
+            "reference": self.reference,
+            "count": self.count,
+            "total": self.total,
+            "gram": self.gram,
+        }
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Go on from a checkpoint."""
@@ -74,18 +87,18 @@ class RunningMoments:
         self.gram += gram.view_as(self.gram)
 
 
-def _packed(vectors: Tensor) -> Tensor:
-    """Number, sum and Gram matrix in one: [1 + D + D^2] float64."""
+def _packed(vectors: Tensor, reference: Tensor) -> Tensor:
+    """Number, sum and Gram matrix of differences to the reference in one: [1 + D + D^2] float64."""
     size = vectors.shape[1]
     total = torch.zeros(size, dtype=torch.float64, device=vectors.device)
     gram = torch.zeros(size, size, dtype=torch.float64, device=vectors.device)
-    for part in _blocks(vectors):
+    for part in _differences(vectors, reference):
         total += part.sum(0, dtype=torch.float64)
         gram += part.T @ part
     return torch.cat([total.new_tensor([len(vectors)]), total, gram.flatten()])
 
 
-def _blocks(vectors: Tensor) -> Iterator[Tensor]:
-    """Float32 blocks; float64 vectors stay as they are."""
+def _differences(vectors: Tensor, reference: Tensor) -> Iterator[Tensor]:
+    """Blocks in float32; float64 vectors stay so."""
     dtype = torch.promote_types(vectors.dtype, torch.float32)
-    return (part.to(dtype) for part in vectors.split(BLOCK_ROWS))
+    return (part.to(dtype) - reference.to(dtype) for part in vectors.split(BLOCK_ROWS))

@@ -264,7 +264,14 @@ class TrainConfig:
     def __post_init__(self) -> None:
         head = self.head.kind != "none"
         objective = self.objective
-        check_sources(self.negatives, objective.name, self.training.batch_size, head, objective.label_offsets)
+        check_sources(
+            self.negatives,
+            objective.name,
+            self.training.batch_size,
+            head,
+            label_offsets=objective.label_offsets,
+            implementation=self.scoring.implementation,
+        )
 
 
 def _positive(name: str, value: float) -> None:

@@ -40,7 +40,8 @@ def estimate_cost(
     world_size: int,
 ) -> CostEstimate:
     """Peak memory: parameters and moments, both sides' embeddings and gradients, one micro-batch, the score
-    tiles, and what is held of all labels: residuals, the memory, their embeddings during a validation."""
+    tiles, and what is held of all labels: residuals, the memory, their embeddings while mining (float16)
+    and during a validation."""
     batch = config.training.batch_size
     embeddings = (batch + pool_size / world_size) * dimension * 4 * 3
     scores = min(config.scoring.memory_mb << 20, batch * pool_size / world_size * 4 * 2)
@@ -56,6 +57,8 @@ def _bytes_per_label_entry(config: TrainConfig, world_size: int) -> float:
     held = 4.0 if config.validation.rows else 0.0
     if remembered.enabled and remembered.storage == "device":
         held += (4 if remembered.dtype == "float32" else 2) / world_size
+    if config.negatives.mined.count:
+        held += 2.0
     if residuals.enabled and residuals.clusters is None:
         held += 4.0
     return held

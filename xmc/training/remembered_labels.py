@@ -45,7 +45,7 @@ class RememberedLabels:
     def before_batch(self, batch: int, encoder: FrozenEncoder) -> None:
         """Fill the memory, or encode the labels whose turn it is at ``batch``.
 
-        Over W ranks: one all-gather of the refreshed embeddings.
+        Over W ranks: one all-gather of the refreshed embeddings; see also :meth:`LabelMemory.write`.
         """
         if not self.filled:
             self._fill(batch, encoder)
@@ -64,7 +64,10 @@ class RememberedLabels:
         return self.memory.outside(pool_ids)
 
     def keep(self, pool_ids: np.ndarray, local: Tensor, batch: int) -> None:
-        """Keep the pool's embeddings, ``local`` being this rank's shard. Over W ranks: one all-gather."""
+        """Keep the pool's embeddings, ``local`` being this rank's shard.
+
+        Over W ranks: one all-gather; see also :meth:`LabelMemory.write`.
+        """
         self.memory.write(pool_ids, all_gather_rows(local, len(pool_ids), self.world), batch)
 
     def metrics(self, batch: int) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class RememberedLabels:
         return {"memory.embeddings": embeddings, "memory.written": written, **named}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take this rank's labels of a checkpoint's memory.
+        """Take this rank's labels of a checkpoint's memory; moments that it lacks are counted anew.
 
         Raises:
             ConfigError: When the checkpoint holds a memory of another shape, or none.
@@ -100,8 +103,11 @@ class RememberedLabels:
         self.memory.embeddings.copy_(found[start:stop])
         self.memory.written[:] = tensors["memory.written"][start:stop].numpy()
         if self.memory.moments is not None:
-            named = {name: tensors[f"memory.moments.{name}"] for name in self.memory.moments.tensors()}
-            self.memory.moments.load_tensors(named)
+            named = {name: tensors.get(f"memory.moments.{name}") for name in self.memory.moments.tensors()}
+            if found.dtype == self.memory.embeddings.dtype and None not in named.values():
+                self.memory.moments.load_tensors({name: x for name, x in named.items() if x is not None})
+            else:
+                self.memory.count_moments()
         self.filled = True
 
     def _fill(self, batch: int, encoder: FrozenEncoder) -> None:

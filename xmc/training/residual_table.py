@@ -51,7 +51,7 @@ class ResidualTable(nn.Module):
         self.register_buffer("rows", rows.long(), persistent=assignment is not None)
         self.register_buffer("table", torch.zeros(num_rows, dimension))
         self.register_buffer("squares", torch.zeros(num_rows))
-        self.frequent = None if points is None else points >= config.min_points
+        self.frequent = points >= config.min_points if points is not None and config.min_points > 1 else None
         self._pending: list[tuple[Tensor, Tensor]] = []
         self._leaves: list[tuple[Tensor, Tensor]] = []
 

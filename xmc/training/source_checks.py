@@ -13,7 +13,13 @@ TAKES_CERTAIN = (*TAKES_FROZEN, "binary_cross_entropy", "soft_top_k")
 
 
 def check_sources(
-    negatives: NegativesConfig, objective: str, batch_size: int, head: bool, label_offsets: bool = False
+    negatives: NegativesConfig,
+    objective: str,
+    batch_size: int,
+    head: bool,
+    *,
+    label_offsets: bool = False,
+    implementation: str = "auto",
 ) -> None:
     """Refuse label sources that the objective, the batch or a head cannot work with.
 
@@ -31,6 +37,11 @@ def check_sources(
             raise ConfigError(
                 f"negatives.memory: expected objective.label_offsets false with {objective}, as the moments "
                 "of remembered labels hold no offsets"
+            )
+        if implementation == "dense":
+            raise ConfigError(
+                f"scoring.implementation: expected 'auto' with negatives.memory and {objective}, as moments "
+                "of remembered labels have no scores, got 'dense'"
             )
         if negatives.memory.sample is not None:
             raise ConfigError(

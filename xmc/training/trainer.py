@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from tqdm.auto import tqdm
@@ -113,9 +114,8 @@ class Trainer:
         self.objective = build_objective(config.objective)
         self.encoder = encoder or DualEncoder.build(config.encoder, TrainingTexts(self.dataset, config.data))
         label_texts = self.dataset.texts("labels", config.data.label_fields)
-        points = self.dataset.relevance("train").getnnz(axis=0)
+        points = self._prepare_rows()
         self.learner = build_learner(config, self.encoder, label_texts, points, self.device, self.world)
-        self._prepare_rows()
         self.folder = self._prepare_folder()
         self.models = RunModels(self.folder, config, self.dataset, self.learner, self.world)
         self.checkpointer = Checkpointer(
@@ -150,7 +150,8 @@ class Trainer:
             self.log.close()
         return self._finish(time.perf_counter() - started)
 
-    def _prepare_rows(self) -> None:
+    def _prepare_rows(self) -> np.ndarray:
+        """Split the rows and draw up the sources; how many training rows each label has, [L]."""
         training, seed = self.config.training, self.config.seed
         relevance = self.dataset.relevance("train")
         rows, self.validation_rows = train_validation_split(relevance, self.config.validation.rows, seed)
@@ -172,6 +173,7 @@ class Trainer:
             draws=[] if self.label_queries is None else [self.label_queries.draw],
             by_moments=self.config.objective.name in TAKES_MOMENTS,
         )
+        return relevance[rows].getnnz(axis=0)
 
     def _prepare_folder(self) -> Path:
         if self.world.is_main:
