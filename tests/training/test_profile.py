@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.distributed.ranks import Ranks
+from xmc.distributed.recording import record_collectives, recorded
 from xmc.errors import ConfigError
 from xmc.training import profile_steps
 from xmc.training.profile import SILENT, StopWatch
@@ -19,6 +20,14 @@ def test_a_watch_adds_up_parts_and_counts() -> None:
             time.sleep(0.02)
         watch.count("texts", 3)
     assert 0.04 <= watch.seconds["sleep"] < 0.2 and watch.counts == {"texts": 6}
+
+
+def test_a_part_is_without_the_collectives_within() -> None:
+    watch = StopWatch(torch.device("cpu"))
+    with record_collectives() as outer, watch.part("scoring"):
+        with recorded(torch.zeros(3)):
+            time.sleep(0.05)
+    assert watch.seconds["scoring"] < 0.04 < outer.seconds and outer.num_calls == 1
 
 
 def test_a_silent_watch_keeps_nothing() -> None:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 import torch
 
+from xmc.distributed import record_collectives
+
 __all__ = ["SILENT", "StepProfile", "StopWatch"]
 
 
 @dataclass(eq=False)
 class StopWatch:
-    """Adds up the seconds of a step's parts, which do not nest.
+    """Adds up the seconds of a step's parts, which do not nest, without those of the collectives within.
 
     A silent one, the default of training, only runs the blocks. One that measures waits for the GPU at both
     ends of a part, which slows a step a little.
@@ -33,8 +35,10 @@ class StopWatch:
             yield
             return
         started = self._now()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + self._now() - started
+        with record_collectives() as collectives:
+            yield
+        spent = self._now() - started - collectives.seconds
+        self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
     def count(self, name: str, number: int) -> None:
         """Add to a number of things done, such as texts."""

@@ -56,8 +56,7 @@ def _measure(trainer: Trainer, num_steps: int) -> StepProfile:
         seconds = time.perf_counter() - started
     parts = dict(watch.seconds)
     if collectives.num_calls:
-        within = collectives.seconds - parts.pop("gradient all-reduce", 0.0)
-        parts["scoring"] -= within
+        parts.pop("gradient all-reduce", None)
         parts["collectives"] = collectives.seconds
     machine = this_machine()
     return StepProfile(
