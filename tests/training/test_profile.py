@@ -26,8 +26,8 @@ def test_a_part_is_without_the_collectives_within() -> None:
     watch = StopWatch(torch.device("cpu"))
     with record_collectives() as outer, watch.part("scoring"):
         with recorded(torch.zeros(3)):
-            time.sleep(0.05)
-    assert watch.seconds["scoring"] < 0.04 < outer.seconds and outer.num_calls == 1
+            time.sleep(0.3)
+    assert watch.seconds["scoring"] < 0.25 < outer.seconds and outer.num_calls == 1
 
 
 def test_a_silent_watch_keeps_nothing() -> None:
