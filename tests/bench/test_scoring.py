@@ -83,5 +83,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys):
     assert main(["bench", "scoring", *words, "--repeats", "1", "--memory_gb", "0"]) == 0
     assert "dense" not in capsys.readouterr().out
     assert main(["bench", "scoring", *words, "--repeats", "0"]) == 2
+    assert main(["bench", "scoring", *words, "--json", str(tmp_path)]) == 2
+    assert "--json" in capsys.readouterr().err
     assert main(["bench", "scoring", "--objectives", "[triplet]"]) == 2
     assert "got triplet" in capsys.readouterr().err

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +20,7 @@ from xmc.objectives.spherical.label_moments import label_moments
 from xmc.scoring import Positives, as_positives
 from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
 
-__all__ = ["ScoringCase", "bench_scoring", "cases_as_json", "scoring_table"]
+__all__ = ["ScoringCase", "bench_scoring", "scoring_table"]
 
 POSITIVES_PER_QUERY = 4
 POOL_LABELS = 4096
@@ -206,13 +204,3 @@ def scoring_table(cases: Sequence[ScoringCase]) -> str:
             f"| {case.seconds:.3f} | {case.products:.2f} | {memory} | {share} |"
         )
     return "\n".join(lines)
-
-
-def cases_as_json(cases: Sequence[ScoringCase]) -> dict[str, Any]:
-    """The cases and what they were measured on, for a JSON file."""
-    return {
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "cases": [asdict(case) for case in cases],
-    }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +13,7 @@ from tqdm.auto import tqdm
 from xmc.bench.resources import fastest, peak_extra_bytes
 from xmc.retrieval import exact_search
 
-__all__ = ["SearchCase", "bench_search", "search_cases_as_json", "search_table"]
+__all__ = ["SearchCase", "bench_search", "search_table"]
 
 # The plain product is tried in tiles of these shapes, and the fastest counts.
 PRODUCT_TILES = ((256, 16_384), (1024, 16_384), (512, 65_536))
@@ -121,13 +119,3 @@ def search_table(cases: Sequence[SearchCase]) -> str:
             f"| {case.seconds:.3f} | {case.product_seconds:.3f} | {case.products:.2f} | {memory} |"
         )
     return "\n".join(lines)
-
-
-def search_cases_as_json(cases: Sequence[SearchCase]) -> dict[str, Any]:
-    """The cases and what they were measured on, for a JSON file."""
-    return {
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "cases": [asdict(case) for case in cases],
-    }

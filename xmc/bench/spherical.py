@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +21,7 @@ from xmc.heads.stabilise import moment_drift, unfactor
 from xmc.objectives import softmax
 from xmc.scoring import Positives, as_positives
 
-__all__ = ["HeadCase", "bench_spherical", "growth_lines", "head_cases_as_json", "head_table"]
+__all__ = ["HeadCase", "bench_spherical", "growth_lines", "head_table"]
 
 POSITIVES_PER_QUERY = 5
 SCALE = 20.0
@@ -233,13 +231,3 @@ def growth_lines(cases: Sequence[HeadCase]) -> list[str]:
 
 def _milliseconds(seconds: float | None) -> str:
     return "does not fit" if seconds is None else f"{1e3 * seconds:,.1f}"
-
-
-def head_cases_as_json(cases: Sequence[HeadCase]) -> dict[str, Any]:
-    """The cases and what they were measured on, for a JSON file."""
-    return {
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "cases": [{**asdict(case), "seconds": case.seconds, "speedup": case.speedup} for case in cases],
-    }

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
 from xmc.errors import ConfigError
 from xmc.files import atomic_file
@@ -57,6 +58,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--json", default=None, help="Write the figures to this file too.")
     options = parse(parser, arguments)
+    check_output_file("--json", options.json)
     _check(options.num_queries + options.num_labels + [options.dimension, options.repeats, options.memory_mb])
 
     from xmc.bench import bench_scoring, cases_as_json, scoring_table

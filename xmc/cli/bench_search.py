@@ -36,7 +36,8 @@ def run(arguments: Sequence[str]) -> None:
     check_output_file("--json", options.json)
     _check([*options.num_queries, *options.num_labels, options.dimension, options.k, options.repeats])
 
-    from xmc.bench.search import bench_search, search_cases_as_json, search_table
+    from xmc.bench import cases_as_json
+    from xmc.bench.search import bench_search, search_table
 
     cases = bench_search(
         options.num_queries,
@@ -49,7 +50,7 @@ def run(arguments: Sequence[str]) -> None:
     print(search_table(cases))
     if options.json:
         with atomic_file(options.json) as partial:
-            text = json.dumps(search_cases_as_json(cases), indent=2)
+            text = json.dumps(cases_as_json(cases), indent=2)
             Path(partial).write_text(text + "\n", encoding="utf-8")
 
 

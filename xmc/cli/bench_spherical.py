@@ -43,7 +43,8 @@ def run(arguments: Sequence[str]) -> None:
     check_output_file("--json", options.json)
     check_output_file("--plot", options.plot)
 
-    from xmc.bench.spherical import bench_spherical, growth_lines, head_cases_as_json, head_table
+    from xmc.bench import cases_as_json
+    from xmc.bench.spherical import bench_spherical, growth_lines, head_table
     from xmc.bench.spherical_plot import PLOT_KINDS, plot_heads
     from xmc.objectives.spherical import SPHERICAL_VALUES
 
@@ -66,7 +67,7 @@ def run(arguments: Sequence[str]) -> None:
     print("\n".join([head_table(cases), "", *growth_lines(cases)]))
     if options.json:
         with atomic_file(options.json) as partial:
-            text = json.dumps(head_cases_as_json(cases), indent=2) + "\n"
+            text = json.dumps(cases_as_json(cases, ["seconds", "speedup"]), indent=2) + "\n"
             partial.write_text(text, encoding="utf-8")
     if options.plot:
         plot_heads(cases, options.plot)

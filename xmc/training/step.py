@@ -115,6 +115,14 @@ def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Ten
 
 
 def encode_rows(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarray) -> CachedEncoding:
+    """The embeddings of texts by a tower, and the way back through it.
+
+    Args:
+        inputs: Of the step; its watch is told.
+        tower: Of the queries or the labels.
+        tokens: Of all its texts.
+        rows: [n] int64, which of them to encode.
+    """
     budget = inputs.config.training.micro_batch_tokens
     inputs.watch.count("texts", len(rows))
     with inputs.watch.part("tokens"):
