@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.negatives import SampledLabels
 from xmc.scoring import as_positives
+from xmc.training.batches import SampledLabels
 
 __all__ = ["host_line", "main", "random_relevance"]
 

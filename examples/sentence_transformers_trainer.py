@@ -19,8 +19,8 @@ from sentence_transformers import (
 )
 from torch import Tensor, nn
 
-from xmc.negatives import in_batch_inclusion
 from xmc.objectives import DecoupledSoftmax
+from xmc.training.batches import in_batch_inclusion
 
 LABELS = ["birds", "songs", "houses", "night", "stones", "trees"]
 QUERIES = {

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from xmc.negatives import in_batch_inclusion
+from xmc.training.batches import in_batch_inclusion
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 

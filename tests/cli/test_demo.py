@@ -65,6 +65,6 @@ def test_unfinished_data_are_built_again(
         built.append(path)
         return Dataset.load(dataset_folder)
 
-    monkeypatch.setattr("xmc.data.corpora.build_api_docs", build)
+    monkeypatch.setattr("xmc.corpora.build_api_docs", build)
     demo._data(broken, demo._Clock())
     assert built == [broken]

@@ -18,7 +18,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from xmc.data import Dataset, DatasetWriter
 from xmc.encoders import EncoderConfig
-from xmc.negatives import NegativesConfig
+from xmc.training.batches import NegativesConfig
 from xmc.training.config import (
     DataConfig,
     ObjectiveConfig,

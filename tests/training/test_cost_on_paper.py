@@ -20,11 +20,11 @@ from tests.distributed.ranks import Ranks
 from tests.training.conftest import NUM_WORDS
 from tests.training.test_world import as_rank
 from xmc.bench.step_cost import StepShape, TowerShape, step_cost
+from xmc.bench.training_steps import WARM_UP, profile_steps
 from xmc.distributed import record_collectives
-from xmc.negatives import MemoryConfig, MinedConfig, NegativesConfig
-from xmc.training import TrainConfig, Trainer, profile_steps
+from xmc.training import TrainConfig, Trainer
+from xmc.training.batches import MemoryConfig, MinedConfig, NegativesConfig
 from xmc.training.config import ResidualConfig
-from xmc.training.profile_run import WARM_UP
 
 B, D, STEPS = 14, 24, 2
 STATIC = TowerShape(parameters=2 * 81 * D, dimension=D)

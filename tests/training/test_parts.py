@@ -10,8 +10,7 @@ import torch
 
 from xmc.distributed import World
 from xmc.errors import ConfigError, DataError
-from xmc.negatives import MemoryConfig, NegativesConfig
-from xmc.training.checkpoint import Checkpointer
+from xmc.training.batches import MemoryConfig, NegativesConfig
 from xmc.training.config import (
     DataConfig,
     ObjectiveConfig,
@@ -20,14 +19,15 @@ from xmc.training.config import (
     ScoringConfig,
     ValidationConfig,
 )
-from xmc.training.estimate import estimate_cost
-from xmc.training.interrupt import InterruptGuard
-from xmc.training.metrics_log import MetricsLog, check_trackers
-from xmc.training.optimiser import build_optimizer, set_rates, warmup_linear_decay
-from xmc.training.pace import Pace, duration
-from xmc.training.precision import mixed_precision
-from xmc.training.run_folder import prepare_run_folder
-from xmc.training.score_parameters import ScoreParameters
+from xmc.training.learned.optimiser import build_optimizer, set_rates, warmup_linear_decay
+from xmc.training.learned.score_parameters import ScoreParameters
+from xmc.training.run.checkpoint import Checkpointer
+from xmc.training.run.estimate import estimate_cost
+from xmc.training.run.folder import prepare_run_folder
+from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.run.metrics_log import MetricsLog, check_trackers
+from xmc.training.run.pace import Pace, duration
+from xmc.training.run.precision import mixed_precision
 
 
 def test_schedule_rises_then_falls_to_zero():

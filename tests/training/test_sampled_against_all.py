@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from xmc.corpora import build_synthetic
 from xmc.data import Dataset
-from xmc.data.corpora import build_synthetic
 from xmc.encoders import DualEncoder, EncoderConfig
 from xmc.evaluation import evaluate
-from xmc.negatives import NegativesConfig
 from xmc.training import TrainConfig, train
+from xmc.training.batches import NegativesConfig
 from xmc.training.config import (
     DataConfig,
     ObjectiveConfig,

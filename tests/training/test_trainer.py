@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.training import Trainer, train
-from xmc.training.interrupt import InterruptGuard
+from xmc.training.run.interrupt import InterruptGuard
 
 
 def losses(folder: str | Path) -> list[float]:

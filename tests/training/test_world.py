@@ -60,7 +60,7 @@ def test_two_and_three_ranks_follow_the_curve_of_one(config, changed, tmp_path, 
 
 
 def test_a_run_resumes_on_another_number_of_ranks(config, changed, tmp_path, ranks: Ranks, monkeypatch):
-    from xmc.training.interrupt import InterruptGuard
+    from xmc.training.run.interrupt import InterruptGuard
 
     whole = changed(config, encoder={"dropout": 0.0}, training={"epochs": 2})
     train(whole)

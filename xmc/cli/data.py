@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _build(arguments: Sequence[str]) -> None:
-    from xmc.data.corpora import build_api_docs, build_debian
+    from xmc.corpora import build_api_docs, build_debian
 
     parser = make_parser(
         "data build",
@@ -74,7 +74,7 @@ def _build(arguments: Sequence[str]) -> None:
 
 
 def _synthetic(arguments: Sequence[str]) -> None:
-    from xmc.data.corpora import Law, build_synthetic
+    from xmc.corpora import Law, build_synthetic
 
     parser = make_parser(
         "data synthetic",

@@ -81,7 +81,7 @@ class _Clock:
 
 def _data(path: Path, clock: _Clock) -> Dataset:
     from xmc import Dataset
-    from xmc.data.corpora import build_api_docs
+    from xmc.corpora import build_api_docs
 
     with clock.stage("data", "Data: documentation strings of installed packages"):
         try:

@@ -19,7 +19,8 @@ def run(arguments: Sequence[str]) -> None:
     """Parse the recipe and its overrides, then train."""
     config, steps = parse_train(arguments)
     start_missing_processes(arguments)
-    from xmc.training import profile_steps, train
+    from xmc.bench.training_steps import profile_steps
+    from xmc.training import train
 
     is_main = os.environ.get("RANK", "0") == "0"
     if steps is not None:

@@ -2,8 +2,8 @@
 
 A data set is a folder that :class:`DatasetWriter` writes (through ``import_folder`` for existing files, or
 a built-in corpus) and :class:`Dataset` opens lazily: texts as memory-mapped Arrow tables, relevance and
-filters as CSR [N, L]. :class:`TokenStore` keeps the token ids of its texts, :class:`QuerySampler` says which
-rows each step trains on. This room knows nothing of models.
+filters as CSR [N, L]. :class:`TokenStore` keeps the token ids of its texts. This room knows nothing of
+models.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from xmc.data.propensity import (
     inverse_propensity,
     known_propensity,
 )
-from xmc.data.sampler import QuerySampler
 from xmc.data.splits import labelled_rows, train_validation_split
 from xmc.data.texts import TextColumn
 from xmc.data.tokens import TokenRows, TokenStore
@@ -28,7 +27,6 @@ __all__ = [
     "DatasetInfo",
     "DatasetWriter",
     "Propensity",
-    "QuerySampler",
     "TextColumn",
     "TokenRows",
     "TokenStore",

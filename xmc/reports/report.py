@@ -25,7 +25,7 @@ from xmc.reports.run_facts import RunFacts, read_run
 from xmc.reports.segments import SegmentTable, intervals, segment_tables
 from xmc.reports.svg import STYLES
 from xmc.reports.systems import Split, System
-from xmc.training.machine import this_machine
+from xmc.training.run.machine import this_machine
 
 __all__ = ["Report", "build_report"]
 

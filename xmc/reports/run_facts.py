@@ -11,7 +11,7 @@ import yaml
 
 from xmc.errors import DataError
 from xmc.reports.curves import LearningCurves, read_curves
-from xmc.training.machine import read_machine
+from xmc.training.run.machine import read_machine
 
 __all__ = ["RunFacts", "flat", "read_run"]
 

@@ -14,7 +14,7 @@ from xmc.data import Dataset
 from xmc.errors import DataError
 from xmc.evaluation import Evaluation, load_predictions
 from xmc.files import atomic_file
-from xmc.training.model_card import CARD_FILE, add_evaluation
+from xmc.training.run.model_card import CARD_FILE, add_evaluation
 
 __all__ = [
     "is_run_folder",

@@ -8,10 +8,9 @@ from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from xmc.training.config import ResidualConfig, TrainConfig
-    from xmc.training.profile_run import profile_steps
     from xmc.training.trainer import Trainer, TrainResult, train
 
-__all__ = ["ResidualConfig", "TrainConfig", "TrainResult", "Trainer", "profile_steps", "train"]
+__all__ = ["ResidualConfig", "TrainConfig", "TrainResult", "Trainer", "train"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -20,7 +19,6 @@ __getattr__, __dir__ = lazy_exports(
         "TrainConfig": "xmc.training.config",
         "TrainResult": "xmc.training.trainer",
         "Trainer": "xmc.training.trainer",
-        "profile_steps": "xmc.training.profile_run",
         "train": "xmc.training.trainer",
     },
 )

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
 from xmc.heads.config import HeadConfig
-from xmc.negatives import NegativesConfig
-from xmc.training.source_checks import check_sources
+from xmc.training.batches import NegativesConfig
+from xmc.training.batches.checks import check_sources
 
 __all__ = [
     "DataConfig",

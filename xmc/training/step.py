@@ -19,14 +19,14 @@ from torch import Tensor
 
 from xmc.data import TokenRows, TokenStore
 from xmc.distributed import World, all_gather_rows
+from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
-from xmc.negatives import Pool
 from xmc.scoring import LabelShard
+from xmc.training.batches import Pool
+from xmc.training.batches.label_sources import LabelSources
 from xmc.training.config import TrainConfig
-from xmc.training.frozen_encoder import FrozenEncoder, residual_rows
-from xmc.training.label_sources import LabelSources
-from xmc.training.learner import Learner
-from xmc.training.profile import SILENT, StopWatch
+from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
+from xmc.training.learned.learner import Learner
 
 __all__ = ["StepInputs", "accumulate_gradients", "encode_rows"]
 

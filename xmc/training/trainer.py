@@ -18,32 +18,32 @@ from xmc.data import Dataset, TokenStore, train_validation_split
 from xmc.distributed import current_world
 from xmc.encoders import DualEncoder
 from xmc.files import atomic_file
-from xmc.training.allocator import keep_freed_memory
-from xmc.training.checkpoint import Checkpointer
-from xmc.training.config import TrainConfig
-from xmc.training.estimate import estimate_cost
-from xmc.training.head_step import step_head
-from xmc.training.interrupt import InterruptGuard
-from xmc.training.label_queries import StackedTokens, build_label_queries, with_label_rows
-from xmc.training.label_sources import LabelSources, build_query_sampler
-from xmc.training.learner import build_learner
-from xmc.training.machine import save_machine
-from xmc.training.metrics_log import MetricsLog, check_trackers
-from xmc.training.objective import build_objective
-from xmc.training.optimiser import warmup_linear_decay
-from xmc.training.pace import Pace, duration
-from xmc.training.precision import mixed_precision
-from xmc.training.run_folder import prepare_run_folder, save_config
-from xmc.training.run_models import RunModels
-from xmc.training.source_checks import TAKES_MOMENTS
-from xmc.training.step import StepInputs, accumulate_gradients
-from xmc.training.token_stores import (
+from xmc.training.batches.checks import TAKES_MOMENTS
+from xmc.training.batches.label_queries import StackedTokens, build_label_queries, with_label_rows
+from xmc.training.batches.label_sources import LabelSources, build_query_sampler
+from xmc.training.batches.token_stores import (
     TrainingTexts,
     label_query_tokens,
     label_tokens,
     query_tokens,
     truncated_note,
 )
+from xmc.training.config import TrainConfig
+from xmc.training.head_step import step_head
+from xmc.training.learned.learner import build_learner
+from xmc.training.learned.optimiser import warmup_linear_decay
+from xmc.training.objective import build_objective
+from xmc.training.run.allocator import keep_freed_memory
+from xmc.training.run.checkpoint import Checkpointer
+from xmc.training.run.estimate import estimate_cost
+from xmc.training.run.folder import prepare_run_folder, save_config
+from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.run.machine import save_machine
+from xmc.training.run.metrics_log import MetricsLog, check_trackers
+from xmc.training.run.models import RunModels
+from xmc.training.run.pace import Pace, duration
+from xmc.training.run.precision import mixed_precision
+from xmc.training.step import StepInputs, accumulate_gradients
 from xmc.training.validation import Validator
 
 __all__ = ["TrainResult", "Trainer", "train"]

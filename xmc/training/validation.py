@@ -15,8 +15,8 @@ from xmc.encoders import DualEncoder, add_residuals
 from xmc.evaluation import ranking_metrics
 from xmc.retrieval import exact_search, search_by_size
 from xmc.training.config import TrainConfig
-from xmc.training.head import ranking_of
-from xmc.training.learner import Learner
+from xmc.training.learned.head import ranking_of
+from xmc.training.learned.learner import Learner
 
 __all__ = ["Validator"]
 

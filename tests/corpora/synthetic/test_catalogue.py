@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmc.corpora.synthetic import words
+from xmc.corpora.synthetic.catalogue import make_catalogue
+from xmc.corpora.synthetic.law import Law
+from xmc.corpora.synthetic.vocabulary import ABSENT, join_words, make_vocabulary
+from xmc.errors import ConfigError
+
+
+def test_every_word_is_in_one_list_only() -> None:
+    lists = [getattr(words, name) for name in words.__all__]
+    flat = [word for group in lists for word in group]
+    assert len(flat) == len(set(flat)) and all(word.isalpha() and word.islower() for word in flat)
+    titles = sum(len(group) for group in lists if group not in (words.ALIASES, words.FILLERS))
+    assert len(words.ALIASES) >= titles
+
+
+@settings(max_examples=30, deadline=None)
+@given(num_labels=st.integers(10, 3000), seed=st.integers(0, 5))
+def test_as_many_distinct_titles_as_labels(num_labels: int, seed: int) -> None:
+    catalogue, vocabulary = make_catalogue(num_labels, 10.0, seed), make_vocabulary(seed)
+    assert catalogue.num_labels == catalogue.first[-1] == num_labels
+    assert sorted(catalogue.id_of.tolist()) == list(range(num_labels))
+    numbers = catalogue.title_words(np.arange(num_labels)) + vocabulary.facet_start
+    assert len(set(join_words(vocabulary.words, numbers))) == num_labels
+
+
+def test_a_title_names_its_facets_in_order() -> None:
+    catalogue, vocabulary = make_catalogue(200, 10.0, 0), make_vocabulary(0)
+    facets = (words.BRANDS, words.LINES, words.MATERIALS, words.NOUNS, words.FINISHES, words.COLOURS)
+    titles = join_words(vocabulary.words, catalogue.title_words(np.arange(200)) + vocabulary.facet_start)
+    for title in titles:
+        assert all(word in facet for word, facet in zip(title.split(), facets, strict=True))
+    family = catalogue.family_of(np.arange(200))
+    cores = [" ".join(title.split()[:4]) for title in titles]
+    pairs = [(i, j) for i in range(0, 200, 7) for j in range(200)]
+    assert all((family[i] == family[j]) == (cores[i] == cores[j]) for i, j in pairs)
+
+
+def test_families_follow_zipfs_law() -> None:
+    catalogue = make_catalogue(5000, 10.0, 0)
+    p = catalogue.probability
+    assert p.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(p[0] / p, (np.arange(len(p)) + 11) / 11)
+
+
+def test_absent_words_are_left_out() -> None:
+    assert join_words(["a", "b"], np.array([[1, ABSENT, 0], [ABSENT, ABSENT, ABSENT]])) == ["b a", ""]
+
+
+def test_the_seed_decides_the_aliases() -> None:
+    assert make_vocabulary(0).words == make_vocabulary(0).words != make_vocabulary(1).words
+
+
+@pytest.mark.parametrize("count", [9, 20_000_001])
+def test_counts_that_cannot_be(count: int) -> None:
+    with pytest.raises(ConfigError, match="expected 10 to 20,000,000 labels"):
+        make_catalogue(count, 10.0, 0)
+
+
+@pytest.mark.parametrize("wrong", [{"noise": 1.5}, {"dropped": -0.1}, {"zipf_offset": float("nan")}])
+def test_rates_that_cannot_be(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Law(**wrong)

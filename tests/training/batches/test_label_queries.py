@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc.data import TokenStore
+from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError
+from xmc.training import train
+from xmc.training.batches import SampledLabels
+from xmc.training.batches.label_queries import LabelQueries, StackedTokens, with_label_rows
+
+
+def store(folder: Path, name: str, texts: list[list[int]]) -> TokenStore:
+    return TokenStore.open_or_build(
+        folder,
+        [str(i) for i in range(len(texts))],
+        lambda part: [texts[int(i)] for i in part],
+        fingerprint=name,
+        max_length=None,
+        description=name,
+        progress=False,
+    )
+
+
+def test_stacked_tokens_are_found_by_row(tmp_path: Path) -> None:
+    queries, labels = [[1, 2], [3], []], [[7], [8, 9, 10]]
+    stacked = StackedTokens(store(tmp_path, "a", queries), store(tmp_path, "b", labels))
+    assert len(stacked) == 5
+    ids, offsets = stacked.gather(np.array([2, 0, 3 + 1, 3 + 0]))
+    found = [ids[start:stop].tolist() for start, stop in zip(offsets, offsets[1:], strict=False)]
+    assert found == [[], [1, 2], [8, 9, 10], [7]]
+    ids, offsets = stacked.gather(np.array([4]))
+    assert ids.tolist() == [8, 9, 10] and offsets.tolist() == [0, 3]
+
+
+def test_labels_join_a_batch_as_rows_of_their_own() -> None:
+    relevance = sp.csr_matrix(np.array([[1, 0, 1], [0, 1, 0]], dtype=np.float32))
+    drawn = LabelQueries(2, 3, 2, seed=0)
+    rows = drawn.extend(np.array([1]), step=4)
+    assert rows[0] == 1 and len(rows) == 3 and (rows[1:] >= 2).all()
+    np.testing.assert_array_equal(rows, drawn.extend(np.array([1]), step=4))
+    stacked = with_label_rows(relevance)
+    np.testing.assert_array_equal(stacked[rows[1:]].toarray(), np.eye(3)[rows[1:] - 2])
+
+
+def test_the_pool_knows_that_label_queries_bring_labels() -> None:
+    generator = np.random.default_rng(0)
+    relevance = sp.csr_matrix((generator.random((60, 20)) < 0.1).astype(np.float32))
+    drawn = LabelQueries(60, 20, 3, seed=5)
+    plain, joined = (
+        SampledLabels(relevance, 6, uniform=4, seed=5, draws=draws) for draws in ([], [drawn.draw])
+    )
+    np.testing.assert_allclose(1 - joined.inclusion, (1 - plain.inclusion) * (1 - 3 / 20))
+    all_rows = with_label_rows(relevance)
+    counts = np.zeros(20)
+    for step in range(4000):
+        # Row 0 is in every batch; its negatives come by the other five rows, the draw and the label queries.
+        others = 1 + generator.choice(59, 5, replace=False)
+        rows = drawn.extend(np.concatenate([[0], others]), step)
+        counts[joined.pool(all_rows[rows], step).label_ids] += 1
+    negative = relevance[0].toarray()[0] == 0
+    np.testing.assert_allclose(counts[negative] / 4000, joined.inclusion[negative], atol=0.03)
+
+
+def test_the_query_tower_learns_the_words_of_labels(config, changed, dataset, tmp_path) -> None:
+    def moved(**data: object) -> float:
+        run = {"dir": str(tmp_path / f"run{len(data)}")}
+        result = train(changed(config, data=data, run=run, training={"epochs": 1}))
+        texts = list(dataset.texts("labels"))
+        before = DualEncoder.build(config.encoder).encode_queries(texts)
+        return float(np.abs(DualEncoder.load(result.last_path).encode_queries(texts) - before).max())
+
+    # No training query has a label's word.
+    assert moved() < 1e-6 < 0.01 < moved(label_queries=1.0)
+
+
+def test_what_it_cannot_be_joined_with_is_refused(config, changed) -> None:
+    mined = changed(config, data={"label_queries": 0.5})
+    with pytest.raises(ConfigError, match="data.label_queries: expected neither"):
+        train(changed(mined, negatives={"mined": type(mined.negatives.mined)(count=2)}))
+    with pytest.raises(ConfigError, match="data.label_queries: expected a share"):
+        changed(config, data={"label_queries": -1.0})

@@ -1,0 +1,261 @@
+"""Clusters, mined negatives and the label memory in whole runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.distributed.ranks import Ranks
+from tests.training.test_trainer import losses
+from tests.training.test_world import train_as_rank
+from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError
+from xmc.training import TrainConfig, Trainer, train
+from xmc.training.batches import ClustersConfig, MemoryConfig, MinedConfig, NegativesConfig, TemperedConfig
+from xmc.training.batches.mined.source import HardNegatives
+from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.step import accumulate_gradients
+
+MEMORY = MemoryConfig(enabled=True, refresh=5)
+MINED = MinedConfig(count=2, last=6, every=4, wait=True)
+CLUSTERS = ClustersConfig(largest=14, first=7, start_epoch=1)
+TEMPERED = TemperedConfig(count=4)
+SOURCES: dict[str, dict[str, Any]] = {
+    "memory": {"memory": MEMORY},
+    "sampled memory on disk": {"memory": MemoryConfig(enabled=True, refresh=5, storage="disk", sample=11)},
+    "memory as moments": {"memory": MEMORY, "objective": "spherical_z_loss"},
+    "mined": {"mined": MINED},
+    "clusters": {"clusters": CLUSTERS},
+    "everything": {
+        "memory": MEMORY,
+        "mined": replace(MINED, draw="score", margin=0.1),
+        "clusters": CLUSTERS,
+        "tempered": TEMPERED,
+        "strata": 3,
+    },
+}
+Change = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def sourced(config: TrainConfig, changed: Change) -> Callable[..., TrainConfig]:
+    def make(objective: str = "decoupled_softmax", **sources: Any) -> TrainConfig:
+        named = {"name": objective, "label_offsets": objective == "decoupled_softmax"}
+        negatives = NegativesConfig(mode="sampled", uniform=12, **sources)
+        return changed(replace(config, negatives=negatives), objective=named)
+
+    return make
+
+
+def logged(folder: str | Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "loss" in line]
+
+
+@pytest.mark.parametrize("sources", SOURCES.values(), ids=SOURCES.keys())
+def test_learns_and_a_run_that_was_interrupted_goes_on_as_if_it_was_not(
+    sources: dict[str, Any], sourced: Any, changed: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = sourced(**sources)
+    result = train(config)
+    assert result.validation["P@1"] > 60
+    assert not list(Path(config.run.dir).glob("*.bin"))
+    cut = changed(config, run={"dir": str(tmp_path / "cut")})
+    asked = iter([False] * 12 + [True])
+    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    with pytest.raises(KeyboardInterrupt):
+        train(cut)
+    train(changed(cut, run={"resume": True}))
+    assert losses(config.run.dir) == losses(tmp_path / "cut")
+    whole, resumed = (DualEncoder.load(Path(path) / "last") for path in (config.run.dir, tmp_path / "cut"))
+    assert whole.fingerprint == resumed.fingerprint
+
+
+def test_the_log_says_how_stale_everything_is(sourced: Any) -> None:
+    config = sourced(memory=MEMORY, mined=MINED, clusters=CLUSTERS)
+    train(config)
+    lines = logged(config.run.dir)
+    assert [line["clusters"]["size"] for line in lines[::7]] == [1, 7, 14, 14]
+    assert [line["mined"]["stale_steps"] for line in lines[:6]] == [1, 2, 3, 4, 1, 2]
+    oldest = [line["memory"]["stale_max"] for line in lines]
+    # 40 labels, 5 a step in turn: after a round of 8 batches none is older, and those of pools are younger.
+    assert 2 < max(oldest) <= 8
+    assert all(1 <= line["memory"]["stale_mean"] <= line["memory"]["stale_max"] for line in lines)
+    assert any(line["memory"]["drift"] > 1e-3 for line in lines)
+
+
+def one_batch(config: TrainConfig) -> tuple[float, dict[str, torch.Tensor]]:
+    """The loss of the third batch after two steps, and the gradients of the query tower."""
+    trainer = Trainer(config)
+    inputs = trainer.prepare_inputs()
+    trainer.encoder.train()
+    for step in range(2):
+        trainer.step = step
+        trainer.learner.zero_grad()
+        rows = trainer.sources.next_rows(step, step, inputs.frozen_encoder, trainer.learner.relative_offsets)
+        accumulate_gradients(inputs, rows, step)
+        with torch.no_grad():
+            # The same change of the weights in every run, whatever its gradients are.
+            generator = torch.Generator().manual_seed(step)
+            for parameter in trainer.encoder.parameters():
+                parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+    trainer.learner.zero_grad()
+    rows = trainer.sources.next_rows(2, 2, inputs.frozen_encoder, trainer.learner.relative_offsets)
+    loss = accumulate_gradients(inputs, rows, 2)
+    route = {id(p) for p in trainer.encoder.label_tower.modules[0].parameters()}
+    named = trainer.encoder.model.named_parameters()
+    return float(loss), {name: p.grad for name, p in named if id(p) not in route and p.grad is not None}
+
+
+@pytest.mark.parametrize(
+    ("objective", "storage"),
+    [("decoupled_softmax", "device"), ("decoupled_softmax", "disk"), ("spherical_z_loss", "device")],
+)
+def test_a_memory_refreshed_each_step_equals_training_with_all_labels(
+    objective: str, storage: Any, config: TrainConfig, changed: Change, sourced: Any, tmp_path: Path
+) -> None:
+    still = {"dropout": 0.0}
+    named = {"name": objective, "label_offsets": objective == "decoupled_softmax"}
+    everything = changed(
+        replace(config, negatives=NegativesConfig(mode="all")), encoder=still, objective=named
+    )
+    expected, gradients = one_batch(changed(everything, run={"dir": str(tmp_path / "all")}))
+    memory = MemoryConfig(enabled=True, refresh=40, dtype="float32", storage=storage)
+    fresh = changed(sourced(objective, memory=memory), encoder=still, run={"dir": str(tmp_path / "memory")})
+    loss, found = one_batch(fresh)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert set(found) == set(gradients) and found
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+    stale = changed(
+        sourced(objective, memory=replace(memory, refresh=0)),
+        encoder=still,
+        run={"dir": str(tmp_path / "stale")},
+    )
+    assert abs(one_batch(stale)[0] - expected) > 1e-3, "without refreshing it is another loss"
+
+
+def test_mining_goes_on_in_the_background(
+    config: TrainConfig, sourced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lists come when they are ready, and training takes steps meanwhile."""
+    import threading
+
+    from xmc.training.batches.mined import source as hard_negatives
+
+    released = threading.Event()
+    mine = hard_negatives.mine_labels
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        assert threading.current_thread() is not threading.main_thread()
+        assert released.wait(60)
+        return mine(*arguments, **options)
+
+    monkeypatch.setattr(hard_negatives, "mine_labels", slow)
+    poll = HardNegatives.poll
+
+    def polled(self: HardNegatives, step: int, *arguments: Any) -> bool:
+        if step == 5:
+            released.set()
+            assert self._task is not None
+            self._task.join()
+        return poll(self, step, *arguments)
+
+    monkeypatch.setattr(HardNegatives, "poll", polled)
+    run = sourced(mined=replace(MINED, wait=False, every=100))
+    train(run)
+    lines = logged(run.run.dir)
+    assert [line["mined"] for line in lines[:5]] == [{}] * 5
+    assert lines[5]["mined"]["stale_steps"] == 6
+
+
+def test_an_error_of_the_background_ends_the_training(sourced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from xmc.training.batches.mined import source as hard_negatives
+
+    def broken(*arguments: Any, **options: Any) -> Any:
+        raise ConfigError("a broken search")
+
+    monkeypatch.setattr(hard_negatives, "mine_labels", broken)
+    with pytest.raises(ConfigError, match="a broken search"):
+        train(sourced(mined=MINED))
+
+
+@pytest.mark.parametrize(("name", "size"), [("memory", 3), ("memory as moments", 3), ("everything", 2)])
+def test_ranks_follow_the_curve_of_one(
+    name: str, size: int, sourced: Any, changed: Change, tmp_path: Path, ranks: Ranks
+) -> None:
+    alone = changed(sourced(**SOURCES[name]), encoder={"dropout": 0.0}, training={"epochs": 2})
+    train(alone)
+    shared = changed(alone, run={"dir": str(tmp_path / f"world{size}")})
+    ranks.run(train_as_rank, shared, size=size, seconds=300)
+    np.testing.assert_allclose(losses(shared.run.dir), losses(alone.run.dir), rtol=2e-3)
+
+
+def test_moments_that_a_checkpoint_lacks_are_counted_anew(
+    sourced: Any, changed: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of a softmax goes on as one of a spherical loss."""
+    cut = changed(sourced(memory=MEMORY), objective={"label_offsets": False, "learn_scale": False})
+    asked = iter([False] * 9 + [True])
+    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    with pytest.raises(KeyboardInterrupt):
+        train(cut)
+    result = train(changed(cut, run={"resume": True}, objective={"name": "spherical_z_loss"}))
+    assert result.validation["P@1"] > 30
+
+
+@pytest.mark.parametrize("name", ["everything", "memory as moments"])
+def test_a_run_resumes_on_another_number_of_ranks(
+    name: str, sourced: Any, changed: Change, tmp_path: Path, ranks: Ranks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = changed(sourced(**SOURCES[name]), encoder={"dropout": 0.0}, training={"epochs": 2})
+    train(whole)
+    cut = changed(whole, run={"dir": str(tmp_path / "cut")})
+    asked = iter([False] * 9 + [True])
+    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    with pytest.raises(KeyboardInterrupt):
+        train(cut)
+    ranks.run(train_as_rank, changed(cut, run={"resume": True}), size=2, seconds=300)
+    np.testing.assert_allclose(losses(cut.run.dir), losses(whole.run.dir), rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("sections", "text"),
+    [
+        ({"objective": {"name": "soft_top_k"}, "sources": {"memory": MEMORY}}, "negatives.memory: expected"),
+        ({"objective": {"name": "spherical_z_loss"}, "sources": {"mined": MINED}}, "weigh a label by row"),
+        (
+            {"objective": {"name": "taylor_softmax", "label_offsets": True}, "sources": {"memory": MEMORY}},
+            "label_offsets false",
+        ),
+        (
+            {
+                "objective": {"name": "taylor_softmax", "label_offsets": False},
+                "sources": {"memory": replace(MEMORY, sample=4)},
+            },
+            "negatives.memory.sample: expected null",
+        ),
+        (
+            {
+                "objective": {"name": "taylor_softmax", "label_offsets": False},
+                "scoring": {"implementation": "dense"},
+                "sources": {"memory": MEMORY},
+            },
+            "scoring.implementation: expected 'auto'",
+        ),
+        ({"sources": {"clusters": ClustersConfig(largest=4)}}, "a divisor of training.batch_size, got 4"),
+    ],
+)
+def test_sources_that_do_not_fit_are_errors(
+    sections: dict[str, Any], text: str, sourced: Any, changed: Change
+) -> None:
+    sources = sections.pop("sources")
+    with pytest.raises(ConfigError, match=text):
+        changed(sourced(**sources), **sections)

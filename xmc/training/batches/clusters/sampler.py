@@ -1,0 +1,137 @@
+"""Batches of neighbouring queries: rows in the order of a clustering, in runs that grow by schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xmc.errors import ConfigError
+from xmc.training.batches.query_sampler import QuerySampler
+
+__all__ = ["ClusterSchedule", "ClusteredSampler"]
+
+
+@dataclass(frozen=True)
+class ClusterSchedule:
+    """How many neighbours share a batch in each epoch: 1, then ``first``, doubled up to ``largest``."""
+
+    largest: int
+    first: int = 2
+    start_epoch: int = 1
+    double_every: int = 1
+    refresh_every: int = 1
+
+    def size(self, epoch: int) -> int:
+        """Rows of a cluster in an epoch, from 0; 1 before ``start_epoch``."""
+        if epoch < self.start_epoch:
+            return 1
+        doublings = min((epoch - self.start_epoch) // self.double_every, 62)
+        return min(self.largest, self.first << doublings)
+
+
+class ClusteredSampler(QuerySampler):
+    """A :class:`QuerySampler` whose batches are made of clusters of neighbouring rows.
+
+    In an epoch of cluster size c the rows, in the order of the last clustering, are cut into runs of c; the
+    runs are shuffled, and B / c of them make a batch. Each row is in at most one batch of an epoch, as
+    without clusters: the ``N % B`` rows that sit an epoch out are drawn anew each epoch. With c = 1 the
+    batches are those of a :class:`QuerySampler`.
+
+    Whoever draws batches asks `clustering_due` before each one, and then gives the new order to `set_order`.
+    Like its base it knows nothing of ranks.
+    """
+
+    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, schedule: ClusterSchedule) -> None:
+        """Prepare the sampler.
+
+        Args:
+            rows: Row ids to draw from, int [N].
+            batch_size: B, the global batch.
+            seed: Of the order.
+            schedule: Cluster sizes; the largest divides B.
+
+        Raises:
+            ConfigError: When an epoch would hold no batch, or the largest cluster does not divide one.
+        """
+        if schedule.largest < 1 or batch_size % schedule.largest:
+            raise ConfigError(
+                f"negatives.clusters.largest: expected a divisor of the batch of {batch_size} queries, got "
+                f"{schedule.largest}"
+            )
+        self.schedule = schedule
+        self.order: np.ndarray | None = None
+        self.ordered_epoch = -1
+        super().__init__(rows, batch_size, seed)
+
+    @property
+    def cluster_size(self) -> int:
+        """Rows of a cluster in the current epoch."""
+        return 1 if self.order is None else self.schedule.size(self.epoch)
+
+    @property
+    def next_epoch(self) -> int:
+        """The epoch of the next batch."""
+        return self.epoch + (len(self._rows) - self.position < self.batch_size)
+
+    @property
+    def clustering_due(self) -> bool:
+        """Whether the next batch begins an epoch for which rows are to be clustered anew."""
+        begins = self.position == 0 or self.next_epoch > self.epoch
+        stale = self.order is None or self.next_epoch - self.ordered_epoch >= self.schedule.refresh_every
+        return begins and self.schedule.size(self.next_epoch) > 1 and stale
+
+    def set_order(self, order: np.ndarray) -> None:
+        """Take a new clustering: positions in ``range(N)``, neighbours side by side; from the next epoch on.
+
+        Raises:
+            ConfigError: When it does not hold each position once.
+        """
+        order = np.asarray(order, dtype=np.int64)
+        if not np.array_equal(np.sort(order), np.arange(len(self._rows))):
+            raise ConfigError(
+                f"expected an order of the {len(self._rows)} rows, each once, got {order.shape}"
+            )
+        self.order, self.ordered_epoch = order, self.next_epoch
+        if self.position == 0:
+            self._restart(self.epoch, 0)
+
+    def units(self) -> np.ndarray | None:
+        """The cluster of each row in the current epoch: int64 [N], -1 for those that sit it out.
+
+        None where every row is on its own.
+        """
+        size = self.cluster_size
+        if size == 1:
+            return None
+        units = np.full(len(self._rows), -1, dtype=np.int64)
+        units[self._positions] = np.arange(len(self._positions)) // size
+        return units
+
+    def state_dict(self) -> dict[str, Any]:
+        """As :meth:`QuerySampler.state_dict`, with the order of the last clustering."""
+        order = None if self.order is None else self.order.tolist()
+        return {**super().state_dict(), "order": order, "ordered_epoch": self.ordered_epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As :meth:`QuerySampler.load_state_dict`."""
+        order = state["order"]
+        self.order = None if order is None else np.asarray(order, dtype=np.int64)
+        self.ordered_epoch = int(state["ordered_epoch"])
+        super().load_state_dict(state)
+
+    def _restart(self, epoch: int, position: int) -> None:
+        super()._restart(epoch, position)
+        size = self.cluster_size
+        if size == 1 or self.order is None:
+            return
+        generator = np.random.default_rng([self.seed, epoch, 1])
+        used = math.floor(len(self.order) / self.batch_size) * self.batch_size
+        kept = np.zeros(len(self.order), dtype=bool)
+        kept[generator.choice(len(self.order), used, replace=False, shuffle=False)] = True
+        runs = self.order[kept[self.order]].reshape(-1, size)
+        self._positions = generator.permutation(runs).reshape(-1)
+        # The rows that sit the epoch out come last, where no batch reaches.
+        self._order = self._rows[np.concatenate([self._positions, np.flatnonzero(~kept)])]

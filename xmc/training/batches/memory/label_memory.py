@@ -1,0 +1,232 @@
+"""The label memory: an embedding of every label from some earlier step, sharded over ranks.
+
+Labels outside a step's pool join its partition function from here, without a gradient. Embeddings grow stale
+until they are written again; how stale is counted in batches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xmc.distributed import World, all_reduce_max, all_reduce_sum
+from xmc.errors import ConfigError
+from xmc.scoring import LabelShard
+from xmc.scoring.frozen import FrozenLabels
+from xmc.scoring.moments import LabelMoments
+from xmc.training.batches.config import MemoryConfig
+from xmc.training.batches.memory.running_moments import RunningMoments
+
+__all__ = ["LabelMemory", "Staleness"]
+
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """How old the memory is, over all ranks.
+
+    Attributes:
+        mean: Batches since a label was written, mean over the labels.
+        oldest: The same, of the oldest.
+        drift: Mean of ``1 - cosine`` between the old and the new embedding, over the labels that turned since
+            the last report; 0 when none were.
+    """
+
+    mean: float
+    oldest: int
+    drift: float
+
+
+class LabelMemory:
+    """This rank's shard of all labels' embeddings, each with the number of the batch it was written at.
+
+    Attributes:
+        written: [l] int32, the batch each was written at, -1 for never.
+        bounds: The labels of this rank, half open.
+        moments: Those of all ranks' embeddings, kept with every write, or None.
+    """
+
+    def __init__(
+        self,
+        config: MemoryConfig,
+        num_labels: int,
+        dimension: int,
+        *,
+        world: World | None = None,
+        device: torch.device | str = "cpu",
+        folder: Path | None = None,
+        keeps_moments: bool = False,
+    ) -> None:
+        """Make room; nothing is written yet.
+
+        Args:
+            config: Type, storage, and the labels to sample.
+            num_labels: L.
+            dimension: D.
+            world: The ranks that share the labels.
+            device: Where labels are scored, and kept for storage "device".
+            folder: Where storage "disk" puts ``label_memory-<rank>.bin``.
+            keeps_moments: Whether `outside` will be asked for; then every rank calls `write` together.
+
+        Raises:
+            ConfigError: When more labels are to be sampled than there are, or the memory is to be scored in
+                full on an accelerator from disk.
+        """
+        self.config, self.num_labels = config, num_labels
+        self.world, self.device = world or World(), torch.device(device)
+        if config.sample is not None and config.sample > num_labels:
+            raise ConfigError(
+                f"negatives.memory.sample: expected at most the {num_labels} labels, got {config.sample}; "
+                "null scores all"
+            )
+        crosses = config.sample is None and not keeps_moments
+        if config.storage == "disk" and crosses and self.device.type != "cpu":
+            raise ConfigError(
+                f"negatives.memory: storage 'disk' on {self.device.type} needs memory.sample, as all labels "
+                "would cross to the device each step: set it, or use storage 'device'"
+            )
+        if config.storage == "disk" and folder is None:
+            raise ConfigError("expected a folder for a label memory on disk, got none")
+        self.bounds = self.world.shard(num_labels)
+        self.dimension = dimension
+        self.path = folder / f"label_memory-{self.world.rank}.bin" if folder is not None else None
+        self.written = np.full(self.bounds[1] - self.bounds[0], NEVER, dtype=np.int32)
+        self.moments = RunningMoments(dimension, self.device) if keeps_moments else None
+        self._drift = torch.zeros(2, dtype=torch.float64)
+
+    @cached_property
+    def embeddings(self) -> Tensor:
+        """[l, D], on the device, or memory-mapped; made at first use."""
+        count, dtype = len(self.written), getattr(torch, self.config.dtype)
+        if self.config.storage == "device":
+            return torch.zeros(count, self.dimension, dtype=dtype, device=self.device)
+        flat = torch.from_file(str(self.path), shared=True, size=count * self.dimension, dtype=dtype)
+        return flat.view(count, self.dimension).zero_()
+
+    def close(self) -> None:
+        """Remove the file of a memory on disk."""
+        if self.config.storage == "disk" and self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def turn(self, batch: int, count: int) -> np.ndarray:
+        """The labels of all ranks whose turn it is at ``batch``, when ``count`` are refreshed each time.
+
+        The turn is a function of the batch's number: each label comes up once in ``ceil(L / count)`` batches,
+        and a resumed run goes on where it was, on any number of ranks.
+
+        Returns:
+            Label ids, int64, ``min(count, L)`` distinct ones.
+        """
+        count = min(count, self.num_labels)
+        return (batch * count + np.arange(count, dtype=np.int64)) % self.num_labels
+
+    @torch.no_grad()
+    def write(self, label_ids: np.ndarray, embeddings: Tensor, batch: int, *, measure: bool = False) -> None:
+        """Keep fresh embeddings; those of other ranks' labels are left to them.
+
+        Args:
+            label_ids: [n] int64, distinct.
+            embeddings: [n, D] of any floating type, on any device.
+            batch: The number of the batch they are of.
+            measure: Whether their drift goes into the next `staleness`.
+
+        A memory that keeps moments needs one all-reduce, of D^2 + D + 1 float64 numbers.
+        """
+        mine = (label_ids >= self.bounds[0]) & (label_ids < self.bounds[1])
+        places = label_ids[mine] - self.bounds[0]
+        device = self.embeddings.device
+        fresh = embeddings[torch.from_numpy(mine).to(embeddings.device)].to(device)
+        rows = torch.from_numpy(places).to(device)
+        if measure:
+            known = torch.from_numpy(self.written[places] != NEVER).to(device)
+            old = self.embeddings[rows[known]].float()
+            cosines = torch.nn.functional.cosine_similarity(old, fresh[known].float())
+            self._drift += torch.tensor([float((1 - cosines).double().sum()), len(cosines)])
+        if self.moments is not None:
+            known = torch.from_numpy(self.written[places] != NEVER).to(device)
+            kept = fresh.to(self.embeddings.dtype).to(self.device)
+            self.moments.replace(self.embeddings[rows[known]].to(self.device), kept, self.world)
+        self.embeddings[rows] = fresh.to(self.embeddings.dtype)
+        self.written[places] = batch
+
+    def count_moments(self) -> None:
+        """Moments of what is kept now, counted from the embeddings: l D^2. Every rank calls it together."""
+        self.moments = RunningMoments(self.dimension, self.device)
+        self.moments.replace(self.embeddings[:0].to(self.device), self.embeddings.to(self.device), self.world)
+
+    def outside(self, pool_ids: np.ndarray) -> LabelMoments:
+        """The moments of all ranks' labels outside the pool: n D^2 for n labels of the pool, whatever L is.
+
+        Over W ranks: one all-reduce of D^2 + D + 1 float64 numbers.
+
+        Args:
+            pool_ids: [n] int64, ascending.
+
+        Raises:
+            ConfigError: When a label was never written, or the memory keeps no moments.
+        """
+        self._check_written()
+        if self.moments is None:
+            raise ConfigError("expected a label memory that keeps moments, got one that does not")
+        mine = pool_ids[slice(*np.searchsorted(pool_ids, self.bounds))] - self.bounds[0]
+        rows = torch.from_numpy(mine).to(self.embeddings.device)
+        return self.moments.without(self.embeddings[rows].to(self.device), self.world)
+
+    def frozen(
+        self, pool_ids: np.ndarray, batch: int, seed: int, offsets: Tensor | None = None
+    ) -> FrozenLabels:
+        """The labels outside the pool, as they are scored at ``batch``: all, or an even sample.
+
+        A sample takes each rank's share from its own shard; its probability is exact for uneven shards too.
+
+        Args:
+            pool_ids: [n] int64, ascending: left out, as the pool scores them.
+            batch: With ``seed`` and the rank, decides the sample.
+            seed: The run's.
+            offsets: [L], added to the scores, or None.
+
+        Raises:
+            ConfigError: When a label was never written.
+        """
+        self._check_written()
+        start, stop = self.bounds
+        mine = pool_ids[slice(*np.searchsorted(pool_ids, self.bounds))] - start
+        if self.config.sample is None:
+            weights = torch.zeros(stop - start)
+            weights[torch.from_numpy(mine)] = -torch.inf
+            part = None if offsets is None else offsets[start:stop]
+            shard = LabelShard(start, self.num_labels, self.world)
+            return FrozenLabels(self.embeddings, weights.to(self.device), part, shard)
+        first, last = self.world.shard(self.config.sample)
+        generator = np.random.default_rng((seed, batch, 14, self.world.rank))
+        drawn = np.sort(generator.choice(stop - start, last - first, replace=False, shuffle=False))
+        weights = torch.full((last - first,), math.log((stop - start) / max(last - first, 1)))
+        weights[torch.from_numpy(np.isin(drawn, mine))] = -torch.inf
+        rows = torch.from_numpy(drawn)
+        part = None if offsets is None else offsets[(rows + start).to(offsets.device)]
+        embeddings = self.embeddings[rows.to(self.embeddings.device)].to(self.device)
+        shard = LabelShard(first, self.config.sample, self.world)
+        return FrozenLabels(embeddings, weights.to(self.device), part, shard)
+
+    def _check_written(self) -> None:
+        missing = int((self.written == NEVER).sum())
+        if missing:
+            raise ConfigError(f"expected a memory of all labels, but {missing} were never written")
+
+    def staleness(self, batch: int) -> Staleness:
+        """How old the memory is at ``batch``, over all ranks: two small all-reduces. Drift starts over."""
+        ages = batch - self.written.astype(np.int64)
+        sums = torch.cat([torch.tensor([float(ages.sum()), float(len(ages))]).double(), self._drift])
+        sums = all_reduce_sum(sums.to(self.device), self.world)
+        oldest = all_reduce_max(torch.tensor(float(ages.max(initial=0))).to(self.device), self.world)
+        self._drift.zero_()
+        return Staleness(
+            float(sums[0] / sums[1].clamp_min(1)), int(oldest), float(sums[2] / sums[3].clamp_min(1))
+        )

@@ -1,0 +1,192 @@
+"""Mines hard negatives during training: in the background from a snapshot, or at once where that is asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from xmc.distributed import World, all_gather_rows, all_reduce_max
+from xmc.training.batches import MinedConfig, MinedLabels, mine_labels
+from xmc.training.learned.frozen_encoder import FrozenEncoder
+
+__all__ = ["HardNegatives"]
+
+LABELS_AT_ONCE = 65_536
+
+
+class HardNegatives:
+    """The mined lists of the training rows, renewed every so many steps.
+
+    A mining takes a snapshot of the weights and searches all labels for this rank's share of the rows: the
+    ranks talk only before and after, never from the background. Each rank keeps the lists of all rows, as
+    batches are drawn alike everywhere, and while it mines the snapshot and the labels' embeddings in half
+    precision.
+
+    Attributes:
+        lists: What the last mining found, or None before the first.
+        snapshot_step: The step whose weights it searched with.
+        seconds: How long it took.
+    """
+
+    def __init__(
+        self,
+        config: MinedConfig,
+        rows: np.ndarray,
+        positives: sp.csr_matrix,
+        world: World,
+        device: torch.device,
+    ) -> None:
+        """Prepare; nothing is mined yet.
+
+        Args:
+            config: What, how often, and whether to wait.
+            rows: Training row ids [N].
+            positives: CSR [N, L], their relevance.
+            world: The ranks that share the rows.
+            device: Where collectives work.
+        """
+        self.config, self.rows, self.positives = config, rows, positives
+        self.world, self.device = world, device
+        self.lists: MinedLabels | None = None
+        self.snapshot_step, self.seconds = -1, 0.0
+        self._task: _Mining | None = None
+
+    def poll(self, step: int, encoder: FrozenEncoder, offsets: np.ndarray | None) -> bool:
+        """Start a mining when one is due, and take over one that has ended on all ranks.
+
+        Args:
+            step: Optimiser steps taken.
+            encoder: The encoder as it is; a snapshot of it is kept while mining.
+            offsets: [L], added to ``q.e``.
+
+        Returns:
+            Whether the lists are new. Equal on every rank; with W ranks and a mining on its way one
+            all-reduce of a number, and at its end one all-gather of the lists.
+
+        Raises:
+            XMCError: What the search raised.
+        """
+        due = self.snapshot_step < 0 or step - self.snapshot_step >= self.config.every
+        if self._task is None and step >= self.config.start and due:
+            self._task = self._start(step, encoder, offsets)
+        if self._task is None:
+            return False
+        if self.config.wait:
+            self._task.join()
+        running = torch.tensor(float(self._task.is_alive()), device=self.device)
+        if bool(all_reduce_max(running, self.world)):
+            return False
+        task, self._task = self._task, None
+        self.lists = self._gather(task.result())
+        self.snapshot_step, self.seconds = task.step, task.seconds
+        return True
+
+    def close(self) -> None:
+        """Stop a mining that is on its way."""
+        if self._task is not None:
+            self._task.stopped.set()
+            self._task.join()
+            self._task = None
+
+    def metrics(self, step: int) -> dict[str, Any]:
+        """How many steps old the lists are, and how long they took to mine; nothing before the first."""
+        if self.lists is None:
+            return {}
+        return {"stale_steps": step - self.snapshot_step, "seconds": round(self.seconds, 3)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON; the lists are `tensors`."""
+        return {"snapshot_step": self.snapshot_step, "seconds": self.seconds}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The lists, for a checkpoint; empty before the first mining."""
+        if self.lists is None:
+            return {}
+        return {
+            "mined.ids": torch.from_numpy(self.lists.ids),
+            "mined.scores": torch.from_numpy(self.lists.scores),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Go on with the lists of a checkpoint; a mining that was on its way then starts anew."""
+        self.snapshot_step, self.seconds = state["snapshot_step"], state["seconds"]
+        if "mined.ids" in tensors:
+            self.lists = MinedLabels(tensors["mined.ids"].numpy(), tensors["mined.scores"].numpy())
+
+    def _start(self, step: int, encoder: FrozenEncoder, offsets: np.ndarray | None) -> _Mining:
+        start, stop = self.world.shard(len(self.rows))
+        task = _Mining(
+            self.config, step, encoder.snapshot(), self.rows[start:stop], self.positives[start:stop], offsets
+        )
+        task.start()
+        return task
+
+    def _gather(self, mined: MinedLabels) -> MinedLabels:
+        ids, scores = (
+            all_gather_rows(torch.from_numpy(part).to(self.device), len(self.rows), self.world).cpu().numpy()
+            for part in (mined.ids, mined.scores)
+        )
+        return MinedLabels(ids, scores)
+
+
+class _Mining(threading.Thread):
+    """One mining of some rows, which talks to no other rank."""
+
+    def __init__(
+        self,
+        config: MinedConfig,
+        step: int,
+        encoder: FrozenEncoder,
+        rows: np.ndarray,
+        positives: sp.csr_matrix,
+        offsets: np.ndarray | None,
+    ) -> None:
+        super().__init__(name=f"mining-{step}", daemon=True)
+        self.config, self.step, self.encoder = config, step, encoder
+        self.rows, self.positives, self.offsets = rows, positives, offsets
+        self.stopped = threading.Event()
+        self.seconds = 0.0
+        self._result: MinedLabels | BaseException | None = None
+
+    def run(self) -> None:
+        began = time.perf_counter()
+        try:
+            self._result = self._mine()
+        except BaseException as error:  # raised again where the training waits for the result
+            self._result = error
+        self.seconds = time.perf_counter() - began
+
+    def result(self) -> MinedLabels:
+        """What was found, when the thread has ended; raises what it raised."""
+        if isinstance(self._result, BaseException):
+            raise self._result
+        assert self._result is not None
+        return self._result
+
+    def _mine(self) -> MinedLabels:
+        num_labels, encoder = self.positives.shape[1], self.encoder
+        labels = torch.empty(
+            num_labels,
+            encoder.encoder.dimension,
+            dtype=torch.float16,
+            device=encoder.encoder.label_tower.device,
+        )
+        for start in range(0, num_labels, LABELS_AT_ONCE):
+            if self.stopped.is_set():
+                break
+            ids = np.arange(start, min(start + LABELS_AT_ONCE, num_labels))
+            labels[start : start + len(ids)] = encoder.encode_labels(ids).half()
+        return mine_labels(
+            self.config,
+            lambda positions: encoder.encode_queries(self.rows[positions]),
+            labels,
+            self.positives,
+            offsets=self.offsets,
+            stop=self.stopped.is_set,
+        )

@@ -1,0 +1,120 @@
+"""The labels that training rows bring to their batch, and how likely a batch brings a label to a row.
+
+A row brings its positives and the mined labels drawn for it. Those draws are made for all rows before batches
+are: given them, only which rows share a batch is random, so that inclusion is counted, not estimated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from xmc.errors import ConfigError
+from xmc.training.batches.pools.inclusion import in_batch_inclusion
+
+__all__ = ["BatchLabels"]
+
+
+class BatchLabels:
+    """What each of N rows brings, and in which units (rows, or clusters of rows) batches are drawn.
+
+    Attributes:
+        brings: CSR bool [N, L], what each row brings.
+        units: [N] int64, the unit of each row, -1 for rows that sit the epoch out; None when every row is a
+            unit of its own.
+        inclusion: [L] float64, the probability that a batch brings a label to a row whose own unit does not.
+    """
+
+    def __init__(
+        self,
+        positives: sp.csr_matrix,
+        batch_size: int,
+        *,
+        mined: sp.csr_matrix | None = None,
+        units: np.ndarray | None = None,
+    ) -> None:
+        """Count.
+
+        Args:
+            positives: [N, L], relevance of the rows that batches are drawn from.
+            batch_size: Rows of a batch, over all ranks.
+            mined: bool [N, L], labels drawn for each row, none of them its positive.
+            units: See above; every unit has as many rows, which divide ``batch_size``.
+
+        Raises:
+            ConfigError: When units are of different sizes, or do not divide a batch.
+        """
+        own = sp.csr_matrix(
+            (np.ones(positives.nnz, dtype=bool), positives.indices, positives.indptr), shape=positives.shape
+        )
+        self.brings = own if mined is None else sp.csr_matrix(own + mined.astype(bool))
+        self.listed = mined is not None or units is not None
+        self.units = units
+        if units is None:
+            counts = np.bincount(self.brings.indices, minlength=positives.shape[1])
+            self.inclusion = in_batch_inclusion(counts, positives.shape[0], batch_size)
+            return
+        sizes = np.bincount(units[units >= 0])
+        if not len(sizes) or (sizes != sizes[0]).any() or batch_size % sizes[0]:
+            raise ConfigError(
+                f"expected clusters of one size that divides the batch of {batch_size}, got sizes "
+                f"{sorted(set(sizes.tolist()))}"
+            )
+        counts = _units_a_label(self.brings, units)
+        self.inclusion = in_batch_inclusion(counts, len(sizes), batch_size // int(sizes[0]))
+
+    def certain(self, positions: np.ndarray, positives: sp.csr_matrix) -> sp.csr_matrix | None:
+        """The labels that are in a batch's pool for certain, row by row, other than positives.
+
+        Args:
+            positions: [B], the batch's rows, as positions in ``range(N)``; -1 for rows that bring nothing but
+                positives and are their own units.
+            positives: [B, L], their relevance.
+
+        Returns:
+            CSR bool [B, L], what each row's unit brings without the row's positives; None where rows bring
+            nothing but positives and are their own units.
+        """
+        if not self.listed:
+            return None
+        known = np.flatnonzero(positions >= 0)
+        brought = self.brings[positions[known]]
+        if self.units is not None:
+            _, unit = np.unique(self.units[positions[known]], return_inverse=True)
+            members = sp.csr_matrix((np.ones(len(known), dtype=np.int32), (unit, np.arange(len(known)))))
+            brought = sp.csr_matrix(members @ brought.astype(np.int32))[unit]
+        if len(known) < len(positions):
+            spread = (np.ones(len(known), dtype=bool), (known, np.arange(len(known))))
+            brought = sp.csr_matrix(spread, shape=(len(positions), len(known))) @ brought.astype(bool)
+        return _without(sp.csr_matrix(brought), positives)
+
+    def shared_by_all(self, positions: np.ndarray) -> bool:
+        """Whether all the batch's rows are of one unit, so that what one brings is certain for all."""
+        if self.units is None or (positions < 0).any():
+            return False
+        return len(np.unique(self.units[positions])) == 1
+
+
+def _units_a_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:
+    """How many units bring each label: [L]."""
+    row_units = np.repeat(units, np.diff(brings.indptr))
+    kept = row_units >= 0
+    num_labels = brings.shape[1]
+    pairs = np.unique(row_units[kept] * num_labels + brings.indices[kept])
+    return np.bincount(pairs % num_labels, minlength=num_labels)
+
+
+def _without(matrix: sp.csr_matrix, removed: sp.csr_matrix) -> sp.csr_matrix:
+    """``matrix``'s pairs that are not among ``removed``'s: CSR bool."""
+    num_labels = matrix.shape[1]
+
+    def keys(part: sp.csr_matrix) -> np.ndarray:
+        rows = np.repeat(np.arange(part.shape[0], dtype=np.int64), np.diff(part.indptr))
+        return rows * num_labels + part.indices
+
+    kept = keys(matrix)
+    kept = kept[~np.isin(kept, keys(removed))]
+    shape = matrix.shape
+    return sp.csr_matrix(
+        (np.ones(len(kept), dtype=bool), (kept // num_labels, kept % num_labels)), shape=shape
+    )

@@ -1,0 +1,84 @@
+"""Draws that do not look at the batch: each says every label's inclusion probability and draws by it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from xmc.distributed import shard_bounds
+from xmc.errors import ConfigError
+from xmc.training.batches.pools.inclusion import stratified_inclusion, tempered_inclusion
+
+__all__ = ["LabelDraw", "TemperedDraw", "UniformDraw"]
+
+
+class LabelDraw(Protocol):
+    """A random set of labels, independent of the batch and of other draws."""
+
+    inclusion: np.ndarray
+    """[L] float64, each label's probability to be drawn."""
+
+    def add_to(self, included: np.ndarray, step: int) -> None:
+        """Mark the labels drawn for global step ``step`` in ``included`` [L] bool, in place."""
+        ...
+
+
+class UniformDraw:
+    """``count`` labels uniformly without replacement, or equal shares of them from equal label shards."""
+
+    def __init__(
+        self,
+        num_labels: int,
+        count: int,
+        *,
+        strata: int = 1,
+        seed: int = 0,
+        option: str = "negatives.uniform",
+    ) -> None:
+        """Prepare the draw; with the step's number, ``seed`` decides it. ``option`` is what an error names.
+
+        Raises:
+            ConfigError: When ``count`` is not in [1, L], or a stratum would have none drawn.
+        """
+        if not 1 <= count <= num_labels:
+            raise ConfigError(
+                f"{option}: expected between 1 and the {num_labels} labels, got {count}; "
+                "use mode 'all' to score every label"
+            )
+        self.count, self.strata, self.seed = count, strata, seed
+        self.inclusion = stratified_inclusion(num_labels, count, strata)
+
+    def add_to(self, included: np.ndarray, step: int) -> None:
+        """See :class:`LabelDraw`."""
+        if self.strata == 1:
+            generator = np.random.default_rng((self.seed, step))
+            included[generator.choice(len(included), self.count, replace=False, shuffle=False)] = True
+            return
+        for stratum in range(self.strata):
+            included[self.stratum(stratum, step)] = True
+
+    def stratum(self, stratum: int, step: int) -> np.ndarray:
+        """The labels drawn from one shard, which needs nothing of the others."""
+        start, stop = shard_bounds(len(self.inclusion), stratum, self.strata)
+        first, last = shard_bounds(self.count, stratum, self.strata)
+        generator = np.random.default_rng((self.seed, step, 12, stratum))
+        return start + generator.choice(stop - start, last - first, replace=False, shuffle=False)
+
+
+class TemperedDraw:
+    """Each label on its own with a chance that goes with its tempered frequency (Poisson sampling).
+
+    The number drawn varies, with a standard deviation of at most the root of its mean; the probabilities are
+    exact.
+    """
+
+    def __init__(self, label_counts: np.ndarray, expected: int, alpha: float, *, seed: int = 0) -> None:
+        """Prepare the draw; see :func:`xmc.training.batches.pools.inclusion.tempered_inclusion`."""
+        self.inclusion = tempered_inclusion(label_counts, expected, alpha)
+        self.seed = seed
+
+    def add_to(self, included: np.ndarray, step: int) -> None:
+        """See :class:`LabelDraw`."""
+        generator = np.random.default_rng((self.seed, step, 11))
+        included |= generator.random(len(included)) < self.inclusion

@@ -1,0 +1,3 @@
+"""What a run learns, and the optimisers that change it."""
+
+from __future__ import annotations

@@ -1,0 +1,86 @@
+"""Encoding without gradients and without dropout: by the weights as they are, or by a snapshot of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xmc.data import TokenRows, TokenStore
+from xmc.encoders import DualEncoder, Tower, add_residuals
+from xmc.encoders.batching import gather_rows, pack_by_length
+from xmc.training.learned.residual_table import ResidualTable
+
+__all__ = ["FrozenEncoder"]
+
+TEXTS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True)
+class FrozenEncoder:
+    """Embeds training queries and labels by their ids.
+
+    Attributes:
+        encoder: The model; put in eval mode while it encodes.
+        residuals: The row of each label and the table of residuals, or None.
+        queries: Tokens of the training queries.
+        labels: Tokens of the labels.
+        max_tokens: Most tokens of a micro-batch; None suits the tower.
+        autocast: Makes the context that the encoder runs in.
+    """
+
+    encoder: DualEncoder
+    residuals: tuple[Tensor, Tensor] | None
+    queries: TokenRows
+    labels: TokenStore
+    max_tokens: int | None
+    autocast: Callable[[], AbstractContextManager[None]]
+
+    def snapshot(self) -> FrozenEncoder:
+        """A copy that later steps do not change, in eval mode."""
+        encoder = DualEncoder(copy.deepcopy(self.encoder.model)).eval()
+        residuals = self.residuals and (self.residuals[0], self.residuals[1].clone())
+        return replace(self, encoder=encoder, residuals=residuals)
+
+    def encode_queries(self, rows: np.ndarray) -> Tensor:
+        """Embeddings float32 [n, D] of training rows, on the encoder's device."""
+        return self._encode(self.encoder.query_tower, self.queries, rows)
+
+    def encode_labels(self, label_ids: np.ndarray) -> Tensor:
+        """Embeddings float32 [n, D] of labels with their residuals, on the encoder's device."""
+        return self.with_residuals(self._encode(self.encoder.label_tower, self.labels, label_ids), label_ids)
+
+    @torch.no_grad()
+    def with_residuals(self, embeddings: Tensor, label_ids: np.ndarray) -> Tensor:
+        """The vectors of labels whose texts are encoded already."""
+        if self.residuals is None:
+            return embeddings
+        rows, table = self.residuals
+        return add_residuals(embeddings, table[rows[torch.from_numpy(label_ids).to(rows.device)]])
+
+    @torch.no_grad()
+    def _encode(self, tower: Tower, tokens: TokenRows, ids: np.ndarray) -> Tensor:
+        out = torch.empty(len(ids), tower.dimension, device=tower.device)
+        training = self.encoder.model.training
+        self.encoder.eval()
+        try:
+            for start in range(0, len(ids), TEXTS_AT_ONCE):
+                flat, offsets = tokens.gather(ids[start : start + TEXTS_AT_ONCE])
+                budget = self.max_tokens or tower.micro_batch_tokens
+                for rows in pack_by_length(np.diff(offsets), budget, tower.padded):
+                    with self.autocast():
+                        output = tower(*gather_rows(flat, offsets, rows))
+                    out[torch.from_numpy(start + rows).to(out.device)] = output.float()
+        finally:
+            self.encoder.train(training)
+        return out
+
+
+def residual_rows(residuals: ResidualTable | None) -> tuple[Tensor, Tensor] | None:
+    """What :class:`FrozenEncoder` needs of the residuals; not copied."""
+    return None if residuals is None else (residuals.rows, residuals.table)
