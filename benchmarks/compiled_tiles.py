@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xmc.distributed import World
-from xmc.objectives import soft_threshold
-from xmc.objectives.log_partition import LogPartition
-from xmc.objectives.negative_softplus import NegativeSoftplus
-from xmc.objectives.soft_threshold import SoftThreshold
-from xmc.objectives.threshold_search import SigmoidSums
+from xmc.objectives.statistics import soft_threshold
+from xmc.objectives.statistics.log_partition import LogPartition
+from xmc.objectives.statistics.negative_softplus import NegativeSoftplus
+from xmc.objectives.statistics.soft_threshold import SoftThreshold
+from xmc.objectives.statistics.threshold_search import SigmoidSums
 from xmc.scoring import Tile
 from xmc.scoring.statistic import Walk, tile_weights
 

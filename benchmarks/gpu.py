@@ -32,7 +32,7 @@ if not torch.cuda.is_available():
 
 from benchmarks.gpu_cases import IMPLEMENTATIONS, Case, CheckCase, TimeCase, run_case
 from xmc.files import atomic_file
-from xmc.objectives import OBJECTIVES
+from xmc.objectives import CATALOGUE
 
 __all__ = ["cases_for", "main", "report", "run_all"]
 
@@ -41,7 +41,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "supervised_contrastive": [{"mean": "out"}, {"mean": "in"}],
     "soft_top_k": [{"k": 5, "alpha": 2.0}, {"k": "positives", "alpha": 0.7}],
 }
-WITHOUT_SCORES = ("spherical_z_loss", "taylor_softmax", "spherical_softmax", "mean_squared_error")
+WITHOUT_SCORES = tuple(name for name, facts in CATALOGUE.items() if facts.takes_moments)
 DTYPES = ("bfloat16", "float32", "float16")
 CASE_SECONDS = 150.0
 QUICK_OBJECTIVES = ("decoupled_softmax", "binary_cross_entropy", "soft_top_k")
@@ -49,7 +49,7 @@ QUICK_OBJECTIVES = ("decoupled_softmax", "binary_cross_entropy", "soft_top_k")
 
 def cases_for(queries: Sequence[int], labels: Sequence[int], dimension: int, *, quick: bool) -> list[Case]:
     """Checks of every objective and implementation, and times at every B and L; fewer if quick."""
-    names = [name for name in OBJECTIVES if not quick or name in QUICK_OBJECTIVES]
+    names = [name for name in CATALOGUE if not quick or name in QUICK_OBJECTIVES]
     shape = (17, 90, 20) if quick else (300, 5001, 100)
     # Triton first, and bfloat16 first: what is most worth knowing should time run out.
     ways = sorted(IMPLEMENTATIONS, key=lambda way: way != "triton")

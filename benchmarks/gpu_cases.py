@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.compiled_tiles import compiled_tiles
-from xmc.objectives import OBJECTIVES
-from xmc.scoring import Positives, as_positives
+from xmc.objectives import build_objective
+from xmc.scoring import Positives, ScoreInputs, as_positives
 
 __all__ = ["IMPLEMENTATIONS", "Case", "CheckCase", "TimeCase", "run_case"]
 
@@ -124,8 +124,10 @@ def _check(case: CheckCase, device: str) -> dict[str, Any]:
         given = {"queries": queries.to(dtype), "labels": labels.to(dtype)}
         given |= {"scale": scale.to(wide), "offsets": offsets.to(wide)}
         leaves = {name: tensor.clone().requires_grad_() for name, tensor in given.items()}
-        options = {"log_weights": log_weights.to(wide), "implementation": implementation, **case.options}
-        loss = OBJECTIVES[case.objective](positives=positives, **leaves, **options)
+        scored = ScoreInputs(
+            positives=positives, log_weights=log_weights.to(wide), implementation=implementation, **leaves
+        )
+        loss = build_objective(case.objective, case.options)(scored)
         gradients = torch.autograd.grad(loss, list(leaves.values()))
         return {"loss": loss.detach(), **dict(zip(leaves, gradients, strict=True))}
 
@@ -152,7 +154,7 @@ def _time(case: TimeCase, device: str) -> dict[str, Any]:
     name, context = _implementation(case.implementation, device)
 
     def step() -> None:
-        loss = OBJECTIVES["decoupled_softmax"](*leaves, positives, implementation=name)
+        loss = build_objective("decoupled_softmax")(ScoreInputs(*leaves, positives, implementation=name))
         torch.autograd.grad(loss, leaves)
 
     with context:

@@ -14,9 +14,7 @@ from xmc.bench.step_time import Rates, step_seconds
 from xmc.distributed import World
 from xmc.errors import ConfigError
 from xmc.objectives import decoupled_softmax
-from xmc.objectives.extra_negatives import ExtraNegatives
-from xmc.scoring import LabelShard
-from xmc.scoring.frozen import FrozenLabels
+from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard
 
 DISTILBERT = TowerShape(66_362_880, 768, weights=42_467_328, layers=6, width=768, activation_bytes=255_000)
 TITLES = StepShape(DISTILBERT, batch=48_000, pool=1_305_265, positives=1_065_600, labels=1_305_265)

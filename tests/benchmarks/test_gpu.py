@@ -14,7 +14,8 @@ from benchmarks import gpu, gpu_cases
 from benchmarks.gpu import cases_for, main, report, run_all
 from benchmarks.gpu_cases import IMPLEMENTATIONS, CheckCase, TimeCase, run_case
 from tests.scoring.fused.interpreted import needs_interpreter
-from xmc.objectives import OBJECTIVES
+from xmc.objectives import CATALOGUE, build_objective
+from xmc.scoring import ScoreInputs
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*")
 SMALL = CheckCase("decoupled_softmax", "tiled", "bfloat16", 5, 40, 6)
@@ -23,7 +24,7 @@ SMALL = CheckCase("decoupled_softmax", "tiled", "bfloat16", 5, 40, 6)
 def test_all_that_was_asked_for_is_measured() -> None:
     cases = cases_for([1024, 4096], [131_072, 1_305_265], 384, quick=False)
     checks = [case for case in cases if isinstance(case, CheckCase)]
-    for name in OBJECTIVES:
+    for name in CATALOGUE:
         ways = {case.implementation for case in checks if case.objective == name}
         assert ways == ({"dense", "triton"} if name in gpu.WITHOUT_SCORES else set(IMPLEMENTATIONS))
     times = {(c.implementation, c.num_queries, c.num_labels) for c in cases if isinstance(c, TimeCase)}
@@ -60,18 +61,18 @@ def test_an_error_of_one_case_is_its_answer(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(gpu_cases, "_check", check)
     found = list(run_all([bad, large, good], "cpu", budget=1e6, isolate=False))
-    assert found[0]["error"].startswith("TypeError") and found[1]["error"] == "out of memory"
+    assert found[0]["error"].startswith("ConfigError") and found[1]["error"] == "out of memory"
     assert found[2]["error"] is None and found[2]["within_tolerance"]
     text = report(found)
     assert "1 of 3 checks within tolerance" in text and "out of memory" in text
 
 
 def test_an_objective_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(*arguments: Any, **options: Any) -> torch.Tensor:
-        factor = 1.1 if options["implementation"] == "tiled" else 1.0
-        return factor * OBJECTIVES["softmax"](*arguments, **options)
+    def wrong(scored: ScoreInputs) -> torch.Tensor:
+        factor = 1.1 if scored.implementation == "tiled" else 1.0
+        return factor * build_objective("softmax")(scored)
 
-    monkeypatch.setitem(gpu_cases.OBJECTIVES, "decoupled_softmax", wrong)
+    monkeypatch.setattr(gpu_cases, "build_objective", lambda *_: wrong)
     found = run_case(SMALL, "cpu")
     assert found["error"] is None and not found["within_tolerance"]
     assert "0 of 1 checks" in report([found]) and "loss 1.0e-01" in report([found])

@@ -11,9 +11,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from xmc.objectives import OBJECTIVES
+from tests.objectives.functions import FUNCTIONS
+from xmc.objectives import Objective, build_objective
+from xmc.objectives.statistics.moments import SphericalValue
 
-__all__ = ["LOSSES", "DenseHead", "draw_batch", "draw_table"]
+__all__ = ["LOSSES", "DenseHead", "draw_batch", "draw_table", "value_of"]
 
 LOSSES: list[tuple[str, dict[str, Any], float]] = [
     ("spherical_z_loss", {"a": 1.0, "b": 5.0}, 0.5),
@@ -24,12 +26,19 @@ LOSSES: list[tuple[str, dict[str, Any], float]] = [
 """Every member of the family, with options and a learning rate that keeps it stable."""
 
 
+def value_of(name: str, **options: Any) -> SphericalValue:
+    """The row losses of an objective from scores and moments."""
+    objective = build_objective(name, options)
+    assert isinstance(objective, Objective)
+    return objective.value
+
+
 class DenseHead:
     """``step`` gives loss and gradient of the queries; ``table`` is the table."""
 
     def __init__(self, table: Tensor, loss: str, options: dict[str, Any], decay: float = 0.0) -> None:
         self.table = table.clone().requires_grad_()
-        self.loss: Callable[..., Tensor] = OBJECTIVES[loss]
+        self.loss: Callable[..., Tensor] = FUNCTIONS[loss]
         self.options = options
         self.optimizer = torch.optim.SGD([self.table], lr=1.0, weight_decay=decay)
 

@@ -179,7 +179,7 @@ def test_a_batch_without_scipy_and_the_gradient_of_the_queries_fits_them():
     ("loss", "options", "text"),
     [
         ("softmax", {}, "knows the labels by their moments"),
-        ("spherical_z_loss", {"eps": 1.0}, "expected options of spherical_z_loss"),
+        ("spherical_z_loss", {"eps": 1.0}, "spherical_z_loss has no option 'eps'"),
         ("spherical_z_loss", {"a": 0.0}, "a above 0"),
     ],
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.heads.dense import draw_batch, draw_table
+from tests.heads.dense import draw_batch, draw_table, value_of
 from xmc.heads import factor, factored_step, plain_table
 from xmc.heads.stabilise import (
     inverse_drift,
@@ -15,13 +15,12 @@ from xmc.heads.stabilise import (
     refresh_moments,
     unfactor,
 )
-from xmc.objectives.spherical import SPHERICAL_VALUES
 
 
 @pytest.fixture
 def worn():
     """A state after steps that shrink a few directions of U, with the table it stands for."""
-    state, value = factor(draw_table(50, 8)), SPHERICAL_VALUES["mean_squared_error"]()
+    state, value = factor(draw_table(50, 8)), value_of("mean_squared_error")
     for number in range(60):
         queries, positives = draw_batch(4, 50, 8, number)
         state = factored_step(state, queries, positives, value, 0.1).state
@@ -54,7 +53,7 @@ def test_unfactoring_keeps_the_table_and_leaves_it_in_the_factor(worn):
 
 def test_steps_go_on_the_same_after_either(worn):
     state, _ = worn
-    value = SPHERICAL_VALUES["spherical_z_loss"]()
+    value = value_of("spherical_z_loss")
     batch = draw_batch(4, 50, 8, 99)
     moved = []
     for change in (lambda s: s, lambda s: rebalance(s)[0], unfactor):

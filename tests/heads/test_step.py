@@ -5,13 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.heads.dense import LOSSES, DenseHead, draw_batch, draw_table
+from tests.heads.dense import LOSSES, DenseHead, draw_batch, draw_table, value_of
 from tests.heads.largest import LargestTensor
 from xmc.errors import ConfigError
 from xmc.heads import factor, factored_step, plain_table
 from xmc.heads.errors import IllConditionedError
 from xmc.heads.state import table_moments
-from xmc.objectives.spherical import SPHERICAL_VALUES
 from xmc.scoring import as_positives
 
 
@@ -28,7 +27,7 @@ def test_a_hundred_steps_are_those_of_autograd_and_sgd(name, options, lr, decoup
     options = {**options, "decoupled": decoupled}
     table = draw_table(40, 12)
     dense, state = DenseHead(table, name, options, decay), factor(table.clone())
-    value = SPHERICAL_VALUES[name](**options)
+    value = value_of(name, **options)
     for number in range(100):
         queries, positives = draw_batch(num_rows, 40, 12, number, weighted=number % 2 == 1)
         loss, gradient = dense.step(queries, positives, lr)
@@ -44,7 +43,7 @@ def test_a_hundred_steps_are_those_of_autograd_and_sgd(name, options, lr, decoup
 
 
 def test_a_step_that_multiplies_the_table_out_is_the_same_step():
-    value = SPHERICAL_VALUES["spherical_z_loss"]()
+    value = value_of("spherical_z_loss")
     table = draw_table(40, 12)
     for num_rows in (7, 24):
         state = factored_step(factor(table.clone()), *draw_batch(num_rows, 40, 12, 0), value, 1.0).state
@@ -62,7 +61,7 @@ def test_a_step_whose_rate_makes_it_singular_is_exact_when_it_multiplies_the_tab
     """Squared error with one query of length 1: 1 - lr A has a zero at lr = 1/2."""
     table = draw_table(10, 4)
     queries, positives = torch.eye(4, dtype=torch.float64)[:1], [[3]]
-    value = SPHERICAL_VALUES["mean_squared_error"]()
+    value = value_of("mean_squared_error")
     state = factor(table.clone())
     with pytest.raises(IllConditionedError, match="condition of at most"):
         factored_step(state, queries, positives, value, 0.5)
@@ -77,7 +76,7 @@ def test_a_step_whose_rate_makes_it_singular_is_exact_when_it_multiplies_the_tab
 def test_nothing_of_queries_by_labels_is_made(num_rows):
     table = draw_table(3000, 8)
     queries, positives = draw_batch(num_rows, 3000, 8, 0)
-    state, value = factor(table), SPHERICAL_VALUES["spherical_z_loss"](decoupled=True)
+    state, value = factor(table), value_of("spherical_z_loss", decoupled=True)
     pairs = as_positives(positives, num_rows, 3000)
     with LargestTensor(ignored=table.shape) as seen:
         factored_step(state, queries, pairs, value, 0.1, 1e-4)
@@ -86,7 +85,7 @@ def test_nothing_of_queries_by_labels_is_made(num_rows):
 
 def test_rows_without_positives_and_batches_without_any():
     table = draw_table(9, 4)
-    value = SPHERICAL_VALUES["spherical_z_loss"](decoupled=True)
+    value = value_of("spherical_z_loss", decoupled=True)
     queries = draw_table(3, 4, 1)
     some = factored_step(factor(table.clone()), queries, [[1], [], list(range(9))], value, 0.1)
     assert torch.isfinite(some.gradient).all() and (some.gradient[1:] == 0).all()
@@ -95,7 +94,7 @@ def test_rows_without_positives_and_batches_without_any():
 
 
 def test_what_does_not_fit_is_refused():
-    value = SPHERICAL_VALUES["spherical_z_loss"]()
+    value = value_of("spherical_z_loss")
     state = factor(draw_table(9, 4))
     with pytest.raises(ConfigError, match=r"queries \[B, 4\]"):
         factored_step(state, torch.zeros(2, 3), [[0], [1]], value, 0.1)

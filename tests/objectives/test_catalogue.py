@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tests.distributed.ranks import Ranks
 from tests.objectives.batches import Batch, make_batch, oracle_rows
+from tests.objectives.functions import FUNCTIONS
 from tests.objectives.oracles import CASES, Case
 from xmc.distributed import all_gather_rows, current_world, sum_gradients
 from xmc.errors import ConfigError
-from xmc.objectives import OBJECTIVES
 from xmc.scoring import LabelShard
 
 EVERY = pytest.mark.parametrize("case", CASES, ids=str)
@@ -24,7 +24,7 @@ ONE_TILE_A_PASS, KEPT = 1, 1 << 24
 
 
 def compute(case: Case, batch: Batch, **options: Any) -> Tensor:
-    return OBJECTIVES[case.name](
+    return FUNCTIONS[case.name](
         batch.queries,
         batch.labels,
         batch.positives,
@@ -156,18 +156,18 @@ def test_reductions_are_of_rows(case: Case) -> None:
     torch.testing.assert_close(compute(case, batch, reduction="mean"), rows.mean())
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_wrong_arguments_are_named(name: str) -> None:
     batch = make_batch(3, 8)
     arguments = batch.queries, batch.labels, batch.positives
     with pytest.raises(ConfigError, match="implementation"):
-        OBJECTIVES[name](*arguments, implementation="magic")
+        FUNCTIONS[name](*arguments, implementation="magic")
     with pytest.raises(ConfigError, match="offsets"):
-        OBJECTIVES[name](*arguments, offsets=torch.zeros(5))
+        FUNCTIONS[name](*arguments, offsets=torch.zeros(5))
     with pytest.raises(ConfigError, match="reduction"):
-        OBJECTIVES[name](*arguments, reduction="max")
+        FUNCTIONS[name](*arguments, reduction="max")
     with pytest.raises(ConfigError, match="positives"):
-        OBJECTIVES[name](batch.queries, batch.labels[:4], batch.positives)
+        FUNCTIONS[name](batch.queries, batch.labels[:4], batch.positives)
 
 
 BOUNDS = {1: (0, 13), 2: (0, 1, 13), 3: (0, 8, 8, 13), 4: (0, 1, 5, 12, 13)}
@@ -208,13 +208,13 @@ def test_shards_give_what_one_process_gives(ranks: Ranks, size: int, dtype: torc
     tolerance = 1e-8 if dtype == torch.float64 else 1e-5
     for number, case in enumerate(CASES):
         batch = make_batch(5, 13, seed=6)
-        by_query, by_scale, by_label, by_offset = gradients(case, batch, implementation="dense")
+        grad_queries, grad_scale, grad_labels, grad_offsets = gradients(case, batch, implementation="dense")
         parts = [answer[number][1] for answer in answers]
         found = [torch.cat([part[i] for part in parts]) for i in range(3)]
         for rank, answer in enumerate(answers):
             loss = answer[number][0].double()
             assert loss == answers[0][number][0].double(), f"{case}: rank {rank} has another loss"
             torch.testing.assert_close(loss, compute(case, batch), rtol=tolerance, atol=0, msg=str(case))
-        expected = [by_query, by_label, by_offset, by_scale]
+        expected = [grad_queries, grad_labels, grad_offsets, grad_scale]
         for part, whole in zip([*found, parts[0][3]], expected, strict=True):
             assert (part.double() - whole).abs().max() <= tolerance * whole.abs().max(), str(case)

@@ -20,9 +20,7 @@ from xmc.objectives import (
     softmax,
     supervised_contrastive,
 )
-from xmc.objectives.extra_negatives import ExtraNegatives
-from xmc.scoring import LabelShard
-from xmc.scoring.frozen import FrozenLabels
+from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard
 
 B, POOL, REST, D = 6, 11, 9, 4
 SOFTMAXES = [softmax, decoupled_softmax, supervised_contrastive]
@@ -255,10 +253,10 @@ def on_a_rank(problem: Problem) -> tuple[float, Tensor, Tensor]:
 
 def test_ranks_agree_with_one_process(ranks: Ranks) -> None:
     problem = Problem(5)
-    loss, by_query, by_label = on_a_rank(problem)
+    loss, grad_queries, grad_labels = on_a_rank(problem)
     for size in (2, 3):
         answers = ranks.run(on_a_rank, problem, size=size)
         for answer in answers:
             assert answer[0] == pytest.approx(loss, rel=1e-12)
-            torch.testing.assert_close(answer[1], by_query)
-        torch.testing.assert_close(torch.cat([answer[2] for answer in answers]), by_label)
+            torch.testing.assert_close(answer[1], grad_queries)
+        torch.testing.assert_close(torch.cat([answer[2] for answer in answers]), grad_labels)

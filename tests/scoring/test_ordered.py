@@ -5,21 +5,21 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from xmc.scoring.ordered import add_at
+from xmc.scoring.ordered import deterministic_index_add
 
 INDEX = torch.tensor([2, 0, 2, 2])
 
 
 def test_repeated_indices_add_up_with_gradients() -> None:
     values = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    total = add_at(torch.ones(5, 3, dtype=torch.float64), INDEX, values)
+    total = deterministic_index_add(torch.ones(5, 3, dtype=torch.float64), INDEX, values)
     expected = torch.ones(5, 3, dtype=torch.float64)
     for place, value in zip(INDEX.tolist(), values.detach(), strict=True):
         expected[place] += value
     torch.testing.assert_close(total.detach(), expected)
 
     def added(given: Tensor) -> Tensor:
-        return add_at(torch.zeros(5, 3, dtype=torch.float64), INDEX, given)
+        return deterministic_index_add(torch.zeros(5, 3, dtype=torch.float64), INDEX, given)
 
     assert torch.autograd.gradcheck(added, values)
 
@@ -37,5 +37,5 @@ class Operations(TorchDispatchMode):
 def test_on_a_gpu_nothing_is_added_by_atomics() -> None:
     with FakeTensorMode(), Operations() as seen:
         total, values = torch.empty(5, device="cuda"), torch.empty(4, device="cuda")
-        add_at(total, torch.empty(4, dtype=torch.int64, device="cuda"), values)
+        deterministic_index_add(total, torch.empty(4, dtype=torch.int64, device="cuda"), values)
     assert "index_put_" in seen.names and "index_add_" not in seen.names

@@ -8,7 +8,7 @@ import torch
 from tests.scoring.statistics import SumOfSquares, TwoPassLogSumExp
 from xmc.distributed import World
 from xmc.errors import ConfigError
-from xmc.scoring import LabelShard, RowStatistic, as_positives, reduce_scores
+from xmc.scoring import LabelShard, RowStatistic, ScoreInputs, as_positives, reduce_scores
 
 B, L, D = 4, 300, 3
 POSITIVES = as_positives([[0, 299], [], [127, 128, 129], [5]], B, L)
@@ -27,7 +27,7 @@ def inputs() -> dict[str, torch.Tensor]:
 def results(statistic: RowStatistic, **options: Any) -> list[torch.Tensor]:
     """Positives' scores, the statistic, and the gradients of a mixture of both by every input."""
     tensors = inputs()
-    scores, value = reduce_scores(positives=POSITIVES, statistic=statistic, **tensors, **options)
+    scores, value = reduce_scores(ScoreInputs(positives=POSITIVES, **tensors, **options), statistic)
     mixture = (scores * torch.arange(1.0, 7.0)).sum() + (value * torch.tensor([1.0, -2.0, 3.0, 0.5])).sum()
     return [scores, value, *torch.autograd.grad(mixture, list(tensors.values()))]
 
@@ -45,11 +45,8 @@ def test_tiles_equal_dense_for_any_statistic(statistic: RowStatistic, memory_byt
 def test_positives_scores_are_in_the_order_of_the_pairs(implementation: str) -> None:
     tensors = inputs()
     scores, _ = reduce_scores(
-        positives=POSITIVES,
-        statistic=SumOfSquares(),
-        implementation=implementation,
-        memory_bytes=1,
-        **tensors,
+        ScoreInputs(positives=POSITIVES, implementation=implementation, memory_bytes=1, **tensors),
+        SumOfSquares(),
     )
     for score, row, label in zip(scores, POSITIVES.rows, POSITIVES.labels, strict=True):
         by_hand = (
@@ -64,9 +61,8 @@ def call(**changes: Any) -> None:
         "queries": torch.zeros(B, D),
         "labels": torch.zeros(L, D),
         "positives": POSITIVES,
-        "statistic": SumOfSquares(),
     }
-    reduce_scores(**(options | changes))
+    reduce_scores(ScoreInputs(**(options | changes)), SumOfSquares())
 
 
 @pytest.mark.parametrize(
@@ -74,10 +70,10 @@ def call(**changes: Any) -> None:
     [
         ({"queries": torch.zeros(B, D + 1)}, r"one dimension D, got \[4, 4\] and \[300, 3\]"),
         ({"queries": torch.zeros(D)}, r"expected queries \[B, D\] and labels \[l, D\].*got \[3\]"),
-        ({"queries": torch.zeros(B + 1, D)}, "expected positives of 5 rows and 300 labels, got 4 rows"),
-        ({"labels": torch.zeros(L - 1, D)}, "of 4 rows and 299 labels, got 4 rows and 300"),
-        ({"offsets": torch.zeros(L + 1)}, r"offsets of shape \[300\], one a label, got \[301\]"),
-        ({"log_weights": torch.zeros(L, 1)}, r"weights of shape \[300\], one a label, got \[300, 1\]"),
+        ({"queries": torch.zeros(B + 1, D)}, r"expected positives of shape \[B=5, L=300\].*got \[4, 300\]"),
+        ({"labels": torch.zeros(L - 1, D)}, r"of shape \[B=4, L=299\].*got \[4, 300\]"),
+        ({"offsets": torch.zeros(L + 1)}, r"offsets of shape \[300\], one per label, got \[301\]"),
+        ({"log_weights": torch.zeros(L, 1)}, r"weights of shape \[300\], one per label, got \[300, 1\]"),
         ({"log_weights": torch.zeros(L, requires_grad=True)}, "without a gradient.*learn offsets"),
         ({"scale": torch.ones(L)}, r"one scale for all scores, got a tensor of shape \[300\]"),
         ({"implementation": "fast"}, "to be one of auto, dense, tiled, triton, got 'fast'"),
@@ -94,11 +90,11 @@ def test_arguments_that_do_not_fit_are_errors_that_say_what_came(changes: dict[s
 
 def test_a_scale_may_be_a_number_or_hold_one_element() -> None:
     tensors = inputs() | {"scale": 1.7}
-    expected, _ = reduce_scores(positives=POSITIVES, statistic=SumOfSquares(), **tensors)
+    expected, _ = reduce_scores(ScoreInputs(positives=POSITIVES, **tensors), SumOfSquares())
     for shape in ((), (1,), (1, 1)):
         scale = torch.full(shape, 1.7, dtype=torch.float64, requires_grad=True)
         scores, _ = reduce_scores(
-            positives=POSITIVES, statistic=SumOfSquares(), **(tensors | {"scale": scale})
+            ScoreInputs(positives=POSITIVES, **tensors | {"scale": scale}), SumOfSquares()
         )
         torch.testing.assert_close(scores, expected)
         (gradient,) = torch.autograd.grad(scores.sum(), scale)

@@ -1,26 +1,35 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from xmc.errors import ConfigError
-from xmc.objectives import OBJECTIVES, soft_top_k
+from xmc.objectives import CATALOGUE, WeightedTerms
 from xmc.scoring import IMPLEMENTATIONS
 from xmc.training import config as configuration
 from xmc.training import train
-from xmc.training.config import ObjectiveConfig
-from xmc.training.objective import build_objective
+from xmc.training.config import ObjectiveConfig, TermConfig
+from xmc.training.objective import configured_objective
 
 
 def test_the_configuration_names_what_there_is():
-    assert set(configuration.OBJECTIVES) == set(OBJECTIVES)
     assert configuration.IMPLEMENTATIONS == IMPLEMENTATIONS
 
 
 def test_options_are_bound():
-    built = build_objective(ObjectiveConfig(name="soft_top_k", options={"k": 3, "alpha": 4.0}))
-    assert built.func is soft_top_k and built.keywords == {"k": 3, "alpha": 4.0}
+    built = configured_objective(ObjectiveConfig(name="soft_top_k", options={"k": 3, "alpha": 4.0}))
+    assert built.value.keywords == {"alpha": 4.0} and built.statistic.make.keywords == {"k": 3, "alpha": 4.0}
+
+
+def test_terms_are_added():
+    further = [TermConfig("softmax", 0.5, {"over_positives": "sum"}), TermConfig("spherical_z_loss", 2.0)]
+    built = configured_objective(ObjectiveConfig(terms=further))
+    assert isinstance(built, WeightedTerms) and [term.weight for term in built.terms] == [1.0, 0.5, 2.0]
+    assert built.facts.name == "decoupled_softmax + softmax + spherical_z_loss"
+    with pytest.raises(ConfigError, match="objective.terms: .*did you mean 'softmax'"):
+        TermConfig("sotfmax")
 
 
 @pytest.mark.parametrize(
@@ -33,10 +42,24 @@ def test_options_are_bound():
 )
 def test_an_option_the_objective_lacks_is_refused(name, option, hint):
     with pytest.raises(ConfigError, match=hint):
-        build_objective(ObjectiveConfig(name=name, options={option: 1}))
+        configured_objective(ObjectiveConfig(name=name, options={option: 1}))
 
 
-@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_a_scale_that_nothing_depends_on_is_not_learned(config, changed):
+    offsets = {"label_offsets": False}
+    with pytest.raises(ConfigError, match="learn_scale: expected false with spherical_z_loss"):
+        changed(config, objective={"name": "spherical_z_loss", "learn_scale": True, **offsets})
+    changed(config, objective={"name": "spherical_z_loss", "learn_scale": True, "label_offsets": True})
+
+
+def test_the_rate_of_the_scale_is_the_objectives_own_unless_given(config):
+    facts = replace(CATALOGUE["softmax"], scale_learning_rate=0.5)
+    assert configuration.with_scale_rate(config, facts).training.scale_learning_rate == 0.5
+    given = replace(config, training=replace(config.training, scale_learning_rate=0.2))
+    assert configuration.with_scale_rate(given, facts).training.scale_learning_rate == 0.2
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_every_objective_trains(config, changed, name):
     fixed = {"label_offsets": False, "learn_scale": False}
     result = train(

@@ -10,15 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
+from typing_extensions import Unpack
 
 from xmc.bench.published import PUBLISHED
 from xmc.bench.resources import fastest, peak_extra_bytes
-from xmc.objectives import OBJECTIVES
-from xmc.objectives.extra_negatives import ExtraNegatives
-from xmc.objectives.spherical import SPHERICAL_VALUES
-from xmc.objectives.spherical.label_moments import label_moments
-from xmc.scoring import Positives, as_positives
-from xmc.scoring.reduction import DEFAULT_MEMORY_BYTES
+from xmc.objectives.build import build_objective
+from xmc.objectives.catalogue import CATALOGUE, facts_of
+from xmc.objectives.statistics.label_moments import label_moments
+from xmc.scoring import (
+    DEFAULT_MEMORY_BYTES,
+    ExtraNegatives,
+    Positives,
+    ScoreInputs,
+    ScoringOptions,
+    as_positives,
+)
 
 __all__ = ["ScoringCase", "bench_scoring", "scoring_table"]
 
@@ -34,7 +40,7 @@ class ScoringCase:
     """One measured line.
 
     Attributes:
-        objective: Name in :data:`xmc.objectives.OBJECTIVES`.
+        objective: Name in :data:`xmc.objectives.CATALOGUE`.
         implementation: "tiled", "tiled, labels frozen", "dense" or "published"; for a spherical loss also
             "pool, moments of the rest": 4,096 labels with a gradient, the moments of the others known.
         num_queries: B.
@@ -80,7 +86,7 @@ def bench_scoring(
         memory_bytes: What the last two may take; where they would not fit they are left out.
         progress: Show a bar on stderr.
     """
-    names = list(objectives or OBJECTIVES)
+    names = list(objectives or CATALOGUE)
     cases = []
     shapes = [(queries, labels) for labels in num_labels for queries in num_queries]
     with tqdm(total=len(shapes) * len(names), desc="measuring", disable=not progress) as bar:
@@ -119,13 +125,13 @@ class _Step:
 
 def _steps(name: str, inputs: Inputs, fits: bool, tile_bytes: int) -> dict[str, _Step]:
     queries, labels, positives = inputs
-    ours = partial(OBJECTIVES[name], positives=positives)
+    ours = partial(_run, name, positives)
     tiled = partial(ours, implementation="tiled", memory_bytes=tile_bytes)
     steps = {
         "tiled": _step(tiled, queries, labels),
         "tiled, labels frozen": _step(tiled, queries, labels, frozen=True),
     }
-    if name in SPHERICAL_VALUES and len(labels) > POOL_LABELS:
+    if facts_of(name).takes_moments and len(labels) > POOL_LABELS:
         steps["pool, moments of the rest"] = _pool_step(name, queries, labels)
     if fits and name not in SLOW_ORACLES:
         steps["dense"] = _step(partial(ours, implementation="dense"), queries, labels)
@@ -134,12 +140,19 @@ def _steps(name: str, inputs: Inputs, fits: bool, tile_bytes: int) -> dict[str, 
     return steps
 
 
+def _run(
+    name: str, positives: Positives, queries: Tensor, labels: Tensor, **scoring: Unpack[ScoringOptions]
+) -> Tensor:
+    facts = facts_of(name)
+    return build_objective(name)(ScoreInputs(queries, labels, positives, facts.scale, **scoring))
+
+
 def _pool_step(name: str, queries: Tensor, labels: Tensor) -> _Step:
     """Only the first labels have a gradient, positives among them; of the others the moments are known."""
     pool, rest = labels[:POOL_LABELS].clone(), label_moments(labels[POOL_LABELS:], None, None)
     positives = _positives(len(queries), POOL_LABELS, torch.Generator().manual_seed(0))
     extra = ExtraNegatives(moments=rest)
-    return _step(partial(OBJECTIVES[name], positives=positives, extra=extra), queries, pool)
+    return _step(partial(_run, name, positives, extra=extra), queries, pool)
 
 
 def _measure(name: str, steps: dict[str, _Step], inputs: Inputs, repeats: int) -> list[ScoringCase]:

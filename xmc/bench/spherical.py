@@ -86,7 +86,7 @@ def bench_spherical(
         num_labels: Values of L.
         dimensions: Values of D.
         num_queries: Values of B.
-        objective: The head's loss, a name in :data:`xmc.objectives.spherical.SPHERICAL_VALUES`.
+        objective: The head's loss, the name of one that takes moments.
         steps: Factored steps, of which the median counts; at least 1.
         repeats: Softmax steps, of which the fastest counts, after one that warms up.
         memory_bytes: What the process may take; where a softmax step would take more it is left out.

@@ -62,13 +62,11 @@ def run(arguments: Sequence[str]) -> None:
     _check(options.num_queries + options.num_labels + [options.dimension, options.repeats, options.memory_mb])
 
     from xmc.bench import bench_scoring, cases_as_json, scoring_table
-    from xmc.objectives import OBJECTIVES
+    from xmc.objectives.catalogue import CATALOGUE
 
-    unknown = sorted(set(options.objectives or ()) - set(OBJECTIVES))
+    unknown = sorted(set(options.objectives or ()) - set(CATALOGUE))
     if unknown:
-        raise ConfigError(
-            f"--objectives: expected names of {', '.join(OBJECTIVES)}, got {', '.join(unknown)}"
-        )
+        raise ConfigError(f"--objectives: expected names of {', '.join(CATALOGUE)}, got {', '.join(unknown)}")
     cases = bench_scoring(
         options.num_queries,
         options.num_labels,

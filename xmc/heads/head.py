@@ -17,8 +17,10 @@ from xmc.heads.policy import StabilityPolicy, StabilityRecord, stabilise
 from xmc.heads.stabilise import inverse_drift, refresh_moments, unfactor
 from xmc.heads.state import FactoredState, factor, plain_table
 from xmc.heads.step import FactoredStep, factored_step
-from xmc.objectives.spherical import SPHERICAL_VALUES
-from xmc.objectives.spherical.runner import SphericalValue
+from xmc.objectives.build import build_objective
+from xmc.objectives.catalogue import CATALOGUE, facts_of
+from xmc.objectives.objective import Objective
+from xmc.objectives.statistics.moments import SphericalValue
 from xmc.scoring.positives import PositivesLike
 
 __all__ = ["FactoredHead"]
@@ -35,7 +37,8 @@ class FactoredHead(nn.Module):
 
     Args:
         table: [L, D] float32 or float64, taken over, not copied.
-        loss: A name in :data:`xmc.objectives.spherical.SPHERICAL_VALUES`, or row losses of the same kind.
+        loss: The name of an objective that takes moments, or the value of one: row losses from the
+            positives' scores and the moments of the negatives.
         options: The loss's own keywords, such as ``{"a": 1.0, "b": 5.0, "decoupled": True}``.
         weight_decay: Of every row, at every step.
         policy: When the head is stabilised.
@@ -173,12 +176,11 @@ class FactoredHead(nn.Module):
 def _value(loss: str | SphericalValue, options: dict[str, Any]) -> SphericalValue:
     if callable(loss):
         return loss
-    if loss not in SPHERICAL_VALUES:
+    if not facts_of(loss).takes_moments:
+        known = ", ".join(name for name, facts in CATALOGUE.items() if facts.takes_moments)
         raise ConfigError(
-            f"expected a loss that knows the labels by their moments, one of {', '.join(SPHERICAL_VALUES)}, "
-            f"got {loss!r}"
+            f"expected a loss that knows the labels by their moments, one of {known}, got {loss!r}"
         )
-    try:
-        return SPHERICAL_VALUES[loss](**options)
-    except TypeError as error:
-        raise ConfigError(f"expected options of {loss}: {error}") from error
+    objective = build_objective(loss, options)
+    assert isinstance(objective, Objective)
+    return objective.value

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xmc.objectives.objective import PositiveScores
 from xmc.objectives.reduction import reduce_rows
-from xmc.objectives.spherical.row_moments import RowMoments, without_positives
-from xmc.objectives.spherical.runner import SphericalValue
+from xmc.objectives.statistics.moments import SphericalValue
+from xmc.objectives.statistics.row_moments import RowMoments, without_positives
 from xmc.scoring import Positives
 
 __all__ = ["BatchSlopes", "batch_slopes"]
@@ -20,23 +21,23 @@ class BatchSlopes:
     """The mean loss of a batch and its derivatives, all float64.
 
     The derivative by the score of row i and label l is
-    ``by_mean_i / L + 2 by_scatter_i (score_il - mean_i) + by_pair``, the last only for a positive pair.
-    That holds for decoupled losses too: there the statistics of each pair's term leave the row's other
-    positives out, and a term's derivative by the statistics it shares with its row is summed into ``by_mean``
-    and ``by_scatter``, while what it does not share, a number for each other positive of the row, is summed
-    into ``by_pair``. Both sums run over P pairs, not over pairs of pairs.
+    ``grad_mean_i / L + 2 grad_scatter_i (score_il - mean_i) + grad_pairs``, the last only for a positive
+    pair. That holds for decoupled losses too: there the statistics of each pair's term leave the row's other
+    positives out, and a term's derivative by the statistics it shares with its row is summed into
+    ``grad_mean`` and ``grad_scatter``, while what it does not share, a number for each other positive of the
+    row, is summed into ``grad_pairs``. Both sums run over P pairs, not over pairs of pairs.
 
     Attributes:
         loss: A scalar, the mean over rows.
-        by_pair: [P], by each positive's score with the row's mean and scatter held fixed.
-        by_mean: [B], by the mean score of each row over all labels.
-        by_scatter: [B], by the sum of squared deviations of each row's scores from their mean.
+        grad_pairs: [P], by each positive's score with the row's mean and scatter held fixed.
+        grad_mean: [B], by the mean score of each row over all labels.
+        grad_scatter: [B], by the sum of squared deviations of each row's scores from their mean.
     """
 
     loss: Tensor
-    by_pair: Tensor
-    by_mean: Tensor
-    by_scatter: Tensor
+    grad_pairs: Tensor
+    grad_mean: Tensor
+    grad_scatter: Tensor
 
 
 def batch_slopes(
@@ -50,7 +51,7 @@ def batch_slopes(
         negatives = without_positives(
             everything, inputs[0], torch.ones_like(scores), positives, positives.num_labels
         )
-        loss = reduce_rows(value(inputs[0], negatives, positives), "mean")
+        loss = reduce_rows(value(PositiveScores(inputs[0], positives), negatives), "mean")
         if not loss.requires_grad:  # no positive in the batch
             return BatchSlopes(loss, *(torch.zeros_like(tensor) for tensor in inputs))
         slopes = torch.autograd.grad(loss, inputs, materialize_grads=True)

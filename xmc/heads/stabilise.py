@@ -100,9 +100,9 @@ def moment_drift(state: FactoredState, probes: int = 4, seed: int = 0) -> float:
     second -= state.num_labels * first.square()
     found = ((state.scatter @ directions) * directions).sum(0)
     smallest = torch.finfo(torch.float64).tiny
-    by_mean = first.abs() / (second / state.num_labels).clamp_min(smallest).sqrt()
-    by_scatter = (found - second).abs() / second.clamp_min(smallest)
-    return float(torch.maximum(by_mean, by_scatter).max())
+    grad_mean = first.abs() / (second / state.num_labels).clamp_min(smallest).sqrt()
+    grad_scatter = (found - second).abs() / second.clamp_min(smallest)
+    return float(torch.maximum(grad_mean, grad_scatter).max())
 
 
 def inverse_drift(state: FactoredState) -> float:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from xmc.errors import ConfigError
-from xmc.objectives.spherical.label_moments import label_moments
+from xmc.objectives.statistics.label_moments import label_moments
 
 __all__ = ["FactoredState", "blocks", "factor", "plain_rows", "plain_table", "table_moments"]
 

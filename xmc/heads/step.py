@@ -21,9 +21,9 @@ from xmc.heads.errors import IllConditionedError
 from xmc.heads.slopes import BatchSlopes, batch_slopes
 from xmc.heads.state import FactoredState, blocks
 from xmc.heads.update import Batch, SmallUpdate, folding_update, narrow_update, wide_update
-from xmc.objectives.spherical.runner import SphericalValue
+from xmc.objectives.statistics.moments import SphericalValue
 from xmc.scoring import Positives, as_positives
-from xmc.scoring.ordered import add_at
+from xmc.scoring.ordered import deterministic_index_add
 from xmc.scoring.pairs import add_pair_products, pair_products
 from xmc.scoring.positives import PositivesLike
 
@@ -73,8 +73,7 @@ def factored_step(
         state: What :func:`factor` made; its factor is changed in place, the rest is not.
         queries: [B, D], any scale multiplied in.
         positives: P pairs, in any form that :func:`xmc.scoring.as_positives` reads.
-        loss: Row losses from scores and moments, as the makers of
-            :data:`xmc.objectives.spherical.SPHERICAL_VALUES` give them.
+        loss: Row losses from scores and moments, the value of an objective that takes moments.
         lr: Learning rate.
         decay: Weight decay.
         fold: Multiply the whole factor by U in this step and start with U = 1 after it: L D^2, and exact
@@ -111,18 +110,18 @@ def _forward(
     spread = queries @ state.scatter
     means = queries @ state.mean
     slopes = batch_slopes(scores, means, (spread * queries).sum(1), pairs, loss)
-    curvature = 2 * slopes.by_scatter
-    sums = add_at(torch.zeros_like(means), pairs.rows, slopes.by_pair)
-    sparse = add_pair_products(torch.zeros_like(queries), pairs.rows, rows, columns, slopes.by_pair)
+    curvature = 2 * slopes.grad_scatter
+    sums = deterministic_index_add(torch.zeros_like(means), pairs.rows, slopes.grad_pairs)
+    sparse = add_pair_products(torch.zeros_like(queries), pairs.rows, rows, columns, slopes.grad_pairs)
     sparse = torch.addmm(torch.outer(sums, state.shift - state.mean), sparse, state.mix)
-    by_label = add_pair_products(torch.zeros_like(rows), columns, queries, pairs.rows, slopes.by_pair)
-    again = add_pair_products(torch.zeros_like(queries), pairs.rows, by_label, columns, slopes.by_pair)
+    grad_labels = add_pair_products(torch.zeros_like(rows), columns, queries, pairs.rows, slopes.grad_pairs)
+    again = add_pair_products(torch.zeros_like(queries), pairs.rows, grad_labels, columns, slopes.grad_pairs)
     batch = Batch(
         queries=queries,
         mixed=mixed,
         curved=curvature[:, None] * queries,
-        base=slopes.by_mean / state.num_labels - curvature * means,
-        pull=slopes.by_mean + sums,
+        base=slopes.grad_mean / state.num_labels - curvature * means,
+        pull=slopes.grad_mean + sums,
         sums=sums,
         centred=curvature[:, None] * spread + sparse,
         sparse=sparse,
@@ -132,8 +131,8 @@ def _forward(
         pairs=pairs,
         labels=labels,
         columns=columns,
-        by_pair=slopes.by_pair,
-        by_label=by_label,
+        grad_pairs=slopes.grad_pairs,
+        grad_labels=grad_labels,
     )
     return batch, slopes
 
@@ -144,12 +143,12 @@ def _apply(state: FactoredState, batch: Batch, update: SmallUpdate, rate: float,
     mean = state.mean - rate / state.num_labels * batch.pull @ batch.queries
     if fold:
         _fold(state.factor, update.mix, shift)
-        rows, mix, inverse, shift = batch.by_label, update.inverse, update.inverse, torch.zeros_like(shift)
+        rows, mix, inverse, shift = batch.grad_labels, update.inverse, update.inverse, torch.zeros_like(shift)
     else:
         mix, inverse = update.mix, update.inverse
-        rows = torch.zeros_like(batch.by_label)
-        add_pair_products(rows, batch.columns, update.solved, batch.pairs.rows, batch.by_pair)
-    add_at(state.factor, batch.labels, rows.mul_(-rate).to(state.factor.dtype))
+        rows = torch.zeros_like(batch.grad_labels)
+        add_pair_products(rows, batch.columns, update.solved, batch.pairs.rows, batch.grad_pairs)
+    deterministic_index_add(state.factor, batch.labels, rows.mul_(-rate).to(state.factor.dtype))
     return FactoredState(state.factor, mix, inverse, shift, mean, update.scatter)
 
 

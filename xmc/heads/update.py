@@ -42,8 +42,8 @@ class Batch:
     pairs: Positives
     labels: Tensor  # [n], ascending
     columns: Tensor  # [P], each pair's position in labels
-    by_pair: Tensor  # the values of Y [P]
-    by_label: Tensor  # Y^T H at the n labels [n, D]
+    grad_pairs: Tensor  # the values of Y [P]
+    grad_labels: Tensor  # Y^T H at the n labels [n, D]
 
     @property
     def gradient(self) -> Tensor:

@@ -1,34 +1,122 @@
-"""Every objective by the name that configurations call it."""
+"""Every objective by the name that recipes call it, and what the rest of the system has to know of it.
+
+Imports no torch, so that a recipe is checked before anything is loaded. A new objective of the package is one
+line here, one file with a function ``objective`` that builds it, its oracle test and its row in
+``docs/objectives.md``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
+from xmc.errors import ConfigError
 
-from xmc.objectives.binary_cross_entropy import binary_cross_entropy
-from xmc.objectives.decoupled_softmax import decoupled_softmax
-from xmc.objectives.soft_top_k import soft_top_k
-from xmc.objectives.softmax import softmax
-from xmc.objectives.spherical import (
-    mean_squared_error,
-    spherical_softmax,
-    spherical_z_loss,
-    taylor_softmax,
-)
-from xmc.objectives.supervised_contrastive import supervised_contrastive
+__all__ = ["CATALOGUE", "SCALE_LEARNING_RATE", "ObjectiveFacts", "facts_of", "register_objective"]
 
-__all__ = ["OBJECTIVES"]
+SCALE_LEARNING_RATE = 1e-3
 
-OBJECTIVES: dict[str, Callable[..., Tensor]] = {
-    "softmax": softmax,
-    "decoupled_softmax": decoupled_softmax,
-    "supervised_contrastive": supervised_contrastive,
-    "binary_cross_entropy": binary_cross_entropy,
-    "soft_top_k": soft_top_k,
-    "spherical_z_loss": spherical_z_loss,
-    "taylor_softmax": taylor_softmax,
-    "spherical_softmax": spherical_softmax,
-    "mean_squared_error": mean_squared_error,
+
+@dataclass(frozen=True)
+class ObjectiveFacts:
+    """What can be said of an objective without its formulas.
+
+    Attributes:
+        name: In recipes.
+        module: Whose function ``objective(**options)`` builds it.
+        takes_certain: Whether its statistic can give a label another weight in one row alone, which mined
+            labels and clusters of queries need.
+        takes_frozen: Whether its statistic can be joined from labels without a gradient (label memory).
+        takes_moments: Whether it knows labels by their moments, at a cost that does not grow with their
+            number: a label memory then gives moments, and a factored head can be trained on it.
+        scale: Where the scale starts when nothing else is said.
+        scale_learning_rate: Peak rate of the log scale where it is learned; 0 where the loss does not depend
+            on the scale.
+        magnitude_about: Its likelihood grows with the distance of a score from this number, to either side;
+            None where it grows with the score.
+        needs_spread: Why label vectors cannot start at zero, or "" where they can.
+    """
+
+    name: str
+    module: str = ""
+    takes_certain: bool = False
+    takes_frozen: bool = False
+    takes_moments: bool = False
+    scale: float = 20.0
+    scale_learning_rate: float = SCALE_LEARNING_RATE
+    magnitude_about: float | None = None
+    needs_spread: str = ""
+
+    @property
+    def loss_module(self) -> str:
+        """The name of its loss module: its own in capitals, such as SoftTopK."""
+        return "".join(word.capitalize() for word in self.name.split("_"))
+
+    def ranking(self, scale: float) -> tuple[str, float]:
+        """How scores rank labels: "score" or "magnitude", and the shift of ``q.e`` before the magnitude.
+
+        The likelier label of a log-spherical softmax is that of the larger ``s^2``, of a log-Taylor softmax
+        that of the larger ``(s + 1)^2``, with ``s = scale * q.e``.
+        """
+        if self.magnitude_about is None:
+            return "score", 0.0
+        return "magnitude", -self.magnitude_about / scale
+
+
+def _ours(name: str, **facts: Any) -> ObjectiveFacts:
+    return ObjectiveFacts(name, f"xmc.objectives.losses.{name}", **facts)
+
+
+CATALOGUE: dict[str, ObjectiveFacts] = {
+    facts.name: facts
+    for facts in (
+        _ours("softmax", takes_certain=True, takes_frozen=True),
+        _ours("decoupled_softmax", takes_certain=True, takes_frozen=True),
+        _ours("supervised_contrastive", takes_certain=True, takes_frozen=True),
+        _ours("binary_cross_entropy", takes_certain=True),
+        _ours("soft_top_k", takes_certain=True),
+        _ours(
+            "spherical_z_loss",
+            takes_moments=True,
+            scale_learning_rate=0.0,
+            needs_spread="it divides by the deviation of a query's scores",
+        ),
+        _ours("taylor_softmax", takes_moments=True, magnitude_about=-1.0),
+        _ours(
+            "spherical_softmax",
+            takes_moments=True,
+            magnitude_about=0.0,
+            needs_spread="its gradient is 0 where all scores are",
+        ),
+        _ours("mean_squared_error", takes_moments=True, scale=1.0),
+    )
 }
-"""Functions with the signature of :func:`xmc.objectives.decoupled_softmax` and keywords of their own."""
+"""The objectives of the package, and those that were registered."""
+
+
+def facts_of(name: str) -> ObjectiveFacts:
+    """What the catalogue says of an objective.
+
+    Raises:
+        ConfigError: When it has none of that name; the text names the nearest.
+    """
+    if name not in CATALOGUE:
+        near = difflib.get_close_matches(name, CATALOGUE, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise ConfigError(
+            f"expected an objective, one of {', '.join(CATALOGUE)}, or your own as package.module:name or "
+            f"./file.py:name, got {name!r}: {hint}docs/objectives.md tells them apart"
+        )
+    return CATALOGUE[name]
+
+
+def register_objective(facts: ObjectiveFacts) -> None:
+    """Make an objective known by name to recipes, benchmarks and commands of this process.
+
+    Raises:
+        ConfigError: When the name is taken.
+    """
+    if facts.name in CATALOGUE:
+        raise ConfigError(f"expected a name that no objective has, got {facts.name!r}")
+    CATALOGUE[facts.name] = facts

@@ -1,46 +1,24 @@
-"""Negatives that a weight a label cannot say: those certain in one row alone, and those kept frozen.
+"""Negatives that one weight per label cannot say: those certain in one row alone, and those kept frozen.
 
 Both join a row's statistic by its own merge, so that scoring needs to know neither.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from xmc.distributed import sum_over_ranks
 from xmc.errors import ConfigError
-from xmc.scoring import LabelShard, Positives, RowStatistic, as_positives, reduce_scores
-from xmc.scoring.frozen import FrozenLabels
-from xmc.scoring.moments import LabelMoments
+from xmc.scoring import FrozenLabels, Positives, RowStatistic, ScoreInputs, as_positives, reduce_scores
 from xmc.scoring.pairs import pair_products
 from xmc.scoring.positives import PositivesLike
+from xmc.scoring.scaled_gradient import scaled_gradient
 
-__all__ = ["ExtraNegatives", "MergeableStatistic", "reduce_with_extra"]
-
-
-@dataclass(frozen=True)
-class ExtraNegatives:
-    """What joins the statistic of a batch beside its weighted labels.
-
-    Attributes:
-        certain: Pairs [B, L] of rows and labels of the pool, no positives, that are in the pool for certain
-            given the row: their log weight is 0, whatever the label's is for other rows.
-        frozen: Labels outside the pool, scored without a gradient. With them the partition function is the
-            sum over pool and frozen labels, so the pool's labels weigh 1 in it; ``log_weights`` then weigh
-            only the gradient that reaches the pool's labels as negatives, which estimates without bias the
-            gradient of a step with all labels.
-        moments: The same for a spherical loss, which knows labels by their moments: those of all labels
-            outside the pool, of all ranks together.
-    """
-
-    certain: PositivesLike | None = None
-    frozen: FrozenLabels | None = None
-    moments: LabelMoments | None = None
+__all__ = ["MergeableStatistic", "reduce_with_extra"]
 
 
 @runtime_checkable
@@ -56,34 +34,23 @@ class MergeableStatistic(RowStatistic, Protocol):
         ...
 
 
-def reduce_with_extra(
-    queries: Tensor,
-    labels: Tensor,
-    positives: Positives,
-    statistic: RowStatistic,
-    extra: ExtraNegatives,
-    *,
-    scale: float | Tensor,
-    offsets: Tensor | None,
-    log_weights: Tensor | None,
-    shard: LabelShard | None,
-    **options: Any,
-) -> tuple[Tensor, Tensor]:
-    """As :func:`xmc.scoring.reduce_scores`, with ``extra`` in the statistic.
+def reduce_with_extra(inputs: ScoreInputs, statistic: RowStatistic) -> tuple[Tensor, Tensor]:
+    """As :func:`xmc.scoring.reduce_scores`, with the extra negatives of ``inputs`` in the statistic.
 
     Raises:
         ConfigError: When the statistic cannot be merged from parts, or moments are given.
     """
+    extra = inputs.extra
+    if extra is None:
+        return reduce_scores(inputs, statistic)
     if extra.moments is not None:
         raise ConfigError("expected frozen labels, got their moments: only a spherical loss takes those")
-    shard = shard or LabelShard.whole(len(labels))
-    listed, is_positive = _listed(positives, extra.certain)
-    inputs = (queries, labels, listed, statistic)
-    given = {"scale": scale, "offsets": offsets, "log_weights": log_weights, "shard": shard, **options}
+    listed, is_positive = _listed(inputs.pairs, extra.certain)
+    inputs = replace(inputs, positives=listed, extra=None)
     if extra.frozen is None:
-        scores, value = reduce_scores(*inputs, **given)
+        scores, value = reduce_scores(inputs, statistic)
     else:
-        scores, value = _with_frozen(*inputs, extra.frozen, **given)
+        scores, value = _with_frozen(inputs, _mergeable(statistic), extra.frozen)
     if is_positive is None:
         return scores, value
     if statistic.masks_positives:
@@ -97,60 +64,45 @@ def reduce_with_extra(
 
 
 def _with_frozen(
-    queries: Tensor,
-    labels: Tensor,
-    listed: Positives,
-    statistic: RowStatistic,
-    frozen: FrozenLabels,
-    *,
-    scale: float | Tensor,
-    offsets: Tensor | None,
-    log_weights: Tensor | None,
-    shard: LabelShard,
-    **options: Any,
+    inputs: ScoreInputs, statistic: MergeableStatistic, frozen: FrozenLabels
 ) -> tuple[Tensor, Tensor]:
-    mergeable = _mergeable(statistic)
-    weighed, weighed_offsets = labels, offsets
-    if log_weights is not None:
-        factors = log_weights.exp()
-        weighed = _ScaledGradient.apply(labels, factors[:, None])
-        weighed_offsets = None if offsets is None else _ScaledGradient.apply(offsets, factors)
-    _, pool = reduce_scores(
-        queries, weighed, listed, statistic, scale=scale, offsets=weighed_offsets, shard=shard, **options
-    )
+    """Scores of the listed pairs, and the statistic of the pool (each label once) and the frozen labels.
+
+    The statistic's value is exact: pool and frozen labels are all labels, each of weight 1. Only the gradient
+    to the pool's labels is an estimate, and is weighed like one: a label reached in one step of n gets n
+    times its gradient then.
+    """
+    pool = replace(inputs, log_weights=None)
+    if inputs.log_weights is not None:
+        factors = inputs.log_weights.exp()
+        pool = replace(
+            pool,
+            labels=scaled_gradient(inputs.labels, factors[:, None]),
+            offsets=None if inputs.offsets is None else scaled_gradient(inputs.offsets, factors),
+        )
+    _, of_pool = reduce_scores(pool, statistic)
     # The listed pairs' own scores: their gradient is that of a certain label, so it is not weighed.
-    scores = _pair_scores(queries, labels, listed, scale, offsets, shard).to(pool.dtype)
-    nothing = listed.rows.new_empty(0)
-    none = Positives(nothing, nothing, None, listed.num_rows, frozen.shard.total)
-    _, rest = reduce_scores(
-        queries,
-        frozen.embeddings,
-        none,
-        statistic,
-        scale=scale,
+    scores = _pair_scores(inputs).to(of_pool.dtype)
+    nothing = inputs.pairs.rows.new_empty(0)
+    rest = replace(
+        inputs,
+        labels=frozen.embeddings,
+        positives=Positives(nothing, nothing, None, inputs.pairs.num_rows, frozen.shard.total),
         offsets=frozen.offsets,
         log_weights=frozen.log_weights,
         shard=frozen.shard,
-        **options,
     )
-    return scores, mergeable.merge(pool, rest)
+    _, of_rest = reduce_scores(rest, statistic)
+    return scores, statistic.merge(of_pool, of_rest)
 
 
-def _pair_scores(
-    queries: Tensor,
-    labels: Tensor,
-    pairs: Positives,
-    scale: float | Tensor,
-    offsets: Tensor | None,
-    shard: LabelShard,
-) -> Tensor:
-    """The scores [P] of pairs over the labels of all ranks, differentiable and equal on every rank."""
-    part = pairs.label_slices([shard.start, shard.start + len(labels)])[0]
-    columns = pairs.labels[part] - shard.start
-    own = scale * pair_products(queries, pairs.rows[part], labels, columns)
-    own = own if offsets is None else own + offsets[columns]
-    padding = (own.new_zeros(part.start), own.new_zeros(len(pairs) - part.stop))
-    return sum_over_ranks(torch.cat([padding[0], own, padding[1]]), shard.world)
+def _pair_scores(inputs: ScoreInputs) -> Tensor:
+    """The scores [P] of the pairs over the labels of all ranks, differentiable and equal on every rank."""
+    rows, columns, part = inputs.own_pairs()
+    own = inputs.scale * pair_products(inputs.queries, rows, inputs.labels, columns)
+    own = own if inputs.offsets is None else own + inputs.offsets[columns]
+    padding = (own.new_zeros(part.start), own.new_zeros(len(inputs.pairs) - part.stop))
+    return sum_over_ranks(torch.cat([padding[0], own, padding[1]]), inputs.own_shard.world)
 
 
 def _listed(positives: Positives, certain: PositivesLike | None) -> tuple[Positives, Tensor | None]:
@@ -184,18 +136,3 @@ def _mergeable(statistic: RowStatistic) -> MergeableStatistic:
             f"{type(statistic).__name__}: label memory and mined negatives need a softmax-like objective"
         )
     return statistic
-
-
-class _ScaledGradient(torch.autograd.Function):
-    """The same tensor, with its gradient times ``factors``."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor, factors: Tensor) -> Tensor:
-        ctx.save_for_backward(factors)
-        return tensor.view_as(tensor)
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (factors,) = ctx.saved_tensors
-        return gradients[0] * factors.to(gradients[0].dtype), None

@@ -1,4 +1,4 @@
-"""From a loss a row to the loss of a batch."""
+"""From one loss per row to the loss of a batch."""
 
 from __future__ import annotations
 

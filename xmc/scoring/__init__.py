@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from xmc.scoring.inputs import (
+    DEFAULT_MEMORY_BYTES,
+    ExtraNegatives,
+    FrozenLabels,
+    LabelShard,
+    ScoreInputs,
+    ScoringOptions,
+)
 from xmc.scoring.positives import Positives, as_positives
-from xmc.scoring.reduction import IMPLEMENTATIONS, LabelShard, reduce_scores
+from xmc.scoring.reduction import IMPLEMENTATIONS, reduce_scores
 from xmc.scoring.statistic import RowStatistic, Tile
 
 __all__ = [
+    "DEFAULT_MEMORY_BYTES",
     "IMPLEMENTATIONS",
+    "ExtraNegatives",
+    "FrozenLabels",
     "LabelShard",
     "Positives",
     "RowStatistic",
+    "ScoreInputs",
+    "ScoringOptions",
     "Tile",
     "as_positives",
     "reduce_scores",

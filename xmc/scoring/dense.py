@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xmc.scoring.positives import Positives
+from xmc.scoring.inputs import ScoreInputs
 from xmc.scoring.statistic import RowStatistic
 
 __all__ = ["dense_scores", "reduce_dense"]
@@ -21,21 +21,12 @@ def dense_scores(queries: Tensor, labels: Tensor, scale: Tensor, offsets: Tensor
     return scores if offsets is None else scores + offsets.to(scores.dtype)
 
 
-def reduce_dense(
-    queries: Tensor,
-    labels: Tensor,
-    positives: Positives,
-    statistic: RowStatistic,
-    *,
-    scale: Tensor,
-    offsets: Tensor | None,
-    log_weights: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+def reduce_dense(inputs: ScoreInputs, statistic: RowStatistic, scale: Tensor) -> tuple[Tensor, Tensor]:
     """The same result as :func:`xmc.scoring.reduce_scores`, in memory that grows with B x L."""
-    scores = dense_scores(queries, labels, scale, offsets)
+    positives, log_weights = inputs.pairs, inputs.log_weights
+    scores = dense_scores(inputs.queries, inputs.labels, scale, inputs.offsets)
     positive_scores = scores[positives.rows, positives.labels]
-    mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
-    mask[positives.rows, positives.labels] = True
+    mask = inputs.positive_mask()
     if statistic.masks_positives:
         scores = scores.masked_fill(mask, -torch.inf)
     if log_weights is not None:

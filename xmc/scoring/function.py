@@ -11,39 +11,44 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from xmc.distributed import World, all_reduce_sum
+from xmc.scoring.inputs import ScoreInputs
 from xmc.scoring.positives import Positives
 from xmc.scoring.statistic import RowStatistic
 
-__all__ = ["Engine", "Gradients", "Needed", "Problem", "Settings", "reduce_with"]
+__all__ = ["Engine", "Gradients", "Needed", "Problem", "reduce_with"]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What :func:`xmc.scoring.reduce_scores` is given besides differentiable tensors."""
-
-    positives: Positives
-    statistic: RowStatistic
-    start: int
-    world: World
-    memory_bytes: int
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
-    """The scores to reduce: queries [B, D], labels [l, D], a scalar scale, offsets [l], log weights [l]."""
+    """The scores to reduce, inside autograd: its tensors are those that autograd hands over.
+
+    Attributes:
+        queries: [B, D].
+        labels: [l, D].
+        scale: A scalar.
+        offsets: [l] or None.
+        log_weights: [l] or None.
+        inputs: What scoring was given; positives, shard and memory are read from it.
+        statistic: What to compute of each row.
+    """
 
     queries: Tensor
     labels: Tensor
     scale: Tensor
     offsets: Tensor | None
     log_weights: Tensor | None
-    settings: Settings
+    inputs: ScoreInputs
+    statistic: RowStatistic
 
-    def own_pairs(self) -> tuple[Tensor, Tensor, slice]:
-        """The rows and the columns of the positives within this rank's labels, and where they are in P."""
-        positives, start = self.settings.positives, self.settings.start
-        part = positives.label_slices([start, start + len(self.labels)])[0]
-        return positives.rows[part], positives.labels[part] - start, part
+    @property
+    def positives(self) -> Positives:
+        """P pairs over the labels of all ranks."""
+        return self.inputs.pairs
+
+    @property
+    def world(self) -> World:
+        """The ranks that share the labels."""
+        return self.inputs.own_shard.world
 
 
 class Needed(NamedTuple):
@@ -76,24 +81,15 @@ class Engine(Protocol):
         """The positives' scores [P], 0 for other ranks' labels, and the statistic over all ranks' labels."""
         ...
 
-    def gradients(self, value: Tensor, by_positive: Tensor, by_value: Tensor) -> Gradients:
+    def gradients(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
         """From the statistic and the gradients by the positives' scores [P] and by the statistic."""
         ...
 
 
-def reduce_with(
-    make_engine: Callable[[Problem, Needed], Engine],
-    queries: Tensor,
-    labels: Tensor,
-    scale: Tensor,
-    offsets: Tensor | None,
-    log_weights: Tensor | None,
-    settings: Settings,
-) -> tuple[Tensor, Tensor]:
+def reduce_with(make_engine: Callable[[Problem, Needed], Engine], problem: Problem) -> tuple[Tensor, Tensor]:
     """See :func:`xmc.scoring.reduce_scores`."""
-    return _Reduction.apply(  # type: ignore[no-any-return, no-untyped-call]
-        queries, labels, scale, offsets, log_weights, settings, make_engine
-    )
+    tensors = problem.queries, problem.labels, problem.scale, problem.offsets, problem.log_weights
+    return _Reduction.apply(*tensors, problem, make_engine)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Reduction(torch.autograd.Function):
@@ -105,13 +101,13 @@ class _Reduction(torch.autograd.Function):
         scale: Tensor,
         offsets: Tensor | None,
         log_weights: Tensor | None,
-        settings: Settings,
+        problem: Problem,
         make_engine: Callable[[Problem, Needed], Engine],
     ) -> tuple[Tensor, Tensor]:
-        problem = Problem(queries, labels, scale, offsets, log_weights, settings)
+        problem = Problem(queries, labels, scale, offsets, log_weights, problem.inputs, problem.statistic)
         ctx.engine = make_engine(problem, Needed(*ctx.needs_input_grad[:4]))
         positive_scores, value = ctx.engine.reduce()
-        all_reduce_sum(positive_scores, settings.world)
+        all_reduce_sum(positive_scores, problem.world)
         # The engine holds these too; saved, they are known not to have been changed in place since.
         ctx.save_for_backward(queries, labels, scale, value, offsets, log_weights)
         return positive_scores, value
@@ -120,7 +116,7 @@ class _Reduction(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, _, scale, value, *_ = ctx.saved_tensors
-        products, by_label, by_offset = ctx.engine.gradients(value, *gradients)
-        by_scale = (products * queries).sum() if ctx.needs_input_grad[2] else None
-        by_query = (products * scale).to(queries.dtype) if ctx.needs_input_grad[0] else None
-        return by_query, by_label, by_scale, by_offset, None, None, None
+        products, grad_labels, grad_offsets = ctx.engine.gradients(value, *gradients)
+        grad_scale = (products * queries).sum() if ctx.needs_input_grad[2] else None
+        grad_queries = (products * scale).to(queries.dtype) if ctx.needs_input_grad[0] else None
+        return grad_queries, grad_labels, grad_scale, grad_offsets, None, None, None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-__all__ = ["add_at"]
+__all__ = ["deterministic_index_add"]
 
 
-def add_at(total: Tensor, index: Tensor, values: Tensor) -> Tensor:
+def deterministic_index_add(total: Tensor, index: Tensor, values: Tensor) -> Tensor:
     """``total[index[p]] += values[p]`` in place, differentiable by ``values``.
 
     Args:

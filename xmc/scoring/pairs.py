@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from xmc.scoring.ordered import add_at
+from xmc.scoring.ordered import deterministic_index_add
 
 __all__ = ["add_pair_products", "gathered_products", "pair_products"]
 
@@ -45,7 +45,7 @@ def add_pair_products(
     """``out[groups[p]] += weights[p] * source[members[p]]`` in place: [n, D], for P group-member pairs."""
     for part in _blocks(len(groups), source.shape[1]):
         products = source[members[part]].to(out.dtype) * weights[part, None].to(out.dtype)
-        add_at(out, groups[part], products)
+        deterministic_index_add(out, groups[part], products)
     return out
 
 
@@ -59,16 +59,16 @@ class _PairProducts(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, rows, labels, columns = ctx.saved_tensors
-        by_query = by_label = None
+        grad_queries = grad_labels = None
         if ctx.needs_input_grad[0]:
-            by_query = add_pair_products(_zeros(queries), rows, labels, columns, gradients[0]).to(
+            grad_queries = add_pair_products(_zeros(queries), rows, labels, columns, gradients[0]).to(
                 queries.dtype
             )
         if ctx.needs_input_grad[2]:
-            by_label = add_pair_products(_zeros(labels), columns, queries, rows, gradients[0]).to(
+            grad_labels = add_pair_products(_zeros(labels), columns, queries, rows, gradients[0]).to(
                 labels.dtype
             )
-        return by_query, None, by_label, None
+        return grad_queries, None, grad_labels, None
 
 
 def _zeros(like: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xmc.errors import ConfigError
-from xmc.scoring.ordered import add_at
+from xmc.scoring.ordered import deterministic_index_add
 
 __all__ = ["Positives", "PositivesLike", "as_positives"]
 
@@ -57,7 +57,7 @@ class Positives:
     def row_sum(self, values: Tensor) -> Tensor:
         """Weighted sum of [P] values over each row's positives: [B]."""
         weighted = values if self.weights is None else values * self.weights.to(values.dtype)
-        return add_at(values.new_zeros(self.num_rows), self.rows, weighted)
+        return deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weighted)
 
     def row_counts(self) -> Tensor:
         """How many positives each row has: [B] int64."""
@@ -66,8 +66,8 @@ class Positives:
     def row_mean(self, values: Tensor) -> Tensor:
         """Weighted mean of [P] values over each row's positives: [B], zero for a row without positives."""
         weights = torch.ones_like(values) if self.weights is None else self.weights.to(values.dtype)
-        totals = add_at(values.new_zeros(self.num_rows), self.rows, weights)
-        sums = add_at(values.new_zeros(self.num_rows), self.rows, weights * values)
+        totals = deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weights)
+        sums = deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weights * values)
         return sums / torch.where(totals > 0, totals, 1.0)
 
 

@@ -47,16 +47,17 @@ class _Walker:
     kept: list[Tensor] | None = field(init=False)
 
     def __post_init__(self) -> None:
-        queries, settings = self.problem.queries, self.problem.settings
+        queries, inputs = self.problem.queries, self.problem.inputs
         rows, labels = len(queries), len(self.problem.labels)
         self.dtype, self.scale = accumulation_type(queries.dtype), float(self.problem.scale)
         size = torch.finfo(self.dtype).bits // 8
         # On a GPU nothing but the budget bounds a tile: small ones cost launches and leave units idle.
-        cache = CACHE_BYTES if queries.device.type == "cpu" else settings.memory_bytes
-        width = tile_width(rows, labels, size, settings.memory_bytes, cache)
+        cache = CACHE_BYTES if queries.device.type == "cpu" else inputs.memory_bytes
+        width = tile_width(rows, labels, size, inputs.memory_bytes, cache)
         self.bounds = [*range(0, labels, width), labels]
-        self.slices = settings.positives.label_slices([settings.start + bound for bound in self.bounds])
-        self.kept = [] if self.keep and rows * labels * size <= settings.memory_bytes else None
+        start = inputs.own_shard.start
+        self.slices = inputs.pairs.label_slices([start + bound for bound in self.bounds])
+        self.kept = [] if self.keep and rows * labels * size <= inputs.memory_bytes else None
         scratch = queries.new_empty((rows * width,), dtype=self.dtype)
         self.buffers = [scratch] if self.kept is not None else [scratch, torch.empty_like(scratch)]
 
@@ -69,7 +70,7 @@ class _Walker:
                 rows, columns = self.pairs(number)
                 if positive_scores is not None:
                     positive_scores[self.slices[number]] = scores[rows, columns]
-                if given.settings.statistic.masks_positives:
+                if given.statistic.masks_positives:
                     scores[rows, columns] = -torch.inf
                 if self.kept is not None:
                     self.kept.append(scores)
@@ -79,9 +80,9 @@ class _Walker:
 
     def pairs(self, number: int) -> tuple[Tensor, Tensor]:
         """The rows and the columns of the positives within tile ``number``."""
-        part, settings = self.slices[number], self.problem.settings
-        first = settings.start + self.bounds[number]
-        return settings.positives.rows[part], settings.positives.labels[part] - first
+        part, positives = self.slices[number], self.problem.positives
+        first = self.problem.inputs.own_shard.start + self.bounds[number]
+        return positives.rows[part], positives.labels[part] - first
 
     def _scores(self, start: int, stop: int) -> Tensor:
         width, given = stop - start, self.problem
@@ -104,7 +105,7 @@ class TiledEngine:
     def __init__(self, problem: Problem, needed: Needed) -> None:
         """Choose tiles, and the way: with or without a second pass for the gradients."""
         self.problem, self.needed = problem, needed
-        self.statistic = problem.settings.statistic
+        self.statistic = problem.statistic
         self.direct = isinstance(self.statistic, DirectStatistic) and (needed.queries or needed.scale)
         self.direct = self.direct and not (needed.labels or needed.offsets)
         self.direction: Tensor | None = None
@@ -113,8 +114,8 @@ class TiledEngine:
     def reduce(self) -> tuple[Tensor, Tensor]:
         """See :class:`xmc.scoring.function.Engine`."""
         walker, queries = self.walker, self.problem.queries
-        world = self.problem.settings.world
-        scores = queries.new_zeros(len(self.problem.settings.positives), dtype=walker.dtype)
+        world = self.problem.world
+        scores = queries.new_zeros(len(self.problem.positives), dtype=walker.dtype)
 
         def walk() -> Iterator[Tile]:
             return walker.tiles(scores)
@@ -124,33 +125,33 @@ class TiledEngine:
             return scores, self.statistic.reduce_with_direction(walk, self.direction, scores, world)
         return scores, self.statistic.reduce(walk, len(queries), scores, world)
 
-    def gradients(self, value: Tensor, by_positive: Tensor, by_value: Tensor) -> Gradients:
+    def gradients(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
         """See :class:`xmc.scoring.function.Engine`."""
         if self.direction is not None:
-            rows, columns, part = self.problem.own_pairs()
-            products = self.direction * by_value[:, None]
-            add_pair_products(products, rows, self.problem.labels, columns, by_positive[part])
+            rows, columns, part = self.problem.inputs.own_pairs()
+            products = self.direction * grad_value[:, None]
+            add_pair_products(products, rows, self.problem.labels, columns, grad_positives[part])
             return Gradients(products, None, None)
-        return self._walk_back(value, by_positive, by_value)
+        return self._walk_back(value, grad_positives, grad_value)
 
-    def _walk_back(self, value: Tensor, by_positive: Tensor, by_value: Tensor) -> Gradients:
+    def _walk_back(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
         """The scores a second time, or kept, and a product for each gradient."""
         walker, queries, labels = self.walker, self.problem.queries, self.problem.labels
         products = queries.new_zeros(queries.shape, dtype=walker.dtype)
-        by_label = torch.empty_like(labels) if self.needed.labels else None
-        by_offset = labels.new_empty(len(labels), dtype=walker.dtype) if self.needed.offsets else None
+        grad_labels = torch.empty_like(labels) if self.needed.labels else None
+        grad_offsets = labels.new_empty(len(labels), dtype=walker.dtype) if self.needed.offsets else None
         for number, tile in enumerate(walker.tiles()):
             part = slice(walker.bounds[number], walker.bounds[number + 1])
-            slope = self.statistic.tile_gradient(tile, value, by_value)
+            slope = self.statistic.tile_gradient(tile, value, grad_value)
             # A pair is listed once, so adding by index is exact and deterministic.
-            slope[walker.pairs(number)] += by_positive[walker.slices[number]]
+            slope[walker.pairs(number)] += grad_positives[walker.slices[number]]
             if self.needed.queries or self.needed.scale:
                 add_product(products, slope, labels[part])
-            if by_label is not None:
-                _write_scaled(by_label[part], slope, queries, walker.scale)
-            if by_offset is not None:
-                torch.sum(slope, 0, out=by_offset[part])
-        return Gradients(products, by_label, by_offset)
+            if grad_labels is not None:
+                _write_scaled(grad_labels[part], slope, queries, walker.scale)
+            if grad_offsets is not None:
+                torch.sum(slope, 0, out=grad_offsets[part])
+        return Gradients(products, grad_labels, grad_offsets)
 
 
 def _write_scaled(out: Tensor, slope: Tensor, queries: Tensor, scale: float) -> None:

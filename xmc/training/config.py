@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
 from xmc.heads.config import HeadConfig
+from xmc.objectives.catalogue import SCALE_LEARNING_RATE, ObjectiveFacts, facts_of
+from xmc.plugins import is_reference
 from xmc.training.batches import NegativesConfig
 from xmc.training.batches.checks import check_sources
 
@@ -18,23 +20,14 @@ __all__ = [
     "ResidualConfig",
     "RunOptions",
     "ScoringConfig",
+    "TermConfig",
     "TrainConfig",
     "ValidationConfig",
+    "check_objective",
+    "with_scale_rate",
 ]
 
-# The names in xmc.objectives and xmc.scoring, which would load torch.
-ObjectiveName = Literal[
-    "softmax",
-    "decoupled_softmax",
-    "supervised_contrastive",
-    "binary_cross_entropy",
-    "soft_top_k",
-    "spherical_z_loss",
-    "taylor_softmax",
-    "spherical_softmax",
-    "mean_squared_error",
-]
-OBJECTIVES: tuple[str, ...] = get_args(ObjectiveName)
+# The names in xmc.scoring, which would load torch.
 IMPLEMENTATIONS = ("auto", "dense", "tiled", "triton")
 
 
@@ -64,11 +57,28 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class TermConfig:
+    """A further loss that is added to the objective."""
+
+    name: str
+    """As objective.name."""
+
+    weight: float = 1.0
+    """What it is multiplied by."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    """As objective.options."""
+
+    def __post_init__(self) -> None:
+        check_objective_name("objective.terms", self.name)
+
+
+@dataclass(frozen=True)
 class ObjectiveConfig:
     """What is optimised."""
 
-    name: ObjectiveName = "decoupled_softmax"
-    """The objective, a function of xmc.objectives."""
+    name: str = "decoupled_softmax"
+    """The objective: a name of docs/objectives.md, or your own as package.module:name or ./file.py:name."""
 
     options: dict[str, Any] = field(default_factory=dict)
     """The objective's own keywords, such as {k: 5, alpha: 2.0} for soft_top_k."""
@@ -82,8 +92,11 @@ class ObjectiveConfig:
     label_offsets: bool = False
     """Whether each label learns an offset that is added to its scores."""
 
+    terms: list[TermConfig] = field(default_factory=list)
+    """Losses added to this one, each {name, weight, options}; terms on one statistic share its cost."""
+
     def __post_init__(self) -> None:
-        _one_of("objective.name", self.name, OBJECTIVES)
+        check_objective_name("objective.name", self.name)
         _positive("objective.scale", self.scale)
 
 
@@ -160,8 +173,8 @@ class OptimisationConfig:
     offset_learning_rate: float = 3e-2
     """Peak rate of the label offsets, in units of a score."""
 
-    scale_learning_rate: float = 1e-3
-    """Peak rate of the log scale."""
+    scale_learning_rate: float | None = None
+    """Peak rate of the log scale; the objective's own when null."""
 
     weight_decay: float = 0.0
     """Decoupled weight decay of the encoder's matrices."""
@@ -262,16 +275,56 @@ class TrainConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
-        head = self.head.kind != "none"
-        objective = self.objective
-        check_sources(
-            self.negatives,
-            objective.name,
-            self.training.batch_size,
-            head,
-            label_offsets=objective.label_offsets,
-            implementation=self.scoring.implementation,
+        # What an objective of your own takes is known when it is loaded; the trainer checks it then.
+        if not is_reference(self.objective.name):
+            check_objective(self, facts_of(self.objective.name))
+
+
+def check_objective(config: TrainConfig, objective: ObjectiveFacts) -> None:
+    """Refuse sections that do not go with the objective.
+
+    Raises:
+        ConfigError: Naming the option and what would work.
+    """
+    check_sources(
+        config.negatives,
+        objective,
+        config.training.batch_size,
+        config.head.kind != "none",
+        label_offsets=config.objective.label_offsets,
+        implementation=config.scoring.implementation,
+    )
+    unscaled = objective.scale_learning_rate == 0 and config.training.scale_learning_rate is None
+    if config.objective.learn_scale and unscaled and not config.objective.label_offsets:
+        raise ConfigError(
+            f"objective.learn_scale: expected false with {objective.name}, which does not depend on the "
+            "scale of scores without offsets, got true"
         )
+
+
+def with_scale_rate(config: TrainConfig, objective: ObjectiveFacts) -> TrainConfig:
+    """The configuration with the rate of its scale: the objective's own where none is given.
+
+    With offsets every loss depends on the scale, also one that says it does not.
+    """
+    if config.training.scale_learning_rate is not None:
+        return config
+    rate = objective.scale_learning_rate or SCALE_LEARNING_RATE
+    return replace(config, training=replace(config.training, scale_learning_rate=rate))
+
+
+def check_objective_name(option: str, name: str) -> None:
+    """Refuse a name that is neither in the catalogue nor a reference to code.
+
+    Raises:
+        ConfigError: Naming the option and the nearest name.
+    """
+    if is_reference(name):
+        return
+    try:
+        facts_of(name)
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from None
 
 
 def _positive(name: str, value: float) -> None:

@@ -1,34 +1,23 @@
-"""From the objective's name and options to the function a step calls."""
+"""From the section ``objective`` of a recipe to the loss that a step minimises."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from collections.abc import Callable
-from functools import partial
-
-from torch import Tensor
-
-from xmc.errors import ConfigError
-from xmc.objectives import OBJECTIVES, decoupled_softmax
+from xmc.objectives.build import build_objective
+from xmc.objectives.objective import Loss
+from xmc.objectives.terms import Term, WeightedTerms
 from xmc.training.config import ObjectiveConfig
 
-__all__ = ["build_objective"]
-
-COMMON = frozenset(inspect.signature(decoupled_softmax).parameters)
+__all__ = ["configured_objective"]
 
 
-def build_objective(config: ObjectiveConfig) -> Callable[..., Tensor]:
-    """The objective with its own options bound; the arguments every objective takes are left to the step.
+def configured_objective(config: ObjectiveConfig) -> Loss:
+    """The objective with its own options bound, and the further terms added to it.
 
     Raises:
-        ConfigError: When the objective has no such option; the text names the nearest one it has.
+        ConfigError: When there is no such objective, or it has no such option; the text names the nearest.
     """
-    function = OBJECTIVES[config.name]
-    own = sorted(set(inspect.signature(function).parameters) - COMMON)
-    for name in config.options:
-        if name not in own:
-            near = difflib.get_close_matches(name, own, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(own) or 'none'}"
-            raise ConfigError(f"objective.options: {config.name} has no option '{name}': {hint}")
-    return partial(function, **config.options)
+    main = build_objective(config.name, config.options)
+    if not config.terms:
+        return main
+    further = (Term(build_objective(term.name, term.options), term.weight) for term in config.terms)
+    return WeightedTerms((Term(main), *further))

@@ -7,7 +7,6 @@ all queries against its shard, and carries the gradients back through both encod
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,7 +20,8 @@ from xmc.data import TokenRows, TokenStore
 from xmc.distributed import World, all_gather_rows
 from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
-from xmc.scoring import LabelShard
+from xmc.objectives.objective import Loss
+from xmc.scoring import LabelShard, ScoreInputs
 from xmc.training.batches import Pool
 from xmc.training.batches.label_sources import LabelSources
 from xmc.training.config import TrainConfig
@@ -47,7 +47,7 @@ class StepInputs:
     labels: TokenStore
     relevance: sp.csr_matrix
     sources: LabelSources
-    objective: Callable[..., Tensor]
+    objective: Loss
     world: World
     device: torch.device
     autocast: Autocast
@@ -140,8 +140,7 @@ def _loss(
     weights = (
         None if pool.log_weights is None else torch.from_numpy(pool.log_weights[start:stop]).to(inputs.device)
     )
-    extra = inputs.sources.extra(pool, draw, inputs.learner.parameters.label_offsets)
-    return inputs.objective(
+    scored = ScoreInputs(
         queries,
         labels,
         pool.positives,
@@ -151,5 +150,6 @@ def _loss(
         shard=LabelShard(start, len(pool.label_ids), inputs.world),
         implementation=scoring.implementation,
         memory_bytes=scoring.memory_mb << 20,
-        **({} if extra is None else {"extra": extra}),
+        extra=inputs.sources.extra(pool, draw, inputs.learner.parameters.label_offsets),
     )
+    return inputs.objective(scored)

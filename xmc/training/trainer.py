@@ -18,7 +18,6 @@ from xmc.data import Dataset, TokenStore, train_validation_split
 from xmc.distributed import current_world
 from xmc.encoders import DualEncoder
 from xmc.files import atomic_file
-from xmc.training.batches.checks import TAKES_MOMENTS
 from xmc.training.batches.label_queries import StackedTokens, build_label_queries, with_label_rows
 from xmc.training.batches.label_sources import LabelSources, build_query_sampler
 from xmc.training.batches.token_stores import (
@@ -28,11 +27,11 @@ from xmc.training.batches.token_stores import (
     query_tokens,
     truncated_note,
 )
-from xmc.training.config import TrainConfig
+from xmc.training.config import TrainConfig, check_objective, with_scale_rate
 from xmc.training.head_step import step_head
 from xmc.training.learned.learner import build_learner
 from xmc.training.learned.optimiser import warmup_linear_decay
-from xmc.training.objective import build_objective
+from xmc.training.objective import configured_objective
 from xmc.training.run.allocator import keep_freed_memory
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.estimate import estimate_cost
@@ -111,7 +110,9 @@ class Trainer:
         if self.device.type == "cpu":
             keep_freed_memory()
         torch.manual_seed(config.seed)
-        self.objective = build_objective(config.objective)
+        self.objective = configured_objective(config.objective)
+        check_objective(config, self.objective.facts)
+        self.config = config = with_scale_rate(config, self.objective.facts)
         self.encoder = encoder or DualEncoder.build(config.encoder, TrainingTexts(self.dataset, config.data))
         label_texts = self.dataset.texts("labels", config.data.label_fields)
         points = self._prepare_rows()
@@ -171,7 +172,7 @@ class Trainer:
             device=self.device,
             folder=Path(self.config.run.dir),
             draws=[] if self.label_queries is None else [self.label_queries.draw],
-            by_moments=self.config.objective.name in TAKES_MOMENTS,
+            by_moments=self.objective.facts.takes_moments,
         )
         return relevance[rows].getnnz(axis=0)
 

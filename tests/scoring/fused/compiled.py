@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from xmc.objectives.fused import log_partition, negative_softplus, soft_threshold
+from xmc.objectives.statistics.fused import log_partition, negative_softplus, soft_threshold
 from xmc.scoring.fused.blocks import PAIRS, block_sizes
 from xmc.scoring.fused.kernels import fold_kernel, slope_kernel
 from xmc.scoring.fused.launch import TRITON_TYPES

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tests.objectives.functions import FUNCTIONS
 from tests.scoring.fused.interpreted import needs_interpreter
 from tests.scoring.statistics import SumOfSquares
 from xmc.errors import ConfigError, DependencyError
-from xmc.objectives import OBJECTIVES
-from xmc.objectives.log_partition import LogPartition
-from xmc.scoring import as_positives, reduce_scores
+from xmc.objectives.statistics.log_partition import LogPartition
+from xmc.scoring import ScoreInputs, as_positives, reduce_scores
 from xmc.scoring.fused import availability
 from xmc.scoring.fused.availability import chosen_by_auto
 
@@ -26,7 +26,7 @@ def call(
 ) -> None:
     queries, table = torch.zeros(2, 3, dtype=dtype), torch.zeros(4, 3, dtype=labels or dtype)
     pairs = as_positives([[0], [1]], 2, 4)
-    reduce_scores(queries, table, pairs, statistic or LogPartition(), implementation="triton")
+    reduce_scores(ScoreInputs(queries, table, pairs, implementation="triton"), statistic or LogPartition())
 
 
 @needs_interpreter
@@ -91,13 +91,13 @@ def test_auto_takes_the_kernels_on_a_gpu_for_what_they_serve(monkeypatch: pytest
 
 
 @needs_interpreter
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_objective_can_be_asked_for_it(name: str) -> None:
     """The spherical ones walk over no scores, so theirs is the path they have."""
     generator = torch.Generator().manual_seed(0)
     queries, labels = torch.randn(3, 4, generator=generator), torch.randn(7, 4, generator=generator)
     losses = [
-        OBJECTIVES[name](queries, labels, [[0], [1, 2], []], scale=2.0, implementation=implementation)
+        FUNCTIONS[name](queries, labels, [[0], [1, 2], []], scale=2.0, implementation=implementation)
         for implementation in ("triton", "tiled")
     ]
     torch.testing.assert_close(*losses)

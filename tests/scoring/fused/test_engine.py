@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.scoring.fused.interpreted import needs_interpreter, tiny_tiles
-from xmc.objectives.log_partition import LogPartition
-from xmc.objectives.negative_softplus import NegativeSoftplus
-from xmc.scoring import Positives, RowStatistic, as_positives, reduce_scores
+from xmc.objectives.statistics.log_partition import LogPartition
+from xmc.objectives.statistics.negative_softplus import NegativeSoftplus
+from xmc.scoring import Positives, RowStatistic, ScoreInputs, as_positives, reduce_scores
 from xmc.scoring.fused.engine import slab_tiles
 
 pytestmark = needs_interpreter
@@ -42,7 +42,9 @@ def results(
 ) -> list[Tensor]:
     """Positives' scores, the statistic, and the gradients of a mixture of both by every input."""
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
-    scores, value = reduce_scores(positives=pairs, statistic=statistic or LogPartition(), **leaves, **options)
+    scores, value = reduce_scores(
+        ScoreInputs(positives=pairs, **leaves, **options), statistic or LogPartition()
+    )
     finite = value[torch.isfinite(value)]
     mixture = (scores * torch.linspace(-1, 1, len(scores))).sum() + (finite * torch.arange(len(finite))).sum()
     return [scores, value, *torch.autograd.grad(mixture, list(leaves.values()))]
@@ -82,7 +84,7 @@ def test_all_labels_masked_is_minus_infinity_and_passes_no_gradient() -> None:
     tensors = inputs(2, 40, 3)
     pairs = as_positives(torch.ones(2, 40, dtype=torch.bool), 2, 40)
     leaves = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
-    _, value = reduce_scores(positives=pairs, statistic=LogPartition(), implementation="triton", **leaves)
+    _, value = reduce_scores(ScoreInputs(positives=pairs, implementation="triton", **leaves), LogPartition())
     assert torch.isneginf(value).all()
     for gradient in torch.autograd.grad(value.exp().sum(), list(leaves.values())):
         assert (gradient == 0).all()

@@ -36,8 +36,8 @@ def test_float32_products_are_as_exact_as_torch_is_told_to_be() -> None:
 def test_every_tile_is_in_one_part_of_the_labels(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from xmc.objectives.log_partition import LogPartition
-    from xmc.scoring import as_positives, reduce_scores
+    from xmc.objectives.statistics.log_partition import LogPartition
+    from xmc.scoring import ScoreInputs, as_positives, reduce_scores
     from xmc.scoring.fused import launch
     from xmc.scoring.fused.blocks import Blocks
 
@@ -46,5 +46,5 @@ def test_every_tile_is_in_one_part_of_the_labels(rows: int, monkeypatch: pytest.
     none = as_positives([[]] * rows, rows, 100)
     for programs in (1, 5, 1000):
         monkeypatch.setattr(launch, "TARGET_PROGRAMS", programs)
-        _, value = reduce_scores(queries, labels, none, LogPartition(), implementation="triton")
+        _, value = reduce_scores(ScoreInputs(queries, labels, none, implementation="triton"), LogPartition())
         torch.testing.assert_close(value.exp(), torch.full((rows,), 100.0))

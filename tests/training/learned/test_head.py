@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from tests.distributed.ranks import Ranks
+from tests.objectives.functions import FUNCTIONS
 from tests.training.test_trainer import losses
 from tests.training.test_world import train_as_rank
 from xmc import LabelIndex, evaluate
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, ModelError
 from xmc.heads import HeadConfig
-from xmc.objectives import OBJECTIVES
 from xmc.training import TrainConfig, Trainer, train
 from xmc.training.batches import NegativesConfig
 from xmc.training.config import ObjectiveConfig
@@ -80,7 +80,7 @@ def test_the_step_is_that_of_autograd_on_the_whole_table(head_config, changed):
     tokens = inputs.queries.gather(rows)
     queries = trainer.encoder.query_tower(*tokens).double()
     scale = trainer.learner.parameters.scale
-    loss = OBJECTIVES["spherical_z_loss"](
+    loss = FUNCTIONS["spherical_z_loss"](
         queries, table, inputs.relevance[rows], scale=scale, implementation="dense", decoupled=True
     )
     expected = torch.autograd.grad(loss, [*parameters, table], allow_unused=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xmc.scoring.function import Gradients, Needed, Problem
 from xmc.scoring.fused.launch import Launcher
-from xmc.scoring.ordered import add_at
+from xmc.scoring.ordered import deterministic_index_add
 from xmc.scoring.pairs import add_pair_products, pair_products
 from xmc.scoring.products import HALF, add_product, slope_product
 from xmc.scoring.statistic import FusedStatistic
@@ -44,53 +44,53 @@ class FusedEngine:
     def reduce(self) -> tuple[Tensor, Tensor]:
         """See :class:`xmc.scoring.function.Engine`."""
         given = self.problem
-        rows, columns, part = given.own_pairs()
+        rows, columns, part = given.inputs.own_pairs()
         own = pair_products(given.queries, rows, given.labels, columns) * given.scale
         if given.offsets is not None:
             own = own + given.offsets[columns]
-        scores = given.queries.new_zeros(len(given.settings.positives), dtype=torch.float32)
+        scores = given.queries.new_zeros(len(given.positives), dtype=torch.float32)
         scores[part] = own.float()
-        statistic = cast(FusedStatistic, given.settings.statistic)
-        return scores, statistic.reduce_fused(self.launcher.scan, scores, given.settings.world)
+        statistic = cast(FusedStatistic, given.statistic)
+        return scores, statistic.reduce_fused(self.launcher.scan, scores, given.world)
 
-    def gradients(self, value: Tensor, by_positive: Tensor, by_value: Tensor) -> Gradients:
+    def gradients(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
         """See :class:`xmc.scoring.function.Engine`."""
         given, needed = self.problem, self.needed
-        rows, columns, part = given.own_pairs()
-        by_positive = by_positive[part]
+        rows, columns, part = given.inputs.own_pairs()
+        grad_positives = grad_positives[part]
         products = torch.zeros(given.queries.shape, device=value.device)
-        by_label = torch.empty_like(given.labels) if needed.labels else None
-        by_offset = torch.empty(len(given.labels), device=value.device) if needed.offsets else None
-        for labels, pairs, slopes, sums in self._slabs(value, by_value, columns):
+        grad_labels = torch.empty_like(given.labels) if needed.labels else None
+        grad_offsets = torch.empty(len(given.labels), device=value.device) if needed.offsets else None
+        for labels, pairs, slopes, sums in self._slabs(value, grad_value, columns):
             if needed.queries or needed.scale:
                 add_product(products, slopes, given.labels[labels])
-            if by_label is not None:
+            if grad_labels is not None:
                 wide = slope_product(slopes.T, given.queries)
                 places = columns[pairs] - labels.start
-                add_pair_products(wide, places, given.queries, rows[pairs], by_positive[pairs])
-                by_label[labels] = wide.mul_(given.scale)
-            if by_offset is not None and sums is not None:
-                torch.sum(sums, 0, out=by_offset[labels])
-        add_pair_products(products, rows, given.labels, columns, by_positive)
-        if by_offset is not None:
-            add_at(by_offset, columns, by_positive)
-        return Gradients(products, by_label, by_offset)
+                add_pair_products(wide, places, given.queries, rows[pairs], grad_positives[pairs])
+                grad_labels[labels] = wide.mul_(given.scale)
+            if grad_offsets is not None and sums is not None:
+                torch.sum(sums, 0, out=grad_offsets[labels])
+        add_pair_products(products, rows, given.labels, columns, grad_positives)
+        if grad_offsets is not None:
+            deterministic_index_add(grad_offsets, columns, grad_positives)
+        return Gradients(products, grad_labels, grad_offsets)
 
     def _slabs(
-        self, value: Tensor, by_value: Tensor, columns: Tensor
+        self, value: Tensor, grad_value: Tensor, columns: Tensor
     ) -> Iterator[tuple[slice, slice, Tensor, Tensor | None]]:
         """Each slab's labels, its pairs, its slopes [B, w] and their sums by row block [num_blocks, w]."""
         launcher, (num_rows, dimension) = self.launcher, self.problem.queries.shape
         num_labels, block = len(self.problem.labels), launcher.blocks.labels
         size = torch.finfo(self.slope_type).bits // 8
-        budget = self.problem.settings.memory_bytes
+        budget = self.problem.inputs.memory_bytes
         tiles = min(slab_tiles(num_rows, dimension, block, size, budget), max(1, launcher.num_tiles))
         slopes = torch.empty(num_rows, tiles * block, dtype=self.slope_type, device=value.device)
         sums = None
         if self.needed.offsets:
             sums = torch.empty(launcher.num_blocks, tiles * block, device=value.device)
-        statistic = cast(FusedStatistic, self.problem.settings.statistic)
-        form, numbers = statistic.fused_slope(value, by_value)
+        statistic = cast(FusedStatistic, self.problem.statistic)
+        form, numbers = statistic.fused_slope(value, grad_value)
         starts = range(0, num_labels, tiles * block)
         edges = torch.tensor([*starts, num_labels], device=columns.device)
         cuts = torch.searchsorted(columns, edges).tolist()  # pairs are ordered by label

@@ -47,7 +47,7 @@ class Launcher:
         self.device = self.queries.device
         self.scale = problem.scale.float()
         self.offsets, self.log_weights = (_vector(v) for v in (problem.offsets, problem.log_weights))
-        self.masks = problem.settings.statistic.masks_positives
+        self.masks = problem.statistic.masks_positives
         dtype = self.queries.dtype if self.queries.dtype == self.labels.dtype else torch.float32
         # Triton's interpreter multiplies the bits of bfloat16 as integers.
         self.dtype = torch.float32 if INTERPRETED else dtype
@@ -59,7 +59,7 @@ class Launcher:
         )
         self.num_blocks = triton.cdiv(len(self.queries), self.blocks.rows)
         self.num_tiles = triton.cdiv(len(self.labels), self.blocks.labels)
-        rows, columns, _ = problem.own_pairs()
+        rows, columns, _ = problem.inputs.own_pairs()
         self.pairs = pair_tiles(
             rows,
             columns,

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from xmc.errors import ConfigError
+from xmc.objectives.catalogue import CATALOGUE, ObjectiveFacts
 from xmc.training.batches.config import NegativesConfig
 
-__all__ = ["TAKES_MOMENTS", "check_sources"]
-
-TAKES_FROZEN = ("softmax", "decoupled_softmax", "supervised_contrastive")
-TAKES_MOMENTS = ("spherical_z_loss", "taylor_softmax", "spherical_softmax", "mean_squared_error")
-TAKES_CERTAIN = (*TAKES_FROZEN, "binary_cross_entropy", "soft_top_k")
+__all__ = ["check_sources"]
 
 
 def check_sources(
     negatives: NegativesConfig,
-    objective: str,
+    objective: ObjectiveFacts,
     batch_size: int,
     head: bool,
     *,
@@ -26,33 +23,33 @@ def check_sources(
     Raises:
         ConfigError: Naming the option and what would work.
     """
-    if negatives.memory.enabled and objective not in (*TAKES_FROZEN, *TAKES_MOMENTS):
+    if negatives.memory.enabled and not (objective.takes_frozen or objective.takes_moments):
         raise ConfigError(
-            f"negatives.memory: expected objective.name to be one of {', '.join(TAKES_FROZEN)}, whose "
-            f"partition function can be joined from memory, or of {', '.join(TAKES_MOMENTS)}, whose moments "
-            f"can, got {objective}"
+            f"negatives.memory: expected objective.name to be one of {_that('takes_frozen')}, whose "
+            f"partition function can be joined from memory, or of {_that('takes_moments')}, whose moments "
+            f"can, got {objective.name}"
         )
-    if negatives.memory.enabled and objective in TAKES_MOMENTS:
+    if negatives.memory.enabled and objective.takes_moments:
         if label_offsets:
             raise ConfigError(
-                f"negatives.memory: expected objective.label_offsets false with {objective}, as the moments "
-                "of remembered labels hold no offsets"
+                f"negatives.memory: expected objective.label_offsets false with {objective.name}, as the "
+                "moments of remembered labels hold no offsets"
             )
         if implementation == "dense":
             raise ConfigError(
-                f"scoring.implementation: expected 'auto' with negatives.memory and {objective}, as moments "
-                "of remembered labels have no scores, got 'dense'"
+                f"scoring.implementation: expected 'auto' with negatives.memory and {objective.name}, as "
+                "moments of remembered labels have no scores, got 'dense'"
             )
         if negatives.memory.sample is not None:
             raise ConfigError(
-                f"negatives.memory.sample: expected null with {objective}, whose cost does not grow with the "
-                f"labels remembered, got {negatives.memory.sample}"
+                f"negatives.memory.sample: expected null with {objective.name}, whose cost does not grow "
+                f"with the labels remembered, got {negatives.memory.sample}"
             )
     listed = negatives.mined.count > 0 or negatives.clusters.largest > 1
-    if listed and negatives.corrected and objective not in TAKES_CERTAIN:
+    if listed and negatives.corrected and not objective.takes_certain:
         raise ConfigError(
             "negatives.mined and negatives.clusters: expected objective.name to be one of "
-            f"{', '.join(TAKES_CERTAIN)}, got {objective}, which cannot weigh a label by row; use one of "
+            f"{_that('takes_certain')}, got {objective.name}, which cannot weigh a label by row; use one of "
             "those, or negatives.corrected false"
         )
     if batch_size % negatives.clusters.largest:
@@ -65,3 +62,7 @@ def check_sources(
             "negatives.memory and negatives.mined: expected head.kind 'none', as a head trains all labels at "
             "every step and draws none"
         )
+
+
+def _that(takes: str) -> str:
+    return ", ".join(name for name, facts in CATALOGUE.items() if getattr(facts, takes))

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from xmc.distributed import World
-from xmc.objectives.extra_negatives import ExtraNegatives
 from xmc.retrieval.faiss_module import import_faiss
+from xmc.scoring import ExtraNegatives
 from xmc.training.batches import (
     LabelMemory,
     NegativesConfig,

@@ -12,15 +12,10 @@ from xmc.distributed import World, all_gather_rows
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.heads import FactoredHead
-from xmc.objectives.spherical import SPHERICAL_VALUES
+from xmc.objectives.catalogue import CATALOGUE, facts_of
 from xmc.training.config import TrainConfig
 
 __all__ = ["build_head", "check_head", "ranking_of"]
-
-NOT_FROM_ZERO = {
-    "spherical_z_loss": "it divides by the deviation of a query's scores",
-    "spherical_softmax": "its gradient is 0 where all scores are",
-}
 
 
 def check_head(config: TrainConfig) -> None:
@@ -30,15 +25,20 @@ def check_head(config: TrainConfig) -> None:
         ConfigError: When they do not; the text names the key.
     """
     name = config.objective.name
-    if name not in SPHERICAL_VALUES:
+    facts = CATALOGUE.get(name)
+    if facts is None or not facts.takes_moments or config.objective.terms:
+        known = ", ".join(name for name, facts in CATALOGUE.items() if facts.takes_moments)
+        more = " with further terms" if config.objective.terms else ""
         raise ConfigError(
-            f"head.kind: expected an objective that knows the labels by their moments, one of "
-            f"{', '.join(SPHERICAL_VALUES)}, got objective.name {name!r}"
+            f"head.kind: expected one objective that knows the labels by their moments, one of {known}, got "
+            f"objective.name {name!r}{more}"
         )
-    if config.head.start == "zeros" and name in NOT_FROM_ZERO:
+    if config.head.start == "zeros" and facts.needs_spread:
+        fit = ", ".join(
+            name for name, facts in CATALOGUE.items() if facts.takes_moments and not facts.needs_spread
+        )
         raise ConfigError(
-            f"head.start: expected labels for {name}, as {NOT_FROM_ZERO[name]}; zeros suit taylor_softmax "
-            "and mean_squared_error"
+            f"head.start: expected labels for {name}, as {facts.needs_spread}; zeros suit {fit}"
         )
     refused = {
         "objective.label_offsets": config.objective.label_offsets,
@@ -76,16 +76,14 @@ def build_head(
 
 
 def ranking_of(config: TrainConfig, scale: float) -> tuple[str, float]:
-    """How a head's scores rank labels: ``ranking`` and ``ranking_shift`` of the model's metadata.
+    """How the scores of a run rank labels: ``ranking`` and ``ranking_shift`` of the model's metadata.
 
-    The likelier label is that of the larger ``s^2`` for a log-spherical softmax, and of the larger
-    ``(s + 1)^2`` for a log-Taylor softmax, with ``s = scale * q.w``.
+    A head is ranked by the likelihood of its loss; encoded labels are always ranked by the score, which is
+    what an index of them can search by.
     """
     if config.head.kind == "none":
         return "score", 0.0
-    if config.objective.name == "spherical_softmax":
-        return "size", 0.0
-    return ("size", 1 / scale) if config.objective.name == "taylor_softmax" else ("score", 0.0)
+    return facts_of(config.objective.name).ranking(scale)
 
 
 def _encoded(encoder: DualEncoder, texts: Sequence[str], device: torch.device, world: World) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from xmc.objectives.catalogue import SCALE_LEARNING_RATE
 from xmc.training.config import OptimisationConfig
 from xmc.training.learned.score_parameters import ScoreParameters
 
@@ -22,7 +23,7 @@ def build_optimizer(
         _group([p for p in encoder if p.ndim > 1], config.learning_rate, config.weight_decay),
         _group([p for p in encoder if p.ndim <= 1], config.learning_rate),
         _group(_trained(score_parameters.label_offsets), config.offset_learning_rate),
-        _group(_trained(score_parameters.log_scale), config.scale_learning_rate),
+        _group(_trained(score_parameters.log_scale), config.scale_learning_rate or SCALE_LEARNING_RATE),
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], fused=True)
 

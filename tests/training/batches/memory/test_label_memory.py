@@ -10,9 +10,9 @@ import torch
 from tests.distributed.ranks import Ranks
 from xmc.distributed import World, current_world
 from xmc.errors import ConfigError
-from xmc.objectives.log_partition import LogPartition
-from xmc.scoring import Positives, reduce_scores
-from xmc.scoring.frozen import FrozenLabels
+from xmc.objectives.statistics.log_partition import LogPartition
+from xmc.scoring import Positives, ScoreInputs, reduce_scores
+from xmc.scoring.inputs import FrozenLabels
 from xmc.training.batches import LabelMemory, MemoryConfig
 
 L, D, B = 29, 5, 4
@@ -32,14 +32,16 @@ def partition(frozen: FrozenLabels, queries: torch.Tensor) -> torch.Tensor:
     nothing = torch.empty(0, dtype=torch.int64)
     none = Positives(nothing, nothing, None, len(queries), frozen.shard.total)
     return reduce_scores(
-        queries,
-        frozen.embeddings,
-        none,
+        ScoreInputs(
+            queries,
+            frozen.embeddings,
+            none,
+            scale=1.0,
+            offsets=frozen.offsets,
+            log_weights=frozen.log_weights,
+            shard=frozen.shard,
+        ),
         LogPartition(),
-        scale=1.0,
-        offsets=frozen.offsets,
-        log_weights=frozen.log_weights,
-        shard=frozen.shard,
     )[1]
 
 

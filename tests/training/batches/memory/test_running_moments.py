@@ -9,7 +9,7 @@ import torch
 from tests.distributed.ranks import Ranks
 from xmc.distributed import World, current_world
 from xmc.errors import ConfigError
-from xmc.objectives.spherical.label_moments import label_moments
+from xmc.objectives.statistics.label_moments import label_moments
 from xmc.scoring.moments import LabelMoments
 from xmc.training.batches import LabelMemory, MemoryConfig
 from xmc.training.batches.memory.running_moments import RunningMoments

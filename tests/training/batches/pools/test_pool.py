@@ -7,8 +7,8 @@ import torch
 
 from xmc.errors import ConfigError
 from xmc.objectives import decoupled_softmax
-from xmc.objectives.log_partition import LogPartition
-from xmc.scoring import as_positives, reduce_scores
+from xmc.objectives.statistics.log_partition import LogPartition
+from xmc.scoring import ScoreInputs, as_positives, reduce_scores
 from xmc.training.batches import AllLabels, NegativesConfig, Pool, SampledLabels, build_pool_sampler
 
 N, L, B, UNIFORM = 40, 30, 8, 5
@@ -122,7 +122,8 @@ def test_corrected_pools_estimate_the_partition_function_without_bias() -> None:
         for corrected, estimate in estimates.items():
             weights = torch.from_numpy(pool.log_weights) if corrected else None
             _, log_negatives = reduce_scores(
-                query, labels[pool.label_ids], positives, LogPartition(), scale=0.5, log_weights=weights
+                ScoreInputs(query, labels[pool.label_ids], positives, scale=0.5, log_weights=weights),
+                LogPartition(),
             )
             estimate[step] = log_negatives.exp()
     errors = {kind: estimate.std() / np.sqrt(steps) for kind, estimate in estimates.items()}

@@ -12,9 +12,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from xmc.objectives.extra_negatives import ExtraNegatives, reduce_with_extra
-from xmc.objectives.log_partition import LogPartition
-from xmc.scoring import as_positives
+from xmc.objectives.extra_negatives import reduce_with_extra
+from xmc.objectives.statistics.log_partition import LogPartition
+from xmc.scoring import ExtraNegatives, ScoreInputs, as_positives
 from xmc.training.batches import MinedConfig, MinedLabels, SampledLabels, UniformDraw, draw_mined
 
 N, L, B, STEPS = 48, 34, 8, 600
@@ -68,15 +68,17 @@ def test_the_estimate_is_what_objectives_compute() -> None:
     assert pool.certain is not None and pool.certain.nnz
     # Queries are unit vectors, so that the scores of any labels can be given.
     _, log_negatives = reduce_with_extra(
-        torch.eye(B, dtype=torch.float64),
-        torch.from_numpy(SCORES[np.ix_(rows, pool.label_ids)].T.copy()),
-        as_positives(pool.positives, B, len(pool.label_ids)),
+        ScoreInputs(
+            torch.eye(B, dtype=torch.float64),
+            torch.from_numpy(SCORES[np.ix_(rows, pool.label_ids)].T.copy()),
+            as_positives(pool.positives, B, len(pool.label_ids)),
+            scale=1.0,
+            offsets=None,
+            log_weights=torch.from_numpy(pool.log_weights).double(),
+            shard=None,
+            extra=ExtraNegatives(certain=pool.certain),
+        ),
         LogPartition(),
-        ExtraNegatives(certain=pool.certain),
-        scale=1.0,
-        offsets=None,
-        log_weights=torch.from_numpy(pool.log_weights).double(),
-        shard=None,
     )
     np.testing.assert_allclose(log_negatives.exp().numpy(), estimate(sampler, rows, 1), rtol=1e-6)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from xmc.distributed import World, all_reduce_max, all_reduce_sum
 from xmc.errors import ConfigError
 from xmc.scoring import LabelShard
-from xmc.scoring.frozen import FrozenLabels
+from xmc.scoring.inputs import FrozenLabels
 from xmc.scoring.moments import LabelMoments
 from xmc.training.batches.config import MemoryConfig
 from xmc.training.batches.memory.running_moments import RunningMoments

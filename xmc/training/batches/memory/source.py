@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xmc.distributed import World, all_gather_rows, gather_rows_to_main
 from xmc.errors import ConfigError
-from xmc.scoring.frozen import FrozenLabels
+from xmc.scoring.inputs import FrozenLabels
 from xmc.scoring.moments import LabelMoments
 from xmc.training.batches import LabelMemory
 from xmc.training.learned.frozen_encoder import FrozenEncoder

@@ -1,0 +1,167 @@
+"""An objective: a statistic of each row's scores and a value from it, run on whatever a step scores.
+
+The statistic knows how scores are walked, merged over tiles and over ranks; the value is plain torch on the
+positives' scores [P] and the statistic of B rows, which every rank computes alike. So whatever changes the
+positives' scores alone, such as a margin, costs O(P).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xmc.distributed import sum_over_ranks
+from xmc.objectives.catalogue import ObjectiveFacts
+from xmc.objectives.extra_negatives import reduce_with_extra
+from xmc.objectives.reduction import Reduction, reduce_rows
+from xmc.scoring import Positives, RowStatistic, ScoreInputs, reduce_scores
+from xmc.scoring.scaled_gradient import scaled_gradient
+
+__all__ = [
+    "Loss",
+    "Margin",
+    "Objective",
+    "PositiveScores",
+    "RowValue",
+    "Statistic",
+    "StatisticOfScores",
+]
+
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+
+
+@dataclass(frozen=True, eq=False)
+class PositiveScores:
+    """The scores of the positives, with what a value or a margin needs to know of them.
+
+    Attributes:
+        scores: [P], ``scale * q.e + offset``, the same on every rank.
+        positives: The P pairs of B rows; relevance weights weigh sums and means over a row.
+        inputs: What was scored, or None where scores are all there is (scale 1, no offsets).
+    """
+
+    scores: Tensor
+    positives: Positives
+    inputs: ScoreInputs | None = None
+
+    @property
+    def rows(self) -> Tensor:
+        """The row of each positive, [P] int64: ``statistic[rows]`` gives each its row's statistic."""
+        return self.positives.rows
+
+    @property
+    def scale(self) -> float | Tensor:
+        """One over the temperature that the scores were made with.
+
+        Every rank computes the whole value, so each passes on one of W equal parts of the scale's gradient,
+        which are summed over ranks with the parts that come from the scores.
+        """
+        if self.inputs is None:
+            return 1.0
+        scale, size = self.inputs.scale, self.inputs.own_shard.world.size
+        return scaled_gradient(scale, 1 / size) if isinstance(scale, Tensor) and size > 1 else scale
+
+    def offsets(self) -> Tensor | None:
+        """The offsets [P] of the positives' labels, on every rank, differentiable; None without offsets.
+
+        Over W ranks: one all-reduce of P floats, so that every rank must ask.
+        """
+        if self.inputs is None or self.inputs.offsets is None:
+            return None
+        _, columns, part = self.inputs.own_pairs()
+        own = F.pad(self.inputs.offsets[columns], (part.start, len(self.positives) - part.stop))
+        return sum_over_ranks(own, self.inputs.own_shard.world)
+
+    def products(self) -> Tensor:
+        """``q.e`` of each positive, [P]: cosines where embeddings are normalised. As :meth:`offsets`."""
+        offsets = self.offsets()
+        return (self.scores if offsets is None else self.scores - offsets) / self.scale
+
+
+class Statistic(Protocol[S_co]):
+    """What an objective knows of each row besides its positives' scores, and how that is computed.
+
+    Two objectives whose statistics are equal (``==``) share one pass over the labels when they are terms of
+    one loss.
+    """
+
+    def __call__(self, inputs: ScoreInputs) -> tuple[PositiveScores, S_co]:
+        """The positives' scores and the statistic of the B rows, differentiable and equal on every rank."""
+        ...
+
+
+@dataclass(frozen=True)
+class StatisticOfScores:
+    """A row statistic that scoring folds over tiles of scores, shards of ranks and extra negatives.
+
+    Attributes:
+        make: The row statistic of a batch; most are the same for every batch.
+    """
+
+    make: Callable[[ScoreInputs], RowStatistic]
+
+    def __call__(self, inputs: ScoreInputs) -> tuple[PositiveScores, Tensor]:
+        """See :class:`Statistic`; the statistic is [B] or [B, n]."""
+        reduce = reduce_scores if inputs.extra is None else reduce_with_extra
+        scores, of_rows = reduce(inputs, self.make(inputs))
+        return PositiveScores(scores, inputs.pairs, inputs), of_rows
+
+
+RowValue = Callable[[PositiveScores, S], Tensor]
+"""Row losses [B] from the positives' scores and the statistic, in plain torch."""
+
+Margin = Callable[[PositiveScores], Tensor]
+"""The positives' scores [P] as the loss is to see them, such as CosFace's ``scores - scale * m``."""
+
+
+class Loss(Protocol):
+    """What a training step minimises: an objective, your own function, or a weighted sum of them."""
+
+    @property
+    def facts(self) -> ObjectiveFacts:
+        """Its name, what it takes and what it ranks by."""
+        ...
+
+    def __call__(self, inputs: ScoreInputs, reduction: Reduction = "mean") -> Tensor:
+        """The loss of a batch: a scalar, or [B] for ``reduction="none"``; equal on every rank."""
+        ...
+
+
+@dataclass(frozen=True)
+class Objective(Generic[S]):
+    """A loss made of a row statistic and a value.
+
+    Attributes:
+        facts: Its name, what it takes and what it ranks by.
+        statistic: What it knows of each row.
+        value: Row losses from the positives' scores and the statistic.
+        margin: Changes the positives' scores before the value sees them, or None. A margin belongs to
+            training: rankings and metrics use the scores as they are.
+    """
+
+    facts: ObjectiveFacts
+    statistic: Statistic[S]
+    value: RowValue[S]
+    margin: Margin | None = None
+
+    def __call__(self, inputs: ScoreInputs, reduction: Reduction = "mean") -> Tensor:
+        """See :class:`Loss`. Embeddings may come out of autocast; nothing is computed in its precision.
+
+        Raises:
+            ConfigError: When shapes, ids or options do not fit.
+        """
+        with torch.autocast(inputs.queries.device.type, enabled=False):
+            loss = reduce_rows(self.rows(*self.statistic(inputs)), reduction)
+        return loss.to(torch.promote_types(inputs.queries.dtype, torch.float32))
+
+    def rows(self, own: PositiveScores, statistic: S) -> Tensor:
+        """The loss of each row, [B], from its statistic."""
+        if self.margin is not None:
+            own = replace(own, scores=self.margin(own))
+        return self.value(own, statistic)

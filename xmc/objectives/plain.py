@@ -1,0 +1,147 @@
+"""Your own loss in plain torch, on all labels of a step at once and positives as a boolean mask.
+
+It needs no statistic, tiles or ranks: what it computes from is gathered for it. In exchange the scores of a
+step are in memory, [B, L], as often as it makes them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from xmc.errors import ConfigError
+from xmc.objectives.catalogue import ObjectiveFacts
+from xmc.objectives.reduction import Reduction, reduce_rows
+from xmc.scoring import ScoreInputs
+
+__all__ = ["PlainLoss", "PlainObjective", "is_plain_loss", "plain_objective"]
+
+GIVEN = ("queries", "labels", "positives", "scale", "offsets", "log_weights")
+
+
+class PlainLoss(Protocol):
+    """A function of some of these, by name, and of options of its own; a scalar, or one loss per row [B].
+
+    ``queries`` [B, D]; ``labels`` [L, D]; ``positives``, a boolean mask [B, L]; ``scale``, one over the
+    temperature; ``offsets`` [L] or None; ``log_weights`` [L] or None, minus the log of each label's
+    probability to be in the step's sample.
+    """
+
+    def __call__(self, **given: Tensor | float | None) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class PlainObjective:
+    """A plain function as a loss of training; see :class:`xmc.objectives.objective.Loss`.
+
+    Attributes:
+        facts: Its name; it takes no extra negatives.
+        function: With its options bound.
+        wants: Which of what a step has the function takes.
+    """
+
+    facts: ObjectiveFacts
+    function: PlainLoss
+    wants: tuple[str, ...]
+
+    def __call__(self, inputs: ScoreInputs, reduction: Reduction = "mean") -> Tensor:
+        """See :class:`xmc.objectives.objective.Loss`.
+
+        Raises:
+            ConfigError: When a sample is to be corrected and the function has no ``log_weights``, when there
+                are extra negatives or offsets it would not see, or what it gives is no loss.
+        """
+        self._check(inputs)
+        whole = inputs.on_one_rank()
+        has: dict[str, Tensor | float | None] = {
+            "queries": whole.queries,
+            "labels": whole.labels,
+            "positives": whole.positive_mask(),
+            "scale": whole.scale,
+            "offsets": whole.offsets,
+            "log_weights": whole.log_weights,
+        }
+        with torch.autocast(inputs.queries.device.type, enabled=False):
+            loss = self.function(**{name: has[name] for name in self.wants})
+        if not isinstance(loss, Tensor) or loss.shape not in ((), (len(inputs.queries),)):
+            came = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ConfigError(
+                f"{self.facts.name}: expected a loss that is a scalar or one number per query "
+                f"[{len(inputs.queries)}], got {came}"
+            )
+        if loss.ndim == 1:
+            return reduce_rows(loss, reduction)
+        if reduction != "mean":
+            raise ConfigError(
+                f"{self.facts.name}: expected one loss per query [B] for reduction {reduction!r}, got a "
+                "scalar"
+            )
+        return loss
+
+    def _check(self, inputs: ScoreInputs) -> None:
+        if inputs.extra is not None:
+            raise ConfigError(
+                f"{self.facts.name} takes no extra negatives, as a plain function: turn negatives.memory, "
+                "negatives.mined and negatives.clusters off, or give it a row statistic (docs/extending.md)"
+            )
+        if inputs.log_weights is not None and "log_weights" not in self.wants:
+            raise ConfigError(
+                f"{self.facts.name}: the labels of a step are a sample, and the function has no argument "
+                "`log_weights` to correct for it: add one, or give --negatives.corrected false, or "
+                "--negatives.mode all"
+            )
+        if inputs.offsets is not None and "offsets" not in self.wants:
+            raise ConfigError(
+                f"{self.facts.name}: labels learn offsets, and the function has no argument `offsets`: add "
+                "one, or give --objective.label_offsets false"
+            )
+
+
+def is_plain_loss(found: object) -> bool:
+    """Whether something is a function of queries, labels and positives, not a builder of an objective."""
+    if not callable(found) or inspect.isclass(found):
+        return False
+    try:
+        return {"queries", "labels", "positives"} <= set(inspect.signature(found).parameters)
+    except (TypeError, ValueError):
+        return False
+
+
+def plain_objective(
+    name: str, function: Callable[..., Tensor], options: dict[str, object] | None = None
+) -> PlainObjective:
+    """A plain function as an objective.
+
+    Args:
+        name: What messages call it.
+        function: See :class:`PlainLoss`.
+        options: Its own keywords.
+
+    Raises:
+        ConfigError: When it has an argument that neither a step nor ``options`` gives.
+    """
+    options = options or {}
+    parameters = inspect.signature(function).parameters.values()
+    named = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    missing = [
+        p.name
+        for p in parameters
+        if p.name not in (*GIVEN, *options)
+        and p.default is inspect.Parameter.empty
+        and p.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    ]
+    if missing:
+        raise ConfigError(
+            f"{name}: expected arguments among {', '.join(GIVEN)} or given in objective.options, got "
+            f"{', '.join(missing)} with neither"
+        )
+
+    def bound(**given: Tensor | float | None) -> Tensor:
+        return function(**given, **options)
+
+    return PlainObjective(ObjectiveFacts(name), bound, tuple(n for n in GIVEN if n in named))

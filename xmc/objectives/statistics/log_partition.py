@@ -1,0 +1,122 @@
+"""The log of each row's partition function over its negatives, merged over tiles and ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xmc.distributed import World, all_reduce_max, all_reduce_sum
+from xmc.objectives.objective import StatisticOfScores
+from xmc.objectives.statistics.segments import row_log_sum_exp
+from xmc.scoring import Positives, ScoreInputs, Tile
+from xmc.scoring.products import add_product
+from xmc.scoring.statistic import RowNumbers, Scan, Walk
+
+__all__ = ["LogPartition", "log_partition"]
+
+
+class LogPartition:
+    """``n_i = log sum_j exp(s_ij + log_weight_j)`` over the labels that are no positives of row i.
+
+    Merged by (max, sum of exp). With ``log_weight`` the negative log of a label's inclusion probability,
+    ``exp(n_i)`` is the Horvitz-Thompson estimate of the partition function over all labels. A row without
+    negatives has ``n_i = -inf`` and passes no gradient. Over W ranks: two all-reduces of B floats forward,
+    none backward.
+    """
+
+    masks_positives = True
+
+    def reduce(self, walk: Walk, num_rows: int, like: Tensor, world: World) -> Tensor:
+        """See :class:`xmc.scoring.RowStatistic`."""
+        return _reduce(walk, num_rows, None, like, world)
+
+    def reduce_with_direction(self, walk: Walk, direction: Tensor, like: Tensor, world: World) -> Tensor:
+        """See :class:`xmc.scoring.statistic.DirectStatistic`: the softmax-weighted mean of the labels."""
+        return _reduce(walk, len(direction), direction, like, world)
+
+    def reduce_fused(self, scan: Scan, like: Tensor, world: World) -> Tensor:
+        """See :class:`xmc.scoring.statistic.FusedStatistic`."""
+        from xmc.objectives.statistics.fused.log_partition import FOLD
+
+        parts = scan(FOLD, RowNumbers())
+        highest = parts[:, 0].amax(0)
+        total = (parts[:, 1] * torch.exp(parts[:, 0] - _finite(highest))).sum(0)
+        return _over_ranks(highest, total, world)
+
+    def fused_slope(self, statistic: Tensor, gradient: Tensor) -> tuple[Any, RowNumbers]:
+        """See :class:`xmc.scoring.statistic.FusedStatistic`."""
+        from xmc.objectives.statistics.fused.log_partition import slope
+
+        return slope, RowNumbers(_finite(statistic), torch.where(torch.isfinite(statistic), gradient, 0.0))
+
+    def tile_gradient(self, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
+        """See :class:`xmc.scoring.RowStatistic`; the softmax of the negatives times ``gradient``."""
+        share = torch.sub(_weighted(tile), _finite(statistic)[:, None], out=tile.scratch).exp_()
+        return share.mul_(torch.where(torch.isfinite(statistic), gradient, 0.0)[:, None])
+
+    def merge(self, first: Tensor, second: Tensor) -> Tensor:
+        """See :class:`xmc.objectives.extra_negatives.MergeableStatistic`; ``log(e^first + e^second)``."""
+        # Where both are -inf logaddexp has no gradient.
+        empty = torch.isneginf(first) & torch.isneginf(second)
+        merged = torch.logaddexp(first.masked_fill(empty, 0.0), second.masked_fill(empty, 0.0))
+        return merged.masked_fill(empty, -torch.inf)
+
+    def of_pairs(self, scores: Tensor, pairs: Positives) -> Tensor:
+        """See :class:`xmc.objectives.extra_negatives.MergeableStatistic`."""
+        return row_log_sum_exp(scores, pairs)
+
+    def dense(self, scores: Tensor, log_weights: Tensor | None) -> Tensor:
+        """See :class:`xmc.scoring.RowStatistic`."""
+        if log_weights is not None:
+            scores = scores + log_weights.to(scores.dtype)
+        empty = torch.isneginf(scores).all(1)
+        # logsumexp of nothing but -inf has no gradient; such rows are computed on zeros and then set aside.
+        value = torch.logsumexp(scores.masked_fill(empty[:, None], 0.0), 1)
+        return value.masked_fill(empty, -torch.inf)
+
+
+def _log_partition(inputs: ScoreInputs) -> LogPartition:
+    return LogPartition()
+
+
+log_partition = StatisticOfScores(_log_partition)
+"""The log partition function [B] over each row's negatives, for an objective."""
+
+
+def _reduce(walk: Walk, num_rows: int, direction: Tensor | None, like: Tensor, world: World) -> Tensor:
+    highest = like.new_full((num_rows,), -torch.inf)
+    total = like.new_zeros(num_rows)
+    for tile in walk():
+        scores = _weighted(tile)
+        merged = torch.maximum(highest, scores.amax(1))
+        shift = _finite(merged)
+        decay = torch.exp(highest - shift)
+        share = torch.sub(scores, shift[:, None], out=tile.scratch).exp_()
+        total.mul_(decay).add_(share.sum(1))
+        if direction is not None and tile.labels is not None:
+            add_product(direction.mul_(decay[:, None]), share, tile.labels)
+        highest = merged
+    value = _over_ranks(highest, total, world)
+    if direction is not None:
+        direction.mul_(torch.exp(highest - _finite(value))[:, None])
+    return value
+
+
+def _over_ranks(highest: Tensor, total: Tensor, world: World) -> Tensor:
+    """The log partition function from this rank's maximum and its sum of ``exp(score - maximum)``."""
+    shift = _finite(all_reduce_max(highest.clone(), world))
+    total = all_reduce_sum(total * torch.exp(highest - shift), world)
+    return shift + torch.log(total)
+
+
+def _weighted(tile: Tile) -> Tensor:
+    if tile.log_weights is None:
+        return tile.scores
+    return torch.add(tile.scores, tile.log_weights, out=tile.scratch)
+
+
+def _finite(highest: Tensor) -> Tensor:
+    """The shift to subtract: 0 where a row has no score yet, as -inf - -inf is not a number."""
+    return torch.where(torch.isneginf(highest), 0.0, highest)

@@ -1,0 +1,76 @@
+"""A histogram of each row's scores, made in one pass: it brackets a threshold to a bin."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xmc.distributed import World, all_reduce_max, all_reduce_sum
+from xmc.scoring import Tile
+from xmc.scoring.ordered import deterministic_index_add
+from xmc.scoring.statistic import tile_weights
+
+__all__ = ["NUM_BINS", "RowHistogram"]
+
+NUM_BINS = 128
+
+
+class RowHistogram:
+    """Weights of each row's scores in equal bins over a range; scores beyond it are in the outermost bins.
+
+    The smallest and the largest score are exact, so the outermost bins are bounded too.
+    """
+
+    def __init__(self, low: Tensor, high: Tensor, num_bins: int = NUM_BINS) -> None:
+        """Make an empty histogram over ``low`` [B] to ``high`` [B]."""
+        self.num_bins = num_bins
+        tiny = 1e-6 * (1.0 + low.abs() + high.abs())
+        self.low, self.width = low, torch.maximum(high - low, tiny) / num_bins
+        self.weights = low.new_zeros(len(low) * num_bins, dtype=torch.float64)
+        self.highest = torch.full_like(low, -torch.inf)
+        self.lowest = torch.full_like(low, torch.inf)
+        self._rows = torch.arange(len(low), device=low.device, dtype=torch.int32)[:, None] * num_bins
+
+    def add(self, tile: Tile) -> None:
+        """Count a tile's scores."""
+        scores = tile.scores
+        torch.maximum(self.highest, scores.amax(1), out=self.highest)
+        torch.minimum(self.lowest, scores.amin(1), out=self.lowest)
+        bins = torch.sub(scores, self.low[:, None], out=tile.scratch).div_(self.width[:, None])
+        flat = bins.clamp_(0, self.num_bins - 1).to(torch.int32).add_(self._rows).view(-1)
+        weights = tile_weights(tile)
+        if weights is not None and weights.is_cuda:
+            # There bincount adds weights by atomics, in whatever order.
+            deterministic_index_add(self.weights, flat.long(), weights.reshape(-1).double())
+            return
+        self.weights.add_(
+            torch.bincount(flat, None if weights is None else weights.view(-1), len(self.weights))
+        )
+
+    def add_parts(self, parts: Tensor) -> None:
+        """Count scores counted elsewhere: [parts, num_bins + 2, B], the largest and the smallest last."""
+        counts = parts[:, : self.num_bins].double().sum(0)
+        self.weights.add_(counts.T.reshape(-1))
+        torch.maximum(self.highest, parts[:, -2].amax(0), out=self.highest)
+        torch.minimum(self.lowest, parts[:, -1].amin(0), out=self.lowest)
+
+    def merge(self, world: World, known: RowHistogram | None = None) -> None:
+        """Add up over ranks: all-reduces of 8 n B bytes, for n bins, and of 2 B floats.
+
+        Where ``known``, a merged histogram of the same scores, has the smallest and largest, the second is
+        saved.
+        """
+        self.weights = all_reduce_sum(self.weights, world)
+        if known is not None:
+            self.highest, self.lowest = known.highest, known.lowest
+            return
+        ends = all_reduce_max(torch.stack([self.highest, -self.lowest]), world)
+        self.highest, self.lowest = ends[0], -ends[1]
+
+    def bins(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The left and the right edge of each bin and its weight: [B, n] float64, for n bins."""
+        steps = torch.arange(self.num_bins + 1, device=self.low.device)
+        edges = self.low.double()[:, None] + self.width.double()[:, None] * steps
+        edges = edges.clamp(self.lowest.double()[:, None], self.highest.double()[:, None])
+        edges[:, 0], edges[:, -1] = self.lowest, self.highest
+        return edges[:, :-1], edges[:, 1:], self.weights.view(-1, self.num_bins)
