@@ -105,7 +105,7 @@ class InBatchLabels(nn.Module):
     def __init__(
         self,
         model: SentenceTransformer,
-        relevance: sp.spmatrix | sp.sparray,
+        relevance: sp.csr_matrix | sp.csr_array | sp.coo_matrix | sp.coo_array,
         objective: str = "decoupled_softmax",
         *,
         scale: float = 20.0,
@@ -201,7 +201,7 @@ def _function(name: str, options: Mapping[str, Any]) -> Callable[..., Tensor]:
     return function
 
 
-def _pairs(relevance: sp.spmatrix | sp.sparray) -> sp.csr_matrix:
+def _pairs(relevance: sp.csr_matrix | sp.csr_array | sp.coo_matrix | sp.coo_array) -> sp.csr_matrix:
     """The known positives with each pair once and no explicit zeros; the caller's matrix is left as it is."""
     if not sp.issparse(relevance):
         raise ConfigError(f"expected relevance as a SciPy sparse matrix, got {type(relevance).__name__}")
