@@ -167,6 +167,16 @@ def test_other_commands_are_no_launch(command: list[str]) -> None:
     assert launch._launch_arguments(command) is None
 
 
+def test_windows_waits_for_the_processes_and_passes_their_exit_code_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    code = f"import os, sys; sys.exit(7 if os.environ['{launch.STARTED}'] == '1' else 0)"
+    with pytest.raises(SystemExit) as left:
+        launch._become([sys.executable, "-c", code])
+    assert left.value.code == 7
+
+
 class Started(Exception):
     """The processes would have been started."""
 

@@ -150,7 +150,7 @@ def _become(command: list[str]) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("MASTER_ADDR", "MASTER_PORT")}
     # torchrun's own ranks are unbuffered; so a line that a rank printed before it was killed is seen.
     environment |= {STARTED: "1", "PYTHONUNBUFFERED": "1"}
-    if os.name == "nt":  # exec there returns to the launcher at once and loses the exit code
+    if sys.platform == "win32":  # exec there returns to the launcher at once and loses the exit code
         sys.exit(subprocess.call(command, env=environment))
     # In place of this process, not beside it: what it has loaded is freed, signals reach torchrun, and its
     # exit code is ours.
