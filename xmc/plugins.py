@@ -1,4 +1,4 @@
-"""Objects of the user's own, by the name that a recipe calls them: ``package.module:name`` or ``./file.py:name``."""
+"""Objects of the user's own by a recipe's name for them: ``package.module:name`` or ``./file.py:name``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from xmc.errors import ConfigError
 
 __all__ = ["is_reference", "load_object"]
 
-# Files are imported as submodules of this one: whoever unpickles an object of theirs, such as a spawned worker,
-# imports this module first, and with it the finder below.
+# Files are imported as submodules of this one: whoever unpickles an object of theirs, such as a spawned
+# worker, imports this module first, and with it the finder below.
 __path__: list[str] = []
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xmc.cli.launch import join_ranks, start_missing_processes
 from xmc.cli.metric_options import add_metric_options, check_metric_options, given_propensity, show
 from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
+from xmc.cli.ranks import join_ranks
+from xmc.distributed import start_missing_processes
 
 __all__ = ["run"]
 
@@ -30,7 +31,7 @@ def run(arguments: Sequence[str]) -> None:
     options = parse(parser, arguments)
     check_metric_options(options)
     check_output_file("--predictions", options.predictions)
-    start_missing_processes(arguments, "evaluate")
+    start_missing_processes()
 
     from xmc import DualEncoder, evaluate
     from xmc.reports import keep_evaluation, place_to_keep

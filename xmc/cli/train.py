@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from xmc.cli.config import parse_train
-from xmc.cli.launch import start_missing_processes
+from xmc.distributed import start_missing_processes
 
 if TYPE_CHECKING:
     from xmc.training import TrainResult
@@ -18,7 +18,7 @@ __all__ = ["run", "summary"]
 def run(arguments: Sequence[str]) -> None:
     """Parse the recipe and its overrides, then train."""
     config, steps = parse_train(arguments)
-    start_missing_processes(arguments)
+    start_missing_processes()
     from xmc.bench.training_steps import profile_steps
     from xmc.training import train
 

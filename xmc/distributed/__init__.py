@@ -1,18 +1,27 @@
-"""The world of ranks: who we are, which rows are ours, and collectives that carry gradients."""
+"""The world of ranks: who we are, which rows are ours, and collectives that carry gradients.
+
+Imported on first use: shard bounds and the launcher need no torch.
+"""
 
 from __future__ import annotations
 
-from xmc.distributed.collectives import (
-    all_gather_rows,
-    all_reduce_max,
-    all_reduce_sum,
-    sum_gradients,
-    sum_over_ranks,
-)
-from xmc.distributed.exchange import exchange_rows, gather_rows_to_main
-from xmc.distributed.recording import CollectiveCost, record_collectives
-from xmc.distributed.sharding import shard_bounds
-from xmc.distributed.world import World, current_world
+from typing import TYPE_CHECKING
+
+from xmc.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from xmc.distributed.collectives import (
+        all_gather_rows,
+        all_reduce_max,
+        all_reduce_sum,
+        sum_gradients,
+        sum_over_ranks,
+    )
+    from xmc.distributed.exchange import exchange_rows, gather_rows_to_main
+    from xmc.distributed.launch import launched_size, start_missing_processes
+    from xmc.distributed.recording import CollectiveCost, record_collectives
+    from xmc.distributed.sharding import shard_bounds
+    from xmc.distributed.world import World, current_world
 
 __all__ = [
     "CollectiveCost",
@@ -23,8 +32,30 @@ __all__ = [
     "current_world",
     "exchange_rows",
     "gather_rows_to_main",
+    "launched_size",
     "record_collectives",
     "shard_bounds",
+    "start_missing_processes",
     "sum_gradients",
     "sum_over_ranks",
 ]
+
+_COLLECTIVES = (
+    "all_gather_rows",
+    "all_reduce_max",
+    "all_reduce_sum",
+    "sum_gradients",
+    "sum_over_ranks",
+)
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        **dict.fromkeys(_COLLECTIVES, "xmc.distributed.collectives"),
+        **dict.fromkeys(("CollectiveCost", "record_collectives"), "xmc.distributed.recording"),
+        **dict.fromkeys(("World", "current_world"), "xmc.distributed.world"),
+        **dict.fromkeys(("exchange_rows", "gather_rows_to_main"), "xmc.distributed.exchange"),
+        **dict.fromkeys(("launched_size", "start_missing_processes"), "xmc.distributed.launch"),
+        "shard_bounds": "xmc.distributed.sharding",
+    },
+)

@@ -1,0 +1,1 @@
+"""Parts of this package in other libraries' training loops; a module a library."""
