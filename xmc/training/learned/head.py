@@ -84,8 +84,8 @@ def ranking_of(config: TrainConfig, scale: float) -> tuple[str, float]:
     if config.head.kind == "none":
         return "score", 0.0
     if config.objective.name == "spherical_softmax":
-        return "size", 0.0
-    return ("size", 1 / scale) if config.objective.name == "taylor_softmax" else ("score", 0.0)
+        return "magnitude", 0.0
+    return ("magnitude", 1 / scale) if config.objective.name == "taylor_softmax" else ("score", 0.0)
 
 
 def _encoded(encoder: DualEncoder, texts: Sequence[str], device: torch.device, world: World) -> Tensor:
