@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from xmc import __version__
-from xmc.data import Dataset
+from xmc.data import Dataset, describe
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import published_results
+from xmc.machine import this_machine
 from xmc.reports.calibration import Reliability, empirical_reliability, softmax_reliability
 from xmc.reports.comparison import LEVEL, differences
 from xmc.reports.curves import LearningCurves
@@ -25,7 +26,6 @@ from xmc.reports.run_facts import RunFacts, read_run
 from xmc.reports.segments import SegmentTable, intervals, segment_tables
 from xmc.reports.svg import STYLES
 from xmc.reports.systems import Split, System
-from xmc.training.run.machine import this_machine
 
 __all__ = ["Report", "build_report"]
 
@@ -91,7 +91,7 @@ def build_report(
         s.name: softmax_reliability(truth, s.ids, s.scores, s.scale) for s in systems if s.scale is not None
     }
     empirical = {s.name: empirical_reliability(truth, s.ids, s.scores) for s in systems}
-    info = dataset.info()
+    info = describe(dataset)
     content = {
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "xmc": __version__,
