@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from torch import Tensor, nn
 
 from examples.sentence_transformers_trainer import LABELS, QUERIES, InBatchLabels, train
-from tests.encoders.conftest import tiny_tokenizer
+from tests.fixtures.tiny_models import tiny_tokenizer
 from xmc.objectives import DecoupledSoftmax, SphericalZLoss, decoupled_softmax
 
 TEXTS = ["red", "green", "blue", "big"]

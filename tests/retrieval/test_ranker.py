@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.distributed.ranks import Ranks
-from xmc.distributed import World, current_world
+from tests.retrieval.test_sharded import case, shard_of
+from xmc.distributed import World
 from xmc.errors import ModelError
 from xmc.retrieval import LabelIndex, Ranker, exact_search, search_by
 
@@ -51,29 +51,8 @@ def test_an_unknown_ranking_is_refused():
         search_by("size", lambda sign: pytest.fail("searched"))
 
 
-def case(num_queries: int, num_labels: int, ranking: str) -> dict[str, Any]:
-    """Small whole numbers, so that scores are exact and tied; shards are uneven."""
-    rng = np.random.default_rng(num_labels)
-    return {
-        "queries": rng.integers(-1, 2, (num_queries, 4)).astype(np.float32),
-        "labels": rng.integers(-1, 2, (num_labels, 4)).astype(np.float32),
-        "exclude": sp.random(num_queries, num_labels, 0.2, "csr", rng=rng).astype(bool),
-        "offsets": rng.integers(-1, 2, num_labels).astype(np.float32),
-        "ranking": ranking,
-    }
-
-
-def search_shard(data: dict[str, Any], k: int) -> Lists:
-    world, queries, labels = current_world(), data["queries"], data["labels"]
-    return Ranker(data["ranking"], data["offsets"]).search(
-        queries[slice(*world.shard(len(queries)))],
-        labels[slice(*world.shard(len(labels)))],
-        k,
-        num_queries=len(queries),
-        num_labels=len(labels),
-        world=world,
-        exclude=data["exclude"],
-    )
+def search_shard(data: dict[str, Any], ranking: str, k: int) -> Lists:
+    return Ranker(ranking, data["offsets"]).search(k=k, **shard_of(data))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -82,12 +61,12 @@ def search_shard(data: dict[str, Any], k: int) -> Lists:
 def test_ranks_find_what_a_whole_sort_finds(
     ranks: Ranks, size: int, ranking: str, num_queries: int, num_labels: int, k: int
 ) -> None:
-    data = case(num_queries, num_labels, ranking)
+    data = case(num_queries, num_labels, ties=True, extras=True)
     scores = data["queries"] @ data["labels"].T + data["offsets"]
     scores = np.abs(scores) if ranking == "magnitude" else scores
     scores[data["exclude"].toarray()] = -np.inf
     expected = ranked(scores, k)
-    answers = ranks.run(search_shard, data, k, size=size)
+    answers = ranks.run(search_shard, data, ranking, k, size=size)
     np.testing.assert_array_equal(np.concatenate([ids for ids, _ in answers]), expected[0])
     np.testing.assert_array_equal(np.concatenate([values for _, values in answers]), expected[1])
 
