@@ -23,6 +23,7 @@ from xmc.cli.config import load_train_config
 from xmc.data import Dataset, DatasetWriter, inverse_propensity
 from xmc.encoders import DualEncoder
 from xmc.evaluation import rank_labels, ranking_metrics
+from xmc.evaluation.hits import all_hits
 from xmc.reports.group_metrics import label_group_sums
 from xmc.reports.groups import Groups
 from xmc.training import train
@@ -92,9 +93,9 @@ def measured(name: str, dataset: Dataset, ids: NDArray[np.int32], groups: Groups
     """The metrics of a ranking [N, 100]: over all labels, and recall at 10 and 100 within each group."""
     truth, constants = dataset.relevance("test"), dataset.propensity
     weights = inverse_propensity(dataset.relevance("train"), constants.a, constants.b)
-    recall = {}
+    hits, recall = all_hits(truth, ids), {}
     for k in (10, DEPTH):
-        sums = label_group_sums(truth, ids, groups, k)
+        sums = label_group_sums(hits, ids, groups, k)
         chosen = [column for column, kind in enumerate(sums.names) if kind == "R"]
         within = 100 * sums.gained[:, chosen].sum(0) / np.maximum(sums.whole[:, chosen].sum(0), 1.0)
         recall[f"R@{k}"] = dict(zip(groups.names, within.tolist(), strict=True))

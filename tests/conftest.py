@@ -9,6 +9,8 @@ import pytest
 
 from tests.distributed.ranks import Ranks
 
+pytest_plugins = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
+
 # Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 

@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-from tests.encoders.conftest import tiny_tokenizer
+from tests.fixtures.tiny_models import tiny_tokenizer
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 SECTIONS = re.split(r"^##+ (.+)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.fixtures.tiny_models import save_static, word_tokenizer
+
 COLOURS = ("red", "green", "blue", "black")
 THINGS = ("house", "tree", "river", "stone", "bird")
 
@@ -34,21 +36,10 @@ def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A static model of 16 dimensions that knows the words of the data set."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-
     words = ["[UNK]", "the", "number", *COLOURS, *THINGS]
-    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
     weights = torch.randn(len(words), 16, generator=torch.Generator().manual_seed(0))
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu").save(
-        str(folder)
-    )
-    return folder
+    return save_static(folder, word_tokenizer(words), embedding_weights=weights)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xmc.data import Dataset, DatasetWriter, Propensity
+from xmc.data import Dataset, DatasetWriter, Propensity, describe
 from xmc.errors import ConfigError, DataError
 
 
@@ -109,6 +109,6 @@ def test_a_known_ceiling_is_kept_and_an_unknown_one_not_written(tmp_path: Path) 
             writer.add_label("l", "l")
             writer.ceiling = ceiling
         dataset = Dataset.load(tmp_path / "d")
-        assert dataset.ceiling == dataset.info().ceiling == ceiling
+        assert dataset.ceiling == describe(dataset).ceiling == ceiling
         assert ("ceiling" in json.loads((tmp_path / "d" / "dataset.json").read_text())) == bool(ceiling)
-        assert ("best possible" in dataset.info().table()) == bool(ceiling)
+        assert ("best possible" in describe(dataset).table()) == bool(ceiling)

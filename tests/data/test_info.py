@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from xmc.data import Dataset
+from xmc.data import Dataset, describe
 
 
 def test_counts_by_hand(build: Callable[..., Dataset]) -> None:
-    info = build([[0, 1, 2], [], [0], [0, 0]]).info()
+    info = describe(build([[0, 1, 2], [], [0], [0, 0]]))
     train = info.labels_per_point["train"]
     assert (train.mean, train.median, train.max) == (1.25, 1.0, 3)
     points = info.points_per_label
@@ -25,7 +25,7 @@ def test_counts_by_hand(build: Callable[..., Dataset]) -> None:
 
 
 def test_json_and_table_say_the_same(build: Callable[..., Dataset]) -> None:
-    info = build([[0, 1]], "my-set").info()
+    info = describe(build([[0, 1]], "my-set"))
     raw = json.loads(info.to_json())
     assert raw["name"] == "my-set" and raw["propensity"] == {"a": 0.55, "b": 1.5}
     assert raw["labels_per_point"]["train"] == {"mean": 2.0, "median": 2.0, "max": 2}
@@ -36,5 +36,5 @@ def test_json_and_table_say_the_same(build: Callable[..., Dataset]) -> None:
 
 
 def test_a_set_without_training_rows(build: Callable[..., Dataset]) -> None:
-    info = build([]).info()
+    info = describe(build([]))
     assert info.example == {} and info.points_per_label.max == 0 and "example" not in info.table()

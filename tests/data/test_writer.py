@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import xmc.data.table_writer as table_writer
-from xmc.data import Dataset, DatasetWriter
+from xmc.data import Dataset, DatasetWriter, describe
 from xmc.errors import ConfigError, DataError, XMCError
 
 
@@ -18,7 +18,7 @@ def test_labels_may_come_after_rows(tmp_path: Path) -> None:
         assert (writer.num_labels, writer.num_rows("train"), writer.label_id("b")) == (2, 1, 1)
     dataset = Dataset.load(tmp_path / "out")
     assert dataset.relevance("train").toarray().tolist() == [[1.0, 0.5]]
-    assert dataset.info().folded_duplicates == 1
+    assert describe(dataset).folded_duplicates == 1
 
 
 def test_many_small_flushes_keep_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmc.errors import DataError
-from xmc.evaluation.hits import check_ranking, find_hits, hit_matrix
+from xmc.evaluation.hits import all_hits, check_ranking, find_hits, hit_matrix
 
 
 @settings(max_examples=80, deadline=None)
@@ -31,6 +31,28 @@ def test_finds_what_looking_up_each_prediction_finds(num_rows, num_labels, width
     np.testing.assert_array_equal(hits.num_positives, np.diff(truth.indptr))
     matrix = hit_matrix(truth, ids)
     assert np.argwhere(matrix).tolist() == [[i, j] for i, j, _ in expected]
+
+    for k in (1, width + 2):
+        cut = [[i, j] for i, j, _ in expected if j < k]
+        assert np.argwhere(hits.matrix(k)).tolist() == cut and hits.matrix(k).shape == (num_rows, k)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100])
+def test_blocks_are_the_hits_of_their_rows_and_join_to_the_whole(monkeypatch, rows):
+    monkeypatch.setattr("xmc.evaluation.row_blocks.MAX_ROWS", rows)
+    rng = np.random.default_rng(0)
+    truth = sp.csr_matrix((rng.random((10, 6)) < 0.4).astype(np.float32))
+    ids = np.argsort(rng.random((10, 6)), axis=1)[:, :4]
+    whole, joined = find_hits(truth, ids), all_hits(truth, ids)
+    for name, values in vars(whole).items():
+        np.testing.assert_array_equal(getattr(joined, name), values)
+    blocks = list(whole.blocks())
+    assert len(blocks) == -(-10 // rows)
+    for block, hits in blocks:
+        for name, values in vars(find_hits(truth[block], ids[block])).items():
+            np.testing.assert_array_equal(getattr(hits, name), values)
+    with pytest.raises(DataError, match="^row 9 of the ranking"):
+        all_hits(truth, np.vstack([ids[:9], [[0, 0, 1, 2]]]))
 
 
 def test_relevance_of_any_size_counts_once_and_zero_not():

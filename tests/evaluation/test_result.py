@@ -5,22 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from tests.fixtures.evaluations import made_up_evaluation
 from xmc.errors import DataError
 from xmc.evaluation import Evaluation, comparison_table
 
-RESULT = Evaluation(
-    metrics={"P@1": 22.125, "P@3": 15.0, "R@100": 64.0},
-    dataset="tiny",
-    dataset_fingerprint="aa",
-    split="test",
-    num_queries=1234,
-    num_labels=10,
-    filtered_pairs=7,
-    depth=100,
-    propensity={"a": 0.55, "b": 1.5},
-    model="ff",
-    offsets=False,
-    seconds=1.5,
+RESULT = made_up_evaluation(
+    metrics={"P@1": 22.125, "P@3": 15.0, "R@100": 64.0}, num_queries=1234, num_labels=10, filtered_pairs=7
 )
 
 

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from examples.sentence_transformers_trainer import LABELS, QUERIES, main
-from tests.encoders.conftest import tiny_tokenizer
+from tests.fixtures.tiny_models import tiny_tokenizer
 
 
 def test_it_trains_and_prints_a_label_for_every_query(

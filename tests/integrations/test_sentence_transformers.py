@@ -18,9 +18,9 @@ from sentence_transformers import (
 from sentence_transformers.base.modules import Router
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tests.fixtures.tiny_models import tiny_tokenizer
 from torch import Tensor, nn
 
-from tests.encoders.conftest import tiny_tokenizer
 from xmc import objectives
 from xmc.errors import ConfigError
 from xmc.integrations.sentence_transformers import InBatchLabels
@@ -190,7 +190,10 @@ def test_relevance_may_repeat_pairs_and_hold_zeros_and_stays_as_it_is() -> None:
     [
         ({"objective": "sotfmax"}, "an objective, one of softmax, .*got 'sotfmax': did you mean 'softmax'"),
         ({"options": {"k": 5}}, "decoupled_softmax has no option 'k': expected one of none"),
-        ({"objective": "soft_top_k", "options": {"scale": 5}}, "soft_top_k has no option 'scale': expected one of alpha, k"),
+        (
+            {"objective": "soft_top_k", "options": {"scale": 5}},
+            "soft_top_k has no option 'scale': expected one of alpha, k",
+        ),
         ({"scale": 0.0}, "a scale above 0"),
         ({"relevance": [[0]]}, "a SciPy sparse matrix, got list"),
         ({"relevance": sp.csr_matrix((2, 3))}, r"with positives, got none in \[2, 3\]"),

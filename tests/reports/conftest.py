@@ -39,9 +39,10 @@ def make_system(dataset: Dataset) -> Callable[..., System]:
     def make(name: str, skill: float, seed: int = 0, **options: object) -> System:
         generator = np.random.default_rng(seed)
         scores = generator.random((NUM_TEST, NUM_LABELS)).astype(np.float32)
-        truth = dataset.relevance("test").toarray() > 0
-        scores += truth & (generator.random(truth.shape) < skill)
+        truth = dataset.relevance("test")
+        positive = truth.toarray() > 0
+        scores += positive & (generator.random(positive.shape) < skill)
         ids = np.argsort(-scores, axis=1)[:, :DEPTH].astype(np.int32)
-        return System(name, ids, np.take_along_axis(scores, ids, axis=1), **options)  # type: ignore[arg-type]
+        return System(name, ids, np.take_along_axis(scores, ids, axis=1), truth, **options)  # type: ignore[arg-type]
 
     return make

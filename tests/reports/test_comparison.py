@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from xmc.reports.measures import measure, metric_sums
 def test_a_better_system_is_found_better(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
     worse, better = make_system("worse", 0.2, seed=1), make_system("better", 0.9, seed=2)
     found = compare(worse, better, dataset, shown=4)
-    sums = [measure(dataset, "test", s.ids) for s in (worse, better)]
+    sums = [measure(dataset, s) for s in (worse, better)]
     for metric in found.metrics:
         column = sums[0].names.index(metric.metric)
         a, b = (s.gained[:, column] for s in sums)
@@ -39,7 +40,7 @@ def test_a_better_system_is_found_better(dataset, make_system) -> None:  # type:
 def test_metrics_are_those_of_the_evaluation(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
     system = make_system("a", 0.5)
     truth, weights = dataset.relevance("test"), np.linspace(1, 2, dataset.num_labels)
-    sums = metric_sums(truth, system.ids, weights)
+    sums = metric_sums(system.hits, system.ids.shape[1], weights)
     wanted = ranking_metrics(truth, system.ids, weights)
     got = dict(zip(sums.names, 100 * sums.gained.sum(axis=0) / sums.whole.sum(axis=0), strict=True))
     assert "R@10" in got and "R@100" not in got, "lists of 12 have no recall at 100"
@@ -55,8 +56,9 @@ def test_a_system_against_itself_is_a_tie(dataset, make_system) -> None:  # type
 
 
 def test_lists_of_different_depth_share_what_both_have(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
-    deep, short = measure(dataset, "test", make_system("a", 0.5).ids), None
-    short = measure(dataset, "test", make_system("b", 0.5).ids[:, :5])
+    other = make_system("b", 0.5)
+    cut = replace(other, ids=other.ids[:, :5], scores=other.scores[:, :5])
+    deep, short = measure(dataset, make_system("a", 0.5)), measure(dataset, cut)
     assert "R@10" not in [m.metric for m in differences(deep, short)]
 
 

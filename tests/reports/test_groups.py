@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from xmc.errors import ConfigError
 from xmc.evaluation import precision_at
+from xmc.evaluation.hits import all_hits
 from xmc.reports.group_metrics import label_group_sums, query_group_sums
 from xmc.reports.groups import (
     Groups,
@@ -98,7 +99,7 @@ def ranking() -> tuple[sp.csr_matrix, np.ndarray]:
 def test_label_groups_against_loops(ranking, k: int) -> None:  # type: ignore[no-untyped-def]
     truth, ids = ranking
     groups = Groups(("a", "b", "c"), ("", "", ""), np.arange(20) % 3)
-    sums = label_group_sums(truth, ids, groups, k)
+    sums = label_group_sums(all_hits(truth, ids), ids, groups, k)
     assert sums.names == ("P", "P", "P", "R", "R", "R", "slots", "slots", "slots")
     ratios = sums.gained.sum(axis=0) / sums.whole.sum(axis=0)
     for g in range(3):
@@ -120,10 +121,10 @@ def test_query_groups_are_the_metrics_of_their_rows(ranking) -> None:  # type: i
     truth, ids = ranking
     weights = np.linspace(1, 3, 20)
     groups = Groups(("a", "b"), ("", ""), (np.arange(50) % 7 == 0).astype(np.int64))
-    sums = metric_sums(truth, ids, weights)
+    sums = metric_sums(all_hits(truth, ids), 8, weights)
     found = query_group_sums(sums, groups)
     ratios = (found.gained.sum(axis=0) / found.whole.sum(axis=0)).reshape(2, -1)
     for g in range(2):
         rows = np.flatnonzero(groups.of == g)
-        alone = metric_sums(truth[rows], ids[rows], weights)
+        alone = metric_sums(all_hits(truth[rows], ids[rows]), 8, weights)
         np.testing.assert_allclose(ratios[g], alone.gained.sum(axis=0) / alone.whole.sum(axis=0))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from xmc.data import describe
 from xmc.reports.rows import Row, configuration_rows, cost_rows, dataset_rows, machine_rows
 from xmc.reports.run_facts import RunFacts, flat, read_run
 
@@ -13,7 +14,7 @@ def test_options_that_differ_come_first() -> None:
 
 
 def test_the_data_sets_table_is_parted(dataset) -> None:  # type: ignore[no-untyped-def]
-    rows = {row.name: row.values[0] for row in dataset_rows(dataset.info().table())}
+    rows = {row.name: row.values[0] for row in dataset_rows(describe(dataset).table())}
     assert rows["data set"] == "words <b>&" and rows["labels"].startswith("30 (1 without")
 
 

@@ -3,13 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xmc.data import Dataset
 from xmc.reports.measures import measure
-from xmc.reports.segments import segment_tables
+from xmc.reports.segments import SegmentTable, segment_tables
+from xmc.reports.systems import System
+
+
+def tables_of(dataset: Dataset, systems: list[System]) -> list[SegmentTable]:
+    return segment_tables(dataset, "test", systems, {s.name: measure(dataset, s) for s in systems})
 
 
 def test_every_division_under_every_system(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
-    rankings = {"a": make_system("a", 0.3, seed=1).ids, "b": make_system("b", 0.8, seed=2).ids}
-    tables = {table.name: table for table in segment_tables(dataset, "test", rankings)}
+    systems = [make_system("a", 0.3, seed=1), make_system("b", 0.8, seed=2)]
+    tables = {table.name: table for table in tables_of(dataset, systems)}
     assert set(tables) == {"frequency", "deciles", "seen", "positives", "length"}
     truth = dataset.relevance("test")
     for table in tables.values():
@@ -21,7 +27,7 @@ def test_every_division_under_every_system(dataset, make_system) -> None:  # typ
         )
     unseen = next(row for row in tables["seen"].rows if row.group == "unseen")
     assert unseen.size == 1 and unseen.positives == truth[:, 0].nnz
-    sums = measure(dataset, "test", rankings["b"])
+    sums = measure(dataset, systems[1])
     for k in (1, 5):
         whole = 100 * sums.gained[:, sums.names.index(f"P@{k}")].mean()
         for name in ("frequency", "deciles", "seen"):
@@ -30,8 +36,7 @@ def test_every_division_under_every_system(dataset, make_system) -> None:  # typ
 
 
 def test_changes_are_less_the_first_system(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
-    rankings = {"a": make_system("a", 0.3, seed=1).ids, "b": make_system("b", 0.8, seed=2).ids}
-    for table in segment_tables(dataset, "test", rankings):
+    for table in tables_of(dataset, [make_system("a", 0.3, seed=1), make_system("b", 0.8, seed=2)]):
         cells = {(row.group, row.system): row for row in table.rows}
         for (group, system), row in cells.items():
             if system == "b":
@@ -44,10 +49,10 @@ def test_changes_are_less_the_first_system(dataset, make_system) -> None:  # typ
 
 
 def test_query_groups_are_measured_alone(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
-    ids = make_system("a", 0.5).ids
-    table = next(t for t in segment_tables(dataset, "test", {"a": ids}) if t.name == "positives")
+    system = make_system("a", 0.5)
+    table = next(t for t in tables_of(dataset, [system]) if t.name == "positives")
     rows = np.flatnonzero(np.diff(dataset.relevance("test").indptr) == 2)
     row = next(row for row in table.rows if row.group == "2")
-    sums = measure(dataset, "test", ids)
+    sums = measure(dataset, system)
     wanted = 100 * sums.gained[rows, sums.names.index("P@5")].mean()
     assert row.size == len(rows) and row.metrics["P@5"].value == pytest.approx(wanted)

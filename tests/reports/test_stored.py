@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.fixtures.evaluations import made_up_evaluation
 from xmc.errors import DataError
 from xmc.evaluation import Evaluation, save_predictions
 from xmc.reports.stored import (
@@ -30,20 +31,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def evaluation(dataset) -> Evaluation:  # type: ignore[no-untyped-def]
-    return Evaluation(
-        metrics={"P@1": 50.0},
-        dataset=dataset.name,
-        dataset_fingerprint=dataset.fingerprint,
-        split="test",
-        num_queries=60,
-        num_labels=30,
-        filtered_pairs=0,
-        depth=100,
-        propensity={"a": 0.55, "b": 1.5},
-        model="abc",
-        offsets=False,
-        seconds=1.0,
-    )
+    return made_up_evaluation(dataset=dataset.name, dataset_fingerprint=dataset.fingerprint)
 
 
 def test_names_of_data_sets_are_made_plain() -> None:

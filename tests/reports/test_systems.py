@@ -5,8 +5,11 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.errors import ConfigError, DataError
-from xmc.evaluation import save_predictions
+from xmc.evaluation import hits, save_predictions
+from xmc.reports import build_report, compare
 from xmc.reports.systems import _names, _without_filtered, dataset_of, open_systems
+
+FIND = hits.find_hits
 
 
 def test_predictions_are_a_system(dataset, make_system, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -48,3 +51,12 @@ def test_the_runs_say_which_data(tmp_path) -> None:  # type: ignore[no-untyped-d
     (tmp_path / "a" / "config.yaml").write_text("[]")
     with pytest.raises(ConfigError, match="data.path"):
         dataset_of([runs["a"]])
+
+
+def test_a_report_finds_the_hits_of_a_system_once(dataset, make_system, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    found = []
+    monkeypatch.setattr(hits, "find_hits", lambda *given: found.append(given[1]) or FIND(*given))
+    systems = [make_system("a", 0.3, seed=1), make_system("b", 0.8, seed=2)]
+    compare(*systems, dataset)
+    build_report(systems, dataset)
+    assert len(found) == 2, "the test split is one block of rows"

@@ -29,19 +29,21 @@ def case(num_queries: int, num_labels: int, *, ties: bool, extras: bool, seed: i
     return {"queries": queries, "labels": labels, "exclude": exclude, "offsets": offsets}
 
 
+def shard_of(data: Case) -> dict[str, Any]:
+    """What this rank gives to a search."""
+    world, queries, labels = current_world(), data["queries"], data["labels"]
+    return {
+        "queries": queries[slice(*world.shard(len(queries)))],
+        "labels": labels[slice(*world.shard(len(labels)))],
+        "num_queries": len(queries),
+        "num_labels": len(labels),
+        "world": world,
+        "exclude": data["exclude"],
+    }
+
+
 def search_shard(data: Case, k: int) -> tuple[np.ndarray, np.ndarray]:
-    world = current_world()
-    queries, labels = data["queries"], data["labels"]
-    return sharded_search(
-        queries[slice(*world.shard(len(queries)))],
-        labels[slice(*world.shard(len(labels)))],
-        k,
-        num_queries=len(queries),
-        num_labels=len(labels),
-        world=world,
-        exclude=data["exclude"],
-        offsets=data["offsets"],
-    )
+    return sharded_search(k=k, offsets=data["offsets"], **shard_of(data))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
 from tests.distributed.ranks import Ranks
-from tests.training.conftest import NUM_WORDS
+from tests.fixtures.words import NUM_WORDS
 from tests.training.test_world import as_rank
 from xmc.bench.step_cost import StepShape, TowerShape, step_cost
 from xmc.bench.training_steps import WARM_UP, profile_steps

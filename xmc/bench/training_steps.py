@@ -10,8 +10,8 @@ from pathlib import Path
 from xmc.distributed import record_collectives
 from xmc.distributed.stopwatch import StepProfile, StopWatch
 from xmc.errors import ConfigError
+from xmc.machine import this_machine
 from xmc.training.config import TrainConfig
-from xmc.training.run.machine import this_machine
 from xmc.training.trainer import Trainer
 
 __all__ = ["profile_steps"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xmc.cli.comparison_options import add_comparison_options
 from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
 from xmc.errors import ConfigError
@@ -24,17 +25,9 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("first", help="A run folder, a model, or predictions (.npz): the baseline.")
     parser.add_argument("second", help="What is compared with it.")
-    parser.add_argument(
-        "--dataset",
-        "--data.path",
-        dest="dataset",
-        default=None,
-        help="A prepared data set's folder; the one the runs were trained on when left out.",
-    )
-    parser.add_argument("--split", default="test", choices=("test", "train"), help="Whose queries.")
+    add_comparison_options(parser)
     parser.add_argument("--by", default="nDCG@5", help="The metric that says how much a query changed.")
     parser.add_argument("--shown", type=int, default=3, help="Queries shown that gained, and that lost.")
-    parser.add_argument("--seed", type=int, default=0, help="Of the resamples and sign flips.")
     parser.add_argument("--json", default=None, help="Also write everything to this JSON file.")
     options = parse(parser, arguments)
     check_output_file("--json", options.json)

@@ -42,6 +42,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def _build(arguments: Sequence[str]) -> None:
     from xmc.corpora import build_api_docs, build_debian
+    from xmc.data import describe
 
     parser = make_parser(
         "data build",
@@ -70,11 +71,12 @@ def _build(arguments: Sequence[str]) -> None:
         raise ConfigError("--packages: expected with debian alone, got it with api-docs: leave it out")
     else:
         dataset = build_api_docs(options.out, overwrite=options.overwrite)
-    print(dataset.info().table())
+    print(describe(dataset).table())
 
 
 def _synthetic(arguments: Sequence[str]) -> None:
     from xmc.corpora import Law, build_synthetic
+    from xmc.data import describe
 
     parser = make_parser(
         "data synthetic",
@@ -105,11 +107,11 @@ def _synthetic(arguments: Sequence[str]) -> None:
         law=Law(noise=options.noise),
         overwrite=options.overwrite,
     )
-    print(dataset.info().table())
+    print(describe(dataset).table())
 
 
 def _import(arguments: Sequence[str]) -> None:
-    from xmc.data import Propensity
+    from xmc.data import Propensity, describe
     from xmc.data.importers import FORMATS, import_folder
 
     parser = make_parser(
@@ -142,18 +144,18 @@ def _import(arguments: Sequence[str]) -> None:
         propensity=Propensity(*options.propensity) if options.propensity else None,
         overwrite=options.overwrite,
     )
-    print(dataset.info().table())
+    print(describe(dataset).table())
 
 
 def _info(arguments: Sequence[str]) -> None:
-    from xmc.data import Dataset
+    from xmc.data import Dataset, describe
 
     parser = make_parser("data info", "Describe a prepared data set.", "xmc data info data/api-docs")
     parser.add_argument("dataset", help="A prepared data set's folder.")
     parser.add_argument("--json", default=None, help="Also write the facts to this JSON file.")
     options = parse(parser, arguments)
     check_output_file("--json", options.json)
-    info = Dataset.load(options.dataset).info()
+    info = describe(Dataset.load(options.dataset))
     print(info.table())
     if options.json:
         with atomic_file(Path(options.json)) as partial:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from xmc.cli.comparison_options import add_comparison_options
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
 from xmc.errors import ConfigError
@@ -26,16 +27,8 @@ def run(arguments: Sequence[str]) -> None:
         "runs", nargs="+", help="Run folders, models or predictions (.npz); first the baseline."
     )
     parser.add_argument("--out", default=None, help="A folder; report/ in the run's own when left out.")
-    parser.add_argument(
-        "--dataset",
-        "--data.path",
-        dest="dataset",
-        default=None,
-        help="A prepared data set's folder; the one the runs were trained on when left out.",
-    )
-    parser.add_argument("--split", default="test", choices=("test", "train"), help="Whose queries.")
+    add_comparison_options(parser)
     parser.add_argument("--shown", type=int, default=5, help="Worst and best queries shown.")
-    parser.add_argument("--seed", type=int, default=0, help="Of the resamples and sign flips.")
     options = parse(parser, arguments)
     if options.shown < 0:
         raise ConfigError(f"--shown: expected 0 or more, got {options.shown}")

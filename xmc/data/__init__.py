@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from xmc.data.dataset import Dataset
 from xmc.data.importers import import_folder
-from xmc.data.info import DatasetInfo
+from xmc.data.info import DatasetInfo, describe
 from xmc.data.propensity import (
     Propensity,
     describe_propensity,
@@ -30,6 +30,7 @@ __all__ = [
     "TextColumn",
     "TokenRows",
     "TokenStore",
+    "describe",
     "describe_propensity",
     "import_folder",
     "inverse_propensity",

@@ -20,8 +20,6 @@ from xmc.files import sha256_file
 if TYPE_CHECKING:
     import datasets
 
-    from xmc.data.info import DatasetInfo
-
 __all__ = ["Dataset"]
 
 
@@ -130,12 +128,6 @@ class Dataset:
         check_choice("split", split, SPLITS)
         name = f"filter_{split}.npz"
         return self._matrix(name, self._num_rows(split)) if name in self.manifest.files else None
-
-    def info(self) -> DatasetInfo:
-        """Counts, distributions and an example; reads every text once."""
-        from xmc.data.info import describe
-
-        return describe(self)
 
     def verify(self) -> None:
         """Read every file and compare its SHA-256.

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.data.dataset import Dataset
 from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.propensity import Propensity
-
-if TYPE_CHECKING:
-    from xmc.data.dataset import Dataset
 
 __all__ = ["DatasetInfo", "Distribution", "describe"]
 

@@ -18,6 +18,7 @@ from sentence_transformers.sentence_transformer.modules import Dropout, StaticEm
 from torch import nn
 
 from xmc.encoders.build import build_model, open_model, routes, shares_weights
+from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.encoding import CutCount, encode_texts
 from xmc.encoders.label_residuals import LabelResiduals
@@ -127,7 +128,7 @@ class DualEncoder:
                 has_label_table=self.label_vectors is not None,
             )
             self.metadata.save(folder)
-            (folder / "README.md").write_text(_CARD.format(dimension=self.dimension), encoding="utf-8")
+            (folder / CARD_FILE).write_text(plain_card(self.dimension), encoding="utf-8")
             if self.label_offsets is not None:
                 self.label_offsets.save(folder)
             if self.label_residuals is not None:
@@ -275,27 +276,3 @@ def _digest(modules: Sequence[nn.Module]) -> str:
             digest.update(f"{position} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-_CARD = """---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
----
-
-A dual encoder for extreme multi-label classification: queries and labels in one space of {dimension}
-dimensions.
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("path/to/this/folder")
-queries = model.encode_query(["a text"])
-labels = model.encode_document(["a label"])
-print(model.similarity(queries, labels))
-```
-
-`xmc.json` holds the scale of a score and the fields it was trained on; `label_offsets.parquet`, where there
-is one, a number per label to add to its score; `label_residuals.safetensors`, a vector per label to add
-to its encoded text (`label_residuals.parquet` has the rows by uid); `label_table.safetensors`, a vector
-per label to use instead of its encoded text (`label_table.parquet` has the uid of each row).
-"""

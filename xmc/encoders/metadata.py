@@ -49,7 +49,7 @@ class EncoderMetadata:
     """Whether ``label_table.*`` belong to the model: label vectors that stand for encoded label texts."""
 
     ranking: str = "score"
-    """"score" ranks labels by their score; "size" by ``|q.w + ranking_shift|``."""
+    """"score" ranks labels by their score; "magnitude" by ``|q.w + ranking_shift|``."""
 
     ranking_shift: float = 0.0
     """See ``ranking``."""

@@ -19,7 +19,7 @@ from xmc.evaluation.predictions import PredictionsWriter, write_predictions
 from xmc.evaluation.rank import RankedBlock, rank_labels, ranked_blocks
 from xmc.evaluation.result import Evaluation
 from xmc.evaluation.totals import MetricTotals, walk_hits
-from xmc.retrieval import label_offsets_for, warn_of_other_labels
+from xmc.retrieval import Ranker, warn_of_other_labels
 
 __all__ = ["check_all_cuts", "evaluate", "open_split", "propensity_source", "rank_labels"]
 
@@ -92,7 +92,7 @@ def evaluate(
         propensity_source=propensity_source(dataset, propensity),
         ceiling=dataset.ceiling if split == "test" else {},
         model=model.fingerprint,
-        offsets=label_offsets_for(model, dataset.uids("labels")) is not None,
+        offsets=Ranker.of_model(model, dataset.uids("labels")).offsets is not None,
         seconds=round(time.perf_counter() - started, 3),
         processes=world.size,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.errors import DataError
+from xmc.evaluation.row_blocks import row_blocks
 
-__all__ = ["Hits", "check_ranking", "find_hits", "hit_matrix"]
+__all__ = ["Hits", "all_hits", "check_ranking", "find_hits", "hit_matrix"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,30 @@ class Hits:
         """[N]: the sum of one value a hit over each row's hits."""
         sums = np.bincount(self.rows, weights=values, minlength=self.num_rows)
         return np.asarray(sums, dtype=np.float64)
+
+    def matrix(self, k: int) -> NDArray[np.bool_]:
+        """Whether each of the first k predictions is right: bool [N, k]; a pad is never."""
+        shown = self.ranks < k
+        matrix = np.zeros((self.num_rows, k), dtype=bool)
+        matrix[self.rows[shown], self.ranks[shown]] = True
+        return matrix
+
+    def blocks(self) -> Iterator[tuple[slice, Hits]]:
+        """Consecutive rows, few enough to work on at once (see `row_blocks`), and the hits of each."""
+        starts = np.concatenate([[0], np.cumsum(self.num_positives)])
+        for rows in row_blocks(starts):
+            found = slice(*np.searchsorted(self.rows, (rows.start, rows.stop)))
+            positives = self.positive_labels[starts[rows.start] : starts[rows.stop]]
+            yield (
+                rows,
+                Hits(
+                    self.rows[found] - rows.start,
+                    self.ranks[found],
+                    self.labels[found],
+                    self.num_positives[rows],
+                    positives,
+                ),
+            )
 
 
 def find_hits(
@@ -82,16 +107,36 @@ def find_hits(
     return Hits(rows[found], ranks[found], positives[found], counts, positives)
 
 
+def all_hits(truth: sp.csr_matrix, ids: NDArray[np.integer]) -> Hits:
+    """As `find_hits`, of a whole ranking [N, K]: its sorted lists are held for a block of rows at a time.
+
+    Raises:
+        DataError: When the ranking is malformed (see `check_ranking`).
+    """
+    truth = sp.csr_matrix(truth)
+    if len(ids) != truth.shape[0]:
+        raise DataError(f"expected a ranking of {truth.shape[0]} rows, got {len(ids)}")
+    blocks = list(row_blocks(truth.indptr))
+    parts = [find_hits(truth[block], ids[block], block.start) for block in blocks]
+    if len(parts) == 1:
+        return parts[0]
+    rows = [part.rows + block.start for part, block in zip(parts, blocks, strict=True)]
+    return Hits(
+        _joined(rows),
+        _joined([part.ranks for part in parts]),
+        _joined([part.labels for part in parts]),
+        _joined([part.num_positives for part in parts]),
+        _joined([part.positive_labels for part in parts]),
+    )
+
+
 def hit_matrix(truth: sp.csr_matrix, ids: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Whether each prediction is one of its row's positives: bool [N, K]; a pad is never a hit.
 
     Raises:
         DataError: When the ranking is malformed (see `check_ranking`).
     """
-    hits = find_hits(truth, ids)
-    matrix = np.zeros(ids.shape, dtype=bool)
-    matrix[hits.rows, hits.ranks] = True
-    return matrix
+    return all_hits(truth, ids).matrix(ids.shape[1])
 
 
 def check_ranking(
@@ -105,6 +150,10 @@ def check_ranking(
     place = place or _row_after(0)
     _check_shape_and_range(ids, num_rows, num_labels, place)
     _refuse_repeated(np.sort(ids, axis=1), place)
+
+
+def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def _row_after(first_row: int) -> Callable[[int], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.errors import ConfigError, DataError
-from xmc.evaluation.hits import find_hits
+from xmc.evaluation.hits import Hits, find_hits
 from xmc.evaluation.kinds import MEAN_KINDS, PROPENSITY_KINDS, metric_names, row_terms
 from xmc.evaluation.row_blocks import row_blocks
 
-__all__ = ["PerQuery", "per_query_metrics"]
+__all__ = ["PerQuery", "per_query_metrics", "per_query_of"]
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,41 @@ def per_query_metrics(
     truth = sp.csr_matrix(truth)
     if len(ids) != truth.shape[0]:
         raise DataError(f"expected a ranking of {truth.shape[0]} rows, got {len(ids)}")
-    wanted = metric_names(_kinds(kinds, inverse_propensity), ks, ks)
-    gained = {name: np.empty(len(ids)) for name in wanted}
-    ideal = {name: np.empty(len(ids)) for name in wanted if name.partition("@")[0] in PROPENSITY_KINDS}
-    counts = np.empty(len(ids), dtype=np.int64)
-    for block in row_blocks(truth.indptr):
-        hits = find_hits(truth[block], ids[block], first_row=block.start)
-        counts[block] = hits.num_positives
-        part, best = row_terms(hits, wanted, inverse_propensity)
+    names = metric_names(_kinds(kinds, inverse_propensity), ks, ks)
+    blocks = (
+        (block, find_hits(truth[block], ids[block], first_row=block.start))
+        for block in row_blocks(truth.indptr)
+    )
+    return _measured(len(ids), blocks, names, inverse_propensity)
+
+
+def per_query_of(
+    hits: Hits, names: Sequence[str], inverse_propensity: NDArray[np.floating] | None = None
+) -> PerQuery:
+    """As :func:`per_query_metrics`, of hits that were found before: metrics by name, such as "nDCG@5".
+
+    Raises:
+        ConfigError: When PSP or PSnDCG is asked for without inverse propensities.
+    """
+    return _measured(hits.num_rows, hits.blocks(), names, inverse_propensity)
+
+
+def _measured(
+    num_rows: int,
+    blocks: Iterable[tuple[slice, Hits]],
+    names: Sequence[str],
+    inverse_propensity: NDArray[np.floating] | None,
+) -> PerQuery:
+    gained = {name: np.empty(num_rows) for name in names}
+    ideal = {name: np.empty(num_rows) for name in names if name.partition("@")[0] in PROPENSITY_KINDS}
+    counts = np.empty(num_rows, dtype=np.int64)
+    for rows, hits in blocks:
+        counts[rows] = hits.num_positives
+        part, best = row_terms(hits, names, inverse_propensity)
         for name, values in part.items():
-            gained[name][block] = values
+            gained[name][rows] = values
         for name, values in best.items():
-            ideal[name][block] = values
+            ideal[name][rows] = values
     return PerQuery(gained, ideal, counts)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
-from xmc.retrieval import label_offsets_for, search_by_size, sharded_search
+from xmc.retrieval import Ranker
 
 __all__ = ["RankedBlock", "rank_labels", "ranked_blocks"]
 
@@ -75,15 +74,14 @@ def ranked_blocks(
     """
     label_cuts, query_cuts = CutCount(), CutCount()
     labels = _own_labels(model, dataset, world, label_cuts, progress)
-    offsets = label_offsets_for(model, dataset.uids("labels"))
+    ranker = Ranker.of_model(model, dataset.uids("labels"))
     texts = dataset.texts(split, _fields(model, "query"))
     excluded = dataset.filter(split)
     with tqdm(total=len(texts), desc="ranking", unit="query", disable=not progress) as bar:
         for start in range(0, len(texts), _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, len(texts))
             own = slice(*(start + bound for bound in world.shard(stop - start)))
-            search = partial(
-                _search,
+            ids, scores = ranker.search(
                 _encoded(model, texts[own], query_cuts),
                 labels,
                 k,
@@ -91,27 +89,11 @@ def ranked_blocks(
                 num_labels=dataset.num_labels,
                 world=world,
                 exclude=None if excluded is None else sp.csr_matrix(excluded[start:stop]),
-                offsets=offsets,
             )
-            ids, scores = search_by_size(search) if model.metadata.ranking == "size" else search(1.0)
             yield RankedBlock(start, stop, own, ids, scores)
             bar.update(stop - start)
     label_cuts.warn("labels")
     query_cuts.warn("queries")
-
-
-def _search(
-    queries: NDArray[np.float32],
-    labels: NDArray[np.float32] | torch.Tensor,
-    k: int,
-    sign: float,
-    *,
-    offsets: NDArray[np.float32] | None,
-    **options: Any,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """`sharded_search` with queries and offsets times ``sign``."""
-    signed = None if offsets is None else offsets * np.float32(sign)
-    return sharded_search(queries * np.float32(sign), labels, k, offsets=signed, **options)
 
 
 def _own_labels(

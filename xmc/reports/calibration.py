@@ -15,13 +15,12 @@ modern neural networks" (ICML 2017), section 2; bins of equal count rather than 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmc.evaluation.hits import hit_matrix
+from xmc.evaluation.hits import Hits
 
 __all__ = ["Reliability", "empirical_reliability", "expected_calibration_error", "softmax_reliability"]
 
@@ -30,19 +29,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reliability:
-    """Predictions in bins of equal count by what they were said to be, each array [bins]."""
+    """A reliability diagram: predictions in bins of equal count by their confidence, each array [bins]."""
 
-    said: Floats
-    """Mean probability (or score) in the bin."""
-    true: Floats
-    """Share of right predictions."""
+    confidence: Floats
+    """Mean probability of the bin's predictions; in the empirical reading their mean score."""
+    accuracy: Floats
+    """Share of right predictions, a fraction."""
     counts: NDArray[np.int64]
+    """Predictions in the bin."""
     error: float
-    """Expected calibration error, a fraction: mean over predictions of |said - true| of their bins."""
+    """Expected calibration error, a fraction: the mean of |confidence - accuracy| over bins, by count."""
 
 
 def softmax_reliability(
-    truth: sp.csr_matrix,
+    hits: Hits,
     ids: NDArray[np.integer],
     scores: NDArray[np.floating],
     scale: float,
@@ -52,96 +52,107 @@ def softmax_reliability(
     """Of the first prediction's softmax probability over its list.
 
     Args:
-        truth: CSR [N, L]; stored values other than 0 are positives.
+        hits: Of the ranking.
         ids: [N, K] label ids, best first, -1 pads; rows without a prediction are left out.
         scores: [N, K].
         scale: Of the model.
         bins: Of equal count.
-
-    Raises:
-        DataError: When the ranking is malformed.
     """
-    hits, some = hit_matrix(truth, ids), ids[:, 0] >= 0
+    some = ids[:, 0] >= 0
     logits = np.where(ids >= 0, scores.astype(np.float64), -np.inf)[some] * scale
+    # The first logit is the largest, so that no exponential overflows; a pad's is exp(-inf) = 0.
     probability = 1.0 / np.exp(logits - logits[:, :1]).sum(axis=1)
-    return _binned(probability, probability, hits[some, 0], bins)
+    return _binned(probability, hits.matrix(1)[some, 0], bins)
 
 
 def empirical_reliability(
-    truth: sp.csr_matrix,
+    hits: Hits,
     ids: NDArray[np.integer],
     scores: NDArray[np.floating],
     *,
     k: int = 5,
     bins: int = 15,
 ) -> Reliability:
-    """Share of right predictions by score, over the first k of every query; ``said`` holds mean scores.
+    """Share of right predictions by score, over the first k of every query; ``confidence`` holds mean scores.
 
     ``error`` is that of the empirical probability, cross-fitted between even and odd rows.
 
     Args:
-        truth: CSR [N, L]; stored values other than 0 are positives.
+        hits: Of the ranking.
         ids: [N, K] label ids, best first, -1 pads, which are left out.
         scores: [N, K].
         k: Predictions of a query taken.
         bins: Of equal count.
-
-    Raises:
-        DataError: When the ranking is malformed.
     """
     top = ids[:, :k]
     some = top >= 0
-    score, right = scores[:, :k][some].astype(np.float64), hit_matrix(truth, top)[some]
+    score, right = scores[:, :k][some].astype(np.float64), hits.matrix(top.shape[1])[some]
+    # Queries are split, not predictions: those of one query share a scale of scores, so a probability that
+    # was fitted on some of its own predictions would look better than it is on new queries.
     even = np.broadcast_to(np.arange(len(top))[:, None] % 2 == 0, top.shape)[some]
     probability = np.zeros(len(score))
     for fitted, used in ((even, ~even), (~even, even)):
         if fitted.any() and used.any():
             probability[used] = _fitted(score[fitted], right[fitted], bins, score[used])
-    shown = _binned(score, score, right, bins)
-    return Reliability(
-        shown.said, shown.true, shown.counts, expected_calibration_error(probability, right, bins)
-    )
+    return replace(_binned(score, right, bins), error=expected_calibration_error(probability, right, bins))
 
 
 def expected_calibration_error(probability: Floats, right: NDArray[np.bool_], bins: int = 10) -> float:
-    """Mean of |said - true| over bins of equal count, weighted by count; a fraction.
+    """Mean of |confidence - accuracy| over bins of equal count, weighted by count; a fraction.
 
     Args:
         probability: [n], what each prediction was said to be.
         right: [n], whether it was.
         bins: Of equal count.
     """
-    return _binned(probability, probability, right, bins).error
+    return _binned(probability, right, bins).error
 
 
-def _binned(key: Floats, said: Floats, right: NDArray[np.bool_], bins: int) -> Reliability:
-    of, num_bins = _bin_of(key, bins)
-    counts = np.bincount(of, minlength=num_bins)
-    safe = np.maximum(counts, 1)
-    mean = np.bincount(of, weights=said, minlength=num_bins) / safe
-    true = np.bincount(of, weights=right, minlength=num_bins) / safe
-    error = float((counts * np.abs(mean - true)).sum() / max(1, counts.sum()))
+def _binned(confidence: Floats, right: NDArray[np.bool_], bins: int) -> Reliability:
+    """Confidence and accuracy of each bin that holds a prediction, and the error between the two."""
+    edges = _edges(confidence, bins)
+    counts, accuracy = _accuracy(confidence, right, edges)
+    mean = _sums(confidence, confidence, edges) / np.maximum(counts, 1)
+    error = float((counts * np.abs(mean - accuracy)).sum() / max(1, counts.sum()))
     kept = counts > 0
-    return Reliability(mean[kept], true[kept], counts[kept], error)
-
-
-def _bin_of(key: Floats, bins: int) -> tuple[NDArray[np.int64], int]:
-    edges = _edges(key, bins)
-    return np.searchsorted(edges, key, side="right").astype(np.int64), len(edges) + 1
+    return Reliability(mean[kept], accuracy[kept], counts[kept], error)
 
 
 def _fitted(score: Floats, right: NDArray[np.bool_], bins: int, asked: Floats) -> Floats:
-    """The share of right predictions in the bin of each asked score, by the bins of ``score``."""
+    """The accuracy in the bin of each asked score, by the bins of ``score``.
+
+    An asked score beyond all of ``score`` is in the first or the last bin. Where there are few of ``score``,
+    a bin between two interpolated quantiles may hold none; its accuracy counts as 0.
+    """
     edges = _edges(score, bins)
-    of = np.searchsorted(edges, score, side="right")
-    counts = np.bincount(of, minlength=len(edges) + 1)
-    share = np.bincount(of, weights=right, minlength=len(edges) + 1) / np.maximum(counts, 1)
-    return np.asarray(share[np.searchsorted(edges, asked, side="right")])
+    _, accuracy = _accuracy(score, right, edges)
+    return np.asarray(accuracy[_bin_of(asked, edges)])
 
 
-def _edges(key: Floats, bins: int) -> Floats:
-    """Inner edges of bins of about equal count; equal keys share a bin, so there may be fewer."""
-    if not len(key):
+def _accuracy(score: Floats, right: NDArray[np.bool_], edges: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Predictions in each bin, and the share of right ones: both [bins]."""
+    counts = np.bincount(_bin_of(score, edges), minlength=len(edges) + 1)
+    return counts, _sums(score, right, edges) / np.maximum(counts, 1)
+
+
+def _sums(score: Floats, values: NDArray[np.float64] | NDArray[np.bool_], edges: Floats) -> Floats:
+    """The sum of ``values`` over the predictions in each bin: [bins]."""
+    sums = np.bincount(_bin_of(score, edges), weights=values, minlength=len(edges) + 1)
+    return np.asarray(sums, dtype=np.float64)
+
+
+def _bin_of(score: Floats, edges: Floats) -> NDArray[np.int64]:
+    """The bin of each score: an edge belongs to the bin above it."""
+    return np.searchsorted(edges, score, side="right")
+
+
+def _edges(score: Floats, bins: int) -> Floats:
+    """Inner edges of bins of about equal count; equal scores share a bin, so there may be fewer.
+
+    Quantiles that fall on a run of equal scores are one edge, and one at the least score would leave the bin
+    under it empty.
+    """
+    if not len(score):
         return np.empty(0)
-    edges = np.unique(np.quantile(key, np.arange(1, bins) / bins))
-    return edges[edges > key.min()]
+    edges = np.unique(np.quantile(score, np.arange(1, bins) / bins))
+    return edges[edges > score.min()]

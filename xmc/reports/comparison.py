@@ -133,7 +133,7 @@ def compare(
         ConfigError: When ``by`` is no metric of both.
         DataError: When a ranking is malformed or has no rows.
     """
-    sums = [measure(dataset, split, system.ids) for system in (first, second)]
+    sums = [measure(dataset, system) for system in (first, second)]
     if not len(sums[0].gained):
         raise DataError(f"expected {split} rows to compare on, {dataset.name} has none: name another split")
     metrics = differences(sums[0], sums[1], seed=seed)

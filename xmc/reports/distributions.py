@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmc.evaluation.hits import hit_matrix
+from xmc.evaluation.hits import Hits
 
 __all__ = ["ScoreDistribution", "score_distribution"]
 
@@ -35,34 +34,29 @@ class ScoreDistribution:
 
 
 def score_distribution(
-    truth: sp.csr_matrix, ids: NDArray[np.integer], scores: NDArray[np.floating], *, bins: int = 40
+    hits: Hits, ids: NDArray[np.integer], scores: NDArray[np.floating], *, bins: int = 40
 ) -> ScoreDistribution:
     """Histograms of the retrieved positives' scores and of the best score of a negative in each list.
 
     Args:
-        truth: CSR [N, L]; stored values other than 0 are positives.
+        hits: Of the ranking.
         ids: [N, K] label ids, best first, -1 pads.
         scores: [N, K].
         bins: Of equal width, over all scores shown.
-
-    Raises:
-        DataError: When the ranking is malformed.
     """
-    hits = hit_matrix(truth, ids)
-    wrong = ~hits & (ids >= 0)
+    wrong = ~hits.matrix(ids.shape[1]) & (ids >= 0)
     has_wrong = wrong.any(axis=1)
     negatives = scores[has_wrong, wrong[has_wrong].argmax(axis=1)].astype(np.float64)
-    positives = scores[hits].astype(np.float64)
+    positives = scores[hits.rows, hits.ranks].astype(np.float64)
     shown = np.concatenate([positives, negatives])
     low, high = (float(shown.min()), float(shown.max())) if len(shown) else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1.0, bins + 1)
-    num_positives = int((truth.data != 0).sum())
-    rows = np.bincount(np.repeat(np.arange(len(ids)), np.diff(truth.indptr))[truth.data != 0], minlength=1)
+    num_positives = len(hits.positive_labels)
     return ScoreDistribution(
         edges=edges,
         positives=np.histogram(positives, edges)[0] / max(1, num_positives),
         hardest_negatives=np.histogram(negatives, edges)[0] / max(1, len(negatives)),
         beyond=1.0 - len(positives) / num_positives if num_positives else 0.0,
         depth=ids.shape[1],
-        separated=float(hits[:, :1].sum()) / max(1, int((rows > 0).sum())),
+        separated=float((hits.ranks == 0).sum()) / max(1, int((hits.num_positives > 0).sum())),
     )

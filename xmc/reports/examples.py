@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmc.data import Dataset
+from xmc.data import Dataset, TextColumn
 from xmc.reports.systems import System
 
 __all__ = ["Example", "Prediction", "best_and_worst", "examples"]
@@ -51,7 +51,7 @@ class Example:
 def best_and_worst(
     values: NDArray[np.float64],
     num_positives: NDArray[np.int64],
-    confidence: NDArray[np.floating],
+    top_score: NDArray[np.floating],
     count: int,
 ) -> tuple[list[int], list[int]]:
     """Rows of the best and of the worst queries by a metric; queries without positives are left out.
@@ -62,12 +62,12 @@ def best_and_worst(
     Args:
         values: [N], the metric, the mean over systems where there are several.
         num_positives: [N].
-        confidence: [N], the score of the first prediction.
+        top_score: [N], the score of the first prediction.
         count: Most rows of each.
     """
     rows = np.flatnonzero(num_positives > 0)
     best = rows[np.lexsort((rows, -num_positives[rows], -values[rows]))][:count]
-    worst = rows[np.lexsort((rows, -confidence[rows], values[rows]))]
+    worst = rows[np.lexsort((rows, -top_score[rows], values[rows]))]
     worst = worst[~np.isin(worst, best)][:count]
     return best.tolist(), worst.tolist()
 
@@ -98,9 +98,7 @@ def examples(
     for row in rows:
         positives = truth.indices[truth.indptr[row] : truth.indptr[row + 1]]
         shown = positives[np.lexsort((positives, -points[positives]))][:_TRUTH]
-        predictions = {
-            system.name: _predictions(system, row, k, set(positives.tolist()), labels) for system in systems
-        }
+        predictions = {system.name: _predictions(system, row, k, labels) for system in systems}
         found.append(
             Example(
                 row=int(row),
@@ -121,10 +119,11 @@ def short(text: str, characters: int) -> str:
     return line if len(line) <= characters else line[: characters - 1].rstrip() + "…"
 
 
-def _predictions(system: System, row: int, k: int, positives: set[int], labels: Any) -> list[Prediction]:
+def _predictions(system: System, row: int, k: int, labels: TextColumn) -> list[Prediction]:
     ids = system.ids[row, :k]
     ids = ids[ids >= 0]
+    right = set(system.hits.ranks[slice(*np.searchsorted(system.hits.rows, (row, row + 1)))].tolist())
     return [
-        Prediction(short(text, _LABEL_CHARACTERS), float(system.scores[row, place]), int(label) in positives)
-        for place, (label, text) in enumerate(zip(ids, labels[ids], strict=True))
+        Prediction(short(text, _LABEL_CHARACTERS), float(system.scores[row, rank]), rank in right)
+        for rank, text in enumerate(labels[ids])
     ]

@@ -105,19 +105,19 @@ def calibration_figure(
     """Reliability of the softmax probability of the first label, and precision by score."""
     with canvas(1, 2, (8.4, 3.4)) as (figure, panels):
         panels[0].plot([0, 100], [0, 100], color="#777777", linewidth=1, linestyle=(0, (1, 1)))
-        panels[0].annotate("as said", (88, 90), color="#555555", ha="right", fontsize=8)
+        panels[0].annotate("calibrated", (88, 90), color="#555555", ha="right", fontsize=8)
         for name, style in zip(systems, _styles(len(systems)), strict=True):
             if name in softmax:
-                _line(panels[0], 100 * softmax[name].said, 100 * softmax[name].true, style, name)
-            _line(panels[1], empirical[name].said, 100 * empirical[name].true, style, name)
+                _line(panels[0], 100 * softmax[name].confidence, 100 * softmax[name].accuracy, style, name)
+            _line(panels[1], empirical[name].confidence, 100 * empirical[name].accuracy, style, name)
         panels[0].set_title("first prediction: softmax over its list")
         panels[0].set(
-            xlabel="probability said, %", ylabel="right, %", xlim=(0, 100), ylim=(0, 100), aspect="equal"
+            xlabel="confidence, %", ylabel="accuracy, %", xlim=(0, 100), ylim=(0, 100), aspect="equal"
         )
         if not softmax:
             panels[0].set_visible(False)
         panels[1].set_title("first five predictions: precision by score")
-        panels[1].set(xlabel="score", ylabel="right, %", ylim=(0, 100))
+        panels[1].set(xlabel="score", ylabel="accuracy, %", ylim=(0, 100))
         _legend(figure, panels[1], len(systems))
         return to_svg(figure, "calibration", "Reliability of probabilities, and precision by score")
 

@@ -16,10 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmc.evaluation.hits import hit_matrix
+from xmc.evaluation.hits import Hits
 from xmc.reports.groups import Groups
 
 __all__ = ["Sums", "label_group_sums", "query_group_sums"]
@@ -36,32 +35,29 @@ class Sums:
     whole: Floats
 
 
-def label_group_sums(truth: sp.csr_matrix, ids: NDArray[np.integer], groups: Groups, k: int) -> Sums:
+def label_group_sums(hits: Hits, ids: NDArray[np.integer], groups: Groups, k: int) -> Sums:
     """Contribution to P@k, recall@k within and slots of each group of labels.
 
     Args:
-        truth: CSR [N, L]; stored values other than 0 are positives.
+        hits: Of the ranking.
         ids: [N, K] label ids, best first, -1 pads.
         groups: Of the L labels, G of them.
         k: The cut-off.
 
     Returns:
         M = 3 G columns named "P", "R" and "slots", G of each.
-
-    Raises:
-        DataError: When the ranking is malformed.
     """
     num_groups, num_rows = len(groups.names), len(ids)
-    top = ids[:, :k]
-    hits = _counts(top, hit_matrix(truth, top), groups)
-    slots = _counts(top, top >= 0, groups)
-    positives = _positives(truth, groups)
-    recall = np.divide(hits, positives, out=np.zeros_like(hits), where=positives > 0)
+    shown, filled = hits.ranks < k, np.nonzero(ids[:, :k] >= 0)
+    right = _counts(hits.rows[shown], hits.labels[shown], groups, num_rows)
+    slots = _counts(filled[0], ids[filled], groups, num_rows)
+    positives = _counts(hits.positive_rows, hits.positive_labels, groups, num_rows)
+    recall = np.divide(right, positives, out=np.zeros_like(right), where=positives > 0)
     names = tuple(name for name in ("P", "R", "slots") for _ in range(num_groups))
     ones = np.ones((num_rows, num_groups))
     return Sums(
         names,
-        np.hstack([hits / k, recall, slots / k]),
+        np.hstack([right / k, recall, slots / k]),
         np.hstack([ones, (positives > 0).astype(float), ones]),
     )
 
@@ -81,19 +77,10 @@ def query_group_sums(sums: Sums, groups: Groups) -> Sums:
     )
 
 
-def _counts(ids: NDArray[np.integer], chosen: NDArray[np.bool_], groups: Groups) -> Floats:
-    """How many of a row's chosen labels are in each group: float64 [N, G]."""
+def _counts(rows: NDArray[np.integer], labels: NDArray[np.integer], groups: Groups, num_rows: int) -> Floats:
+    """How many of the (row, label) pairs of each row are in each group: float64 [N, G]."""
     num_groups = len(groups.names)
-    rows, columns = np.nonzero(chosen)
-    cells = rows * num_groups + groups.of[ids[rows, columns]]
-    counts = np.bincount(cells, minlength=len(ids) * num_groups)
-    return counts.reshape(len(ids), num_groups).astype(np.float64)
-
-
-def _positives(truth: sp.csr_matrix, groups: Groups) -> Floats:
-    """The positives of each row in each group: float64 [N, G]."""
-    num_rows, num_groups = truth.shape[0], len(groups.names)
-    kept = truth.data != 0
-    rows = np.repeat(np.arange(num_rows, dtype=np.int64), np.diff(truth.indptr))[kept]
-    counts = np.bincount(rows * num_groups + groups.of[truth.indices[kept]], minlength=num_rows * num_groups)
-    return counts.reshape(num_rows, num_groups).astype(np.float64)
+    cells = rows * num_groups + groups.of[labels]
+    return (
+        np.bincount(cells, minlength=num_rows * num_groups).reshape(num_rows, num_groups).astype(np.float64)
+    )

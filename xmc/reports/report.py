@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from xmc import __version__
-from xmc.data import Dataset
+from xmc.data import Dataset, describe
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import published_results
+from xmc.machine import this_machine
 from xmc.reports.calibration import Reliability, empirical_reliability, softmax_reliability
 from xmc.reports.comparison import LEVEL, differences
 from xmc.reports.curves import LearningCurves
@@ -25,7 +26,6 @@ from xmc.reports.run_facts import RunFacts, read_run
 from xmc.reports.segments import SegmentTable, intervals, segment_tables
 from xmc.reports.svg import STYLES
 from xmc.reports.systems import Split, System
-from xmc.training.run.machine import this_machine
 
 __all__ = ["Report", "build_report"]
 
@@ -83,15 +83,15 @@ def build_report(
     truth = dataset.relevance(split)
     if not truth.shape[0]:
         raise DataError(f"expected {split} rows to report on, {dataset.name} has none: name another split")
-    sums = {system.name: measure(dataset, split, system.ids) for system in systems}
+    sums = {system.name: measure(dataset, system) for system in systems}
     facts = {system.name: read_run(system.run) for system in systems}
-    segments = segment_tables(dataset, split, {s.name: s.ids for s in systems}, ks=SEGMENT_KS, seed=seed)
-    scores = {s.name: score_distribution(truth, s.ids, s.scores) for s in systems}
+    segments = segment_tables(dataset, split, systems, sums, ks=SEGMENT_KS, seed=seed)
+    scores = {s.name: score_distribution(s.hits, s.ids, s.scores) for s in systems}
     softmax = {
-        s.name: softmax_reliability(truth, s.ids, s.scores, s.scale) for s in systems if s.scale is not None
+        s.name: softmax_reliability(s.hits, s.ids, s.scores, s.scale) for s in systems if s.scale is not None
     }
-    empirical = {s.name: empirical_reliability(truth, s.ids, s.scores) for s in systems}
-    info = dataset.info()
+    empirical = {s.name: empirical_reliability(s.hits, s.ids, s.scores) for s in systems}
+    info = describe(dataset)
     content = {
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "xmc": __version__,
@@ -171,9 +171,8 @@ def _examples(
     systems: Sequence[System], sums: dict[str, Sums], dataset: Dataset, split: Split, shown: int
 ) -> dict[str, Any]:
     values = [sums[s.name].gained[:, sums[s.name].names.index(EXAMPLES_BY)] for s in systems]
-    truth = dataset.relevance(split)
-    confidence = systems[0].scores[:, 0]
-    best, worst = best_and_worst(np.mean(values, axis=0), np.diff(truth.indptr), confidence, shown)
+    first = systems[0]
+    best, worst = best_and_worst(np.mean(values, axis=0), first.hits.num_positives, first.scores[:, 0], shown)
     rows = {"worst": worst, "best": best}
     if len(systems) > 1:
         change = values[1] - values[0]

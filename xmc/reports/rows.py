@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xmc.training.run.pace import duration
+from xmc.durations import duration
 
 __all__ = ["Row", "configuration_rows", "cost_rows", "dataset_rows", "machine_rows"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from xmc.errors import DataError
+from xmc.machine import read_machine
 from xmc.reports.curves import LearningCurves, read_curves
-from xmc.training.run.machine import read_machine
 
 __all__ = ["RunFacts", "flat", "read_run"]
 

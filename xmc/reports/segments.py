@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +19,9 @@ from xmc.reports.groups import (
     query_positives_groups,
     seen_and_unseen,
 )
-from xmc.reports.measures import measure, pick
+from xmc.reports.measures import pick
 from xmc.reports.resampling import Intervals, bootstrap
+from xmc.reports.systems import Split, System
 
 __all__ = ["Interval", "SegmentRow", "SegmentTable", "intervals", "segment_tables"]
 
@@ -67,8 +68,9 @@ class SegmentTable:
 
 def segment_tables(
     dataset: Dataset,
-    split: str,
-    rankings: dict[str, NDArray[np.integer]],
+    split: Split,
+    systems: Sequence[System],
+    measured: Mapping[str, Sums],
     *,
     ks: Sequence[int] = (1, 5),
     bounds: tuple[int, int] = (5, 50),
@@ -79,7 +81,8 @@ def segment_tables(
     Args:
         dataset: Gives truth, training frequencies and texts.
         split: "train" or "test".
-        rankings: By system, label ids [N, K], best first; the others are set against the first.
+        systems: Rankings of the split; the others are set against the first.
+        measured: By the system's name, what `measure` gives of each.
         ks: Cut-offs of the label groups' metrics.
         bounds: The most training points of a tail and of a torso label.
         seed: Of the resamples.
@@ -102,13 +105,11 @@ def segment_tables(
     tables = []
     for name, (title, groups) in by_label.items():
         positives = np.bincount(groups.of[truth.indices[truth.data != 0]], minlength=len(groups.names))
-        sums = {
-            system: [label_group_sums(truth, ids, groups, k) for k in ks] for system, ids in rankings.items()
-        }
+        sums = {s.name: [label_group_sums(s.hits, s.ids, groups, k) for k in ks] for s in systems}
         metrics = tuple(f"{kind}@{k}" for k in ks for kind in ("P", "R", "slots"))
         merged = {system: _side_by_side(parts) for system, parts in sums.items()}
         tables.append(_table(name, title, "labels", groups, positives, metrics, merged, seed))
-    shown = {system: pick(measure(dataset, split, ids), _SHOWN) for system, ids in rankings.items()}
+    shown = {system.name: pick(measured[system.name], _SHOWN) for system in systems}
     counts = np.diff(truth.indptr)
     for name, (title, groups) in by_query.items():
         positives = np.bincount(groups.of, weights=counts, minlength=len(groups.names)).astype(np.int64)

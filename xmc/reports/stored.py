@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmc.data import Dataset
+from xmc.encoders.card import CARD_FILE
 from xmc.errors import DataError
 from xmc.evaluation import Evaluation, load_predictions
+from xmc.evaluation.card import add_evaluation
 from xmc.files import atomic_file
-from xmc.training.run.model_card import CARD_FILE, add_evaluation
 
 __all__ = [
     "is_run_folder",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import Evaluation, evaluate, load_predictions
-from xmc.evaluation.hits import hit_matrix
+from xmc.evaluation.hits import Hits, all_hits, hit_matrix
 from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
 
 __all__ = ["System", "dataset_of", "open_systems"]
@@ -25,7 +26,7 @@ __all__ = ["System", "dataset_of", "open_systems"]
 Split = Literal["train", "test"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """A ranking of one split, and where it comes from."""
 
@@ -34,12 +35,23 @@ class System:
     """[N, K] label ids, best first, -1 pads."""
     scores: NDArray[np.float32]
     """[N, K]."""
+    truth: sp.csr_matrix
+    """[N, L], the relevance of the split."""
     run: Path | None = None
     """The run's folder, when it is one."""
     evaluation: Evaluation | None = None
     """None for a file of predictions."""
     scale: float | None = None
     """Of the model: its logit is scale x score. None for predictions, or where there is no logit."""
+
+    @cached_property
+    def hits(self) -> Hits:
+        """The right predictions, found when first asked for: all that a report says of a ranking needs them.
+
+        Raises:
+            DataError: When the ranking is malformed.
+        """
+        return all_hits(self.truth, self.ids)
 
 
 def open_systems(
@@ -85,7 +97,8 @@ def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System
     if path.suffix == ".npz":
         ids, scores = load_predictions(path)
         _check_rows(ids, dataset, split, source)
-        return System(path.stem, *_without_filtered(ids, scores, dataset.filter(split)))
+        ids, scores = _without_filtered(ids, scores, dataset.filter(split))
+        return System(path.stem, ids, scores, dataset.relevance(split))
     model = DualEncoder.load(source)
     if not is_run_folder(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -98,17 +111,17 @@ def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System
         store_evaluation(path, system.evaluation)
         return replace(system, run=path)
     evaluation, ids, scores = stored
-    return System(path.name, ids, scores, path, evaluation, _scale(model))
+    return System(path.name, ids, scores, dataset.relevance(split), path, evaluation, _scale(model))
 
 
 def _evaluated(model: DualEncoder, dataset: Dataset, split: Split, ranking: Path, progress: bool) -> System:
     evaluation = evaluate(model, dataset, split=split, predictions=ranking, progress=progress)
     ids, scores = load_predictions(ranking)
-    return System("", ids, scores, None, evaluation, _scale(model))
+    return System("", ids, scores, dataset.relevance(split), None, evaluation, _scale(model))
 
 
 def _scale(model: DualEncoder) -> float | None:
-    """None for a model that ranks by the size of a score, which a softmax says nothing of."""
+    """None for a model that ranks by magnitude, which a softmax says nothing of."""
     return model.metadata.scale if model.metadata.ranking == "score" else None
 
 

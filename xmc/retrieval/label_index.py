@@ -16,7 +16,6 @@ from xmc.data import Dataset
 from xmc.encoders import CutCount, DualEncoder
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, check_replaceable, sha256_file
-from xmc.retrieval.by_size import search_by_size
 from xmc.retrieval.faiss_index import (
     add_vectors,
     make_index,
@@ -29,7 +28,8 @@ from xmc.retrieval.faiss_index import (
 from xmc.retrieval.faiss_module import import_faiss
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
-from xmc.retrieval.offsets import default_offset, label_offsets_for, warn_of_other_labels
+from xmc.retrieval.offsets import default_offset, warn_of_other_labels
+from xmc.retrieval.ranker import Ranker, search_by
 
 __all__ = ["INDEX_MARKS", "Hit", "LabelIndex"]
 
@@ -97,7 +97,7 @@ class LabelIndex:
         texts, names = _texts_and_uids(loaded, labels, uids)
         if not len(texts):
             raise DataError("expected at least one label to index, got none")
-        with_offsets = label_offsets_for(loaded, names) is not None
+        with_offsets = Ranker.of_model(loaded, names).offsets is not None
         index = make_index(loaded.dimension + with_offsets, factory)
         manifest = IndexManifest(
             model_fingerprint=loaded.fingerprint,
@@ -199,7 +199,7 @@ class LabelIndex:
         """Label ids and scores, both [N, k], of the k best labels of query embeddings [N, D].
 
         Best first, ties by label id ascending; -1 and -inf where the index gives fewer than k. A model that
-        ranks by the size of scores gives their sizes, from two searches.
+        ranks by magnitude gives the scores' magnitudes, from two searches.
 
         Raises:
             ConfigError: When k or the shape cannot be right.
@@ -212,9 +212,8 @@ class LabelIndex:
             )
         if self.manifest.offset_dimension:
             queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
-        if self.manifest.ranking == "size":
-            return search_by_size(lambda sign: search_index(self._index, np.float32(sign) * queries, k))
-        return search_index(self._index, queries, k)
+        # The negative of [q, 1] also negates the offset, which is the label's last dimension.
+        return search_by(self.manifest.ranking, lambda sign: search_index(self._index, sign * queries, k))
 
     def add(
         self, texts: Sequence[str], uids: Sequence[str], encoder: DualEncoder | None = None
@@ -276,7 +275,7 @@ class LabelIndex:
         embeddings = encoder.encode_labels(texts, cuts=cuts, uids=uids)
         if not self.manifest.offset_dimension:
             return embeddings
-        offsets = label_offsets_for(encoder, uids)
+        offsets = Ranker.of_model(encoder, uids).offsets
         if offsets is None:
             offsets = np.full(len(uids), self.manifest.default_offset, dtype=np.float32)
         return np.hstack([embeddings, offsets[:, None]])

@@ -38,7 +38,7 @@ class IndexManifest:
     normalised: bool
     """Whether the label embeddings have length 1."""
     ranking: str = "score"
-    """"score", or "size": labels rank by the size of the score, whatever its sign."""
+    """"score", or "magnitude": labels rank by the score whatever its sign."""
     metric: str = "inner_product"
     faiss_version: str = ""
     checksums: dict[str, str] = field(default_factory=dict)

@@ -13,22 +13,18 @@ if TYPE_CHECKING:
     from xmc.data import Dataset
     from xmc.encoders import DualEncoder
 
-__all__ = ["default_offset", "label_offsets_for", "warn_of_other_labels"]
+__all__ = ["default_offset", "learned_offsets", "warn_of_other_labels"]
 
 _log = logging.getLogger(__name__)
 
 
-def label_offsets_for(encoder: DualEncoder, uids: Sequence[str]) -> NDArray[np.float32] | None:
+def learned_offsets(encoder: DualEncoder, uids: Sequence[str]) -> NDArray[np.float32] | None:
     """offset / scale of every label [L], to be added to ``q.e``; None when the model has none for them.
-
-    Where the model ranks by the size of a shifted score, it is that shift.
 
     A label the model does not know (one added after training) gets the median of the learned offsets: it is
     neither favoured nor held back.
     """
     learned = encoder.label_offsets
-    if encoder.metadata.ranking_shift:
-        return np.full(len(uids), encoder.metadata.ranking_shift, dtype=np.float32)
     if learned is None or not len(learned.uids):
         return None
     scale = encoder.metadata.scale

@@ -16,8 +16,10 @@ from tqdm.auto import tqdm
 
 from xmc.data import Dataset, TokenStore, train_validation_split
 from xmc.distributed import current_world
+from xmc.durations import duration
 from xmc.encoders import DualEncoder
 from xmc.files import atomic_file
+from xmc.machine import save_machine
 from xmc.training.batches.label_queries import StackedTokens, build_label_queries, with_label_rows
 from xmc.training.batches.label_sources import LabelSources, build_query_sampler
 from xmc.training.batches.token_stores import (
@@ -37,10 +39,9 @@ from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.estimate import estimate_cost
 from xmc.training.run.folder import prepare_run_folder, save_config
 from xmc.training.run.interrupt import InterruptGuard
-from xmc.training.run.machine import save_machine
 from xmc.training.run.metrics_log import MetricsLog, check_trackers
 from xmc.training.run.models import RunModels
-from xmc.training.run.pace import Pace, duration
+from xmc.training.run.pace import Pace
 from xmc.training.run.precision import mixed_precision
 from xmc.training.step import StepInputs, accumulate_gradients
 from xmc.training.validation import Validator

@@ -1,19 +1,21 @@
-"""Validation on held-out training rows, the encoding shared by all ranks."""
+"""Validation on held-out training rows, encoding and search shared by all ranks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from xmc.data import Dataset, inverse_propensity
+from xmc.data import Dataset, TextColumn, inverse_propensity
 from xmc.distributed import World, all_gather_rows
-from xmc.encoders import DualEncoder, add_residuals
+from xmc.encoders import add_residuals
 from xmc.evaluation import ranking_metrics
-from xmc.retrieval import exact_search, search_by_size
+from xmc.retrieval import Ranker
 from xmc.training.config import TrainConfig
 from xmc.training.learned.head import ranking_of
 from xmc.training.learned.learner import Learner
@@ -32,13 +34,13 @@ class Validator:
         rows: [V] validation row ids.
         query_fields: Fields of a query's text, or None for the data set's own.
         label_fields: Fields of a label's text, or None for the data set's own.
-        world: The ranks that share the encoding.
-        device: Where gathered embeddings live.
+        world: The ranks that share encoding and search.
+        device: Where the label vectors are searched.
         config: The run, which decides what ranks labels.
     """
 
     dataset: Dataset
-    rows: np.ndarray
+    rows: NDArray[np.int64]
     query_fields: list[str] | None
     label_fields: list[str] | None
     world: World
@@ -48,48 +50,58 @@ class Validator:
     def __call__(self, learner: Learner) -> dict[str, float]:
         """Metrics in percent, equal on every rank.
 
-        Over W ranks: one all-gather of the queries' embeddings and one of the labels'.
+        Each rank encodes and holds its shard of the queries and of the labels. Over W ranks: one all-gather
+        of the queries' embeddings, one all-to-all of their lists of 100 labels (two of each for a model that
+        ranks by magnitude) and one all-gather of the merged lists.
         """
-        relevance = self.dataset.relevance("train")
-        texts = self.dataset.texts("train", self.query_fields)
-        queries = self._encode(learner.encoder, texts, self.rows, "query")
-        labels, offsets = self._labels(learner), learner.relative_offsets()
-        ranking, shift = ranking_of(self.config, float(learner.parameters.scale.detach()))
-        if shift:
-            offsets = np.full(len(labels), shift, dtype=np.float32)
-        search = partial(self._search, queries, labels, offsets)
-        ids, _ = search_by_size(search) if ranking == "size" else search(1.0)
+        relevance, excluded = self.dataset.relevance("train"), self.dataset.filter("train")
+        ids, _ = self._ranker(learner).search(
+            self._queries(learner),
+            self._labels(learner),
+            DEPTH,
+            num_queries=len(self.rows),
+            num_labels=self.dataset.num_labels,
+            world=self.world,
+            exclude=None if excluded is None else excluded[self.rows],
+        )
+        # All ranks measure all lists, as sums of parts would round differently for each number of ranks.
+        gathered = all_gather_rows(torch.from_numpy(ids).to(self.device), len(self.rows), self.world)
         constants = self.dataset.propensity
         return ranking_metrics(
-            sp.csr_matrix(relevance[self.rows]), ids, inverse_propensity(relevance, constants.a, constants.b)
+            sp.csr_matrix(relevance[self.rows]),
+            gathered.cpu().numpy(),
+            inverse_propensity(relevance, constants.a, constants.b),
         )
 
-    def _labels(self, learner: Learner) -> np.ndarray:
-        """The label vectors [L, D] as they are."""
+    def _ranker(self, learner: Learner) -> Ranker:
+        ranking, shift = ranking_of(self.config, float(learner.parameters.scale.detach()))
+        return Ranker.of(ranking, shift, learner.relative_offsets(), self.dataset.num_labels)
+
+    def _queries(self, learner: Learner) -> NDArray[np.float32]:
+        """This rank's shard of the query embeddings, [v, D]."""
+        own = slice(*self.world.shard(len(self.rows)))
+        texts = self.dataset.texts("train", self.query_fields)
+        return _encoded(learner.encoder.encode_queries, texts, self.rows[own], learner.encoder.dimension)
+
+    def _labels(self, learner: Learner) -> Tensor:
+        """This rank's shard of the label vectors as they are, [l, D]."""
+        own = slice(*self.world.shard(self.dataset.num_labels))
         if learner.head is not None:
-            return learner.head.table(torch.float32).cpu().numpy()  # type: ignore[no-any-return]
-        texts, rows = self.dataset.texts("labels", self.label_fields), np.arange(self.dataset.num_labels)
-        labels = self._encode(learner.encoder, texts, rows, "label")
-        if learner.residuals is None:
-            return labels
-        return add_residuals(torch.from_numpy(labels), learner.residuals.of_labels()).numpy()  # type: ignore[no-any-return]
+            return learner.head.table(torch.float32)[own].to(self.device)
+        texts = self.dataset.texts("labels", self.label_fields)
+        rows = np.arange(own.start, own.stop)
+        encoded = _encoded(learner.encoder.encode_labels, texts, rows, learner.encoder.dimension)
+        labels = torch.from_numpy(encoded)
+        if learner.residuals is not None:
+            labels = add_residuals(labels, learner.residuals.of_labels()[own])
+        return labels.to(self.device)
 
-    def _search(
-        self, queries: np.ndarray, labels: np.ndarray, offsets: np.ndarray | None, sign: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The best labels for the queries, or for their negatives where ``sign`` is -1."""
-        excluded = self.dataset.filter("train")
-        return exact_search(
-            np.float32(sign) * queries,
-            labels,
-            DEPTH,
-            exclude=None if excluded is None else excluded[self.rows],
-            offsets=None if offsets is None else np.float32(sign) * offsets,
-        )
 
-    def _encode(self, encoder: DualEncoder, texts: object, rows: np.ndarray, side: str) -> np.ndarray:
-        start, stop = self.world.shard(len(rows))
-        share = texts[rows[start:stop]]  # type: ignore[index]
-        local = encoder.encode_queries(share) if side == "query" else encoder.encode_labels(share)
-        gathered = all_gather_rows(torch.from_numpy(local).to(self.device), len(rows), self.world)
-        return gathered.cpu().numpy()
+def _encoded(
+    encode: Callable[[list[str]], NDArray[np.float32]],
+    texts: TextColumn,
+    rows: NDArray[np.int64],
+    dimension: int,
+) -> NDArray[np.float32]:
+    """The embeddings [n, D] of some rows; an empty shard has none."""
+    return encode(texts[rows]) if len(rows) else np.zeros((0, dimension), dtype=np.float32)

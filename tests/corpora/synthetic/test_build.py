@@ -5,7 +5,7 @@ import pytest
 
 from xmc.cli.main import main
 from xmc.corpora import Law, build_synthetic
-from xmc.data import Dataset
+from xmc.data import Dataset, describe
 from xmc.errors import ConfigError, XMCError
 
 
@@ -36,7 +36,7 @@ def test_what_is_written(tmp_path):
     assert source["seed"] == 0 and source["law"]["noise"] == 0.1
     measured, expected = source["best_ranking_on_the_labels_drawn"], built.ceiling
     assert all(abs(measured[name] - expected[name]) < 10 for name in expected)  # 200 rows: 2.8 is one sigma
-    assert "best possible" in built.info().table() and built.info().ceiling == expected
+    assert "best possible" in describe(built).table() and describe(built).ceiling == expected
     positives = built.relevance("train")[0].indices
     query = set(built.texts("train")[0].split())
     assert any(len(query & set(title.split())) >= 2 for title in built.texts("labels")[positives])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from xmc.data import Dataset, Propensity
+from xmc.data import Dataset, Propensity, describe
 from xmc.errors import DataError
 
 from .conftest import LABELS, TEST, TRAIN, assert_is_the_example, write_json, write_lines
@@ -168,4 +168,4 @@ def test_renamed_filters_and_raw_json(source: Path, run: Callable[..., Dataset])
     (source / "trn.json.gz").rename(source / "trn.raw.json.gz")
     dataset = run()
     assert_is_the_example(dataset)
-    assert dataset.info().filter_pairs == {"train": 2, "test": 1}
+    assert describe(dataset).filter_pairs == {"train": 2, "test": 1}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.data import Dataset
+from xmc.data import Dataset, describe
 from xmc.errors import DataError
 
 from .conftest import LABELS, TEST, TRAIN, assert_is_the_example, matrix, write_lines
@@ -46,7 +46,7 @@ def test_xc_round_trip(
     dataset = run()
     assert_is_the_example(dataset)
     assert list(dataset.uids("train")) == list(dataset.uids("labels")) == ["0", "1", "2"]
-    assert dataset.info().filter_pairs == {"train": 0, "test": 1}
+    assert describe(dataset).filter_pairs == {"train": 0, "test": 1}
     assert dataset.manifest.sources[0]["format"] == "xc"
 
 

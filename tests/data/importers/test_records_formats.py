@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xmc.data import Dataset, import_folder
+from xmc.data import Dataset, describe, import_folder
 from xmc.errors import DataError
 
 from .conftest import LABELS, TEST, TRAIN, assert_is_the_example, write_json, write_lines
@@ -115,7 +115,7 @@ def test_other_names_of_columns(source: Path, run: Callable[..., Dataset]) -> No
     write_lines(source / "filter_labels_train.txt", ["0 0"])
     dataset = run()
     assert dataset.uids("train")[0] == "7" and dataset.texts("train")[0] == "t c"
-    assert dataset.texts("labels")[:] == ["x"] and dataset.info().filter_pairs["train"] == 1
+    assert dataset.texts("labels")[:] == ["x"] and describe(dataset).filter_pairs["train"] == 1
 
 
 def test_null_labels_are_none(source: Path, run: Callable[..., Dataset]) -> None:

@@ -147,8 +147,8 @@ def test_ranking_follows_the_loss(config):
     assert found == {
         "spherical_z_loss": ("score", 0.0),
         "mean_squared_error": ("score", 0.0),
-        "spherical_softmax": ("size", 0.0),
-        "taylor_softmax": ("size", 0.25),
+        "spherical_softmax": ("magnitude", 0.0),
+        "taylor_softmax": ("magnitude", 0.25),
     }
 
 

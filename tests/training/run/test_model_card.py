@@ -6,18 +6,18 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from xmc.errors import ModelError
+from tests.fixtures.evaluations import made_up_evaluation
+from xmc.encoders import DualEncoder, EncoderConfig
 from xmc.evaluation import Evaluation
+from xmc.evaluation.card import add_evaluation
 from xmc.training.config import DataConfig, RunOptions, TrainConfig
-from xmc.training.run.model_card import add_evaluation, model_card, started_as, write_model_card
+from xmc.training.run.model_card import model_card, started_as, write_model_card
 
 VALIDATION = {"P@1": 40.0, "nDCG@5": 33.333333, "PSP@3": 20.0, "R@100": 90.0}
 
 
 @pytest.fixture
 def config(dataset, static_model) -> TrainConfig:  # type: ignore[no-untyped-def]
-    from xmc.encoders import EncoderConfig
-
     return TrainConfig(
         data=DataConfig(str(dataset.path)),
         run=RunOptions("runs/words"),
@@ -27,26 +27,13 @@ def config(dataset, static_model) -> TrainConfig:  # type: ignore[no-untyped-def
 
 @pytest.fixture
 def encoder(static_model):  # type: ignore[no-untyped-def]
-    from xmc.encoders import DualEncoder
-
     return DualEncoder.load(static_model)
 
 
 @pytest.fixture
 def evaluation(dataset) -> Evaluation:  # type: ignore[no-untyped-def]
-    return Evaluation(
-        metrics={"P@1": 55.5, "R@10": 66.6},
-        dataset=dataset.name,
-        dataset_fingerprint=dataset.fingerprint,
-        split="test",
-        num_queries=30,
-        num_labels=40,
-        filtered_pairs=0,
-        depth=100,
-        propensity={"a": 0.55, "b": 1.5},
-        model="abc",
-        offsets=False,
-        seconds=1.0,
+    return made_up_evaluation(
+        metrics={"P@1": 55.5, "R@10": 66.6}, dataset=dataset.name, dataset_fingerprint=dataset.fingerprint
     )
 
 
@@ -101,13 +88,6 @@ def test_a_card_without_metrics_says_so_until_evaluated(config, dataset, encoder
     bare = model_card(config, dataset, encoder, {})
     assert "Not evaluated yet" in bare and "model-index" not in bare
     assert "Not evaluated yet" not in add_evaluation(bare, evaluation)
-
-
-def test_a_card_written_by_hand_keeps_its_text(evaluation) -> None:  # type: ignore[no-untyped-def]
-    text = add_evaluation("---\nlicense: mit\n---\n\n# Mine\n\nWords.\n", evaluation)
-    assert text.endswith("# Mine\n\nWords.\n") and "license: mit" in text and "value: 55.5" in text
-    with pytest.raises(ModelError, match="front matter"):
-        add_evaluation("---\n- a list\n---\nText", evaluation)
 
 
 def test_the_card_replaces_the_one_in_the_folder(tmp_path, config, dataset, encoder) -> None:  # type: ignore[no-untyped-def]

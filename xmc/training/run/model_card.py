@@ -1,4 +1,4 @@
-"""The card of a saved model: README.md in the format of the Hugging Face hub."""
+"""The card of a trained model: README.md in the format of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -11,24 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import ModelCardData
 
-from xmc.errors import ModelError
+from xmc.encoders.card import CARD_FILE, USE
+from xmc.evaluation.card import evaluation_results, evaluation_section, metric_types
 from xmc.files import atomic_file
 from xmc.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from xmc.data import Dataset
     from xmc.encoders import DualEncoder
-    from xmc.evaluation import Evaluation
 
-__all__ = ["CARD_FILE", "add_evaluation", "model_card", "started_as", "write_model_card"]
+__all__ = ["model_card", "started_as", "write_model_card"]
 
-CARD_FILE = "README.md"
-
-_BEGIN, _END = "<!-- evaluation -->", "<!-- end of evaluation -->"
-_KINDS = ("P", "nDCG", "PSP", "R")  # those a card shows
-_METRIC_TYPES = {"P": "precision", "R": "recall", "PSP": "propensity_scored_precision"}
 _TAGS = [
     "sentence-transformers",
     "feature-extraction",
@@ -56,7 +51,7 @@ def model_card(
         command: What started the run, if known.
     """
     model = config.encoder.model
-    results = _results(dataset.name, dataset.fingerprint, "validation", validation)
+    results = evaluation_results(dataset.name, dataset.fingerprint, "validation", validation)
     data = ModelCardData(
         library_name="sentence-transformers",
         pipeline_tag="sentence-similarity",
@@ -65,12 +60,13 @@ def model_card(
         tags=_TAGS,
         model_name=f"{dataset.name} dual encoder",
         eval_results=results or None,
-        metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
+        metrics=metric_types(results) or None,
     )
     body = _BODY.format(
         name=dataset.name,
         what=_what(config, encoder),
-        evaluation=_evaluation_section(results),
+        use=USE,
+        evaluation=evaluation_section(results),
         data=_data(dataset, encoder),
         recipe=yaml.safe_dump(dataclasses.asdict(config), sort_keys=False).strip(),
         command=f"It was started as `{command}`." if command else "",
@@ -93,32 +89,6 @@ def write_model_card(
         )
 
 
-def add_evaluation(card: str, evaluation: Evaluation) -> str:
-    """The card with an evaluation's metrics in its front matter and, between its two marks, in its text.
-
-    An earlier evaluation on the same split of a data set of the same name is replaced. A text without the
-    marks (one that was rewritten by hand) is left as it is.
-
-    Raises:
-        ModelError: When the front matter cannot be read.
-    """
-    try:
-        parsed = ModelCard(card)
-        data = ModelCardData(**parsed.data.to_dict())
-    except (ValueError, TypeError, yaml.YAMLError) as error:
-        raise ModelError(f"expected a model card with YAML front matter in {CARD_FILE}: {error}") from error
-    added = _results(evaluation.dataset, evaluation.dataset_fingerprint, evaluation.split, evaluation.metrics)
-    place = (_slug(evaluation.dataset), evaluation.split)
-    kept = [r for r in data.eval_results or [] if (r.dataset_type, r.dataset_split) != place]
-    results = [*kept, *added]
-    data.model_name = data.model_name or f"{evaluation.dataset} dual encoder"
-    data.eval_results = results
-    data.metrics = list(dict.fromkeys(result.metric_type for result in results))
-    marked = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
-    body = marked.sub(lambda _: _evaluation_section(results), parsed.text.lstrip("\n"))
-    return f"---\n{data.to_yaml()}\n---\n\n{body}"
-
-
 def started_as(argv: Sequence[str]) -> str | None:
     """The shell command behind ``argv`` when it was this package's own, else None (a notebook, a script)."""
     program = Path(argv[0]) if argv else Path()
@@ -127,53 +97,6 @@ def started_as(argv: Sequence[str]) -> str | None:
     if program.parts[-2:] == ("xmc", "__main__.py"):
         return shlex.join(["python", "-m", "xmc", *argv[1:]])
     return None
-
-
-def _results(name: str, revision: str, split: str, metrics: Mapping[str, float]) -> list[EvalResult]:
-    return [
-        EvalResult(
-            task_type="text-classification",
-            task_name="Extreme multi-label classification",
-            dataset_type=_slug(name),
-            dataset_name=name,
-            dataset_split=split,
-            dataset_revision=revision,
-            metric_type=_metric_type(metric),
-            metric_name=f"{metric} (percent)",
-            metric_value=round(value, 2),
-        )
-        for metric, value in metrics.items()
-        if metric.partition("@")[0] in _KINDS
-    ]
-
-
-def _metric_type(metric: str) -> str:
-    """``precision_at_1`` for "P@1"."""
-    kind, _, k = metric.partition("@")
-    return f"{_METRIC_TYPES.get(kind, kind.lower())}_at_{k}"
-
-
-def _evaluation_section(results: Sequence[EvalResult]) -> str:
-    """A table a data set and split, between the marks."""
-    parts = [_BEGIN]
-    places = dict.fromkeys((result.dataset_name, result.dataset_split) for result in results)
-    for name, split in places:
-        chosen = [r for r in results if (r.dataset_name, r.dataset_split) == (name, split)]
-        titles = [str(result.metric_name).removesuffix(" (percent)") for result in chosen]
-        note = ", training rows held out; they chose the model" if split == "validation" else ""
-        parts += [
-            f"{name}, {split}{note}; percent:",
-            "\n".join(
-                [
-                    f"| {' | '.join(titles)} |",
-                    f"|{'---:|' * len(titles)}",
-                    f"| {' | '.join(f'{result.metric_value:.2f}' for result in chosen)} |",
-                ]
-            ),
-        ]
-    if not places:
-        parts.append("Not evaluated yet: `xmc evaluate RUN DATASET` adds its metrics here.")
-    return "\n\n".join([*parts, _END])
 
 
 def _what(config: TrainConfig, encoder: DualEncoder) -> str:
@@ -225,30 +148,12 @@ def _is_hub_name(model: str) -> bool:
     return bool(re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model)) and not Path(model).exists()
 
 
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.").lower() or "dataset"
-
-
 _BODY = """# {name} dual encoder
 
 A dual encoder for extreme multi-label classification: it ranks the labels of {name} for a text by the inner
 product of two embeddings. {what}
 
-## Use
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("path/to/this/folder")
-queries = model.encode_query(["a text"])
-labels = model.encode_document(["a label"])
-print(model.similarity(queries, labels))
-```
-
-`xmc.json` holds the scale of a score and the fields the model was trained on. With
-[xmc](https://pypi.org/project/xmc-dual-encoder/), `xmc index MODEL --labels DATASET --out INDEX` and
-`xmc search INDEX "a text"` rank the labels, learned offsets included.
-
+{use}
 ## Evaluation
 
 P@k, nDCG@k, R@k and propensity-scored P@k (PSP@k) over all labels, ranked exactly.

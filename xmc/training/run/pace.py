@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
 
-__all__ = ["Pace", "duration"]
+__all__ = ["Pace"]
 
 RECENT = 50
 
@@ -34,13 +34,3 @@ class Pace:
     def remaining(self, steps: int, validations: int) -> float:
         """Seconds left: the median of recent steps for each step, the last validation for each validation."""
         return median(self.recent) * steps + self.validation_seconds * validations if self.recent else 0.0
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

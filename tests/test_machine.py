@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from xmc.training.run.machine import read_machine, save_machine, this_machine
+from xmc.machine import read_machine, save_machine, this_machine
 
 
 def test_this_machine() -> None:

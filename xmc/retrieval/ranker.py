@@ -1,0 +1,144 @@
+"""How labels are ranked for queries: the one place that validation, evaluation and the label index ask.
+
+Most models rank labels by their score ``q.e + offset``. Some objectives make scores of either sign likely: a
+log-spherical softmax gives a label the odds of its squared score, and a log-Taylor softmax those of
+``(s + 1)^2 + 1``. These rank by the magnitude ``|q.w + shift|``. The k largest magnitudes are among the k
+largest scores and the k smallest, so two searches, with the query and with its negative, find them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xmc.distributed import World
+from xmc.errors import ModelError
+from xmc.retrieval.offsets import learned_offsets
+from xmc.retrieval.sharded import sharded_search
+
+if TYPE_CHECKING:
+    from xmc.encoders import DualEncoder
+
+__all__ = ["Ranker", "search_by"]
+
+Id = TypeVar("Id", np.int32, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """What decides the order of L labels, beside the embeddings.
+
+    Attributes:
+        ranking: "score" ranks by ``q.e + offset``, "magnitude" by its absolute value.
+        offsets: float32 [L], added to every query's inner products, or None.
+    """
+
+    ranking: str
+    offsets: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, ranking: str, shift: float, offsets: NDArray[np.float32] | None, num_labels: int) -> Ranker:
+        """From how a model ranks.
+
+        Args:
+            ranking: "score" or "magnitude".
+            shift: Added to all inner products alike, which moves magnitudes; 0 for none. Only a head's
+                model has one, and a head learns no offsets.
+            offsets: float32 [L], learned offsets over the scale, or None.
+            num_labels: L.
+        """
+        return cls(ranking, np.full(num_labels, shift, dtype=np.float32) if shift else offsets)
+
+    @classmethod
+    def of_model(cls, encoder: DualEncoder, uids: Sequence[str]) -> Ranker:
+        """As ``encoder`` ranks the labels of these uids [L]; see `learned_offsets` for those it never saw."""
+        metadata = encoder.metadata
+        offsets = learned_offsets(encoder, uids)
+        return cls.of(metadata.ranking, metadata.ranking_shift, offsets, len(uids))
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        labels: NDArray[Any] | Tensor,
+        k: int,
+        *,
+        num_queries: int,
+        num_labels: int,
+        world: World,
+        exclude: sp.csr_matrix | None = None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The k best of all labels for this rank's queries, exactly; all ranks call it together.
+
+        The arguments are those of `sharded_search`: this rank's shard of the queries [n, D] and of the labels
+        [l, D], and ``exclude`` [N, L], true where a pair must not be returned, the same on every rank.
+
+        Returns:
+            Ids int32 and scores (or magnitudes) float32, both [n, k]: best first, ties by label id ascending,
+            -1 and -inf where there are fewer. Bit for bit what one rank finds.
+
+        Raises:
+            ConfigError: When a shard has another size than its rank's, or k is below 1.
+            ModelError: When an embedding is not a number, or the ranking is unknown.
+        """
+
+        def signed(sign: np.float32) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+            return sharded_search(
+                queries * sign,
+                labels,
+                k,
+                num_queries=num_queries,
+                num_labels=num_labels,
+                world=world,
+                exclude=exclude,
+                offsets=None if self.offsets is None else self.offsets * sign,
+            )
+
+        return search_by(self.ranking, signed)
+
+
+def search_by(
+    ranking: str, search: Callable[[np.float32], tuple[NDArray[Id], NDArray[np.float32]]]
+) -> tuple[NDArray[Id], NDArray[np.float32]]:
+    """The labels that come first by score or by magnitude, from a search that knows scores alone.
+
+    Args:
+        ranking: "score" or "magnitude".
+        search: Given 1, ids and scores [N, k] of the k best labels; given -1, the same with queries and
+            offsets negated. -1 and -inf where there are fewer.
+
+    Returns:
+        Ids and scores, or ids and magnitudes, both [N, k] and of the types that came: best first, ties by
+        id ascending, -1 and -inf at the end where there are fewer.
+
+    Raises:
+        ModelError: When the ranking is neither.
+    """
+    if ranking == "score":
+        return search(np.float32(1))
+    if ranking == "magnitude":
+        return _largest(search(np.float32(1)), search(np.float32(-1)))
+    raise ModelError(f"expected a model that ranks by score or magnitude, got {ranking!r}: train it again")
+
+
+def _largest(
+    high: tuple[NDArray[Id], NDArray[np.float32]], low: tuple[NDArray[Id], NDArray[np.float32]]
+) -> tuple[NDArray[Id], NDArray[np.float32]]:
+    """Merge the k largest scores with the k smallest (both [N, k], the latter negated) by magnitude."""
+    ids = np.concatenate([high[0], low[0]], axis=1)
+    scores = np.concatenate([high[1], low[1]], axis=1)
+    k = ids.shape[1] // 2
+    magnitudes = np.where(ids < 0, -np.inf, np.abs(scores)).astype(scores.dtype)
+    # Where there are few labels both searches find the same ones: by id these are neighbours, and of each
+    # pair only the first is kept.
+    order = np.lexsort((-magnitudes, ids), axis=1)
+    ids, magnitudes = np.take_along_axis(ids, order, 1), np.take_along_axis(magnitudes, order, 1)
+    magnitudes[:, 1:][ids[:, 1:] == ids[:, :-1]] = -np.inf
+    order = np.lexsort((ids, -magnitudes), axis=1)[:, :k]
+    ids, magnitudes = np.take_along_axis(ids, order, 1), np.take_along_axis(magnitudes, order, 1)
+    return np.where(magnitudes == -np.inf, -1, ids).astype(ids.dtype), magnitudes
