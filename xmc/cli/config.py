@@ -61,9 +61,7 @@ def train_parser() -> jsonargparse.ArgumentParser:
     )
     # Without this the help of an option would not show the text under its field.
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser.add_argument(
-        "--config", action=jsonargparse.ActionConfigFile, help="The recipe, also as the first word."
-    )
+    parser.add_argument("--config", action="config", help="The recipe, also as the first word.")
     parser.add_argument(
         "--profile",
         type=int | None,

@@ -58,7 +58,8 @@ def all_gather_rows(local: Tensor, num_rows: int, world: World) -> Tensor:
         )
     if world.size == 1:
         return local
-    return _AllGatherRows.apply(local, num_rows, world)  # type: ignore[no-any-return]
+    gathered: Tensor = _AllGatherRows.apply(local, num_rows, world)  # type: ignore[no-untyped-call]
+    return gathered
 
 
 class _AllGatherRows(torch.autograd.Function):
@@ -93,7 +94,8 @@ def sum_over_ranks(part: Tensor, world: World) -> Tensor:
     """
     if world.size == 1:
         return part
-    return _SumOverRanks.apply(part, world)  # type: ignore[no-any-return]
+    total: Tensor = _SumOverRanks.apply(part, world)  # type: ignore[no-untyped-call]
+    return total
 
 
 class _SumOverRanks(torch.autograd.Function):

@@ -30,7 +30,8 @@ def add_residuals(labels: Tensor, residuals: Tensor) -> Tensor:
     would be long where unseen labels are short.
     """
     joined = labels + residuals
-    return joined * (labels.norm(dim=1, keepdim=True) / joined.norm(dim=1, keepdim=True).clamp(min=1e-12))
+    factors: Tensor = labels.norm(dim=1, keepdim=True) / joined.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    return joined * factors
 
 
 @dataclass(eq=False)
@@ -69,7 +70,7 @@ class LabelResiduals:
             rows = self.rows
         else:
             rows = np.array([self._row_of.get(uid, -1) for uid in uids], dtype=np.int64)
-        joined = embeddings.copy()
+        joined: np.ndarray = embeddings.copy()
         known = np.flatnonzero(rows >= 0)
         for part in np.array_split(known, max(1, len(known) // 65_536)):
             residuals = torch.from_numpy(self.table[rows[part]])

@@ -89,9 +89,9 @@ def _learn(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) -> l
     tokens in the order of a hash table, so that ties, and with them the vocabulary, differ from run to run.
     """
     learner = Tokenizer(BPE())
-    learner.normalizer = source.normalizer  # type: ignore[assignment]
+    learner.normalizer = source.normalizer
     mark = Metaspace(replacement=WORD_START, prepend_scheme="always", split=False)
-    learner.pre_tokenizer = Sequence([source.pre_tokenizer, mark])  # type: ignore[assignment, list-item]
+    learner.pre_tokenizer = Sequence([source.pre_tokenizer, mark])
     learner.train_from_iterator(
         texts, BpeTrainer(vocab_size=size, min_frequency=MIN_FREQUENCY, show_progress=False)
     )

@@ -113,8 +113,8 @@ def _with_frozen(
     weighed, weighed_offsets = labels, offsets
     if log_weights is not None:
         factors = log_weights.exp()
-        weighed = _ScaledGradient.apply(labels, factors[:, None])
-        weighed_offsets = None if offsets is None else _ScaledGradient.apply(offsets, factors)
+        weighed = _scale_gradient(labels, factors[:, None])
+        weighed_offsets = None if offsets is None else _scale_gradient(offsets, factors)
     _, pool = reduce_scores(
         queries, weighed, listed, statistic, scale=scale, offsets=weighed_offsets, shard=shard, **options
     )
@@ -186,6 +186,11 @@ def _mergeable(statistic: RowStatistic) -> MergeableStatistic:
     return statistic
 
 
+def _scale_gradient(values: Tensor, factors: Tensor) -> Tensor:
+    scaled: Tensor = _ScaledGradient.apply(values, factors)  # type: ignore[no-untyped-call]
+    return scaled
+
+
 class _ScaledGradient(torch.autograd.Function):
     """The same tensor, with its gradient times ``factors``."""
 
@@ -195,7 +200,7 @@ class _ScaledGradient(torch.autograd.Function):
         return tensor.view_as(tensor)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (factors,) = ctx.saved_tensors
         return gradients[0] * factors.to(gradients[0].dtype), None

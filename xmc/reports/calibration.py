@@ -144,4 +144,4 @@ def _edges(key: Floats, bins: int) -> Floats:
     if not len(key):
         return np.empty(0)
     edges = np.unique(np.quantile(key, np.arange(1, bins) / bins))
-    return edges[edges > key.min()]
+    return np.asarray(edges[edges > key.min()])

@@ -138,7 +138,9 @@ def _bits(generator: np.random.Generator, rows: int, columns: int) -> Floats:
 
 
 def _ratio(gained: Floats, whole: Floats) -> Floats:
-    return np.divide(gained, whole, out=np.full(np.shape(gained), np.nan), where=np.asarray(whole) != 0)
+    ratio = np.full(np.shape(gained), np.nan)
+    np.divide(gained, whole, out=ratio, where=np.asarray(whole) != 0)
+    return ratio
 
 
 def _percentiles(values: Floats, level: float) -> tuple[Floats, Floats]:

@@ -33,13 +33,18 @@ def label_offsets_for(encoder: DualEncoder, uids: Sequence[str]) -> NDArray[np.f
         return None
     scale = encoder.metadata.scale
     if list(learned.uids) == list(uids):
-        return np.asarray(learned.offsets, dtype=np.float32) / np.float32(scale)
+        return _per_scale(learned.offsets, scale)
     position = {uid: i for i, uid in enumerate(learned.uids)}
     rows = np.array([position.get(uid, -1) for uid in uids], dtype=np.int64)
     if (rows < 0).all():
         return None
-    values = np.asarray(learned.offsets, dtype=np.float32)[rows] / np.float32(scale)
-    return np.where(rows < 0, np.float32(default_offset(encoder)), values).astype(np.float32)
+    values = _per_scale(learned.offsets, scale)[rows]
+    values[rows < 0] = default_offset(encoder)
+    return values
+
+
+def _per_scale(offsets: np.ndarray, scale: float) -> NDArray[np.float32]:
+    return np.asarray(np.asarray(offsets, dtype=np.float32) / np.float32(scale), dtype=np.float32)
 
 
 def default_offset(encoder: DualEncoder) -> float:

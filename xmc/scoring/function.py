@@ -117,7 +117,7 @@ class _Reduction(torch.autograd.Function):
         return positive_scores, value
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, _, scale, value, *_ = ctx.saved_tensors
         products, by_label, by_offset = ctx.engine.gradients(value, *gradients)

@@ -173,7 +173,7 @@ class Trainer:
             draws=[] if self.label_queries is None else [self.label_queries.draw],
             by_moments=self.config.objective.name in TAKES_MOMENTS,
         )
-        return relevance[rows].getnnz(axis=0)
+        return np.asarray(relevance[rows].getnnz(axis=0))
 
     def _prepare_folder(self) -> Path:
         if self.world.is_main:

@@ -67,12 +67,12 @@ class Validator:
     def _labels(self, learner: Learner) -> np.ndarray:
         """The label vectors [L, D] as they are."""
         if learner.head is not None:
-            return learner.head.table(torch.float32).cpu().numpy()  # type: ignore[no-any-return]
+            return learner.head.table(torch.float32).cpu().numpy()
         texts, rows = self.dataset.texts("labels", self.label_fields), np.arange(self.dataset.num_labels)
         labels = self._encode(learner.encoder, texts, rows, "label")
         if learner.residuals is None:
             return labels
-        return add_residuals(torch.from_numpy(labels), learner.residuals.of_labels()).numpy()  # type: ignore[no-any-return]
+        return add_residuals(torch.from_numpy(labels), learner.residuals.of_labels()).numpy()
 
     def _search(
         self, queries: np.ndarray, labels: np.ndarray, offsets: np.ndarray | None, sign: float

@@ -93,7 +93,7 @@ class Oracle:
         for left_out, (keys, order) in enumerate(self._sorted):
             here = np.flatnonzero(pattern == left_out)
             wanted = _keys(np.where(missing[here], 0, core[here]), left_out)
-            low, high = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+            low, high = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))
             counts = high - low
             rows.append(np.repeat(here, counts))
             families.append(order[_ranges(low, counts)])
@@ -194,4 +194,4 @@ def _sorted_keys(core: np.ndarray, left_out: int) -> tuple[np.ndarray, np.ndarra
 def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The numbers of all the ranges ``starts[i] .. starts[i] + counts[i] - 1``, one after another."""
     before = np.cumsum(counts) - counts
-    return np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    return np.asarray(np.arange(counts.sum()) + np.repeat(starts - before, counts))

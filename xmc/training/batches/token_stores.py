@@ -67,7 +67,7 @@ def truncated_note(tokens: TokenStore, name: str, max_length: int | None, option
 def _tokens(
     dataset: Dataset, table: str, tower: Tower, fields: Sequence[str] | None, progress: bool
 ) -> TokenStore:
-    texts = dataset.texts(table, fields)  # type: ignore[arg-type]
+    texts = dataset.texts(table, fields)
     return TokenStore.open_or_build(
         dataset.path / "tokens",
         texts,
