@@ -1,5 +1,4 @@
-"""A data set and a static model so small that a run takes a second: queries are words, labels the same
-words."""
+"""A data set and a static model so small that a run takes a second: queries and labels are the same words."""
 
 from __future__ import annotations
 

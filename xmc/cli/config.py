@@ -99,8 +99,11 @@ def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
 
 
 def _dotted(content: Mapping[Any, Any], leaves: set[str], prefix: str = "") -> dict[str, Any]:
-    """Dotted names and values of a nested mapping; an empty section stands for itself, and so does a mapping
-    that is one of the ``leaves``, such as ``objective.options``."""
+    """Dotted names and values of a nested mapping.
+
+    An empty section stands for itself, and so does a mapping that is one of the ``leaves``, such as
+    ``objective.options``.
+    """
     names: dict[str, Any] = {}
     for key, value in content.items():
         name = f"{prefix}{key}"

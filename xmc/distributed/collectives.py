@@ -42,6 +42,7 @@ def all_gather_rows(local: Tensor, num_rows: int, world: World) -> Tensor:
     Args:
         local: [n, D], this rank's rows; n is the size of its shard of ``num_rows`` (:meth:`World.shard`).
         num_rows: Rows over all ranks.
+        world: This rank and the number of ranks.
 
     Returns:
         [num_rows, D]. Forward: one all-gather of ceil(num_rows / size) rows a rank; backward: one all-reduce

@@ -52,6 +52,7 @@ class LabelResiduals:
     """float32 [R, D]."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ModelError, rows that do not fit the table and values that are not finite."""
         if self.rows.shape != (len(self.uids),) or self.table.ndim != 2:
             raise ModelError(
                 f"expected a row of a [R, D] table for each of {len(self.uids)} labels, got "

@@ -78,8 +78,12 @@ def paired_bootstrap(
         first: [N, M], what the first system gained on each query.
         second: [N, M].
         whole: [N, M], the same for both: it depends on the truth alone.
+        resamples: As in :func:`bootstrap`.
+        level: As in :func:`bootstrap`.
+        seed: As in :func:`bootstrap`.
 
-    Other arguments and errors as in :func:`bootstrap`.
+    Raises:
+        ConfigError: As :func:`bootstrap`.
     """
     _check(first, second, resamples, level)
     return bootstrap(second - first, whole, resamples=resamples, level=level, seed=seed)

@@ -81,8 +81,7 @@ def train(config: TrainConfig) -> TrainResult:
 
 
 class Trainer:
-    """Trains a dual encoder and leaves ``model/`` (best), ``last/``, metrics and checkpoints in the run's
-    folder.
+    """Trains a dual encoder; ``model/`` (best), ``last/``, metrics and checkpoints stay in the run's folder.
 
     Under ``accelerate launch`` every rank makes one; ranks share the work and agree on every batch.
 

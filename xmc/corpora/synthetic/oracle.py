@@ -52,6 +52,7 @@ class Oracle:
 
         Args:
             observed: Facet words int64 [n, 6], ``ABSENT`` where there is none: of the first four at most one.
+            k: Labels for each query.
 
         Returns:
             Label ids int64 [n, k], and their chances float64 [n, k], descending; equal ones by ascending id.
@@ -139,6 +140,7 @@ class Oracle:
         """Chance of a member that is a label at ``rate``: kept, or drawn as noise for itself or another.
 
         Args:
+            rate: Chance of the member to be a label.
             probability: float64 [p]: of the member, to be drawn as noise.
             missed: float64 [p]: chance that no label's noise is this member, itself included.
         """

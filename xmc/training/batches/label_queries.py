@@ -72,6 +72,7 @@ class StackedTokens:
         self.parts = (queries, labels)
 
     def __len__(self) -> int:
+        """Number of texts, of all parts together."""
         return sum(len(part) for part in self.parts)
 
     def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,4 @@
-"""The tokens of a data set's training queries and labels, made once a tokenizer and kept in the data set's
-folder."""
+"""The tokens of training queries and labels, made once per tokenizer and kept in the data set's folder."""
 
 from __future__ import annotations
 
