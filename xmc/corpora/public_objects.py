@@ -37,7 +37,7 @@ class PublicObject:
 
     @property
     def name(self) -> str:
-        """The canonical path: fewest parts, as it was defined, shortest, first in the alphabet, in that order."""
+        """The canonical path: fewest parts, then as defined, then shortest, then first in the alphabet."""
         return min(
             self.paths,
             key=lambda path: (path.count("."), not path.endswith(f".{self.qualname}"), len(path), path),

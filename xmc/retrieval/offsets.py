@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def label_offsets_for(encoder: DualEncoder, uids: Sequence[str]) -> NDArray[np.float32] | None:
-    """Every label's offset / scale [L], to be added to ``q.e``; None when the model has none for them.
+    """Offset over scale of every label [L], to be added to ``q.e``; None when the model has none for them.
 
     Where the model ranks by the size of a shifted score, it is that shift.
 
@@ -48,7 +48,7 @@ def _per_scale(offsets: np.ndarray, scale: float) -> NDArray[np.float32]:
 
 
 def default_offset(encoder: DualEncoder) -> float:
-    """The offset / scale of a label the model does not know: the median of the learned ones, 0 without any."""
+    """Offset over scale of a label the model does not know: the median of the learned ones, 0 without any."""
     learned = encoder.label_offsets
     if learned is None or not len(learned.uids):
         return 0.0

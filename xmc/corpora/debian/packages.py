@@ -67,7 +67,8 @@ def read_packages(paths: Iterable[Path]) -> list[Package]:
 def is_left_out(package: Package) -> bool:
     """Whether a package is none that people look for, by its section, its synopsis or its name.
 
-    That is a shared library, a transitional package, a metapackage, debugging symbols, a kernel, a localisation.
+    That is a shared library, a transitional package, a metapackage, debugging symbols, a kernel or a
+    localisation.
     """
     return (
         package.section in _SECTIONS

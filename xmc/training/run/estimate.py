@@ -42,9 +42,9 @@ def estimate_cost(
 ) -> CostEstimate:
     """Peak memory of a process on top of what it takes to start, in bytes.
 
-    Counted are parameters and moments, both sides' embeddings and gradients, one micro-batch, the score tiles,
-    and what is held of all labels: residuals, the memory, their embeddings while mining (float16) and during a
-    validation.
+    Counted are parameters and moments, both sides' embeddings and gradients, one micro-batch, the score
+    tiles, and what is held of all labels: residuals, the memory, their embeddings while mining (float16) and
+    during a validation.
     """
     batch = config.training.batch_size
     embeddings = (batch + pool_size / world_size) * dimension * 4 * 3
