@@ -1,4 +1,4 @@
-"""Prints what LF-AmazonTitles-1.3M costs per step and per epoch on 1, 8 and 64 GPUs: arithmetic, nothing is run.
+"""Prints what LF-AmazonTitles-1.3M costs per step and epoch on 1, 8 and 64 GPUs: arithmetic, nothing is run.
 
     python benchmarks/scaling.py [--json FILE]
 
@@ -75,8 +75,8 @@ MODES = (
 def distinct_positives(batch: int, positives: float = POSITIVES) -> float:
     """The share of the labels that a batch of queries brings, if all labels had equally many rows.
 
-    ``1 - (1 - B / N) ** c`` with c rows per label. It is concave in c, so that labels of unequal frequency, as
-    all are, bring fewer distinct ones: an upper bound.
+    ``1 - (1 - B / N) ** c`` with c rows per label. It is concave in c, so that labels of unequal frequency,
+    as all are, bring fewer distinct ones: an upper bound.
     """
     return 1 - (1 - batch / ROWS) ** (ROWS * positives / LABELS)
 
@@ -124,8 +124,9 @@ def case(mode: Mode, batch: int, ranks: int, tower: str = "DistilBERT") -> dict[
 def work_table(batch: int) -> str:
     """Operations, over all GPUs."""
     lines = [
-        f"| {batch:,} queries per step, {ROWS / batch:,.0f} steps per epoch | pool | labels encoded per epoch, "
-        "millions | PFLOP per step: queries | labels | scores | refresh | PFLOP per epoch | grows with L |",
+        f"| {batch:,} queries per step, {ROWS / batch:,.0f} steps per epoch | pool | labels encoded "
+        "per epoch, millions | PFLOP per step: queries | labels | scores | refresh | PFLOP per epoch | "
+        "grows with L |",
         "|" + "---|" * 9,
     ]
     for mode in _modes(batch):
