@@ -14,7 +14,7 @@ STAMP := $(VENV)/installed-$(FAISS)
 DOCS_STAMP := $(VENV)/installed-docs
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 # Every worker imports torch and may start four processes that play ranks: more than four are not worth their memory.
-PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test slow check format docs clean
@@ -55,7 +55,7 @@ format: $(STAMP)  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 docs: $(DOCS_STAMP)  ## the pages of docs/ as a site in site/; a broken link stops it
-	$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## remove .venv, caches and what was built
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,6 +16,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under pytest-xdist a file stays with one worker, and all that plays ranks is one file's worth.
+
+    Else every worker would start four processes of its own, each of which imports torch and the rest.
+    """
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "ranks" if "ranks" in getattr(item, "fixturenames", ()) else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def ranks() -> Iterator[Ranks]:
     """Four processes, started once, that play worlds of up to four ranks."""
