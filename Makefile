@@ -1,39 +1,61 @@
-# make demo | make test | make check | make slow | make clean
 #   make PYTHON=python3.12 ...            another interpreter for .venv
 #   make FAISS=gpu ...                    faiss-gpu instead of faiss-cpu
 #   make PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" ...   any further options of pip
+#   make WORKERS=0 test                   the tests in one process
 PYTHON ?= python3
 FAISS ?= cpu
 PIP_ARGS ?=
+WORKERS ?= logical
 VENV := .venv
 BIN := $(VENV)/bin
-# One set of extras for every target, so that nothing is installed, or downgraded, between demo and test.
+# One set of extras for every target but docs, so that nothing is installed, or downgraded, between demo and test.
 EXTRAS := $(FAISS),demo,distill,report,dev
 STAMP := $(VENV)/installed-$(FAISS)
+DOCS_STAMP := $(VENV)/installed-docs
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
+# Every worker imports torch and may start four processes that play ranks: more than four are not worth their memory.
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadgroup
 
-.PHONY: install demo test check slow clean
+.DEFAULT_GOAL := help
+.PHONY: help install demo test slow check format docs clean
 
-install: $(STAMP)
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s%s\n", $$1, $$2}' Makefile
+	@echo
+	@sed -n 's/^#   make /  make /p' Makefile
+
+install: $(STAMP)  ## .venv with this package, editable, and what its tests need
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=..." if sys.version_info < (3, 10) else 0)'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[$(EXTRAS)]"
+	$(PIP) -e ".[$(EXTRAS)]"
 	@rm -f $(VENV)/installed-* && touch $@
 
-demo: $(STAMP)
+$(DOCS_STAMP): $(STAMP)
+	$(PIP) -e ".[docs]"
+	@touch $@
+
+demo: $(STAMP)  ## data, training, evaluation and a search, in minutes
 	$(BIN)/python scripts/demo.py
 
-test: $(STAMP)
-	$(BIN)/python -m pytest -q
+test: $(STAMP)  ## the default tests, on all cores up to four
+	$(PYTEST)
 
-check: $(STAMP)
+slow: $(STAMP)  ## the tests that take minutes each, one after another: some measure time and memory
+	$(BIN)/python -m pytest -q -m slow
+
+check: $(STAMP)  ## lint, format and types, changing nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m slow
+format: $(STAMP)  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+docs: $(DOCS_STAMP)  ## the pages of docs/ as a site in site/; a broken link stops it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+clean:  ## remove .venv, caches and what was built
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Prints what LF-AmazonTitles-1.3M costs a step and an epoch on 1, 8 and 64 GPUs: arithmetic, nothing is run.
+"""Prints what LF-AmazonTitles-1.3M costs per step and epoch on 1, 8 and 64 GPUs: arithmetic, nothing is run.
 
     python benchmarks/scaling.py [--json FILE]
 
@@ -28,7 +28,7 @@ TOWERS = {"DistilBERT": (DISTILBERT, 16_384), "static": (STATIC, 1 << 20)}
 FLOAT32 = Rates()
 BFLOAT16 = replace(FLOAT32, scoring=FLOAT32.encoding)
 GPUS = (1, 8, 64)
-PUBLISHED_BATCH = 48_000  # 3,000 a GPU on 16
+PUBLISHED_BATCH = 48_000  # 3,000 per GPU on 16
 SMALL_BATCH = 3_000
 BATCHES = {PUBLISHED_BATCH: 65_536, SMALL_BATCH: 8_192}  # labels drawn uniformly
 REFERENCE_CALLS = "104"  # one all-reduce for each of 100 parameters; two gathers and their backward passes
@@ -75,8 +75,8 @@ MODES = (
 def distinct_positives(batch: int, positives: float = POSITIVES) -> float:
     """The share of the labels that a batch of queries brings, if all labels had equally many rows.
 
-    ``1 - (1 - B / N) ** c`` with c rows a label. It is concave in c, so that labels of unequal frequency, as
-    all are, bring fewer distinct ones: an upper bound.
+    ``1 - (1 - B / N) ** c`` with c rows per label. It is concave in c, so that labels of unequal frequency,
+    as all are, bring fewer distinct ones: an upper bound.
     """
     return 1 - (1 - batch / ROWS) ** (ROWS * positives / LABELS)
 
@@ -124,8 +124,9 @@ def case(mode: Mode, batch: int, ranks: int, tower: str = "DistilBERT") -> dict[
 def work_table(batch: int) -> str:
     """Operations, over all GPUs."""
     lines = [
-        f"| {batch:,} queries a step, {ROWS / batch:,.0f} steps an epoch | pool | labels encoded an epoch, "
-        "millions | PFLOP a step: queries | labels | scores | refresh | PFLOP an epoch | grows with L |",
+        f"| {batch:,} queries per step, {ROWS / batch:,.0f} steps per epoch | pool | labels encoded "
+        "per epoch, millions | PFLOP per step: queries | labels | scores | refresh | PFLOP per epoch | "
+        "grows with L |",
         "|" + "---|" * 9,
     ]
     for mode in _modes(batch):
@@ -147,7 +148,7 @@ def work_table(batch: int) -> str:
 def memory_table(batch: int, tower: str) -> str:
     """Memory and collectives of a GPU."""
     lines = [
-        f"| {tower}, {batch:,} queries a step | GPUs | GB a GPU: parameters, activations | embeddings | "
+        f"| {tower}, {batch:,} queries per step | GPUs | GB per GPU: parameters, activations | embeddings | "
         "scores | label memory | at most | calls | MB put in | MB sent |",
         "|" + "---|" * 10,
     ]
@@ -169,7 +170,7 @@ def memory_table(batch: int, tower: str) -> str:
 def time_table(batch: int, tower: str) -> str:
     """Seconds of a step, where they go, and an epoch."""
     heads = [f"{ranks} GPU{'s' * (ranks > 1)}: step | % encode, score, talk | epoch" for ranks in GPUS]
-    lines = [f"| {tower}, {batch:,} queries a step | " + " | ".join(heads) + " |", "|" + "---|" * 10]
+    lines = [f"| {tower}, {batch:,} queries per step | " + " | ".join(heads) + " |", "|" + "---|" * 10]
     for mode in _modes(batch):
         cells = []
         for ranks in GPUS:

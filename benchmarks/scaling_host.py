@@ -51,7 +51,7 @@ def host_line(relevance: sp.csr_matrix, batch: int, uniform: int) -> str:
 def main(words: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, nargs="+", default=[3_000, 48_000], help="queries a step")
+    parser.add_argument("--batch", type=int, nargs="+", default=[3_000, 48_000], help="queries per step")
     parser.add_argument("--exponent", type=float, default=0.8, help="0 for labels of equal frequency")
     parser.add_argument("--labels", type=int, default=LABELS)
     parser.add_argument("--rows", type=int, default=ROWS, help="training rows that batches are drawn from")

@@ -11,8 +11,23 @@ from tests.distributed.ranks import Ranks
 
 pytest_plugins = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
+# Before torch is imported, and for the processes that tests start: workers side by side do not fight for
+# cores, and sums come out the same on any machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under pytest-xdist a file stays with one worker, and all that plays ranks is one file's worth.
+
+    Else every worker would start four processes of its own, each of which imports torch and the rest.
+    """
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "ranks" if "ranks" in getattr(item, "fixturenames", ()) else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def test_only_one_faiss_extra_is_installed_by_make() -> None:
     extras = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert extras is not None and extras[1] == "$(FAISS),demo,distill,report,dev"
     offered = re.findall(r"^(\w+) = \[", pyproject_lines("project.optional-dependencies"), re.MULTILINE)
-    assert set(offered) == {"cpu", "gpu", "demo", "distill", "report", "dev"}
+    assert set(offered) == {"cpu", "gpu", "demo", "distill", "report", "docs", "dev"}
 
 
 def test_names_are_there_on_first_use() -> None:

@@ -96,8 +96,10 @@ def _refuse_taken(path: Path) -> None:
 
 
 def _take_place(temporary: Path, path: Path) -> None:
-    """Rename a folder over another: the old one is moved aside first, as a folder cannot be replaced in one
-    call."""
+    """Rename a folder over another.
+
+    The old one is moved aside first, as a folder cannot be replaced in one call.
+    """
     old = _beside(path)
     if path.exists():
         os.replace(path, old)

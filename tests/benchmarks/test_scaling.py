@@ -49,7 +49,7 @@ def test_the_published_epoch(scaling) -> None:
 
 
 def test_in_batch_positives_are_those_of_the_sampler(scaling) -> None:
-    # 22.2 positives a row are 38.24 rows a label; the sampler's own formula takes whole numbers.
+    # 22.2 positives per row are 38.24 rows per label; the sampler's own formula takes whole numbers.
     low, high = in_batch_inclusion(np.array([38, 39]), scaling.ROWS, 48_000)
     assert low < scaling.distinct_positives(48_000) < high
 

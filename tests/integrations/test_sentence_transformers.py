@@ -18,9 +18,9 @@ from sentence_transformers import (
 from sentence_transformers.base.modules import Router
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from tests.fixtures.tiny_models import tiny_tokenizer
 from torch import Tensor, nn
 
+from tests.fixtures.tiny_models import tiny_tokenizer
 from xmc import objectives
 from xmc.errors import ConfigError
 from xmc.integrations.sentence_transformers import InBatchLabels

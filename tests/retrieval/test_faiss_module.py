@@ -8,6 +8,13 @@ from xmc.errors import DependencyError
 from xmc.retrieval.faiss_module import check_faiss_distributions, faiss_distributions, import_faiss
 
 
+@pytest.fixture(autouse=True)
+def looked_up_anew():
+    faiss_distributions.cache_clear()
+    yield
+    faiss_distributions.cache_clear()
+
+
 def test_the_installed_faiss_is_found():
     assert len(faiss_distributions()) == 1
     assert hasattr(import_faiss(), "index_factory")

@@ -18,8 +18,10 @@ T = TypeVar("T")
 
 
 def as_rank(work: Callable[[], T]) -> T:
-    """Work as one rank of a launched run: the environment a launcher sets, around the process group that is
-    there already."""
+    """Work as one rank of a launched run.
+
+    It sets the environment a launcher sets, around the process group that is there already.
+    """
     from accelerate.state import AcceleratorState, PartialState
 
     rank, size = str(dist.get_rank()), str(dist.get_world_size())

@@ -94,6 +94,7 @@ class StepShape:
     micro_batch_tokens: int = 16_384
 
     def __post_init__(self) -> None:
+        """Refuse an unknown engine (ConfigError) and counts below one."""
         if self.engine not in _POOL:
             raise ConfigError(f"expected engine tiled, fused or dense, got {self.engine!r}")
         if self.ranks < 1 or min(self.batch, self.pool, self.query_tokens, self.label_tokens) < 1:

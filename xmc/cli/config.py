@@ -61,9 +61,7 @@ def train_parser() -> jsonargparse.ArgumentParser:
     )
     # Without this the help of an option would not show the text under its field.
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser.add_argument(
-        "--config", action=jsonargparse.ActionConfigFile, help="The recipe, also as the first word."
-    )
+    parser.add_argument("--config", action="config", help="The recipe, also as the first word.")
     parser.add_argument(
         "--profile",
         type=int | None,
@@ -101,8 +99,11 @@ def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
 
 
 def _dotted(content: Mapping[Any, Any], leaves: set[str], prefix: str = "") -> dict[str, Any]:
-    """Dotted names and values of a nested mapping; an empty section stands for itself, and so does a mapping
-    that is one of the ``leaves``, such as ``objective.options``."""
+    """Dotted names and values of a nested mapping.
+
+    An empty section stands for itself, and so does a mapping that is one of the ``leaves``, such as
+    ``objective.options``.
+    """
     names: dict[str, Any] = {}
     for key, value in content.items():
         name = f"{prefix}{key}"

@@ -38,8 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def guarded(work: Callable[[], None]) -> int:
-    """Run ``work`` as a command does: an XMCError, a file that cannot be read or written, or Ctrl-C becomes
-    one line on stderr and an exit code."""
+    """Run ``work`` as a command does, and return its exit code.
+
+    An XMCError, a file that cannot be read or written, or Ctrl-C becomes one line on stderr.
+    """
     try:
         work()
         sys.stdout.flush()

@@ -37,9 +37,7 @@ class PublicObject:
 
     @property
     def name(self) -> str:
-        """The canonical path: fewest parts, then as it was defined, then shortest, then first in the
-        alphabet.
-        """
+        """The canonical path: fewest parts, then as defined, then shortest, then first in the alphabet."""
         return min(
             self.paths,
             key=lambda path: (path.count("."), not path.endswith(f".{self.qualname}"), len(path), path),

@@ -51,6 +51,7 @@ class Dataset:
         return cls(path, manifest)
 
     def __repr__(self) -> str:
+        """Name and counts."""
         counts = f"train={self.num_train}, test={self.num_test}, labels={self.num_labels}"
         return f"Dataset({self.name!r}, {counts})"
 
@@ -124,7 +125,7 @@ class Dataset:
         return matrix
 
     def filter(self, split: str) -> sp.csr_matrix | None:
-        """bool CSR [N, L] of the pairs to leave out of the ranking, or None when there are none."""
+        """CSR [N, L] of bool: the pairs to leave out of the ranking, or None when there are none."""
         check_choice("split", split, SPLITS)
         name = f"filter_{split}.npz"
         return self._matrix(name, self._num_rows(split)) if name in self.manifest.files else None

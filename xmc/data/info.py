@@ -34,6 +34,7 @@ class Distribution:
         return cls(float(counts.mean()), float(np.median(counts)), int(counts.max()))
 
     def __str__(self) -> str:
+        """Mean, median and maximum in a line."""
         return f"mean {self.mean:,.2f}, median {self.median:,.0f}, max {self.max:,}"
 
 
@@ -79,6 +80,7 @@ class DatasetInfo:
         return "\n".join(f"{key:<{width}}  {value}" for key, value in lines)
 
     def __str__(self) -> str:
+        """The table that ``xmc data info`` prints."""
         return self.table()
 
 

@@ -31,6 +31,7 @@ class Propensity:
     b: float = 1.5
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, constants that are negative or not finite."""
         if not all(np.isfinite(value) and value >= 0 for value in (self.a, self.b)):
             raise ConfigError(f"expected propensity constants of at least 0, got a={self.a}, b={self.b}")
 
@@ -103,7 +104,8 @@ def inverse_propensity(relevance_train: sp.csr_matrix, a: float, b: float) -> np
 
     Args:
         relevance_train: CSR [N, L] of the training rows.
-        a, b: The constants of the data set.
+        a: The exponent A of the data set.
+        b: The shift B of the data set.
 
     Returns:
         float64 [L].

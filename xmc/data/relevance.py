@@ -60,6 +60,7 @@ class RelevanceBuilder:
         self._values = array("f")
 
     def __len__(self) -> int:
+        """Rows so far."""
         return len(self._indptr) - 1
 
     def add(self, label_ids: Sequence[int], values: Sequence[float]) -> None:

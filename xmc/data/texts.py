@@ -40,6 +40,7 @@ class TextColumn(Sequence[str]):
         self._table = table.select_columns(list(self.fields))
 
     def __len__(self) -> int:
+        """Number of texts."""
         return len(self._table)
 
     @overload
@@ -47,6 +48,7 @@ class TextColumn(Sequence[str]):
     @overload
     def __getitem__(self, key: slice | Sequence[int] | np.ndarray) -> list[str]: ...
     def __getitem__(self, key: Any) -> str | list[str]:
+        """The text at an index, or the list of texts at a slice or a sequence of indices."""
         if isinstance(key, (int, np.integer)):
             return self._joined(self._table[self._positions(np.asarray([key]))])[0]
         if isinstance(key, slice):
@@ -57,6 +59,7 @@ class TextColumn(Sequence[str]):
         return self._joined(self._table[self._positions(np.asarray(key))])
 
     def __iter__(self) -> Iterator[str]:
+        """Every text in order; a batch of rows is in memory at a time."""
         for start in range(0, len(self), _BATCH_ROWS):
             yield from self[start : start + _BATCH_ROWS]
 

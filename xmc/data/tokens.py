@@ -49,6 +49,7 @@ class TokenStore:
         self.num_empty = num_empty
 
     def __len__(self) -> int:
+        """Number of texts."""
         return len(self.offsets) - 1
 
     @property

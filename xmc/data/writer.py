@@ -76,6 +76,7 @@ class DatasetWriter:
         self._folded = 0
 
     def __enter__(self) -> DatasetWriter:
+        """Open the files in a folder beside the target."""
         self._folder = self._context.__enter__()
         try:
             self._tables: dict[str, TableWriter] = {
@@ -89,6 +90,7 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Finish the data set and put it in its place; after an error nothing is left of it."""
         try:
             for table in self._tables.values():
                 table.close(flush=kind is None)

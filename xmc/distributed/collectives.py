@@ -42,6 +42,7 @@ def all_gather_rows(local: Tensor, num_rows: int, world: World) -> Tensor:
     Args:
         local: [n, D], this rank's rows; n is the size of its shard of ``num_rows`` (:meth:`World.shard`).
         num_rows: Rows over all ranks.
+        world: This rank and the number of ranks.
 
     Returns:
         [num_rows, D]. Forward: one all-gather of ceil(num_rows / size) rows a rank; backward: one all-reduce
@@ -58,7 +59,8 @@ def all_gather_rows(local: Tensor, num_rows: int, world: World) -> Tensor:
         )
     if world.size == 1:
         return local
-    return _AllGatherRows.apply(local, num_rows, world)  # type: ignore[no-any-return]
+    gathered: Tensor = _AllGatherRows.apply(local, num_rows, world)  # type: ignore[no-untyped-call]
+    return gathered
 
 
 class _AllGatherRows(torch.autograd.Function):
@@ -93,7 +95,8 @@ def sum_over_ranks(part: Tensor, world: World) -> Tensor:
     """
     if world.size == 1:
         return part
-    return _SumOverRanks.apply(part, world)  # type: ignore[no-any-return]
+    total: Tensor = _SumOverRanks.apply(part, world)  # type: ignore[no-untyped-call]
+    return total
 
 
 class _SumOverRanks(torch.autograd.Function):

@@ -17,6 +17,7 @@ def exchange_rows(values: Tensor, world: World) -> Tensor:
 
     Args:
         values: [N, ...] on every rank, a value of this rank for each of the N rows of all ranks.
+        world: This rank and the number of ranks.
 
     Returns:
         [size, n, ...]: for the n rows of this rank's shard of N (:meth:`World.shard`), the values of rank 0,
@@ -37,6 +38,7 @@ def gather_rows_to_main(local: Tensor, num_rows: int, world: World) -> Tensor | 
     Args:
         local: [n, ...], this rank's shard of ``num_rows`` rows (:meth:`World.shard`).
         num_rows: N, over all ranks.
+        world: This rank and the number of ranks.
 
     Raises:
         ConfigError: When ``local`` is not this rank's shard.

@@ -69,8 +69,11 @@ def start_missing_processes() -> None:
 
 
 def torchrun_command(count: int, program: Sequence[str]) -> list[str]:
-    """The command that starts ``program`` (the interpreter, its options, a script or module, arguments) on
-    ``count`` local processes.
+    """The command that starts a program on ``count`` local processes.
+
+    Args:
+        count: How many.
+        program: The interpreter, its options, a script or module, arguments.
 
     Raises:
         ConfigError: When ``program`` names nothing to run.

@@ -53,6 +53,7 @@ class EncoderConfig:
     """Token vectors to text vector, for a bare transformer; a sentence-transformers folder brings its own."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, unknown choices and options that do not go together."""
         for name, choices in (("kind", ("transformer", "static")), ("static_init", ("tokens", "distill"))):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"expected {name} to be one of {choices}, got {getattr(self, name)!r}")

@@ -21,7 +21,7 @@ from xmc.encoders.tower import Tower
 
 __all__ = ["CachedEncoding", "encode_with_cache"]
 
-AutocastFactory = Callable[[], AbstractContextManager]
+AutocastFactory = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass

@@ -30,7 +30,8 @@ def add_residuals(labels: Tensor, residuals: Tensor) -> Tensor:
     would be long where unseen labels are short.
     """
     joined = labels + residuals
-    return joined * (labels.norm(dim=1, keepdim=True) / joined.norm(dim=1, keepdim=True).clamp(min=1e-12))
+    factors: Tensor = labels.norm(dim=1, keepdim=True) / joined.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    return joined * factors
 
 
 @dataclass(eq=False)
@@ -51,6 +52,7 @@ class LabelResiduals:
     """float32 [R, D]."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ModelError, rows that do not fit the table and values that are not finite."""
         if self.rows.shape != (len(self.uids),) or self.table.ndim != 2:
             raise ModelError(
                 f"expected a row of a [R, D] table for each of {len(self.uids)} labels, got "
@@ -69,7 +71,7 @@ class LabelResiduals:
             rows = self.rows
         else:
             rows = np.array([self._row_of.get(uid, -1) for uid in uids], dtype=np.int64)
-        joined = embeddings.copy()
+        joined: np.ndarray = embeddings.copy()
         known = np.flatnonzero(rows >= 0)
         for part in np.array_split(known, max(1, len(known) // 65_536)):
             residuals = torch.from_numpy(self.table[rows[part]])

@@ -36,6 +36,7 @@ class LabelVectors:
     """float32 or float16 [L, D]."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ModelError, a table that does not fit its uids."""
         if self.table.ndim != 2 or len(self.table) != len(self.uids):
             raise ModelError(
                 f"expected a [L, D] table for {len(self.uids)} labels, got the shape {self.table.shape}"

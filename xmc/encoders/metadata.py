@@ -102,6 +102,7 @@ class LabelOffsets:
     """float32 [L], in units of the score (after the scale)."""
 
     def __post_init__(self) -> None:
+        """Turn the offsets to float32; a ModelError where they do not fit the uids or are not finite."""
         self.offsets = np.asarray(self.offsets, dtype=np.float32)
         if self.offsets.shape != (len(self.uids),):
             raise ModelError(f"expected {len(self.uids)} label offsets, got shape {self.offsets.shape}")

@@ -82,7 +82,8 @@ class Tower:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self._first.parameters()).device
+        weights: torch.Tensor = next(self._first.parameters())
+        return weights.device
 
     @cached_property
     def fingerprint(self) -> str:

@@ -26,8 +26,7 @@ WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
 def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) -> StaticEmbedding:
-    """A static module with up to ``size`` more tokens, pieces of words that are frequent in
-    ``texts``.
+    """A static module with up to ``size`` more tokens, pieces of words frequent in ``texts``.
 
     Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else.
     A new token's row is the sum of the rows of the pieces it stands for, so that a text's vector keeps its
@@ -89,9 +88,9 @@ def _learn(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) -> l
     tokens in the order of a hash table, so that ties, and with them the vocabulary, differ from run to run.
     """
     learner = Tokenizer(BPE())
-    learner.normalizer = source.normalizer  # type: ignore[assignment]
+    learner.normalizer = source.normalizer
     mark = Metaspace(replacement=WORD_START, prepend_scheme="always", split=False)
-    learner.pre_tokenizer = Sequence([source.pre_tokenizer, mark])  # type: ignore[assignment, list-item]
+    learner.pre_tokenizer = Sequence([source.pre_tokenizer, mark])
     learner.train_from_iterator(
         texts, BpeTrainer(vocab_size=size, min_frequency=MIN_FREQUENCY, show_progress=False)
     )

@@ -35,8 +35,9 @@ def evaluate(
     predictions: str | Path | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Rank all labels for every query of a split and measure: P, nDCG, PSP and PSnDCG at ``ks``; recall, MRR,
-    MAP, coverage and reach at ``recall_ks``.
+    """Rank all labels for every query of a split and measure.
+
+    P, nDCG, PSP and PSnDCG are taken at ``ks``; recall, MRR, MAP, coverage and reach at ``recall_ks``.
 
     The texts' fields are those the model was trained on, or the data set's own for a model that says none.
     Learned label offsets (over the scale) are added to the scores. The data set's filter pairs are left out

@@ -51,6 +51,7 @@ class NpyReader:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> NpyReader:
+        """Open the archive and read the array's header; a DataError where either is damaged."""
         try:
             self._archive = zipfile.ZipFile(self.path)
             self._file = self._archive.open(f"{self.name}.npy")
@@ -76,6 +77,7 @@ class NpyReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the array and the archive."""
         for opened in (self._file, self._archive):
             if opened is not None:
                 opened.close()

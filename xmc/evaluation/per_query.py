@@ -44,6 +44,7 @@ class PerQuery:
         return list(self.gained)
 
     def __len__(self) -> int:
+        """Number of queries."""
         return len(self.num_positives)
 
     def metric(self, name: str, rows: NDArray[np.integer] | NDArray[np.bool_] | None = None) -> float:

@@ -31,6 +31,7 @@ class HeadConfig:
     """How the model folder keeps the vectors."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, unknown choices and rates that are not above 0."""
         choices = {"kind": ("none", "factored"), "start": ("labels", "zeros"), "table": ("fp32", "fp16")}
         for name, valid in choices.items():
             if getattr(self, name) not in valid:

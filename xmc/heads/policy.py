@@ -34,6 +34,7 @@ class Due:
     unfactor: bool
 
     def __bool__(self) -> bool:
+        """Whether there is anything to do."""
         return self.check or self.probe or self.unfactor
 
 
@@ -66,6 +67,7 @@ class StabilityPolicy:
     enabled: bool = True
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, periods below one step."""
         for name in ("check_every", "probe_every", "unfactor_every"):
             steps = getattr(self, name)
             if steps is not None and steps < 1:

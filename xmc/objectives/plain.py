@@ -32,7 +32,9 @@ class PlainLoss(Protocol):
     probability to be in the step's sample.
     """
 
-    def __call__(self, **given: Tensor | float | None) -> Tensor: ...
+    def __call__(self, **given: Tensor | float | None) -> Tensor:
+        """The loss."""
+        ...
 
 
 @dataclass(frozen=True)

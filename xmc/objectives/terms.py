@@ -36,6 +36,7 @@ class WeightedTerms:
     terms: tuple[Term, ...]
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, a sum of nothing."""
         if not self.terms:
             raise ConfigError("expected at least one term, got none")
 

@@ -155,4 +155,4 @@ def _edges(score: Floats, bins: int) -> Floats:
     if not len(score):
         return np.empty(0)
     edges = np.unique(np.quantile(score, np.arange(1, bins) / bins))
-    return edges[edges > score.min()]
+    return np.asarray(edges[edges > score.min()])

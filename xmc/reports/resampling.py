@@ -78,8 +78,12 @@ def paired_bootstrap(
         first: [N, M], what the first system gained on each query.
         second: [N, M].
         whole: [N, M], the same for both: it depends on the truth alone.
+        resamples: As in :func:`bootstrap`.
+        level: As in :func:`bootstrap`.
+        seed: As in :func:`bootstrap`.
 
-    Other arguments and errors as in :func:`bootstrap`.
+    Raises:
+        ConfigError: As :func:`bootstrap`.
     """
     _check(first, second, resamples, level)
     return bootstrap(second - first, whole, resamples=resamples, level=level, seed=seed)
@@ -138,7 +142,9 @@ def _bits(generator: np.random.Generator, rows: int, columns: int) -> Floats:
 
 
 def _ratio(gained: Floats, whole: Floats) -> Floats:
-    return np.divide(gained, whole, out=np.full(np.shape(gained), np.nan), where=np.asarray(whole) != 0)
+    ratio = np.full(np.shape(gained), np.nan)
+    np.divide(gained, whole, out=ratio, where=np.asarray(whole) != 0)
+    return ratio
 
 
 def _percentiles(values: Floats, level: float) -> tuple[Floats, Floats]:

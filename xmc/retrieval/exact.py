@@ -119,7 +119,7 @@ def _search_block(
 
 
 def _scores(queries: Tensor, labels: Tensor, buffer: Tensor) -> Tensor:
-    """queries @ labels.T in a part of ``buffer``, with columns of -inf up to a whole chunk."""
+    """``queries @ labels.T`` in a part of ``buffer``, with columns of -inf up to a whole chunk."""
     width = len(labels)
     labels = _at_least(labels, _LEAST_SIDE)
     tile = buffer[: len(queries), : _whole_chunks(width)]

@@ -25,6 +25,7 @@ class LabelTable:
     removed: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        """Index the uids that are still there by their id."""
         self._id_of = {
             uid: i for i, (uid, gone) in enumerate(zip(self.uids, self.removed, strict=True)) if not gone
         }

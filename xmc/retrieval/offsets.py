@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def learned_offsets(encoder: DualEncoder, uids: Sequence[str]) -> NDArray[np.float32] | None:
-    """offset / scale of every label [L], to be added to ``q.e``; None when the model has none for them.
+    """Offset / scale of every label [L], to be added to ``q.e``; None when the model has none for them.
 
     A label the model does not know (one added after training) gets the median of the learned offsets: it is
     neither favoured nor held back.
@@ -29,17 +29,22 @@ def learned_offsets(encoder: DualEncoder, uids: Sequence[str]) -> NDArray[np.flo
         return None
     scale = encoder.metadata.scale
     if list(learned.uids) == list(uids):
-        return np.asarray(learned.offsets, dtype=np.float32) / np.float32(scale)
+        return _per_scale(learned.offsets, scale)
     position = {uid: i for i, uid in enumerate(learned.uids)}
     rows = np.array([position.get(uid, -1) for uid in uids], dtype=np.int64)
     if (rows < 0).all():
         return None
-    values = np.asarray(learned.offsets, dtype=np.float32)[rows] / np.float32(scale)
-    return np.where(rows < 0, np.float32(default_offset(encoder)), values).astype(np.float32)
+    values = _per_scale(learned.offsets, scale)[rows]
+    values[rows < 0] = default_offset(encoder)
+    return values
+
+
+def _per_scale(offsets: np.ndarray, scale: float) -> NDArray[np.float32]:
+    return np.asarray(np.asarray(offsets, dtype=np.float32) / np.float32(scale), dtype=np.float32)
 
 
 def default_offset(encoder: DualEncoder) -> float:
-    """offset / scale of a label the model does not know: the median of the learned ones, 0 without any."""
+    """Offset over scale of a label the model does not know: the median of the learned ones, 0 without any."""
     learned = encoder.label_offsets
     if learned is None or not len(learned.uids):
         return 0.0

@@ -113,7 +113,7 @@ class _Reduction(torch.autograd.Function):
         return positive_scores, value
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, _, scale, value, *_ = ctx.saved_tensors
         products, grad_labels, grad_offsets = ctx.engine.gradients(value, *gradients)

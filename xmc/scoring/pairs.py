@@ -56,7 +56,7 @@ class _PairProducts(torch.autograd.Function):
         return gathered_products(queries, rows, labels, columns)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, rows, labels, columns = ctx.saved_tensors
         grad_queries = grad_labels = None

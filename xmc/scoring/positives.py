@@ -39,6 +39,7 @@ class Positives:
     num_labels: int
 
     def __len__(self) -> int:
+        """P, the number of pairs."""
         return len(self.rows)
 
     def to(self, device: torch.device) -> Positives:

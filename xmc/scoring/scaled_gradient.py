@@ -23,7 +23,7 @@ class _ScaledGradient(Function):
         return tensor.view_as(tensor)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         gradient, factors = gradients[0], ctx.factors
         return gradient * (factors.to(gradient.dtype) if isinstance(factors, Tensor) else factors), None

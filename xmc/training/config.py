@@ -48,6 +48,7 @@ class DataConfig:
     """Labels that join each batch as queries for themselves, as a share of the batch; 0 for none."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, fields that no data set has."""
         for name in ("query_fields", "label_fields"):
             fields = getattr(self, name)
             if fields is not None and (not fields or set(fields) - {"title", "content"}):
@@ -70,6 +71,7 @@ class TermConfig:
     """As objective.options."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, an unknown objective."""
         check_objective_name("objective.terms", self.name)
 
 
@@ -96,6 +98,7 @@ class ObjectiveConfig:
     """Losses added to this one, each {name, weight, options}; terms on one statistic share its cost."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, an unknown objective and a scale that is not above 0."""
         check_objective_name("objective.name", self.name)
         _positive("objective.scale", self.scale)
 
@@ -122,6 +125,7 @@ class ResidualConfig:
     their few rows would be learned by heart."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, values out of range and options that do not go together."""
         _positive("residuals.learning_rate", self.learning_rate)
         _positive("residuals.min_points", self.min_points)
         if self.clusters is not None and self.min_points > 1:
@@ -146,6 +150,7 @@ class ScoringConfig:
     """Megabytes that score tiles may take on each rank."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, an unknown implementation and a budget that is not above 0."""
         _one_of("scoring.implementation", self.implementation, IMPLEMENTATIONS)
         _positive("scoring.memory_mb", self.memory_mb)
 
@@ -192,6 +197,7 @@ class OptimisationConfig:
     """Steps between checkpoints to resume from; 0 for none but the one at the end of an interrupted run."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, values out of range."""
         for name in ("epochs", "batch_size", "accumulation", "learning_rate"):
             _positive(f"training.{name}", getattr(self, name))
         if self.micro_batch_tokens is not None:
@@ -217,6 +223,7 @@ class ValidationConfig:
     """The metric that decides which model is the best."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, counts out of range."""
         if self.rows < 0:
             raise ConfigError(f"validation.rows: expected 0 or more, got {self.rows}")
         _positive("validation.every", self.every)
@@ -251,6 +258,7 @@ class RunOptions:
     wandb."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, a period below one step, and resuming what is to be overwritten."""
         _positive("run.log_every", self.log_every)
         if self.resume and self.overwrite:
             raise ConfigError(
@@ -275,6 +283,7 @@ class TrainConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, sections that do not go together."""
         # What an objective of your own takes is known when it is loaded; the trainer checks it then.
         if not is_reference(self.objective.name):
             check_objective(self, facts_of(self.objective.name))

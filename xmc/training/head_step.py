@@ -41,7 +41,7 @@ def step_head(inputs: StepInputs, head: FactoredHead, rows: np.ndarray, draw: in
         rate = config.head.learning_rate * factor
         step = head.step(queries * scale.detach(), inputs.relevance[rows], rate)
     leaf = encoding.embeddings.requires_grad_()
-    (scale * leaf).backward(step.gradient[start:stop].to(leaf.dtype))  # type: ignore[no-untyped-call]
+    (scale * leaf).backward(step.gradient[start:stop].to(leaf.dtype))
     if leaf.grad is not None:
         encoding.backward(leaf.grad)
     return step.loss.to(leaf.dtype)

@@ -97,7 +97,7 @@ def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Ten
         gathered = all_gather_rows(query_leaf, len(rows), world)
         loss = _loss(inputs, gathered, vectors, pool, (start, stop), draw)
         loss = loss / config.training.accumulation
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if residuals is not None:
             residuals.collect(world)
     if inputs.sources.memory is not None:

@@ -81,8 +81,7 @@ def train(config: TrainConfig) -> TrainResult:
 
 
 class Trainer:
-    """Trains a dual encoder and leaves ``model/`` (best), ``last/``, metrics and checkpoints in the run's
-    folder.
+    """Trains a dual encoder; ``model/`` (best), ``last/``, metrics and checkpoints stay in the run's folder.
 
     Under ``accelerate launch`` every rank makes one; ranks share the work and agree on every batch.
 
@@ -175,7 +174,7 @@ class Trainer:
             draws=[] if self.label_queries is None else [self.label_queries.draw],
             by_moments=self.objective.facts.takes_moments,
         )
-        return relevance[rows].getnnz(axis=0)
+        return np.asarray(relevance[rows].getnnz(axis=0))
 
     def _prepare_folder(self) -> Path:
         if self.world.is_main:

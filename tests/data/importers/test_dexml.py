@@ -116,7 +116,7 @@ def test_bad_records(
         (b"\n", "line 1: expected one JSON object a line"),
         (b'{"title": "caf\xe9", "target_ind": []}\n', "line 1: expected UTF-8, got 0xe9 at byte 15: .*iconv"),
         (
-            gzip.compress(b'{"title": "x", "target_ind": []}\n' * 9)[:-9],
+            gzip.compress(b'{"title": "x", "target_ind": []}\n' * 9, mtime=0)[:-9],
             "line 1.*expected a complete gzip file",
         ),
         (b'{"title": "\\ud800", "target_ind": []}\n', "line 1: expected text that fits UTF-8"),

@@ -40,6 +40,9 @@ def build_debian(
     labels. The same lists give the same data set; ``dataset.json`` names them with their SHA-256.
 
     Args:
+        out: The folder to make.
+        overwrite: Replace a prepared data set that is there.
+        progress: Show a bar.
         packages: ``Packages`` files, and ``Translation-en`` files with the long descriptions, plain or
             compressed; by default those that apt keeps.
 

@@ -65,8 +65,11 @@ def read_packages(paths: Iterable[Path]) -> list[Package]:
 
 
 def is_left_out(package: Package) -> bool:
-    """Whether a package is a shared library, transitional, a metapackage, for debugging, a kernel or a
-    localisation: by its section, its synopsis or its name."""
+    """Whether a package is none that people look for, by its section, its synopsis or its name.
+
+    That is a shared library, a transitional package, a metapackage, debugging symbols, a kernel or a
+    localisation.
+    """
     return (
         package.section in _SECTIONS
         or _SYNOPSIS.search(package.synopsis) is not None

@@ -49,9 +49,14 @@ def build_synthetic(
     that were drawn, which chance moves a little above or below.
 
     Args:
+        out: The folder to make.
         num_labels: L.
         num_queries: Training rows.
         num_test: Test rows, drawn by the same law.
+        seed: Of the catalogue and of all draws.
+        law: How noisy queries and labels are; :class:`Law`'s own defaults when None.
+        overwrite: Replace a prepared data set that is there.
+        progress: Show a bar.
 
     Raises:
         XMCError: When ``out`` is taken and ``overwrite`` is false, or holds anything but a prepared data set.

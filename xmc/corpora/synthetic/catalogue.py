@@ -57,7 +57,8 @@ class Catalogue:
     def variants(self, families: np.ndarray, which: int, position: np.ndarray) -> np.ndarray:
         """The finishes (``which`` 0) or colours (1) at ``position`` of ``families``, broadcast together."""
         start, step = self.start[families, which], self.step[families, which]
-        return (start.astype(np.int64) + position * step.astype(np.int64)) % _SIZES[CORE + which]
+        places = start.astype(np.int64) + position * step.astype(np.int64)
+        return np.asarray(places % _SIZES[CORE + which])
 
     def family_of(self, places: np.ndarray) -> np.ndarray:
         """The family of each place."""

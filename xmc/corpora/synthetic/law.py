@@ -38,6 +38,7 @@ class Law:
     """Of these labels, those replaced by one that no text predicts: the anchor of another draw."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, shares outside [0, 1] and a negative offset."""
         for name in ("dropped", "mentioned", "aliased", "filled", "same_finish", "other_finish", "noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"expected {name} between 0 and 1, got {getattr(self, name)}")

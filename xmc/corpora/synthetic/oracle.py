@@ -52,6 +52,7 @@ class Oracle:
 
         Args:
             observed: Facet words int64 [n, 6], ``ABSENT`` where there is none: of the first four at most one.
+            k: Labels for each query.
 
         Returns:
             Label ids int64 [n, k], and their chances float64 [n, k], descending; equal ones by ascending id.
@@ -93,7 +94,7 @@ class Oracle:
         for left_out, (keys, order) in enumerate(self._sorted):
             here = np.flatnonzero(pattern == left_out)
             wanted = _keys(np.where(missing[here], 0, core[here]), left_out)
-            low, high = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+            low, high = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))
             counts = high - low
             rows.append(np.repeat(here, counts))
             families.append(order[_ranges(low, counts)])
@@ -139,6 +140,7 @@ class Oracle:
         """Chance of a member that is a label at ``rate``: kept, or drawn as noise for itself or another.
 
         Args:
+            rate: Chance of the member to be a label.
             probability: float64 [p]: of the member, to be drawn as noise.
             missed: float64 [p]: chance that no label's noise is this member, itself included.
         """
@@ -194,4 +196,4 @@ def _sorted_keys(core: np.ndarray, left_out: int) -> tuple[np.ndarray, np.ndarra
 def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The numbers of all the ranges ``starts[i] .. starts[i] + counts[i] - 1``, one after another."""
     before = np.cumsum(counts) - counts
-    return np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    return np.asarray(np.arange(counts.sum()) + np.repeat(starts - before, counts))

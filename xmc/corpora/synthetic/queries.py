@@ -51,7 +51,9 @@ def inclusion(shape: np.ndarray, finish: np.ndarray, colour: np.ndarray, law: La
 
     Args:
         shape: int [n, 2]: finishes and colours of the family.
-        finish, colour: int [n]: the anchor's.
+        finish: int [n]: the anchor's.
+        colour: int [n]: the anchor's.
+        law: Chances of members that share the anchor's finish, and of others.
     """
     finishes, colours = np.arange(MAX_FINISHES)[:, None], np.arange(MAX_COLOURS)[None, :]
     same = finishes == finish[:, None, None]

@@ -24,7 +24,9 @@ class MatrixRows(Protocol):
 
     where: Path
 
-    def __iter__(self) -> Iterator[MatrixRow]: ...
+    def __iter__(self) -> Iterator[MatrixRow]:
+        """Every row in turn."""
+        ...
 
 
 def matrix_rows(path: Path, num_labels: int) -> MatrixRows:

@@ -58,6 +58,7 @@ class LineReader(Located):
         self._progress = progress
 
     def __iter__(self) -> Iterator[str]:
+        """The lines as text, without their ends; a DataError names file and line where one is no UTF-8."""
         self.number = 0
         with open(self.path, "rb") as raw:
             for line in self._lines(raw):
@@ -102,6 +103,7 @@ class JsonReader(LineReader):
     """
 
     def __iter__(self) -> Iterator[object]:  # type: ignore[override]
+        """The records, one from each line; a DataError names file and line of one that is no JSON."""
         for line in super().__iter__():
             try:
                 yield json.loads(line)

@@ -35,9 +35,13 @@ class RecordSource(Protocol):
 
     where: str
 
-    def __iter__(self) -> Iterator[object]: ...
+    def __iter__(self) -> Iterator[object]:
+        """Every record in turn."""
+        ...
 
-    def located(self) -> Any: ...
+    def located(self) -> Any:
+        """A context in which an error says which file and record it is about."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def read_predictions(path: str | Path, target: Target, format: str = "auto") -> 
 
 
 def detect_format(path: str | Path) -> str:
-    """npz and csr by the arrays in the file, jsonl by a first line that opens a brace, else trec.
+    """Tell npz and csr by the arrays in the file, jsonl by a first line that opens a brace, else trec.
 
     Raises:
         DataError: When it looks like none of them.

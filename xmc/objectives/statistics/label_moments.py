@@ -103,7 +103,7 @@ class _LabelMoments(torch.autograd.Function):
         return total, mean, scatter, products, products.clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         labels, offsets, weights, mean, total, queries, rows, columns, of_members = ctx.saved_tensors
         _, grad_mean, grad_scatter, grad_products, grad_members = gradients

@@ -22,6 +22,7 @@ class TemperedConfig:
     uniform."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, a negative count and a power outside [0, 1]."""
         _at_least("tempered.count", self.count, 0)
         if not 0 <= self.alpha <= 1:
             raise ConfigError(f"negatives.tempered.alpha: expected a power in [0, 1], got {self.alpha}")
@@ -64,6 +65,7 @@ class MinedConfig:
     """"exact" searches all labels; else a FAISS factory string such as IVF1024,Flat or HNSW32."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, counts out of range and a window of ranks too narrow for ``count``."""
         for name, lowest in (("count", 0), ("first", 0), ("every", 1), ("start", 0)):
             _at_least(f"mined.{name}", getattr(self, name), lowest)
         if self.last < self.first + max(self.count, 1):
@@ -97,6 +99,7 @@ class MemoryConfig:
     """Labels of the memory that a step scores, drawn evenly and weighted; null for all of them."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, unknown choices and counts out of range."""
         _one_of("memory.dtype", self.dtype, ("float16", "bfloat16", "float32"))
         _one_of("memory.storage", self.storage, ("device", "disk"))
         _at_least("memory.refresh", self.refresh, 0)
@@ -125,6 +128,7 @@ class ClustersConfig:
     """Epochs between clusterings of the current embeddings."""
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, counts out of range and blocks that cannot grow."""
         for name, lowest in (("largest", 1), ("double_every", 1), ("refresh_every", 1), ("start_epoch", 0)):
             _at_least(f"clusters.{name}", getattr(self, name), lowest)
         if self.largest > 1:
@@ -160,6 +164,7 @@ class NegativesConfig:
     clusters: ClustersConfig = field(default_factory=ClustersConfig)
 
     def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, unknown choices and samplers that ``mode: all`` has no use for."""
         _one_of("mode", self.mode, ("all", "sampled"))
         _at_least("strata", self.strata, 1)
         if self.mode == "all":

@@ -72,6 +72,7 @@ class StackedTokens:
         self.parts = (queries, labels)
 
     def __len__(self) -> int:
+        """Number of texts, of all parts together."""
         return sum(len(part) for part in self.parts)
 
     def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,4 +88,4 @@ class StackedTokens:
 def with_label_rows(relevance: sp.csr_matrix) -> sp.csr_matrix:
     """[N + L, L]: the relevance of the training rows, then every label as the positive of its own row."""
     identity = sp.identity(relevance.shape[1], dtype=relevance.dtype, format="csr")
-    return sp.vstack([relevance, identity], format="csr")
+    return sp.csr_matrix(sp.vstack([relevance, identity], format="csr"))

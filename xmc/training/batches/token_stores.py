@@ -1,5 +1,4 @@
-"""The tokens of a data set's training queries and labels, made once a tokenizer and kept in the data set's
-folder."""
+"""The tokens of training queries and labels, made once per tokenizer and kept in the data set's folder."""
 
 from __future__ import annotations
 
@@ -67,7 +66,7 @@ def truncated_note(tokens: TokenStore, name: str, max_length: int | None, option
 def _tokens(
     dataset: Dataset, table: str, tower: Tower, fields: Sequence[str] | None, progress: bool
 ) -> TokenStore:
-    texts = dataset.texts(table, fields)  # type: ignore[arg-type]
+    texts = dataset.texts(table, fields)
     return TokenStore.open_or_build(
         dataset.path / "tokens",
         texts,

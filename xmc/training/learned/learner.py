@@ -73,7 +73,7 @@ class Learner:
         offsets: Tensor | None = self.parameters.label_offsets
         if offsets is None:
             return None
-        return (offsets / self.parameters.scale).detach().cpu().numpy()  # type: ignore[no-any-return]
+        return (offsets / self.parameters.scale).detach().cpu().numpy()
 
 
 def build_learner(

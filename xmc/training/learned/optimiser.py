@@ -37,8 +37,10 @@ def _trained(parameter: nn.Parameter | None) -> list[nn.Parameter]:
 
 
 def warmup_linear_decay(step: int, num_steps: int, warmup: float) -> float:
-    """The share of the peak rate at ``step`` (from 0): rises over ``warmup * num_steps`` steps, then falls to
-    zero."""
+    """The share of the peak rate at ``step`` (from 0).
+
+    It rises over ``warmup * num_steps`` steps, then falls to zero.
+    """
     rising = round(warmup * num_steps)
     if step < rising:
         return (step + 1) / rising

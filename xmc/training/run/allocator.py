@@ -1,5 +1,4 @@
-"""Keeps freed memory in the process, so that a step's large buffers are not handed back and faulted in
-again."""
+"""Keeps freed memory in the process: a step's large buffers are not handed back and faulted in again."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ class CostEstimate:
     memory_bytes: int
 
     def __str__(self) -> str:
+        """The line that a run begins with."""
         return (
             f"{self.num_steps:,} steps of {self.batch_size:,} queries against about "
             f"{self.pool_size:,} labels; about {self.memory_bytes / 2**30:.1f} GiB a process on top"
@@ -39,9 +40,12 @@ def estimate_cost(
     micro_batch_tokens: int,
     world_size: int,
 ) -> CostEstimate:
-    """Peak memory: parameters and moments, both sides' embeddings and gradients, one micro-batch, the score
-    tiles, and what is held of all labels: residuals, the memory, their embeddings while mining (float16)
-    and during a validation."""
+    """Peak memory of a process on top of what it takes to start, in bytes.
+
+    Counted are parameters and moments, both sides' embeddings and gradients, one micro-batch, the score
+    tiles, and what is held of all labels: residuals, the memory, their embeddings while mining (float16) and
+    during a validation.
+    """
     batch = config.training.batch_size
     embeddings = (batch + pool_size / world_size) * dimension * 4 * 3
     scores = min(config.scoring.memory_mb << 20, batch * pool_size / world_size * 4 * 2)

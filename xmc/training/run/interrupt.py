@@ -22,6 +22,7 @@ class InterruptGuard:
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> InterruptGuard:
+        """Take over SIGINT and SIGTERM (main thread only: others cannot)."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._ask)
@@ -30,6 +31,7 @@ class InterruptGuard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Give the signals back to whoever had them."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 

@@ -21,10 +21,10 @@ __all__ = ["RunModels"]
 
 @dataclass
 class RunModels:
-    """Saves the encoder with its scale, its label offsets and what it was trained on; the main rank alone
-    writes.
+    """Saves the encoder with its scale, its label offsets and what it was trained on.
 
-    ``best_step`` and ``best_metrics`` (percent) say which step's model is in ``model/``.
+    The main rank alone writes. ``best_step`` and ``best_metrics`` (percent) say which step's model is in
+    ``model/``.
     """
 
     folder: Path
