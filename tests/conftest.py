@@ -9,11 +9,11 @@ import pytest
 
 from tests.distributed.ranks import Ranks
 
+# Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 # Before torch is imported, and for the processes that tests start: workers side by side do not fight for
 # cores, and sums come out the same on any machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.
-os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.hookimpl(tryfirst=True)
