@@ -11,11 +11,11 @@ from tests.distributed.ranks import Ranks
 
 pytest_plugins = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
+# Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 # Before torch is imported, and for the processes that tests start: workers side by side do not fight for
 # cores, and sums come out the same on any machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.
-os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.hookimpl(tryfirst=True)
