@@ -53,7 +53,7 @@ class Validator:
         relevance = self.dataset.relevance("train")
         texts = self.dataset.texts("train", self.query_fields)
         queries = self._encode(learner.encoder, texts, self.rows, "query")
-        labels, offsets = self._labels(learner), learner.relative_offsets()
+        labels, offsets = self._labels(learner), learner.parameters.relative_offsets()
         ranking, shift = ranking_of(self.config, float(learner.parameters.scale.detach()))
         if shift:
             offsets = np.full(len(labels), shift, dtype=np.float32)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmc.errors import ConfigError
-from xmc.training.batches.clusters.sampler import ClusteredSampler, ClusterSchedule
+from xmc.training.batches.clusters.config import ClustersConfig
+from xmc.training.batches.clusters.sampler import ClusteredSampler
 from xmc.training.batches.query_sampler import QuerySampler
 
 
@@ -20,8 +21,8 @@ def drive(sampler: ClusteredSampler, seed: int = 0) -> np.ndarray:
     return sampler.next()
 
 
-def schedule(**options: int) -> ClusterSchedule:
-    return ClusterSchedule(**({"largest": 8, "first": 2, "start_epoch": 1} | options))
+def schedule(**options: int) -> ClustersConfig:
+    return ClustersConfig(**({"largest": 8, "first": 2, "start_epoch": 1} | options))
 
 
 @given(st.integers(8, 60), st.integers(0, 3), st.integers(0, 3), st.integers(1, 3), st.integers(1, 3))

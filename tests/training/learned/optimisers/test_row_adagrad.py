@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from xmc.training.learned.row_adagrad import row_adagrad_
+from xmc.training.learned.optimisers.row_adagrad import row_adagrad_
 
 
 def test_against_a_loop_over_rows() -> None:
