@@ -11,8 +11,7 @@ from xmc.distributed.collectives import (
 )
 from xmc.distributed.exchange import exchange_rows, gather_rows_to_main
 from xmc.distributed.recording import CollectiveCost, record_collectives
-from xmc.distributed.sharding import shard_bounds
-from xmc.distributed.world import World, current_world
+from xmc.distributed.world import World, current_world, shard_bounds
 
 __all__ = [
     "CollectiveCost",

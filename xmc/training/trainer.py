@@ -120,7 +120,6 @@ class Trainer:
             closing(self.batches),
             closing(open_log(self.folder, self.accelerator, self.config.run.trackers)) as log,
             InterruptGuard(self.world, self.device) as guard,
-            progress,
         ):
             self._loop(inputs, guard, log, progress)
         return self._finish(time.perf_counter() - started, progress.pace.rows_per_second)
@@ -199,19 +198,20 @@ class Trainer:
         self.encoder.train()
         if config.validation.rows and self.step == 0:
             self._validate(log, progress)
-        while self.step < self.num_steps:
-            with progress.step(queries):
-                result = optimise(inputs, self.step)
-            self.step += 1
-            last = self.step == self.num_steps
-            if self.step % config.run.log_every == 0 or last:
-                progress.show_loss(float(result.loss))
-                self._log_step(result, log, progress)
-            progress.show_time_left(self.step)
-            if config.validation.due(self.step, self.num_steps):
-                self._validate(log, progress)
-            if not last:
-                self._pause_points(guard)
+        with progress:
+            while self.step < self.num_steps:
+                with progress.step(queries):
+                    result = optimise(inputs, self.step)
+                self.step += 1
+                last = self.step == self.num_steps
+                if self.step % config.run.log_every == 0 or last:
+                    progress.show_loss(float(result.loss))
+                    self._log_step(result, log, progress)
+                progress.show_time_left(self.step)
+                if config.validation.due(self.step, self.num_steps):
+                    self._validate(log, progress)
+                if not last:
+                    self._pause_points(guard)
 
     def _log_step(self, result: StepResult, log: MetricsLog, progress: Progress) -> None:
         training, head = self.config.training, self.learner.head

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from xmc.distributed import World
 from xmc.distributed.stopwatch import SILENT, StopWatch
+from xmc.errors import ConfigError
 from xmc.training.batches.batch import Batch, Moment
 from xmc.training.batches.clusters.source import QueryClusters
 from xmc.training.batches.config import NegativesConfig
@@ -67,11 +68,17 @@ class Batches:
             for source in self.sources:
                 queries = source.extend(queries, moment.batch_index)
             pool = self.pools.pool(self.relevance[queries], moment.batch_index, queries)
-        outside = None
+        outside = []
         for source in self.sources:
             with watch.part(source.name):
-                outside = source.outside(pool, moment) or outside
-        return Batch(moment.batch_index, queries, pool, outside)
+                outside.append(source.outside(pool, moment))
+        found = [labels for labels in outside if labels is not None]
+        if len(found) > 1:
+            raise ConfigError(
+                f"expected labels outside the pool from one source at most, got {len(found)} of "
+                f"{', '.join(source.name for source in self.sources)}: leave one of them out"
+            )
+        return Batch(moment.batch_index, queries, pool, found[0] if found else None)
 
     def after(self, batch: Batch, embeddings: Tensor, moment: Moment, watch: StopWatch = SILENT) -> None:
         """Hand the sources the embeddings [n, D] of this rank's shard of the pool, detached."""

@@ -66,7 +66,7 @@ class OptimisationConfig:
 
 @dataclass(frozen=True)
 class ResidualConfig:
-    """A free vector a label, added to its encoded text; for labels that their texts say too little of."""
+    """A free vector for each label, added to its encoded text; for labels of which texts say too little."""
 
     enabled: bool = False
     """Whether residuals are learned."""

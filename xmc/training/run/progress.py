@@ -22,19 +22,21 @@ SHOWN = ("P@1", "P@5", "nDCG@5", "PSP@5", "R@100")
 class Progress:
     """Times steps and validations, and tells of them; silent, but for the times, where ``hidden``.
 
+    The bar is there within a ``with`` block, around the steps.
+
     Attributes:
         pace: The times so far.
     """
 
     def __init__(self, num_steps: int, first: int, validation: ValidationConfig, *, hidden: bool) -> None:
-        """Show a bar that begins after ``first`` of ``num_steps``."""
+        """Prepare to tell of the steps after ``first`` of ``num_steps``."""
         self.num_steps, self.first, self.validation, self.hidden = num_steps, first, validation, hidden
         self.pace = Pace()
-        self._bar: tqdm[Any] = tqdm(
-            total=num_steps, initial=first, desc="training", unit="step", disable=hidden
-        )
 
     def __enter__(self) -> Progress:
+        self._bar: tqdm[Any] = tqdm(
+            total=self.num_steps, initial=self.first, desc="training", unit="step", disable=self.hidden
+        )
         return self
 
     def __exit__(

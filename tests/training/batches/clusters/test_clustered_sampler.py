@@ -114,7 +114,7 @@ def test_the_seed_decides() -> None:
 
 def test_what_cannot_be() -> None:
     with pytest.raises(ConfigError, match="a divisor of the batch of 8 queries, got 3"):
-        ClusteredSampler(np.arange(9), 8, 0, schedule(largest=3))
+        ClusteredSampler(np.arange(9), 8, 0, schedule(largest=3, first=3))
     with pytest.raises(ConfigError, match="each once"):
         ClusteredSampler(np.arange(9), 8, 0, schedule()).set_order(np.zeros(9))
     with pytest.raises(ConfigError, match="smaller batch size"):

@@ -88,10 +88,10 @@ class SampledLabels:
 
         Args:
             relevance: [N, L], the rows that batches are drawn from.
-            batch_size: Queries a step, over all ranks.
-            uniform: Labels drawn uniformly a step; at most L.
+            batch_size: Queries of a batch, over all ranks.
+            uniform: Labels drawn uniformly for each batch; at most L.
             strata: Label shards that the uniform draw takes equal shares of.
-            tempered: Labels drawn by tempered frequency a step, on average.
+            tempered: Labels drawn by tempered frequency for each batch, on average.
             alpha: Power of the frequency.
             corrected: Whether pools carry log weights.
             seed: With the batch's index, decides the draws.
