@@ -12,6 +12,7 @@ from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.training import Trainer, train
 from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.step import StepInputs, StepResult, optimise
 
 
 def losses(folder: str | Path) -> list[float]:
@@ -77,13 +78,12 @@ def test_a_killed_run_goes_on_from_its_checkpoint(config, changed, tmp_path, mon
     train(config)
     killed = changed(config, run={"dir": str(tmp_path / "killed")}, training={"checkpoint_every": 5})
 
-    def die(self: Trainer, *_: object) -> None:
-        if self.step == 13:
+    def die(inputs: StepInputs, step: int) -> StepResult:
+        if step == 13:
             raise MemoryError
-        return optimise(self, *_)
+        return optimise(inputs, step)
 
-    optimise = Trainer.optimise
-    monkeypatch.setattr(Trainer, "optimise", die)
+    monkeypatch.setattr("xmc.training.trainer.optimise", die)
     with pytest.raises(MemoryError):
         train(killed)
     monkeypatch.undo()

@@ -12,6 +12,7 @@ from xmc.distributed.stopwatch import StepProfile, StopWatch
 from xmc.errors import ConfigError
 from xmc.machine import this_machine
 from xmc.training.config import TrainConfig
+from xmc.training.step import optimise
 from xmc.training.trainer import Trainer
 
 __all__ = ["profile_steps"]
@@ -45,14 +46,14 @@ def _measure(trainer: Trainer, num_steps: int) -> StepProfile:
     watch = StopWatch(trainer.device)
     inputs = replace(trainer.prepare_inputs(), watch=watch)
     trainer.encoder.train()
-    for _ in range(WARM_UP):
-        trainer.optimise(inputs)
+    for step in range(WARM_UP):
+        optimise(inputs, step)
     watch.seconds.clear()
     watch.counts.clear()
     with record_collectives() as collectives:
         started = time.perf_counter()
-        for _ in range(num_steps):
-            trainer.optimise(inputs)
+        for step in range(WARM_UP, WARM_UP + num_steps):
+            optimise(inputs, step)
         seconds = time.perf_counter() - started
     parts = dict(watch.seconds)
     if collectives.num_calls:

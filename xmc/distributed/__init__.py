@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from xmc.distributed.exchange import exchange_rows, gather_rows_to_main
     from xmc.distributed.launch import launched_size, start_missing_processes
     from xmc.distributed.recording import CollectiveCost, record_collectives
-    from xmc.distributed.sharding import shard_bounds
-    from xmc.distributed.world import World, current_world
+    from xmc.distributed.world import World, current_world, shard_bounds
 
 __all__ = [
     "CollectiveCost",
@@ -53,9 +52,8 @@ __getattr__, __dir__ = lazy_exports(
     {
         **dict.fromkeys(_COLLECTIVES, "xmc.distributed.collectives"),
         **dict.fromkeys(("CollectiveCost", "record_collectives"), "xmc.distributed.recording"),
-        **dict.fromkeys(("World", "current_world"), "xmc.distributed.world"),
+        **dict.fromkeys(("World", "current_world", "shard_bounds"), "xmc.distributed.world"),
         **dict.fromkeys(("exchange_rows", "gather_rows_to_main"), "xmc.distributed.exchange"),
         **dict.fromkeys(("launched_size", "start_missing_processes"), "xmc.distributed.launch"),
-        "shard_bounds": "xmc.distributed.sharding",
     },
 )

@@ -6,9 +6,24 @@ from dataclasses import dataclass
 
 import torch.distributed as dist
 
-from xmc.distributed.sharding import shard_bounds
+from xmc.errors import ConfigError
 
-__all__ = ["World", "current_world"]
+__all__ = ["World", "current_world", "shard_bounds"]
+
+
+def shard_bounds(num_items: int, rank: int, size: int) -> tuple[int, int]:
+    """Half-open bounds ``(start, stop)`` of a rank's shard; sizes differ by at most one, larger shards first.
+
+    The shards of ranks 0 .. size - 1 are adjacent and cover ``range(num_items)``; a shard may be empty.
+
+    Raises:
+        ConfigError: When ``rank`` is not in ``range(size)`` or ``num_items`` is negative.
+    """
+    if not 0 <= rank < size or num_items < 0:
+        raise ConfigError(f"expected 0 <= rank < size and num_items >= 0, got {rank=}, {size=}, {num_items=}")
+    base, larger = divmod(num_items, size)
+    start = rank * base + min(rank, larger)
+    return start, start + base + (rank < larger)
 
 
 @dataclass(frozen=True)

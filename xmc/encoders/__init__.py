@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from xmc.encoders.batching import flatten_tokens, gather_rows, pack_by_length
     from xmc.encoders.config import EncoderConfig
     from xmc.encoders.dual_encoder import DualEncoder
     from xmc.encoders.encoding import CutCount, encode_texts
-    from xmc.encoders.gradient_cache import CachedEncoding, encode_with_cache
     from xmc.encoders.label_residuals import LabelResiduals, add_residuals
     from xmc.encoders.label_vectors import LabelVectors
     from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+    from xmc.encoders.micro_batches import (
+        CachedEncoding,
+        encode_with_cache,
+        flatten_tokens,
+        gather_rows,
+        pack_by_length,
+    )
     from xmc.encoders.resolve import resolve_model
     from xmc.encoders.tower import Tower
 
@@ -43,7 +48,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "CachedEncoding": "xmc.encoders.gradient_cache",
+        "CachedEncoding": "xmc.encoders.micro_batches",
         "CutCount": "xmc.encoders.encoding",
         "DualEncoder": "xmc.encoders.dual_encoder",
         "EncoderConfig": "xmc.encoders.config",
@@ -54,10 +59,10 @@ __getattr__, __dir__ = lazy_exports(
         "add_residuals": "xmc.encoders.label_residuals",
         "Tower": "xmc.encoders.tower",
         "encode_texts": "xmc.encoders.encoding",
-        "encode_with_cache": "xmc.encoders.gradient_cache",
-        "flatten_tokens": "xmc.encoders.batching",
-        "gather_rows": "xmc.encoders.batching",
-        "pack_by_length": "xmc.encoders.batching",
+        "encode_with_cache": "xmc.encoders.micro_batches",
+        "flatten_tokens": "xmc.encoders.micro_batches",
+        "gather_rows": "xmc.encoders.micro_batches",
+        "pack_by_length": "xmc.encoders.micro_batches",
         "resolve_model": "xmc.encoders.resolve",
     },
 )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from xmc.encoders.batching import flatten_tokens, gather_rows, pack_by_length
+from xmc.encoders.micro_batches import flatten_tokens, gather_rows, pack_by_length
 from xmc.encoders.tower import Tower
 
 __all__ = ["CutCount", "encode_texts"]

@@ -1,8 +1,7 @@
-"""One training step: pool, encode, score, and the gradients of everything learned, on one rank or many.
+"""One optimiser step: batches, their encoding, their scores, and the gradients of everything learned.
 
-Every rank draws the same batch and the same pool, encodes its share of the queries and its shard of the pool,
-scores
-all queries against its shard, and carries the gradients back through both encoders in micro-batches.
+Every rank draws the same batch, encodes its share of the queries and its shard of the pool, scores all
+queries against its shard, and carries the gradients back through both encoders in micro-batches.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -20,15 +18,16 @@ from xmc.data import TokenRows, TokenStore
 from xmc.distributed import World, all_gather_rows
 from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
+from xmc.heads import FactoredHead
 from xmc.objectives.objective import Loss
-from xmc.scoring import LabelShard, ScoreInputs
-from xmc.training.batches import Pool
-from xmc.training.batches.label_sources import LabelSources
+from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard, ScoreInputs
+from xmc.training.batches.batch import Batch, Moment
+from xmc.training.batches.batches import Batches
 from xmc.training.config import TrainConfig
-from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
-from xmc.training.learned.learner import Learner
+from xmc.training.learned.frozen_encoder import FrozenEncoder
+from xmc.training.learned.learner import Learner, warmup_linear_decay
 
-__all__ = ["StepInputs", "accumulate_gradients", "encode_rows"]
+__all__ = ["StepInputs", "StepResult", "accumulate_gradients", "optimise", "step_head"]
 
 
 class Autocast(Protocol):
@@ -42,100 +41,135 @@ class StepInputs:
     """What stays the same from step to step on this rank."""
 
     config: TrainConfig
+    num_steps: int
     learner: Learner
     queries: TokenRows
     labels: TokenStore
-    relevance: sp.csr_matrix
-    sources: LabelSources
+    batches: Batches
+    frozen: FrozenEncoder
     objective: Loss
     world: World
     device: torch.device
     autocast: Autocast
     watch: StopWatch = SILENT
 
-    def frozen_encoder(self) -> FrozenEncoder:
-        """The encoder as it is, for embeddings without a gradient."""
-        return FrozenEncoder(
-            self.learner.encoder,
-            residual_rows(self.learner.residuals),
-            self.queries,
-            self.labels,
-            self.config.training.micro_batch_tokens,
-            self.autocast,
-        )
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimiser step came to, equal on every rank.
+
+    Attributes:
+        loss: Mean over its batches, before the step; a detached scalar.
+        gradient_norm: Of the encoder, before clipping; None without clipping.
+        factor: The share of the peak rates that it was taken at.
+    """
+
+    loss: Tensor
+    gradient_norm: float | None
+    factor: float
 
 
-def accumulate_gradients(inputs: StepInputs, rows: np.ndarray, draw: int) -> Tensor:
+def optimise(inputs: StepInputs, step: int) -> StepResult:
+    """Take the optimiser step after ``step`` of them."""
+    training, learner, batches = inputs.config.training, inputs.learner, inputs.batches
+    learner.zero_grad()
+    loss = torch.zeros((), device=inputs.device)
+    factor = warmup_linear_decay(step, inputs.num_steps, training.warmup)
+    for batch_index in range(step * training.accumulation, (step + 1) * training.accumulation):
+        moment = Moment(batch_index, step, inputs.frozen, learner.parameters)
+        batch = batches.next(moment, inputs.watch)
+        if learner.head is not None:
+            loss += step_head(inputs, learner.head, batch, factor)
+            continue
+        part, embeddings = accumulate_gradients(inputs, batch)
+        loss += part
+        batches.after(batch, embeddings, moment, inputs.watch)
+    return StepResult(loss, learner.apply_gradients(factor, inputs.watch), factor)
+
+
+def accumulate_gradients(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
     """Score one global batch and add its gradients to the parameters' ``.grad`` on this rank.
 
-    Args:
-        inputs: What stays the same.
-        rows: [B] training row ids of the global batch, the same on every rank.
-        draw: The number of this batch since the start of the run; decides the pool and, with the rank,
-            the dropout.
-
     Returns:
-        The loss of the global batch over ``accumulation``, a detached scalar, equal on every rank. The
-        gradients are
-        this rank's part; their sum over ranks is the gradient of the loss.
+        The loss of the batch over ``accumulation``, a scalar that is equal on every rank, and the embeddings
+        [n, D] of this rank's shard of the pool, both detached. The gradients are this rank's part; their sum
+        over ranks is the gradient of the loss.
     """
-    config, world, encoder, watch = inputs.config, inputs.world, inputs.learner.encoder, inputs.watch
-    torch.manual_seed(hash((config.seed, draw, world.rank)) & 0x7FFFFFFF)
-    with watch.part("pool"):
-        pool = inputs.sources.pools.pool(inputs.relevance[rows], draw, rows)
-    start, stop = world.shard(len(rows))
-    queries = encode_rows(inputs, encoder.query_tower, inputs.queries, rows[start:stop])
+    world, encoder, watch, pool = inputs.world, inputs.learner.encoder, inputs.watch, batch.pool
+    _seed_dropout(inputs, batch)
+    start, stop = world.shard(len(batch.queries))
+    queries = _encode(inputs, encoder.query_tower, inputs.queries, batch.queries[start:stop])
     start, stop = world.shard(len(pool.label_ids))
-    labels = encode_rows(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
-    watch.count("scores", len(rows) * (stop - start))
+    labels = _encode(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
+    watch.count("scores", len(batch.queries) * (stop - start))
     query_leaf = queries.embeddings.requires_grad_()
     label_leaf = labels.embeddings.requires_grad_()
     with watch.part("scoring"):
         residuals, vectors = inputs.learner.residuals, label_leaf
         if residuals is not None:
-            vectors = residuals.join(label_leaf, pool.label_ids, (start, stop), draw)
-        gathered = all_gather_rows(query_leaf, len(rows), world)
-        loss = _loss(inputs, gathered, vectors, pool, (start, stop), draw)
-        loss = loss / config.training.accumulation
+            vectors = residuals.join(label_leaf, pool.label_ids, (start, stop), batch.batch_index)
+        gathered = all_gather_rows(query_leaf, len(batch.queries), world)
+        loss = _loss(inputs, gathered, vectors, batch, (start, stop)) / inputs.config.training.accumulation
         loss.backward()
-        if residuals is not None:
-            residuals.collect(world)
-    if inputs.sources.memory is not None:
-        with watch.part("memory"):
-            fresh = inputs.frozen_encoder().with_residuals(
-                labels.embeddings.detach(), pool.label_ids[start:stop]
-            )
-            inputs.sources.memory.keep(pool.label_ids, fresh, draw)
     loss = loss.detach()  # its graph holds the score tiles, which the replay below has no use for
     with watch.part("replay"):
         for encoding, leaf in ((queries, query_leaf), (labels, label_leaf)):
             if leaf.grad is not None:
                 encoding.backward(leaf.grad)
-    return loss
+    return loss, label_leaf.detach()
 
 
-def encode_rows(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarray) -> CachedEncoding:
-    """The embeddings of texts by a tower, and the way back through it.
+def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: float) -> Tensor:
+    """Step the head on one global batch, and add the encoder's gradients to ``.grad`` on this rank.
+
+    The head is the same on every rank: all ranks gather all queries and take the same step on all labels,
+    which costs nothing that grows with their number, and no rank sends a gradient of the head.
 
     Args:
-        inputs: Of the step; its watch is told.
-        tower: Of the queries or the labels.
-        tokens: Of all its texts.
-        rows: [n] int64, which of them to encode.
+        inputs: What stays the same.
+        head: The head.
+        batch: Of a pool of all labels.
+        factor: The share of the head's peak rate to step at.
+
+    Returns:
+        The loss of the global batch before the step, a detached scalar, equal on every rank. The gradients
+        are this rank's part; their sum over ranks is the gradient of the loss.
     """
-    budget = inputs.config.training.micro_batch_tokens
+    world, count = inputs.world, len(batch.queries)
+    _seed_dropout(inputs, batch)
+    start, stop = world.shard(count)
+    tower = inputs.learner.encoder.query_tower
+    encoding = _encode(inputs, tower, inputs.queries, batch.queries[start:stop])
+    with inputs.watch.part("head"):
+        queries = all_gather_rows(encoding.embeddings, count, world)
+        scale = inputs.learner.parameters.scale
+        rate = inputs.config.head.learning_rate * factor
+        step = head.step(queries * scale.detach(), batch.pool.positives, rate)
+    leaf = encoding.embeddings.requires_grad_()
+    (scale * leaf).backward(step.gradient[start:stop].to(leaf.dtype))
+    if leaf.grad is not None:
+        encoding.backward(leaf.grad)
+    return step.loss.to(leaf.dtype)
+
+
+def _seed_dropout(inputs: StepInputs, batch: Batch) -> None:
+    torch.manual_seed(hash((inputs.config.seed, batch.batch_index, inputs.world.rank)) & 0x7FFFFFFF)
+
+
+def _encode(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarray) -> CachedEncoding:
+    """The embeddings of some texts (``rows`` [n] of the tokens) by a tower, and the way back through it."""
     inputs.watch.count("texts", len(rows))
     with inputs.watch.part("tokens"):
         ids, offsets = tokens.gather(rows)
     with inputs.watch.part("encode"):
+        budget = inputs.config.training.micro_batch_tokens
         return encode_with_cache(tower, ids, offsets, max_tokens=budget, autocast=inputs.autocast)
 
 
 def _loss(
-    inputs: StepInputs, queries: Tensor, labels: Tensor, pool: Pool, bounds: tuple[int, int], draw: int
+    inputs: StepInputs, queries: Tensor, labels: Tensor, batch: Batch, bounds: tuple[int, int]
 ) -> Tensor:
-    start, stop = bounds
-    scoring = inputs.config.scoring
+    (start, stop), pool, scoring = bounds, batch.pool, inputs.config.scoring
     ids = torch.from_numpy(pool.label_ids[start:stop]).to(inputs.device)
     weights = (
         None if pool.log_weights is None else torch.from_numpy(pool.log_weights[start:stop]).to(inputs.device)
@@ -150,6 +184,15 @@ def _loss(
         shard=LabelShard(start, len(pool.label_ids), inputs.world),
         implementation=scoring.implementation,
         memory_bytes=scoring.memory_mb << 20,
-        extra=inputs.sources.extra(pool, draw, inputs.learner.parameters.label_offsets),
+        extra=_extra(batch),
     )
     return inputs.objective(scored)
+
+
+def _extra(batch: Batch) -> ExtraNegatives | None:
+    certain, outside = batch.pool.certain, batch.outside
+    if certain is None and outside is None:
+        return None
+    if outside is None or isinstance(outside, FrozenLabels):
+        return ExtraNegatives(certain, outside)
+    return ExtraNegatives(certain, moments=outside)

@@ -75,7 +75,7 @@ class Validator:
 
     def _ranker(self, learner: Learner) -> Ranker:
         ranking, shift = ranking_of(self.config, float(learner.parameters.scale.detach()))
-        return Ranker.of(ranking, shift, learner.relative_offsets(), self.dataset.num_labels)
+        return Ranker.of(ranking, shift, learner.parameters.relative_offsets(), self.dataset.num_labels)
 
     def _queries(self, learner: Learner) -> NDArray[np.float32]:
         """This rank's shard of the query embeddings, [v, D]."""

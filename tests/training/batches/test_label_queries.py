@@ -11,7 +11,8 @@ from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.training import train
 from xmc.training.batches import SampledLabels
-from xmc.training.batches.label_queries import LabelQueries, StackedTokens, with_label_rows
+from xmc.training.batches.label_queries import LabelQueries, with_label_rows
+from xmc.training.batches.tokens import StackedTokens
 
 
 def store(folder: Path, name: str, texts: list[list[int]]) -> TokenStore:
@@ -40,9 +41,9 @@ def test_stacked_tokens_are_found_by_row(tmp_path: Path) -> None:
 def test_labels_join_a_batch_as_rows_of_their_own() -> None:
     relevance = sp.csr_matrix(np.array([[1, 0, 1], [0, 1, 0]], dtype=np.float32))
     drawn = LabelQueries(2, 3, 2, seed=0)
-    rows = drawn.extend(np.array([1]), step=4)
+    rows = drawn.extend(np.array([1]), batch_index=4)
     assert rows[0] == 1 and len(rows) == 3 and (rows[1:] >= 2).all()
-    np.testing.assert_array_equal(rows, drawn.extend(np.array([1]), step=4))
+    np.testing.assert_array_equal(rows, drawn.extend(np.array([1]), batch_index=4))
     stacked = with_label_rows(relevance)
     np.testing.assert_array_equal(stacked[rows[1:]].toarray(), np.eye(3)[rows[1:] - 2])
 

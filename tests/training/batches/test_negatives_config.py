@@ -11,7 +11,7 @@ from xmc.training.batches import ClustersConfig, MemoryConfig, MinedConfig, Nega
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"mode": "some"}, "negatives.mode: expected 'all' or 'sampled', got 'some'"),
+        ({"mode": "some"}, "negatives.mode: expected one of all, sampled, got 'some'"),
         ({"mode": "sampled", "uniform": 0}, "negatives.uniform: expected at least 1 label, got 0"),
         ({"mode": "sampled", "uniform": -3}, "negatives.uniform: expected at least 1 label, got -3"),
         ({"mode": "sampled", "uniform": 3, "strata": 4}, "negatives.strata: expected at most"),
@@ -34,11 +34,11 @@ def test_options_that_cannot_work_are_errors(options: dict[str, Any], text: str)
         (TemperedConfig, {"count": -1}, "tempered.count: expected a whole number of at least 0, got -1"),
         (TemperedConfig, {"alpha": 1.5}, r"tempered.alpha: expected a power in \[0, 1\], got 1.5"),
         (MinedConfig, {"count": 3, "first": 4, "last": 6}, "a window of at least count=3 ranks"),
-        (MinedConfig, {"draw": "best"}, "mined.draw: expected 'rank' or 'score', got 'best'"),
+        (MinedConfig, {"draw": "best"}, "mined.draw: expected one of rank, score, got 'best'"),
         (MinedConfig, {"sharpness": 0.0}, "mined.sharpness: expected a number above 0"),
         (MinedConfig, {"every": 0}, "mined.every: expected a whole number of at least 1"),
-        (MemoryConfig, {"dtype": "int8"}, "memory.dtype: expected 'float16' or 'bfloat16' or 'float32'"),
-        (MemoryConfig, {"storage": "cloud"}, "memory.storage: expected 'device' or 'disk'"),
+        (MemoryConfig, {"dtype": "int8"}, "memory.dtype: expected one of float16, bfloat16, float32"),
+        (MemoryConfig, {"storage": "cloud"}, "memory.storage: expected one of device, disk"),
         (MemoryConfig, {"refresh": -1}, "memory.refresh: expected a whole number of at least 0"),
         (MemoryConfig, {"sample": 0}, "memory.sample: expected a whole number of at least 1"),
         (ClustersConfig, {"largest": 12, "first": 8}, r"first doubled some times over \(8, 16, 32"),

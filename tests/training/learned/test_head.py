@@ -17,11 +17,11 @@ from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, ModelError
 from xmc.heads import HeadConfig
 from xmc.training import TrainConfig, Trainer, train
-from xmc.training.batches import NegativesConfig
+from xmc.training.batches import Moment, NegativesConfig
 from xmc.training.config import ObjectiveConfig
-from xmc.training.head_step import step_head
 from xmc.training.learned.head import build_head, ranking_of
 from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.step import step_head
 
 RATES = {
     "spherical_z_loss": 20.0,
@@ -70,22 +70,32 @@ def test_learns_and_its_model_is_evaluated_indexed_and_searched(config, dataset,
 
 
 def test_the_step_is_that_of_autograd_on_the_whole_table(head_config, changed):
-    learning = changed(head_config, objective={"learn_scale": True}, encoder={"dropout": 0.0})
+    learning = changed(
+        head_config,
+        objective={"learn_scale": True},
+        encoder={"dropout": 0.0},
+        training={"scale_learning_rate": 1e-3},  # the loss does not depend on the scale
+    )
     trainer = Trainer(learning)
     inputs, head = trainer.prepare_inputs(), trainer.learner.head
-    rows = trainer.rows.next()
+    batch = trainer.batches.next(Moment(0, 0, inputs.frozen, trainer.learner.parameters))
     table = head.table().double().requires_grad_()
     parameters = [*trainer.encoder.parameters(), trainer.learner.parameters.log_scale]
 
-    tokens = inputs.queries.gather(rows)
+    tokens = inputs.queries.gather(batch.queries)
     queries = trainer.encoder.query_tower(*tokens).double()
     scale = trainer.learner.parameters.scale
     loss = FUNCTIONS["spherical_z_loss"](
-        queries, table, inputs.relevance[rows], scale=scale, implementation="dense", decoupled=True
+        queries,
+        table,
+        trainer.batches.relevance[batch.queries],
+        scale=scale,
+        implementation="dense",
+        decoupled=True,
     )
     expected = torch.autograd.grad(loss, [*parameters, table], allow_unused=True)
 
-    found = step_head(inputs, head, rows, 0, 0.5)
+    found = step_head(inputs, head, batch, 0.5)
     assert float(found) == pytest.approx(float(loss.detach()), rel=1e-6)
     for parameter, gradient in zip(parameters, expected, strict=False):
         if gradient is not None:

@@ -12,6 +12,7 @@ from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.retrieval import LabelIndex
 from xmc.training import ResidualConfig, train
+from xmc.training.learned.optimisers.row_adagrad import RowAdagrad
 from xmc.training.learned.residual_table import ResidualTable
 
 ALONE = World(0, 1)
@@ -19,6 +20,12 @@ ALONE = World(0, 1)
 
 def table(dropout: float = 0.0, assignment: np.ndarray | None = None, num_labels: int = 50) -> ResidualTable:
     return ResidualTable(ResidualConfig(True, 0.1, dropout), assignment, num_labels, 4, seed=0)
+
+
+def take_step(optimiser: RowAdagrad) -> None:
+    optimiser.gather(ALONE)
+    optimiser.step(1.0)
+    optimiser.zero_grad()
 
 
 def unit_rows(count: int, seed: int = 0) -> torch.Tensor:
@@ -34,23 +41,23 @@ def test_a_step_moves_the_scored_labels_downhill_and_no_others() -> None:
     residuals, labels, target = table(), unit_rows(3), unit_rows(3, seed=1)
     ids = np.array([4, 7, 31])
     before = float((labels * target).sum())
-    for draw in range(5):
-        loss = -(residuals.join(labels, ids, (0, 3), draw) * target).sum()
+    optimiser = RowAdagrad(residuals, 0.1)
+    for batch_index in range(5):
+        loss = -(residuals.join(labels, ids, (0, 3), batch_index) * target).sum()
         loss.backward()
-        residuals.collect(ALONE)
-        residuals.step(1.0)
+        take_step(optimiser)
     after = float((residuals.join(labels, ids, (0, 3), 9) * target).sum().detach())
     assert after > before + 0.1
     assert set(residuals.table.norm(dim=1).nonzero().flatten().tolist()) == set(ids.tolist())
 
 
-def test_dropout_leaves_out_a_share_that_depends_on_the_draw_alone() -> None:
+def test_dropout_leaves_out_a_share_that_depends_on_the_batch_alone() -> None:
     residuals = table(dropout=0.3, num_labels=2000)
     residuals.table += 1.0
     labels, ids = unit_rows(2000), np.arange(2000)
 
-    def kept(draw: int) -> torch.Tensor:
-        return (residuals.join(labels, ids, (0, 2000), draw) - labels).abs().sum(1) > 1e-6
+    def kept(batch_index: int) -> torch.Tensor:
+        return (residuals.join(labels, ids, (0, 2000), batch_index) - labels).abs().sum(1) > 1e-6
 
     assert abs(float(kept(0).float().mean()) - 0.7) < 0.05
     assert torch.equal(kept(3), kept(3)) and not torch.equal(kept(3), kept(4))
@@ -62,10 +69,10 @@ def test_dropout_leaves_out_a_share_that_depends_on_the_draw_alone() -> None:
 def test_labels_with_too_few_training_rows_have_none() -> None:
     config, points = ResidualConfig(True, 0.1, 0.0, min_points=3), np.array([5, 2, 3, 0])
     residuals = ResidualTable(config, None, 4, 4, seed=0, points=points)
-    for draw in range(3):
-        residuals.join(unit_rows(4), np.arange(4), (0, 4), draw).sum().backward()
-        residuals.collect(ALONE)
-        residuals.step(1.0)
+    optimiser = RowAdagrad(residuals, 0.1)
+    for batch_index in range(3):
+        residuals.join(unit_rows(4), np.arange(4), (0, 4), batch_index).sum().backward()
+        take_step(optimiser)
     assert residuals.of_labels().any(dim=1).tolist() == [True, False, True, False]
     shared = ResidualTable(
         ResidualConfig(True, 0.1, 0.0), np.array([0, 1, 0, 1]), 4, 4, seed=0, points=points
@@ -78,8 +85,7 @@ def test_labels_with_too_few_training_rows_have_none() -> None:
 def test_labels_of_a_cluster_share_a_residual() -> None:
     residuals = table(assignment=np.array([1, 0, 1, 2]), num_labels=4)
     residuals.join(unit_rows(4), np.arange(4), (0, 4), 0).sum().backward()
-    residuals.collect(ALONE)
-    residuals.step(1.0)
+    take_step(RowAdagrad(residuals, 0.1))
     each = residuals.of_labels()
     assert residuals.table.shape == (3, 4) and torch.equal(each[0], each[2])
     assert not torch.equal(each[0], each[1])

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xmc.lazy import lazy_exports
-from xmc.training.batches.config import (
-    ClustersConfig,
-    MemoryConfig,
-    MinedConfig,
-    NegativesConfig,
-    TemperedConfig,
-)
+from xmc.training.batches.clusters.config import ClustersConfig
+from xmc.training.batches.config import NegativesConfig
+from xmc.training.batches.memory.config import MemoryConfig
+from xmc.training.batches.mined.config import MinedConfig
+from xmc.training.batches.pools.config import TemperedConfig
 
 if TYPE_CHECKING:
+    from xmc.training.batches.batch import Batch, Moment, Pool
+    from xmc.training.batches.batches import Batches, build_batches
     from xmc.training.batches.clusters.order import balanced_order
     from xmc.training.batches.memory.label_memory import LabelMemory
     from xmc.training.batches.mined.draw import draw_mined
@@ -27,14 +27,17 @@ if TYPE_CHECKING:
     )
     from xmc.training.batches.pools.pool import (
         AllLabels,
-        Pool,
         PoolSampler,
         SampledLabels,
         build_pool_sampler,
     )
+    from xmc.training.batches.source import BatchSource
 
 __all__ = [
     "AllLabels",
+    "Batch",
+    "BatchSource",
+    "Batches",
     "ClustersConfig",
     "LabelDraw",
     "LabelMemory",
@@ -42,12 +45,14 @@ __all__ = [
     "MinedConfig",
     "MinedLabels",
     "NegativesConfig",
+    "Moment",
     "Pool",
     "PoolSampler",
     "SampledLabels",
     "TemperedConfig",
     "UniformDraw",
     "balanced_order",
+    "build_batches",
     "build_pool_sampler",
     "draw_mined",
     "in_batch_inclusion",
@@ -58,13 +63,16 @@ __all__ = [
 ]
 
 _INCLUSION = ("in_batch_inclusion", "stratified_inclusion", "tempered_inclusion", "union_inclusion")
-_POOL = ("AllLabels", "Pool", "PoolSampler", "SampledLabels", "build_pool_sampler")
+_POOL = ("AllLabels", "PoolSampler", "SampledLabels", "build_pool_sampler")
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         **dict.fromkeys(_INCLUSION, "xmc.training.batches.pools.inclusion"),
         **dict.fromkeys(_POOL, "xmc.training.batches.pools.pool"),
+        **dict.fromkeys(("Batch", "Moment", "Pool"), "xmc.training.batches.batch"),
+        **dict.fromkeys(("Batches", "build_batches"), "xmc.training.batches.batches"),
+        "BatchSource": "xmc.training.batches.source",
         "LabelDraw": "xmc.training.batches.pools.draws",
         "LabelMemory": "xmc.training.batches.memory.label_memory",
         "MinedLabels": "xmc.training.batches.mined.search",

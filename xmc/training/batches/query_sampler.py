@@ -1,4 +1,4 @@
-"""Which training rows each global step takes, with a state that a killed run resumes from."""
+"""Which training queries each batch takes, with a state that a killed run resumes from."""
 
 from __future__ import annotations
 
@@ -59,6 +59,18 @@ class QuerySampler:
         """Batches of one epoch."""
         ratio = len(self._rows) / self.batch_size
         return math.floor(ratio) if self.drop_last else math.ceil(ratio)
+
+    @property
+    def cluster_size(self) -> int:
+        """Rows that always share a batch in the current epoch."""
+        return 1
+
+    def units(self) -> np.ndarray | None:
+        """The cluster of each row in the current epoch: int64 [N], -1 for those that sit it out.
+
+        None where every row is on its own.
+        """
+        return None
 
     def next(self) -> np.ndarray:
         """Row ids of the next global batch, int64 [B] (fewer at an epoch's end without ``drop_last``)."""

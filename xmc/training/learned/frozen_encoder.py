@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xmc.data import TokenRows, TokenStore
 from xmc.encoders import DualEncoder, Tower, add_residuals
-from xmc.encoders.batching import gather_rows, pack_by_length
+from xmc.encoders.micro_batches import gather_rows, pack_by_length
 from xmc.training.learned.residual_table import ResidualTable
 
 __all__ = ["FrozenEncoder"]

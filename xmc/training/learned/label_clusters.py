@@ -36,7 +36,7 @@ def cluster_labels(
     if num_clusters > len(texts):
         raise ConfigError(
             f"residuals.clusters: expected at most the {len(texts)} labels, got {num_clusters}; leave it out "
-            "for a residual a label"
+            "for one residual per label"
         )
     clusters = torch.zeros(len(texts), dtype=torch.int64)
     if world.is_main:

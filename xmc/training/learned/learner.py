@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,25 +15,65 @@ from xmc.distributed import World, sum_gradients
 from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import DualEncoder
 from xmc.heads import FactoredHead
-from xmc.training.config import TrainConfig
+from xmc.objectives.catalogue import SCALE_LEARNING_RATE
+from xmc.training.config import ObjectiveConfig, TrainConfig
+from xmc.training.learned.config import OptimisationConfig
 from xmc.training.learned.head import build_head
 from xmc.training.learned.label_clusters import cluster_labels
-from xmc.training.learned.optimiser import build_optimizer, set_rates
+from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
+from xmc.training.learned.optimisers.optimiser import Optimiser
+from xmc.training.learned.optimisers.row_adagrad import RowAdagrad
 from xmc.training.learned.residual_table import ResidualTable
-from xmc.training.learned.score_parameters import ScoreParameters
 
-__all__ = ["Learner", "build_learner"]
+__all__ = ["Learner", "ScoreParameters", "build_learner", "parameter_groups", "warmup_linear_decay"]
+
+
+def warmup_linear_decay(step: int, num_steps: int, warmup: float) -> float:
+    """The share of the peak rates at ``step``, from 0.
+
+    It rises over ``warmup * num_steps`` steps, then falls to zero.
+    """
+    rising = round(warmup * num_steps)
+    if step < rising:
+        return (step + 1) / rising
+    return max(0.0, (num_steps - step) / max(1, num_steps - rising))
+
+
+class ScoreParameters(nn.Module):
+    """The scale, kept as its logarithm, and the label offsets [L], each fixed or learned."""
+
+    label_offsets: nn.Parameter | None
+
+    def __init__(self, config: ObjectiveConfig, num_labels: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(config.scale)), requires_grad=config.learn_scale)
+        self.label_offsets = nn.Parameter(torch.zeros(num_labels)) if config.label_offsets else None
+
+    @property
+    def scale(self) -> Tensor:
+        """One over the temperature, a scalar."""
+        return self.log_scale.exp()
+
+    def offsets(self, label_ids: Tensor) -> Tensor | None:
+        """The offsets [n] of some labels, or None when none are learned."""
+        return None if self.label_offsets is None else self.label_offsets[label_ids]
+
+    def relative_offsets(self) -> np.ndarray | None:
+        """The label offsets [L] in units of ``q.e`` (offset over scale), or None when none are learned."""
+        if self.label_offsets is None:
+            return None
+        return (self.label_offsets / self.scale).detach().cpu().numpy()
 
 
 @dataclass(frozen=True)
 class Learner:
-    """The encoder, what is learned beside it, and their optimisers."""
+    """The encoder, what is learned beside it, and the optimisers of both, by name."""
 
     encoder: DualEncoder
     parameters: ScoreParameters
     residuals: ResidualTable | None
     head: FactoredHead | None
-    optimizer: torch.optim.AdamW
+    optimisers: dict[str, Optimiser]
     clip_norm: float | None
     world: World
 
@@ -45,35 +87,33 @@ class Learner:
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad()
 
     def apply_gradients(self, factor: float, watch: StopWatch = SILENT) -> float | None:
-        """Sum the gradients over ranks, clip the encoder's, and step at ``factor`` of the peak rates.
+        """Bring the ranks' gradients together, clip the encoder's, and step at ``factor`` of the peak rates.
 
-        Over W ranks: one all-reduce of the parameters, bucketed.
+        Over W ranks: one all-reduce of the dense parameters, bucketed, and what each optimiser gathers.
 
         Returns:
             The norm of the encoder's gradient before clipping, or None without clipping.
         """
-        encoder = list(self.encoder.parameters())
+        optimisers = self.optimisers.values()
         with watch.part("gradient all-reduce"):
-            sum_gradients([*encoder, *self.parameters.parameters()], self.world)
+            sum_gradients([p for optimiser in optimisers for p in optimiser.dense], self.world)
+            for optimiser in optimisers:
+                optimiser.gather(self.world)
         with watch.part("optimiser"):
             norm = None
             if self.clip_norm is not None:
-                norm = float(torch.nn.utils.clip_grad_norm_(encoder, self.clip_norm))
-            set_rates(self.optimizer, factor)
-            self.optimizer.step()
-            if self.residuals is not None:
-                self.residuals.step(factor)
+                norm = float(torch.nn.utils.clip_grad_norm_(self._encoder_parameters, self.clip_norm))
+            for optimiser in optimisers:
+                optimiser.step(factor)
         return norm
 
-    def relative_offsets(self) -> np.ndarray | None:
-        """The label offsets [L] in units of ``q.e`` (offset over scale), or None when none are learned."""
-        offsets: Tensor | None = self.parameters.label_offsets
-        if offsets is None:
-            return None
-        return (offsets / self.parameters.scale).detach().cpu().numpy()
+    @cached_property
+    def _encoder_parameters(self) -> list[nn.Parameter]:
+        return list(self.encoder.parameters())
 
 
 def build_learner(
@@ -103,5 +143,27 @@ def build_learner(
         size = (num_labels, encoder.dimension)
         residuals = ResidualTable(config.residuals, clusters, *size, config.seed, label_points).to(device)
     head = build_head(config, encoder, label_texts, device, world)
-    optimizer = build_optimizer(encoder.parameters(), parameters, config.training)
-    return Learner(encoder, parameters, residuals, head, optimizer, config.training.clip_norm, world)
+    optimisers: dict[str, Optimiser] = {
+        "adamw": AdamW(parameter_groups(list(encoder.parameters()), parameters, config.training))
+    }
+    if residuals is not None:
+        optimisers["residuals"] = RowAdagrad(residuals, config.residuals.learning_rate)
+    return Learner(encoder, parameters, residuals, head, optimisers, config.training.clip_norm, world)
+
+
+def parameter_groups(
+    encoder: Sequence[nn.Parameter], scores: ScoreParameters, config: OptimisationConfig
+) -> list[ParameterGroup]:
+    """The encoder (decay on matrices only), the label offsets and the log scale, in that order."""
+    return [
+        ParameterGroup(
+            _trained([p for p in encoder if p.ndim > 1]), config.learning_rate, config.weight_decay
+        ),
+        ParameterGroup(_trained([p for p in encoder if p.ndim <= 1]), config.learning_rate),
+        ParameterGroup(_trained([scores.label_offsets]), config.offset_learning_rate),
+        ParameterGroup(_trained([scores.log_scale]), config.scale_learning_rate or SCALE_LEARNING_RATE),
+    ]
+
+
+def _trained(parameters: Sequence[nn.Parameter | None]) -> list[nn.Parameter]:
+    return [p for p in parameters if p is not None and p.requires_grad]

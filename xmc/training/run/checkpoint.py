@@ -1,30 +1,45 @@
 """Checkpoints to resume from: whole or absent, free of pickles, and usable on another number of ranks.
 
-``checkpoints/step-<n>/`` holds safetensors of the encoder, the score parameters and the optimiser, and
-``state.json``;
-``checkpoints/latest`` names the newest. Dropout and pools depend on the seed and the batch number alone, so
-no random
-state is kept.
+``checkpoints/step-<n>/`` holds safetensors of each module, each optimiser and the batches, and
+``state.json``; ``checkpoints/latest`` names the newest. Dropout and pools depend on the seed and the batch's
+index alone, so no random state is kept.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import torch
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 
+from xmc.distributed import World
 from xmc.errors import DataError
 from xmc.files import atomic_file, atomic_folder
+from xmc.training.learned.optimisers.optimiser import Optimiser
 
-__all__ = ["Checkpointer"]
+__all__ = ["Checkpointer", "Stateful"]
 
 KEPT = 2
+
+
+class Stateful(Protocol):
+    """What has a state besides modules and optimisers."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers, texts and lists for JSON."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is kept besides, whole on the main rank. Every rank calls it."""
+        ...
+
+    def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Go on from both."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,37 +49,49 @@ class Checkpointer:
     Attributes:
         folder: The ``checkpoints`` folder of the run.
         modules: What is learned, by file name.
-        optimizer: Its moments.
+        optimisers: What they keep, by name.
+        parts: What else has a state, by name.
+        world: The ranks, of which the main one writes.
     """
 
     folder: Path
     modules: dict[str, nn.Module]
-    optimizer: torch.optim.Optimizer
+    optimisers: dict[str, Optimiser]
+    parts: dict[str, Stateful] = field(default_factory=dict)
+    world: World = field(default_factory=World)
 
-    def save(self, step: int, state: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> Path:
-        """Write the checkpoint of ``step`` with a JSON-able ``state``, and keep the newest two.
+    def save(self, step: int) -> Path | None:
+        """Write the checkpoint of ``step``, and keep the newest two. Every rank calls it.
 
-        ``tensors`` are what label sources keep besides; they come back in the state under that name.
+        Returns:
+            Its folder; None on ranks that do not write.
         """
+        tensors = {name: part.tensors() for name, part in self.parts.items()}  # of every rank's share
+        if not self.world.is_main:
+            return None
+        state = {"step": step, **{name: part.state_dict() for name, part in self.parts.items()}}
         path = self.folder / f"step-{step:08d}"
         with atomic_folder(path, overwrite=True) as temporary:
             for name, module in self.modules.items():
                 save_model(module, str(temporary / f"{name}.safetensors"))
-            save_file(_moments(self.optimizer), temporary / "optimizer.safetensors")
-            if tensors:
-                save_file(_contiguous(tensors), temporary / "sources.safetensors")
-            (temporary / "state.json").write_text(json.dumps({"step": step, **state}), encoding="utf-8")
+            for name, optimiser in self.optimisers.items():
+                save_file(_contiguous(optimiser.tensors()), temporary / f"optimiser-{name}.safetensors")
+            for name, kept in tensors.items():
+                if kept:
+                    save_file(_contiguous(kept), temporary / f"{name}.safetensors")
+            (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
         with atomic_file(self.folder / "latest") as temporary:
             temporary.write_text(path.name, encoding="utf-8")
         for old in sorted(self.folder.glob("step-*"))[:-KEPT]:
             shutil.rmtree(old)
         return path
 
-    def load_latest(self) -> dict[str, Any] | None:
-        """Load the newest checkpoint in place and return its state, or None when there is none.
+    def load_latest(self) -> int | None:
+        """Load the newest checkpoint in place and return its step, or None when there is none.
 
         Raises:
             DataError: When the checkpoint does not fit the configured model.
+            XMCError: When it does not fit a part.
         """
         pointer = self.folder / "latest"
         if not pointer.is_file():
@@ -73,32 +100,19 @@ class Checkpointer:
         try:
             for name, module in self.modules.items():
                 load_model(module, path / f"{name}.safetensors")
-            _restore_moments(self.optimizer, load_file(path / "optimizer.safetensors"))
+            for name, optimiser in self.optimisers.items():
+                optimiser.load(load_file(path / f"optimiser-{name}.safetensors"))
             state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            if (path / "sources.safetensors").is_file():
-                state["tensors"] = load_file(path / "sources.safetensors")
+            for name, part in self.parts.items():
+                file = path / f"{name}.safetensors"
+                part.load(state[name], load_file(file) if file.is_file() else {})
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise DataError(
                 f"{path}: expected a checkpoint of this configuration: {error}; train with the "
                 "configuration it was made with (the run's config.yaml), or start anew in another folder"
             ) from error
-        return state
+        return int(state["step"])
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return _contiguous(
-        {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
-    )
-
-
-def _restore_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -10,7 +10,8 @@ import yaml
 
 from xmc.errors import ConfigError
 from xmc.files import atomic_file
-from xmc.training.config import RunOptions, TrainConfig
+from xmc.training.config import TrainConfig
+from xmc.training.run.config import RunOptions
 
 __all__ = ["prepare_run_folder", "save_config"]
 

@@ -11,7 +11,7 @@ from accelerate.tracking import get_available_trackers
 
 from xmc.errors import ConfigError
 
-__all__ = ["MetricsLog", "check_trackers"]
+__all__ = ["MetricsLog", "check_trackers", "open_log"]
 
 
 def check_trackers(names: list[str]) -> None:
@@ -29,8 +29,16 @@ def check_trackers(names: list[str]) -> None:
         )
 
 
+def open_log(folder: Path, accelerator: Accelerator, trackers: list[str]) -> MetricsLog:
+    """The log of the run in ``folder``, with its trackers started."""
+    if trackers:
+        # The name is TensorBoard's folder in the run's, and the project of any other tracker.
+        accelerator.init_trackers("tensorboard" if trackers == ["tensorboard"] else "xmc")
+    return MetricsLog(folder / "metrics.jsonl", accelerator)
+
+
 class MetricsLog:
-    """Appends one JSON object a line, and hands the numbers to the trackers; on the main rank only."""
+    """Appends a line of JSON for each entry, and hands the numbers to the trackers; on the main rank only."""
 
     def __init__(self, path: Path, accelerator: Accelerator) -> None:
         self.path, self.accelerator = path, accelerator

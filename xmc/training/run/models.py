@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from xmc.data import Dataset
 from xmc.distributed import World
@@ -94,6 +95,10 @@ class RunModels:
         """Which model is the best, for a checkpoint."""
         return {"step": self.best_step, "metrics": self.best_metrics}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing besides."""
+        return {}
+
+    def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Go on from a checkpoint's best model."""
         self.best_step, self.best_metrics = state["step"], state["metrics"]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmc.errors import ConfigError
-from xmc.training.batches.clusters.sampler import ClusteredSampler, ClusterSchedule
+from xmc.training.batches.clusters.config import ClustersConfig
+from xmc.training.batches.clusters.sampler import ClusteredSampler
 from xmc.training.batches.query_sampler import QuerySampler
 
 
@@ -20,8 +21,8 @@ def drive(sampler: ClusteredSampler, seed: int = 0) -> np.ndarray:
     return sampler.next()
 
 
-def schedule(**options: int) -> ClusterSchedule:
-    return ClusterSchedule(**({"largest": 8, "first": 2, "start_epoch": 1} | options))
+def schedule(**options: int) -> ClustersConfig:
+    return ClustersConfig(**({"largest": 8, "first": 2, "start_epoch": 1} | options))
 
 
 @given(st.integers(8, 60), st.integers(0, 3), st.integers(0, 3), st.integers(1, 3), st.integers(1, 3))
@@ -113,7 +114,7 @@ def test_the_seed_decides() -> None:
 
 def test_what_cannot_be() -> None:
     with pytest.raises(ConfigError, match="a divisor of the batch of 8 queries, got 3"):
-        ClusteredSampler(np.arange(9), 8, 0, schedule(largest=3))
+        ClusteredSampler(np.arange(9), 8, 0, schedule(largest=3, first=3))
     with pytest.raises(ConfigError, match="each once"):
         ClusteredSampler(np.arange(9), 8, 0, schedule()).set_order(np.zeros(9))
     with pytest.raises(ConfigError, match="smaller batch size"):

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xmc.errors import ConfigError
+from xmc.training.batches.clusters.config import ClustersConfig
 from xmc.training.batches.query_sampler import QuerySampler
 
-__all__ = ["ClusterSchedule", "ClusteredSampler"]
-
-
-@dataclass(frozen=True)
-class ClusterSchedule:
-    """How many neighbours share a batch in each epoch: 1, then ``first``, doubled up to ``largest``."""
-
-    largest: int
-    first: int = 2
-    start_epoch: int = 1
-    double_every: int = 1
-    refresh_every: int = 1
-
-    def size(self, epoch: int) -> int:
-        """Rows of a cluster in an epoch, from 0; 1 before ``start_epoch``."""
-        if epoch < self.start_epoch:
-            return 1
-        doublings = min((epoch - self.start_epoch) // self.double_every, 62)
-        return min(self.largest, self.first << doublings)
+__all__ = ["ClusteredSampler"]
 
 
 class ClusteredSampler(QuerySampler):
@@ -44,7 +26,7 @@ class ClusteredSampler(QuerySampler):
     Like its base it knows nothing of ranks.
     """
 
-    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, schedule: ClusterSchedule) -> None:
+    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, schedule: ClustersConfig) -> None:
         """Prepare the sampler.
 
         Args:
@@ -68,7 +50,7 @@ class ClusteredSampler(QuerySampler):
 
     @property
     def cluster_size(self) -> int:
-        """Rows of a cluster in the current epoch."""
+        """See :attr:`QuerySampler.cluster_size`."""
         return 1 if self.order is None else self.schedule.size(self.epoch)
 
     @property
@@ -99,10 +81,7 @@ class ClusteredSampler(QuerySampler):
             self._restart(self.epoch, 0)
 
     def units(self) -> np.ndarray | None:
-        """The cluster of each row in the current epoch: int64 [N], -1 for those that sit it out.
-
-        None where every row is on its own.
-        """
+        """See :meth:`QuerySampler.units`."""
         size = self.cluster_size
         if size == 1:
             return None

@@ -20,7 +20,7 @@ from xmc.errors import ConfigError
 from xmc.scoring import LabelShard
 from xmc.scoring.inputs import FrozenLabels
 from xmc.scoring.moments import LabelMoments
-from xmc.training.batches.config import MemoryConfig
+from xmc.training.batches.memory.config import MemoryConfig
 from xmc.training.batches.memory.running_moments import RunningMoments
 
 __all__ = ["LabelMemory", "Staleness"]
@@ -45,7 +45,7 @@ class Staleness:
 
 
 class LabelMemory:
-    """This rank's shard of all labels' embeddings, each with the number of the batch it was written at.
+    """This rank's shard of all labels' embeddings, each with the index of the batch it was written at.
 
     Attributes:
         written: [l] int32, the batch each was written at, -1 for never.
@@ -115,26 +115,28 @@ class LabelMemory:
         if self.config.storage == "disk" and self.path is not None:
             self.path.unlink(missing_ok=True)
 
-    def turn(self, batch: int, count: int) -> np.ndarray:
-        """The labels of all ranks whose turn it is at ``batch``, when ``count`` are refreshed each time.
+    def turn(self, batch_index: int, count: int) -> np.ndarray:
+        """The labels of all ranks whose turn it is at a batch, when ``count`` are refreshed each time.
 
-        The turn is a function of the batch's number: each label comes up once in ``ceil(L / count)`` batches,
+        The turn is a function of the batch's index: each label comes up once in ``ceil(L / count)`` batches,
         and a resumed run goes on where it was, on any number of ranks.
 
         Returns:
             Label ids, int64, ``min(count, L)`` distinct ones.
         """
         count = min(count, self.num_labels)
-        return (batch * count + np.arange(count, dtype=np.int64)) % self.num_labels
+        return (batch_index * count + np.arange(count, dtype=np.int64)) % self.num_labels
 
     @torch.no_grad()
-    def write(self, label_ids: np.ndarray, embeddings: Tensor, batch: int, *, measure: bool = False) -> None:
+    def write(
+        self, label_ids: np.ndarray, embeddings: Tensor, batch_index: int, *, measure: bool = False
+    ) -> None:
         """Keep fresh embeddings; those of other ranks' labels are left to them.
 
         Args:
             label_ids: [n] int64, distinct.
             embeddings: [n, D] of any floating type, on any device.
-            batch: The number of the batch they are of.
+            batch_index: Of the batch they are of.
             measure: Whether their drift goes into the next `staleness`.
 
         A memory that keeps moments needs one all-reduce, of D^2 + D + 1 float64 numbers.
@@ -154,7 +156,7 @@ class LabelMemory:
             kept = fresh.to(self.embeddings.dtype).to(self.device)
             self.moments.replace(self.embeddings[rows[known]].to(self.device), kept, self.world)
         self.embeddings[rows] = fresh.to(self.embeddings.dtype)
-        self.written[places] = batch
+        self.written[places] = batch_index
 
     def count_moments(self) -> None:
         """Moments of what is kept now, counted from the embeddings: l D^2. Every rank calls it together."""
@@ -180,15 +182,15 @@ class LabelMemory:
         return self.moments.without(self.embeddings[rows].to(self.device), self.world)
 
     def frozen(
-        self, pool_ids: np.ndarray, batch: int, seed: int, offsets: Tensor | None = None
+        self, pool_ids: np.ndarray, batch_index: int, seed: int, offsets: Tensor | None = None
     ) -> FrozenLabels:
-        """The labels outside the pool, as they are scored at ``batch``: all, or an even sample.
+        """The labels outside the pool, as they are scored at ``batch_index``: all, or an even sample.
 
         A sample takes each rank's share from its own shard; its probability is exact for uneven shards too.
 
         Args:
             pool_ids: [n] int64, ascending: left out, as the pool scores them.
-            batch: With ``seed`` and the rank, decides the sample.
+            batch_index: With ``seed`` and the rank, decides the sample.
             seed: The run's.
             offsets: [L], added to the scores, or None.
 
@@ -205,7 +207,7 @@ class LabelMemory:
             shard = LabelShard(start, self.num_labels, self.world)
             return FrozenLabels(self.embeddings, weights.to(self.device), part, shard)
         first, last = self.world.shard(self.config.sample)
-        generator = np.random.default_rng((seed, batch, 14, self.world.rank))
+        generator = np.random.default_rng((seed, batch_index, 14, self.world.rank))
         drawn = np.sort(generator.choice(stop - start, last - first, replace=False, shuffle=False))
         weights = torch.full((last - first,), math.log((stop - start) / max(last - first, 1)))
         weights[torch.from_numpy(np.isin(drawn, mine))] = -torch.inf
@@ -220,9 +222,9 @@ class LabelMemory:
         if missing:
             raise ConfigError(f"expected a memory of all labels, but {missing} were never written")
 
-    def staleness(self, batch: int) -> Staleness:
-        """How old the memory is at ``batch``, over all ranks: two small all-reduces. Drift starts over."""
-        ages = batch - self.written.astype(np.int64)
+    def staleness(self, batch_index: int) -> Staleness:
+        """How old the memory is at a batch, over all ranks: two small all-reduces. Drift starts over."""
+        ages = batch_index - self.written.astype(np.int64)
         sums = torch.cat([torch.tensor([float(ages.sum()), float(len(ages))]).double(), self._drift])
         sums = all_reduce_sum(sums.to(self.device), self.world)
         oldest = all_reduce_max(torch.tensor(float(ages.max(initial=0))).to(self.device), self.world)

@@ -12,7 +12,9 @@ from xmc.distributed import World, all_gather_rows, gather_rows_to_main
 from xmc.errors import ConfigError
 from xmc.scoring.inputs import FrozenLabels
 from xmc.scoring.moments import LabelMoments
-from xmc.training.batches import LabelMemory
+from xmc.training.batches.batch import Batch, Moment, Pool
+from xmc.training.batches.memory.label_memory import LabelMemory
+from xmc.training.batches.source import BatchSource
 from xmc.training.learned.frozen_encoder import FrozenEncoder
 
 __all__ = ["RememberedLabels"]
@@ -20,13 +22,15 @@ __all__ = ["RememberedLabels"]
 LABELS_AT_ONCE = 65_536
 
 
-class RememberedLabels:
-    """A :class:`xmc.training.batches.LabelMemory` that is filled at first and refreshed in turn.
+class RememberedLabels(BatchSource):
+    """A :class:`.label_memory.LabelMemory` that is filled at first and refreshed in turn.
 
     Before each batch the labels whose turn it is are encoded by the weights as they are, without dropout;
     after it those of the pool are kept too, as they were encoded for it, with all their residuals. Ranks
     share the encoding and gather it, so that the memory does not depend on their number.
     """
+
+    name = "memory"
 
     def __init__(self, memory: LabelMemory, refresh: int, seed: int) -> None:
         self.memory, self.refresh, self.seed = memory, refresh, seed
@@ -37,42 +41,43 @@ class RememberedLabels:
         """The ranks that share the memory."""
         return self.memory.world
 
-    @property
-    def by_moments(self) -> bool:
-        """Whether the labels outside a pool are given as moments, not as vectors."""
-        return self.memory.moments is not None
-
-    def before_batch(self, batch: int, encoder: FrozenEncoder) -> None:
-        """Fill the memory, or encode the labels whose turn it is at ``batch``.
+    def before(self, moment: Moment) -> None:
+        """Fill the memory, or encode the labels whose turn it is.
 
         Over W ranks: one all-gather of the refreshed embeddings; see also :meth:`LabelMemory.write`.
         """
         if not self.filled:
-            self._fill(batch, encoder)
+            self._fill(moment.batch_index, moment.encoder)
         elif self.refresh:
-            ids = self.memory.turn(batch, self.refresh)
+            ids = self.memory.turn(moment.batch_index, self.refresh)
             start, stop = self.world.shard(len(ids))
-            fresh = all_gather_rows(encoder.encode_labels(ids[start:stop]), len(ids), self.world)
-            self.memory.write(ids, fresh, batch, measure=True)
+            fresh = all_gather_rows(moment.encoder.encode_labels(ids[start:stop]), len(ids), self.world)
+            self.memory.write(ids, fresh, moment.batch_index, measure=True)
 
-    def frozen(self, pool_ids: np.ndarray, batch: int, offsets: Tensor | None) -> FrozenLabels:
-        """The labels outside the pool, as ``batch`` scores them; see :meth:`LabelMemory.frozen`."""
-        return self.memory.frozen(pool_ids, batch, self.seed, offsets)
+    def outside(self, pool: Pool, moment: Moment) -> FrozenLabels | LabelMoments:
+        """The labels outside the pool: their moments where the memory keeps those, else as vectors.
 
-    def outside(self, pool_ids: np.ndarray) -> LabelMoments:
-        """The moments of the labels outside the pool; see :meth:`LabelMemory.outside`."""
-        return self.memory.outside(pool_ids)
+        See :meth:`LabelMemory.outside` and :meth:`LabelMemory.frozen`.
+        """
+        if self.memory.moments is not None:
+            return self.memory.outside(pool.label_ids)
+        learned = moment.scores.label_offsets
+        offsets = None if learned is None else learned.detach()
+        return self.memory.frozen(pool.label_ids, moment.batch_index, self.seed, offsets)
 
-    def keep(self, pool_ids: np.ndarray, local: Tensor, batch: int) -> None:
-        """Keep the pool's embeddings, ``local`` being this rank's shard.
+    def after(self, batch: Batch, embeddings: Tensor, moment: Moment) -> None:
+        """Keep the pool's embeddings, with all their residuals.
 
         Over W ranks: one all-gather; see also :meth:`LabelMemory.write`.
         """
-        self.memory.write(pool_ids, all_gather_rows(local, len(pool_ids), self.world), batch)
+        ids = batch.pool.label_ids
+        start, stop = self.world.shard(len(ids))
+        local = moment.encoder.with_residuals(embeddings, ids[start:stop])
+        self.memory.write(ids, all_gather_rows(local, len(ids), self.world), batch.batch_index)
 
-    def metrics(self, batch: int) -> dict[str, Any]:
+    def metrics(self, batch_index: int, step: int) -> dict[str, Any]:
         """How stale the memory is, in batches; see :class:`.label_memory.Staleness`."""
-        stale = self.memory.staleness(batch)
+        stale = self.memory.staleness(batch_index)
         return {"stale_mean": round(stale.mean, 2), "stale_max": stale.oldest, "drift": stale.drift}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -83,16 +88,16 @@ class RememberedLabels:
         if embeddings is None or written is None:
             return {}
         moments = {} if memory.moments is None else memory.moments.tensors()
-        named = {f"memory.moments.{name}": tensor for name, tensor in moments.items()}
-        return {"memory.embeddings": embeddings, "memory.written": written, **named}
+        named = {f"moments.{name}": tensor for name, tensor in moments.items()}
+        return {"embeddings": embeddings, "written": written, **named}
 
-    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+    def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Take this rank's labels of a checkpoint's memory; moments that it lacks are counted anew.
 
         Raises:
             ConfigError: When the checkpoint holds a memory of another shape, or none.
         """
-        found = tensors.get("memory.embeddings")
+        found = tensors.get("embeddings")
         wanted = (self.memory.num_labels, self.memory.dimension)
         if found is None or tuple(found.shape) != wanted:
             raise ConfigError(
@@ -101,20 +106,24 @@ class RememberedLabels:
             )
         start, stop = self.memory.bounds
         self.memory.embeddings.copy_(found[start:stop])
-        self.memory.written[:] = tensors["memory.written"][start:stop].numpy()
+        self.memory.written[:] = tensors["written"][start:stop].numpy()
         if self.memory.moments is not None:
-            named = {name: tensors.get(f"memory.moments.{name}") for name in self.memory.moments.tensors()}
+            named = {name: tensors.get(f"moments.{name}") for name in self.memory.moments.tensors()}
             if found.dtype == self.memory.embeddings.dtype and None not in named.values():
                 self.memory.moments.load_tensors({name: x for name, x in named.items() if x is not None})
             else:
                 self.memory.count_moments()
         self.filled = True
 
-    def _fill(self, batch: int, encoder: FrozenEncoder) -> None:
+    def close(self) -> None:
+        """Remove a memory on disk."""
+        self.memory.close()
+
+    def _fill(self, batch_index: int, encoder: FrozenEncoder) -> None:
         """Each rank its own labels; ranks with fewer of them write nothing in the last round."""
         first, last = self.memory.bounds
         longest = -(-self.memory.num_labels // self.world.size)
         for start in range(first, first + longest, LABELS_AT_ONCE):
             ids = np.arange(min(start, last), min(start + LABELS_AT_ONCE, last))
-            self.memory.write(ids, encoder.encode_labels(ids), batch)
+            self.memory.write(ids, encoder.encode_labels(ids), batch_index)
         self.filled = True

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.training.batches.config import MinedConfig
+from xmc.training.batches.mined.config import MinedConfig
 from xmc.training.batches.mined.search import MinedLabels
 
 __all__ = ["draw_mined"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xmc.retrieval import exact_search
 from xmc.retrieval.faiss_index import add_vectors, make_index, search_index, train_index
-from xmc.training.batches.config import MinedConfig
+from xmc.training.batches.mined.config import MinedConfig
 
 __all__ = ["MinedLabels", "mine_labels"]
 

@@ -12,19 +12,24 @@ import torch
 from torch import Tensor
 
 from xmc.distributed import World, all_gather_rows, all_reduce_max
-from xmc.training.batches import MinedConfig, MinedLabels, mine_labels
+from xmc.training.batches.batch import Moment
+from xmc.training.batches.mined.config import MinedConfig
+from xmc.training.batches.mined.draw import draw_mined
+from xmc.training.batches.mined.search import MinedLabels, mine_labels
+from xmc.training.batches.source import BatchSource
 from xmc.training.learned.frozen_encoder import FrozenEncoder
 
 __all__ = ["HardNegatives"]
 
 LABELS_AT_ONCE = 65_536
+STREAM = 13
 
 
-class HardNegatives:
-    """The mined lists of the training rows, renewed every so many steps.
+class HardNegatives(BatchSource):
+    """The mined lists of the training queries, renewed every so many steps, and a draw from them.
 
-    A mining takes a snapshot of the weights and searches all labels for this rank's share of the rows: the
-    ranks talk only before and after, never from the background. Each rank keeps the lists of all rows, as
+    A mining takes a snapshot of the weights and searches all labels for this rank's share of the queries: the
+    ranks talk only before and after, never from the background. Each rank keeps the lists of all queries, as
     batches are drawn alike everywhere, and while it mines the snapshot and the labels' embeddings in half
     precision.
 
@@ -34,28 +39,47 @@ class HardNegatives:
         seconds: How long it took.
     """
 
+    name = "mined"
+
     def __init__(
         self,
         config: MinedConfig,
-        rows: np.ndarray,
+        queries: np.ndarray,
         positives: sp.csr_matrix,
         world: World,
         device: torch.device,
+        seed: int,
     ) -> None:
         """Prepare; nothing is mined yet.
 
         Args:
             config: What, how often, and whether to wait.
-            rows: Training row ids [N].
+            queries: Ids of the training queries [N].
             positives: CSR [N, L], their relevance.
-            world: The ranks that share the rows.
+            world: The ranks that share the queries.
             device: Where collectives work.
+            seed: With the epoch and the mining, decides what queries bring.
         """
-        self.config, self.rows, self.positives = config, rows, positives
-        self.world, self.device = world, device
+        self.config, self.queries, self.positives = config, queries, positives
+        self.world, self.device, self.seed = world, device, seed
         self.lists: MinedLabels | None = None
         self.snapshot_step, self.seconds = -1, 0.0
         self._task: _Mining | None = None
+        self._drawn: tuple[tuple[int, int], sp.csr_matrix] | None = None
+
+    def before(self, moment: Moment) -> None:
+        """See `poll`."""
+        self.poll(moment.step, moment.encoder, moment.scores.relative_offsets())
+
+    def brought(self, epoch: int) -> sp.csr_matrix | None:
+        """Labels drawn from each query's list, anew in each epoch and after each mining: CSR bool [N, L]."""
+        if self.lists is None:
+            return None
+        key = (epoch, self.snapshot_step)
+        if self._drawn is None or self._drawn[0] != key:
+            seed = (self.seed, STREAM, *key)
+            self._drawn = key, draw_mined(self.config, self.lists, self.positives.shape[1], seed)
+        return self._drawn[1]
 
     def poll(self, step: int, encoder: FrozenEncoder, offsets: np.ndarray | None) -> bool:
         """Start a mining when one is due, and take over one that has ended on all ranks.
@@ -94,7 +118,7 @@ class HardNegatives:
             self._task.join()
             self._task = None
 
-    def metrics(self, step: int) -> dict[str, Any]:
+    def metrics(self, batch_index: int, step: int) -> dict[str, Any]:
         """How many steps old the lists are, and how long they took to mine; nothing before the first."""
         if self.lists is None:
             return {}
@@ -109,47 +133,49 @@ class HardNegatives:
         if self.lists is None:
             return {}
         return {
-            "mined.ids": torch.from_numpy(self.lists.ids),
-            "mined.scores": torch.from_numpy(self.lists.scores),
+            "ids": torch.from_numpy(self.lists.ids),
+            "scores": torch.from_numpy(self.lists.scores),
         }
 
-    def load_state_dict(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Go on with the lists of a checkpoint; a mining that was on its way then starts anew."""
-        self.snapshot_step, self.seconds = state["snapshot_step"], state["seconds"]
-        if "mined.ids" in tensors:
-            self.lists = MinedLabels(tensors["mined.ids"].numpy(), tensors["mined.scores"].numpy())
+        if state:
+            self.snapshot_step, self.seconds = state["snapshot_step"], state["seconds"]
+        if "ids" in tensors:
+            self.lists = MinedLabels(tensors["ids"].numpy(), tensors["scores"].numpy())
 
     def _start(self, step: int, encoder: FrozenEncoder, offsets: np.ndarray | None) -> _Mining:
-        start, stop = self.world.shard(len(self.rows))
-        task = _Mining(
-            self.config, step, encoder.snapshot(), self.rows[start:stop], self.positives[start:stop], offsets
-        )
+        start, stop = self.world.shard(len(self.queries))
+        queries, positives = self.queries[start:stop], self.positives[start:stop]
+        task = _Mining(self.config, step, encoder.snapshot(), queries, positives, offsets)
         task.start()
         return task
 
     def _gather(self, mined: MinedLabels) -> MinedLabels:
         ids, scores = (
-            all_gather_rows(torch.from_numpy(part).to(self.device), len(self.rows), self.world).cpu().numpy()
+            all_gather_rows(torch.from_numpy(part).to(self.device), len(self.queries), self.world)
+            .cpu()
+            .numpy()
             for part in (mined.ids, mined.scores)
         )
         return MinedLabels(ids, scores)
 
 
 class _Mining(threading.Thread):
-    """One mining of some rows, which talks to no other rank."""
+    """One mining of some queries, which talks to no other rank."""
 
     def __init__(
         self,
         config: MinedConfig,
         step: int,
         encoder: FrozenEncoder,
-        rows: np.ndarray,
+        queries: np.ndarray,
         positives: sp.csr_matrix,
         offsets: np.ndarray | None,
     ) -> None:
         super().__init__(name=f"mining-{step}", daemon=True)
         self.config, self.step, self.encoder = config, step, encoder
-        self.rows, self.positives, self.offsets = rows, positives, offsets
+        self.queries, self.positives, self.offsets = queries, positives, offsets
         self.stopped = threading.Event()
         self.seconds = 0.0
         self._result: MinedLabels | BaseException | None = None
@@ -184,7 +210,7 @@ class _Mining(threading.Thread):
             labels[start : start + len(ids)] = encoder.encode_labels(ids).half()
         return mine_labels(
             self.config,
-            lambda positions: encoder.encode_queries(self.rows[positions]),
+            lambda positions: encoder.encode_queries(self.queries[positions]),
             labels,
             self.positives,
             offsets=self.offsets,

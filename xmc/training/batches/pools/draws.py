@@ -14,13 +14,18 @@ __all__ = ["LabelDraw", "TemperedDraw", "UniformDraw"]
 
 
 class LabelDraw(Protocol):
-    """A random set of labels, independent of the batch and of other draws."""
+    """A random set of labels, independent of the batch and of other draws.
+
+    What brings labels of its own into every pool needs no more than this; give it to
+    :func:`xmc.training.batches.build_batches`. A draw decided by a seed and the batch's index is the same on
+    every rank, and needs no state in a checkpoint.
+    """
 
     inclusion: np.ndarray
     """[L] float64, each label's probability to be drawn."""
 
-    def add_to(self, included: np.ndarray, step: int) -> None:
-        """Mark the labels drawn for global step ``step`` in ``included`` [L] bool, in place."""
+    def add_to(self, included: np.ndarray, batch_index: int) -> None:
+        """Mark the labels drawn for batch ``batch_index`` in ``included`` [L] bool, in place."""
         ...
 
 
@@ -36,7 +41,7 @@ class UniformDraw:
         seed: int = 0,
         option: str = "negatives.uniform",
     ) -> None:
-        """Prepare the draw; with the step's number, ``seed`` decides it. ``option`` is what an error names.
+        """Prepare the draw; with the batch's index, ``seed`` decides it. ``option`` is what an error names.
 
         Raises:
             ConfigError: When ``count`` is not in [1, L], or a stratum would have none drawn.
@@ -49,20 +54,20 @@ class UniformDraw:
         self.count, self.strata, self.seed = count, strata, seed
         self.inclusion = stratified_inclusion(num_labels, count, strata)
 
-    def add_to(self, included: np.ndarray, step: int) -> None:
+    def add_to(self, included: np.ndarray, batch_index: int) -> None:
         """See :class:`LabelDraw`."""
         if self.strata == 1:
-            generator = np.random.default_rng((self.seed, step))
+            generator = np.random.default_rng((self.seed, batch_index))
             included[generator.choice(len(included), self.count, replace=False, shuffle=False)] = True
             return
         for stratum in range(self.strata):
-            included[self.stratum(stratum, step)] = True
+            included[self.stratum(stratum, batch_index)] = True
 
-    def stratum(self, stratum: int, step: int) -> np.ndarray:
+    def stratum(self, stratum: int, batch_index: int) -> np.ndarray:
         """The labels drawn from one shard, which needs nothing of the others."""
         start, stop = shard_bounds(len(self.inclusion), stratum, self.strata)
         first, last = shard_bounds(self.count, stratum, self.strata)
-        generator = np.random.default_rng((self.seed, step, 12, stratum))
+        generator = np.random.default_rng((self.seed, batch_index, 12, stratum))
         return start + generator.choice(stop - start, last - first, replace=False, shuffle=False)
 
 
@@ -78,7 +83,7 @@ class TemperedDraw:
         self.inclusion = tempered_inclusion(label_counts, expected, alpha)
         self.seed = seed
 
-    def add_to(self, included: np.ndarray, step: int) -> None:
+    def add_to(self, included: np.ndarray, batch_index: int) -> None:
         """See :class:`LabelDraw`."""
-        generator = np.random.default_rng((self.seed, step, 11))
+        generator = np.random.default_rng((self.seed, batch_index, 11))
         included |= generator.random(len(included)) < self.inclusion

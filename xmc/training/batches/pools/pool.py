@@ -1,49 +1,39 @@
-"""The pool of labels a step scores, drawn alike on every rank from the seed and the step's number."""
+"""The pool of labels a step scores, drawn alike on every rank from the seed and the batch's index."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
 from xmc.errors import ConfigError
+from xmc.training.batches.batch import Pool
 from xmc.training.batches.config import NegativesConfig
 from xmc.training.batches.pools.batch_labels import BatchLabels
 from xmc.training.batches.pools.draws import LabelDraw, TemperedDraw, UniformDraw
 from xmc.training.batches.pools.inclusion import union_inclusion
 
-__all__ = ["AllLabels", "Pool", "PoolSampler", "SampledLabels", "build_pool_sampler"]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The labels of a step.
-
-    Attributes:
-        label_ids: [n] int64, ascending and distinct.
-        positives: CSR [B, n], the batch's relevance over the pool's columns.
-        log_weights: [n] float32, minus the log inclusion probability of each label as a negative of a row
-            that does not bring it itself, or None when all are certain.
-        certain: CSR bool [B, n], the negatives that a row (or its cluster) brings itself, whose weight in
-            that row is 1; or None when there are none.
-    """
-
-    label_ids: np.ndarray
-    positives: sp.csr_matrix
-    log_weights: np.ndarray | None
-    certain: sp.csr_matrix | None = None
+__all__ = ["AllLabels", "PoolSampler", "SampledLabels", "build_pool_sampler"]
 
 
 class PoolSampler(Protocol):
     """Says which labels a step scores."""
 
-    def pool(self, positives: sp.csr_matrix, step: int, rows: np.ndarray | None = None) -> Pool:
-        """The pool of global step ``step`` for a batch with relevance ``positives`` [B, L].
+    def pool(self, positives: sp.csr_matrix, batch_index: int, rows: np.ndarray | None = None) -> Pool:
+        """The pool of batch ``batch_index``, whose relevance is ``positives`` [B, L].
 
-        ``rows`` [B] are the batch's training row ids, for samplers that know rows apart.
+        ``rows`` [B] are the batch's training query ids, for samplers that know them apart.
+        """
+        ...
+
+    def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
+        """Say what rows bring besides their positives, and in which units batches are drawn.
+
+        Args:
+            mined: bool [N, L], labels drawn for each row, none of them its positive.
+            units: [N], the cluster of each row, -1 for rows in no batch; None for batches of random rows.
         """
         ...
 
@@ -58,9 +48,12 @@ class AllLabels:
     def __init__(self, num_labels: int) -> None:
         self.label_ids = np.arange(num_labels)
 
-    def pool(self, positives: sp.csr_matrix, step: int, rows: np.ndarray | None = None) -> Pool:
+    def pool(self, positives: sp.csr_matrix, batch_index: int, rows: np.ndarray | None = None) -> Pool:
         """See :class:`PoolSampler`."""
         return Pool(self.label_ids, positives, None)
+
+    def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
+        """See :class:`PoolSampler`; every label is certain, whatever rows bring."""
 
     def expected_size(self) -> int:
         """See :class:`PoolSampler`."""
@@ -95,13 +88,13 @@ class SampledLabels:
 
         Args:
             relevance: [N, L], the rows that batches are drawn from.
-            batch_size: Queries a step, over all ranks.
-            uniform: Labels drawn uniformly a step; at most L.
+            batch_size: Queries of a batch, over all ranks.
+            uniform: Labels drawn uniformly for each batch; at most L.
             strata: Label shards that the uniform draw takes equal shares of.
-            tempered: Labels drawn by tempered frequency a step, on average.
+            tempered: Labels drawn by tempered frequency for each batch, on average.
             alpha: Power of the frequency.
             corrected: Whether pools carry log weights.
-            seed: With the step's number, decides the draws.
+            seed: With the batch's index, decides the draws.
             rows: [N], the row ids of ``relevance``'s rows, ascending; ``range(N)`` when None.
             draws: What else brings labels into every pool, such as labels that are queries of themselves.
 
@@ -118,17 +111,12 @@ class SampledLabels:
         self.set_batches()
 
     def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
-        """Say what rows bring besides their positives, and in which units batches are drawn.
-
-        Args:
-            mined: bool [N, L], labels drawn for each row, none of them its positive.
-            units: [N], the cluster of each row, -1 for rows in no batch; None for batches of random rows.
-        """
+        """See :class:`PoolSampler`."""
         self.batch = BatchLabels(self.relevance, self.batch_size, mined=mined, units=units)
         self.inclusion = union_inclusion(*(draw.inclusion for draw in self.draws), self.batch.inclusion)
         self.log_weights = -np.log(self.inclusion).astype(np.float32) if self.corrected else None
 
-    def pool(self, positives: sp.csr_matrix, step: int, rows: np.ndarray | None = None) -> Pool:
+    def pool(self, positives: sp.csr_matrix, batch_index: int, rows: np.ndarray | None = None) -> Pool:
         """See :class:`PoolSampler`.
 
         Raises:
@@ -136,7 +124,7 @@ class SampledLabels:
         """
         included = np.zeros(self.num_labels, dtype=bool)
         for draw in self.draws:
-            draw.add_to(included, step)
+            draw.add_to(included, batch_index)
         included[positives.indices] = True
         shared, certain = self._brought(positives, rows)
         for brought in (shared, certain):

@@ -18,10 +18,17 @@ from tests.training.test_world import train_as_rank
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.training import TrainConfig, Trainer, train
-from xmc.training.batches import ClustersConfig, MemoryConfig, MinedConfig, NegativesConfig, TemperedConfig
+from xmc.training.batches import (
+    ClustersConfig,
+    MemoryConfig,
+    MinedConfig,
+    Moment,
+    NegativesConfig,
+    TemperedConfig,
+)
 from xmc.training.batches.mined.source import HardNegatives
 from xmc.training.run.interrupt import InterruptGuard
-from xmc.training.step import accumulate_gradients
+from xmc.training.step import StepInputs, accumulate_gradients
 
 MEMORY = MemoryConfig(enabled=True, refresh=5)
 MINED = MinedConfig(count=2, last=6, every=4, wait=True)
@@ -91,24 +98,29 @@ def test_the_log_says_how_stale_everything_is(sourced: Any) -> None:
     assert any(line["memory"]["drift"] > 1e-3 for line in lines)
 
 
+def score(trainer: Trainer, inputs: StepInputs, step: int) -> torch.Tensor:
+    """The loss of a step of one batch, whose gradients stay where they are."""
+    trainer.learner.zero_grad()
+    moment = Moment(step, step, inputs.frozen, trainer.learner.parameters)
+    batch = trainer.batches.next(moment)
+    loss, embeddings = accumulate_gradients(inputs, batch)
+    trainer.batches.after(batch, embeddings, moment)
+    return loss
+
+
 def one_batch(config: TrainConfig) -> tuple[float, dict[str, torch.Tensor]]:
     """The loss of the third batch after two steps, and the gradients of the query tower."""
     trainer = Trainer(config)
     inputs = trainer.prepare_inputs()
     trainer.encoder.train()
     for step in range(2):
-        trainer.step = step
-        trainer.learner.zero_grad()
-        rows = trainer.sources.next_rows(step, step, inputs.frozen_encoder, trainer.learner.relative_offsets)
-        accumulate_gradients(inputs, rows, step)
+        score(trainer, inputs, step)
         with torch.no_grad():
             # The same change of the weights in every run, whatever its gradients are.
             generator = torch.Generator().manual_seed(step)
             for parameter in trainer.encoder.parameters():
                 parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-    trainer.learner.zero_grad()
-    rows = trainer.sources.next_rows(2, 2, inputs.frozen_encoder, trainer.learner.relative_offsets)
-    loss = accumulate_gradients(inputs, rows, 2)
+    loss = score(trainer, inputs, 2)
     route = {id(p) for p in trainer.encoder.label_tower.modules[0].parameters()}
     named = trainer.encoder.model.named_parameters()
     return float(loss), {name: p.grad for name, p in named if id(p) not in route and p.grad is not None}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xmc.encoders.batching import flatten_tokens, gather_rows, pack_by_length
+from xmc.encoders.micro_batches import flatten_tokens, gather_rows, pack_by_length
 
 token_lists = st.lists(st.lists(st.integers(0, 99), max_size=6), min_size=1, max_size=12)
 

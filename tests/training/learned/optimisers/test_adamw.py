@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import torch
+
+from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
+
+
+def trained(steps: int) -> tuple[torch.nn.Linear, AdamW]:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(2, 3)
+    optimiser = AdamW([ParameterGroup([layer.weight], 0.5, 0.1), ParameterGroup([layer.bias], 0.2)])
+    for step in range(steps):
+        take(layer, optimiser, step)
+    return layer, optimiser
+
+
+def take(layer: torch.nn.Linear, optimiser: AdamW, step: int) -> None:
+    optimiser.zero_grad()
+    layer(torch.full((1, 2), step + 1.0)).square().sum().backward()
+    optimiser.step(0.5)
+
+
+def test_is_that_of_torch_at_the_share_of_each_peak_rate() -> None:
+    layer, optimiser = trained(4)
+    assert optimiser.rates == [0.25, 0.1]
+    torch.manual_seed(0)
+    other = torch.nn.Linear(2, 3)
+    theirs = torch.optim.AdamW(
+        [{"params": [other.weight], "lr": 0.25, "weight_decay": 0.1}, {"params": [other.bias], "lr": 0.1}],
+        weight_decay=0.0,
+    )
+    for step in range(4):
+        theirs.zero_grad()
+        other(torch.full((1, 2), step + 1.0)).square().sum().backward()
+        theirs.step()
+    torch.testing.assert_close(layer.weight, other.weight)
+    torch.testing.assert_close(layer.bias, other.bias)
+
+
+def test_goes_on_from_its_tensors_to_the_same_bits() -> None:
+    whole, _ = trained(5)
+    layer, optimiser = trained(4)
+    kept = {name: tensor.clone() for name, tensor in optimiser.tensors().items()}
+    assert set(kept) == {f"{place}.{name}" for place in (0, 1) for name in ("step", "exp_avg", "exp_avg_sq")}
+    again, resumed = trained(0)
+    again.load_state_dict(layer.state_dict())
+    resumed.load(kept)
+    take(again, resumed, 4)
+    assert torch.equal(again.weight, whole.weight) and torch.equal(again.bias, whole.bias)
+
+
+def test_a_group_without_parameters_is_left_out() -> None:
+    layer = torch.nn.Linear(2, 3)
+    optimiser = AdamW([ParameterGroup([], 0.5), ParameterGroup([layer.bias], 0.2)])
+    assert [p.shape for p in optimiser.dense] == [(3,)] and optimiser.rates == [0.2]

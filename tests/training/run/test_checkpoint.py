@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from xmc.distributed import World
+from xmc.errors import DataError
+from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
+from xmc.training.run.checkpoint import Checkpointer
+
+
+def adamw(layer: torch.nn.Module) -> AdamW:
+    return AdamW([ParameterGroup(list(layer.parameters()), 1e-3)])
+
+
+def step_once(module: torch.nn.Module, optimiser: AdamW) -> None:
+    optimiser.zero_grad()
+    module(torch.ones(1, 2)).sum().backward()
+    optimiser.step(1.0)
+
+
+class Counter:
+    """A part with a state of both kinds."""
+
+    def __init__(self) -> None:
+        self.count, self.vector = 0, torch.zeros(2)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"vector": self.vector} if self.count else {}
+
+    def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self.count, self.vector = state["count"], tensors["vector"]
+
+
+def test_restores_weights_moments_and_parts(tmp_path: Path) -> None:
+    layer, counter = torch.nn.Linear(2, 3), Counter()
+    optimiser = adamw(layer)
+    checkpointer = Checkpointer(tmp_path, {"encoder": layer}, {"adamw": optimiser}, {"counter": counter})
+    assert checkpointer.load_latest() is None
+    for step in (1, 2, 3):
+        step_once(layer, optimiser)
+        counter.count, counter.vector = step, counter.vector + 1
+        assert checkpointer.save(step) == tmp_path / f"step-0000000{step}"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["latest", "step-00000002", "step-00000003"]
+    other, found = torch.nn.Linear(2, 3), Counter()
+    moments = adamw(other)
+    assert (
+        Checkpointer(tmp_path, {"encoder": other}, {"adamw": moments}, {"counter": found}).load_latest() == 3
+    )
+    assert found.count == 3 and found.vector.tolist() == [3.0, 3.0]
+    step_once(layer, optimiser)
+    step_once(other, moments)
+    assert torch.equal(layer.weight, other.weight)
+
+
+def test_only_the_main_rank_writes(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 3)
+    assert Checkpointer(tmp_path, {"encoder": layer}, {}, world=World(1, 2)).save(1) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 3)
+    optimiser = adamw(layer)
+    step_once(layer, optimiser)
+    Checkpointer(tmp_path, {"encoder": layer}, {"adamw": optimiser}).save(1)
+    other = torch.nn.Linear(2, 4)
+    with pytest.raises(DataError, match="expected a checkpoint of this configuration"):
+        Checkpointer(tmp_path, {"encoder": other}, {"adamw": adamw(other)}).load_latest()

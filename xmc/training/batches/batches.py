@@ -1,0 +1,186 @@
+"""Draws the batches of a run from its sampler, its pools and its sources, all in step on every rank."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from xmc.distributed import World
+from xmc.distributed.stopwatch import SILENT, StopWatch
+from xmc.errors import ConfigError
+from xmc.training.batches.batch import Batch, Moment
+from xmc.training.batches.clusters.source import QueryClusters
+from xmc.training.batches.config import NegativesConfig
+from xmc.training.batches.label_queries import LabelQueries, check_label_queries, with_label_rows
+from xmc.training.batches.memory.label_memory import LabelMemory
+from xmc.training.batches.memory.source import RememberedLabels
+from xmc.training.batches.mined.source import HardNegatives
+from xmc.training.batches.pools.draws import LabelDraw
+from xmc.training.batches.pools.pool import PoolSampler, build_pool_sampler
+from xmc.training.batches.query_sampler import QuerySampler
+from xmc.training.batches.source import BatchSource
+
+__all__ = ["Batches", "build_batches"]
+
+
+class Batches:
+    """The batches of a run: ``next`` draws one, ``after`` hears what became of it.
+
+    Attributes:
+        relevance: CSR [N, L], of the training queries; [N + L, L] where labels are queries too.
+        sampler: Of the training queries.
+        pools: Of the labels.
+        sources: What else takes part.
+    """
+
+    def __init__(
+        self,
+        relevance: sp.csr_matrix,
+        sampler: QuerySampler,
+        pools: PoolSampler,
+        sources: Sequence[BatchSource] = (),
+    ) -> None:
+        self.relevance, self.sampler, self.pools, self.sources = relevance, sampler, pools, sources
+        # What the pools' inclusion probabilities were counted for.
+        self._brought: list[sp.csr_matrix] = []
+        self._clustered: int | None = None
+
+    def num_steps(self, epochs: float, accumulation: int) -> int:
+        """Optimiser steps of ``accumulation`` batches that ``epochs`` take."""
+        return max(1, math.ceil(epochs * self.sampler.steps_per_epoch / accumulation))
+
+    def next(self, moment: Moment, watch: StopWatch = SILENT) -> Batch:
+        """The next batch, when all sources are ready for it. ``watch`` is told what that took."""
+        for source in self.sources:
+            with watch.part(source.name):
+                source.before(moment)
+        with watch.part("pool"):
+            queries = self.sampler.next()
+            self._count_inclusion()
+            for source in self.sources:
+                queries = source.extend(queries, moment.batch_index)
+            pool = self.pools.pool(self.relevance[queries], moment.batch_index, queries)
+        outside = []
+        for source in self.sources:
+            with watch.part(source.name):
+                outside.append(source.outside(pool, moment))
+        found = [labels for labels in outside if labels is not None]
+        if len(found) > 1:
+            raise ConfigError(
+                f"expected labels outside the pool from one source at most, got {len(found)} of "
+                f"{', '.join(source.name for source in self.sources)}: leave one of them out"
+            )
+        return Batch(moment.batch_index, queries, pool, found[0] if found else None)
+
+    def after(self, batch: Batch, embeddings: Tensor, moment: Moment, watch: StopWatch = SILENT) -> None:
+        """Hand the sources the embeddings [n, D] of this rank's shard of the pool, detached."""
+        for source in self.sources:
+            with watch.part(source.name):
+                source.after(batch, embeddings, moment)
+
+    def metrics(self, batch_index: int, step: int) -> dict[str, Any]:
+        """Numbers for the log of a step, a section for each source that has one. Every rank calls it."""
+        found = {source.name: source.metrics(batch_index, step) for source in self.sources}
+        return {name: numbers for name, numbers in found.items() if numbers is not None}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists for JSON: the sampler's and each source's."""
+        return {"sampler": self.sampler.state_dict(), **{s.name: s.state_dict() for s in self.sources}}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps besides, whole on the main rank. Every rank calls it."""
+        return {
+            f"{source.name}.{name}": tensor
+            for source in self.sources
+            for name, tensor in source.tensors().items()
+        }
+
+    def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Go on from a checkpoint, on any number of ranks."""
+        self.sampler.load_state_dict(state["sampler"])
+        for source in self.sources:
+            start = f"{source.name}."
+            own = {name[len(start) :]: x for name, x in tensors.items() if name.startswith(start)}
+            source.load(state.get(source.name, {}), own)
+
+    def close(self) -> None:
+        """End what sources began."""
+        for source in self.sources:
+            source.close()
+
+    def _count_inclusion(self) -> None:
+        """Tell the pools what queries bring from now on, when that changes: a walk over all pairs."""
+        epoch = self.sampler.epoch
+        brought = [found for s in self.sources if (found := s.brought(epoch)) is not None]
+        clustered = epoch if self.sampler.cluster_size > 1 else None
+        same = len(brought) == len(self._brought) and all(map(operator.is_, brought, self._brought))
+        if same and clustered == self._clustered:
+            return
+        self._brought, self._clustered = brought, clustered
+        whole = sp.csr_matrix(sum(brought[1:], start=brought[0])) if brought else None
+        self.pools.set_batches(mined=whole, units=self.sampler.units())
+
+
+def build_batches(
+    config: NegativesConfig,
+    relevance: sp.csr_matrix,
+    queries: np.ndarray,
+    *,
+    batch_size: int,
+    label_queries: int,
+    dimension: int,
+    seed: int,
+    world: World,
+    device: torch.device,
+    folder: Path,
+    by_moments: bool = False,
+    draws: Sequence[LabelDraw] = (),
+) -> Batches:
+    """What the recipe asks for.
+
+    Args:
+        config: Of pools and sources.
+        relevance: CSR [N, L], of all training queries.
+        queries: [n] int64, ascending: those to train on.
+        batch_size: B, queries of a batch over all ranks.
+        label_queries: Labels that join each batch as queries.
+        dimension: D of the embeddings.
+        seed: The run's.
+        world: The ranks.
+        device: Of the model.
+        folder: The run's, for a memory on disk.
+        by_moments: Whether the objective takes remembered labels as moments, not as vectors.
+        draws: Draws of the caller's own that join every pool of mode "sampled".
+
+    Raises:
+        XMCError: When a source cannot work; the text names the option.
+    """
+    own, (num_queries, num_labels) = relevance[queries], relevance.shape
+    sampler, sources = QuerySampler(queries, batch_size, seed), list[BatchSource]()
+    if config.clusters.largest > 1:
+        clusters = QueryClusters(config.clusters, queries, batch_size, seed, world, device)
+        sampler = clusters.sampler
+        sources.append(clusters)
+    if config.mined.count:
+        sources.append(HardNegatives(config.mined, queries, own, world, device, seed))
+    if config.memory.enabled:
+        memory = LabelMemory(
+            config.memory, num_labels, dimension, world=world, device=device, folder=folder,
+            keeps_moments=by_moments,
+        )  # fmt: skip
+        sources.append(RememberedLabels(memory, config.memory.refresh, seed))
+    if label_queries:
+        check_label_queries(config)
+        sources.append(LabelQueries(num_queries, num_labels, label_queries, seed))
+        relevance = with_label_rows(relevance)
+    drawn = [*draws, *(draw for source in sources for draw in source.draws())]
+    pools = build_pool_sampler(config, own, batch_size, seed, queries, drawn)
+    return Batches(relevance, sampler, pools, sources)

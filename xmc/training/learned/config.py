@@ -1,0 +1,101 @@
+"""How parameters are optimised, and what a label learns beside its text. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xmc.errors import ConfigError
+from xmc.training.options import one_of, positive
+
+__all__ = ["OptimisationConfig", "ResidualConfig"]
+
+
+@dataclass(frozen=True)
+class OptimisationConfig:
+    """AdamW with warm-up and linear decay to zero."""
+
+    epochs: float = 5.0
+    """Passes over the training rows; may be a fraction."""
+
+    batch_size: int = 512
+    """Queries a scored batch, over all ranks."""
+
+    accumulation: int = 1
+    """Scored batches an optimiser step."""
+
+    micro_batch_tokens: int | None = None
+    """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache.
+    The encoder's own choice when null."""
+
+    learning_rate: float = 3e-4
+    """Peak rate of the encoder."""
+
+    offset_learning_rate: float = 3e-2
+    """Peak rate of the label offsets, in units of a score."""
+
+    scale_learning_rate: float | None = None
+    """Peak rate of the log scale; the objective's own when null."""
+
+    weight_decay: float = 0.0
+    """Decoupled weight decay of the encoder's matrices."""
+
+    warmup: float = 0.1
+    """Share of the steps over which the rates rise from zero."""
+
+    clip_norm: float | None = 1.0
+    """Largest norm of the encoder's gradient; null for no clipping."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Precision of the encoders' forward passes; auto is bf16 on a GPU that has it and fp32 elsewhere."""
+
+    checkpoint_every: int = 0
+    """Steps between checkpoints to resume from; 0 for none but the one at the end of an interrupted run."""
+
+    def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, numbers out of range and an unknown precision."""
+        for name in ("epochs", "batch_size", "accumulation", "learning_rate"):
+            positive(f"training.{name}", getattr(self, name))
+        if self.micro_batch_tokens is not None:
+            positive("training.micro_batch_tokens", self.micro_batch_tokens)
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"training.warmup: expected a share of the steps in [0, 1), got {self.warmup}")
+        if self.clip_norm is not None:
+            positive("training.clip_norm", self.clip_norm)
+        one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
+
+
+@dataclass(frozen=True)
+class ResidualConfig:
+    """A free vector for each label, added to its encoded text; for labels of which texts say too little."""
+
+    enabled: bool = False
+    """Whether residuals are learned."""
+
+    learning_rate: float = 0.1
+    """Length of the first step of a residual, at the peak of the schedule; later ones shrink (Adagrad)."""
+
+    dropout: float = 0.5
+    """Share of a step's labels that are scored by their text alone, so that labels without a residual stay
+    usable."""
+
+    clusters: int | None = None
+    """This many k-means clusters of labels, by their first embeddings, share residuals; null: one a label."""
+
+    min_points: int = 1
+    """Training rows a label must have for a residual; rarer labels are known by their text alone, as
+    their few rows would be learned by heart."""
+
+    def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, numbers out of range and options that exclude each other."""
+        positive("residuals.learning_rate", self.learning_rate)
+        positive("residuals.min_points", self.min_points)
+        if self.clusters is not None and self.min_points > 1:
+            raise ConfigError(
+                f"residuals.min_points: expected 1 with residuals.clusters (shared rows), got "
+                f"{self.min_points}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"residuals.dropout: expected a share in [0, 1), got {self.dropout}")
+        if self.clusters is not None:
+            positive("residuals.clusters", self.clusters)

@@ -1,0 +1,71 @@
+"""AdamW with a peak rate for each kind of parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from xmc.distributed import World
+
+__all__ = ["AdamW", "ParameterGroup"]
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that share a peak rate and a decoupled weight decay."""
+
+    parameters: Sequence[nn.Parameter]
+    peak_rate: float
+    weight_decay: float = 0.0
+
+
+class AdamW:
+    """AdamW (Loshchilov & Hutter 2019) of dense parameters; see :class:`.optimiser.Optimiser`.
+
+    Args:
+        groups: What is trained; groups without a parameter are left out.
+    """
+
+    def __init__(self, groups: Iterable[ParameterGroup]) -> None:
+        self.groups = [group for group in groups if group.parameters]
+        named = [
+            {"params": list(g.parameters), "lr": g.peak_rate, "weight_decay": g.weight_decay}
+            for g in self.groups
+        ]
+        self._adamw = torch.optim.AdamW(named, fused=True)
+        self.dense: Sequence[nn.Parameter] = [p for group in self.groups for p in group.parameters]
+
+    @property
+    def rates(self) -> list[float]:
+        """The rate of each group at the last step."""
+        return [group["lr"] for group in self._adamw.param_groups]
+
+    def zero_grad(self) -> None:
+        """See :class:`.optimiser.Optimiser`."""
+        self._adamw.zero_grad(set_to_none=True)
+
+    def gather(self, world: World) -> None:
+        """See :class:`.optimiser.Optimiser`; all gradients are dense."""
+
+    def step(self, factor: float) -> None:
+        """See :class:`.optimiser.Optimiser`."""
+        for ours, theirs in zip(self.groups, self._adamw.param_groups, strict=True):
+            theirs["lr"] = ours.peak_rate * factor
+        self._adamw.step()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The moments and the count of steps of each parameter, by its place among :attr:`dense`."""
+        state = self._adamw.state_dict()["state"]
+        return {f"{place}.{name}": x for place, values in state.items() for name, x in values.items()}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """See :class:`.optimiser.Optimiser`."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            place, name = key.split(".", 1)
+            state.setdefault(int(place), {})[name] = tensor
+        groups = self._adamw.state_dict()["param_groups"]
+        self._adamw.load_state_dict({"state": state, "param_groups": groups})

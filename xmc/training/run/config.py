@@ -1,0 +1,68 @@
+"""Where a run's files go, and when it is validated. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from xmc.errors import ConfigError
+from xmc.training.options import positive
+
+__all__ = ["RunOptions", "ValidationConfig"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where the run's files go."""
+
+    dir: str
+    """The run's folder; made anew."""
+
+    resume: bool = False
+    """Go on from the latest checkpoint in the folder."""
+
+    overwrite: bool = False
+    """Remove an earlier run that is in the way."""
+
+    log_every: int = 10
+    """Optimiser steps between lines of metrics.jsonl."""
+
+    trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
+    """Where metrics go besides metrics.jsonl: any tracker of Accelerate by name, such as tensorboard or
+    wandb."""
+
+    def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, an interval that is not above 0, and resuming what is overwritten."""
+        positive("run.log_every", self.log_every)
+        if self.resume and self.overwrite:
+            raise ConfigError(
+                "expected run.resume or run.overwrite, got both: resume keeps what overwrite removes"
+            )
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Validation on rows held out of the training rows, never on the test set."""
+
+    rows: int = 1000
+    """Training rows held out; 0 for no validation, and then the last model is the best."""
+
+    every: int = 200
+    """Optimiser steps between validations; the start and the last step are validated too."""
+
+    metric: Literal["P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100"] = "nDCG@5"
+    """The metric that decides which model is the best."""
+
+    def __post_init__(self) -> None:
+        """Refuse, with a ConfigError, a negative number of rows and an interval that is not above 0."""
+        if self.rows < 0:
+            raise ConfigError(f"validation.rows: expected 0 or more, got {self.rows}")
+        positive("validation.every", self.every)
+
+    def due(self, step: int, num_steps: int) -> bool:
+        """Whether the model is validated after ``step`` of ``num_steps``."""
+        return self.rows > 0 and (step % self.every == 0 or step == num_steps)
+
+    def num_due(self, step: int, num_steps: int) -> int:
+        """Validations after ``step``."""
+        return sum(self.due(later, num_steps) for later in range(step + 1, num_steps + 1))

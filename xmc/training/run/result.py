@@ -1,0 +1,40 @@
+"""What a run came to: ``result.json`` in its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from xmc.files import atomic_file
+
+__all__ = ["TrainResult", "save_result"]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to.
+
+    Attributes:
+        model_path: The best model by validation; the last one when nothing was validated.
+        last_path: The model after the last step.
+        num_steps: Optimiser steps in all.
+        best_step: The step of the best model.
+        validation: Its validation metrics in percent, empty when nothing was validated.
+        seconds: Wall time of the steps and validations of this process.
+        rows_per_second: Training queries over the time of the steps alone.
+    """
+
+    model_path: Path
+    last_path: Path
+    num_steps: int
+    best_step: int
+    validation: dict[str, float]
+    seconds: float
+    rows_per_second: float
+
+
+def save_result(result: TrainResult, folder: Path) -> None:
+    """Write ``result.json`` into a run's folder, which is then finished."""
+    with atomic_file(folder / "result.json") as temporary:
+        temporary.write_text(json.dumps(asdict(result), default=str, indent=2), encoding="utf-8")
