@@ -25,7 +25,7 @@ def test_machines_and_costs() -> None:
     costs = cost_rows({"a": {"seconds": 75.2, "rows_per_second": 1234.5}, "b": {"evaluation_seconds": 3.21}})
     assert [(row.name, row.values) for row in costs] == [
         ("training and validation", ["1 min 15 s", "–"]),
-        ("training rows a second", ["1,234", "–"]),
+        ("training rows per second", ["1,234", "–"]),
         ("evaluation", ["–", "3.2 s"]),
     ]
 

@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
 from tests.distributed.ranks import Ranks
+from tests.fixtures.tiny_models import word_tokenizer
 from tests.fixtures.words import NUM_WORDS
 from tests.training.test_world import as_rank
 from xmc.bench.step_cost import StepShape, TowerShape, step_cost
@@ -93,8 +91,7 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distilbert")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     words += [f"{kind}{word}" for kind in ("query", "label") for word in range(NUM_WORDS)]
-    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer = word_tokenizer(words)
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )

@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def ranking(hits: Sequence[Hit]) -> str:
-    """A line a hit: rank, score, uid, and the text where it says more than the uid."""
+    """One line per hit: rank, score, uid, and the text where it says more than the uid."""
     return "\n".join(_line(rank, hit) for rank, hit in enumerate(hits, start=1))
 
 

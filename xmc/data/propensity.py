@@ -100,7 +100,9 @@ def describe_propensity(name: str, constants: Propensity) -> str:
 def inverse_propensity(relevance_train: sp.csr_matrix, a: float, b: float) -> np.ndarray:
     """Each label's weight ``w = 1 + C (n + B)^-A`` with ``C = (ln N - 1) (B + 1)^A``, n its training points.
 
-    Jain, Prabhu and Varma (KDD 2016), equation 5. Entries count as one point whatever their relevance.
+    Jain, Prabhu and Varma (KDD 2016), equation 5, which gives the propensity ``p = 1 / w``: the chance that a
+    true label was recorded. It rises with a label's frequency, so a hit on a rare label weighs more. Entries
+    count as one point whatever their relevance.
 
     Args:
         relevance_train: CSR [N, L] of the training rows.

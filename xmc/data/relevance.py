@@ -52,7 +52,7 @@ def _largest(ids: Sequence[int], relevance: Sequence[float]) -> dict[int, float]
 
 
 class RelevanceBuilder:
-    """Gathers the rows of one split: 8 bytes a pair and 8 bytes a row."""
+    """Gathers the rows of one split: 8 bytes per pair and 8 bytes per row."""
 
     def __init__(self) -> None:
         self._indptr = array("q", [0])

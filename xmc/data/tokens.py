@@ -90,7 +90,7 @@ class TokenStore:
     ) -> TokenStore:
         """Open ``folder/<fingerprint>`` when it is there, else tokenize every text into it.
 
-        Texts are tokenized a few thousand at a time and written as they come; memory grows by 8 bytes a text.
+        Some thousand texts are tokenized at a time and written as they come; memory grows 8 bytes per text.
 
         Args:
             folder: Holds one folder a fingerprint. Where it cannot be written, and the store is not there

@@ -63,8 +63,7 @@ def encode_texts(
     Args:
         tower: Its modules decide dropout: put them in eval mode first.
         texts: Any sequence of strings; slices of it are read, so it may be lazy.
-        batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower and its
-            device.
+        batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower and its device.
         progress: Show a bar on stderr, counted in texts.
         name: What the bar calls them.
         cuts: Counts the texts that are longer than the tower reads.

@@ -56,8 +56,8 @@ def rank_weights(size: int, sif: float) -> Tensor:
     """Weights float32 [V] of tokens whose id is their frequency rank, as in most trained vocabularies.
 
     Zipf's law gives token ``i`` the probability ``p`` in proportion to ``1 / (i + 2)``; its weight is
-    ``sif / (sif + p)``
-    (Arora et al. 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings", section 3).
+    ``sif / (sif + p)`` (Arora et al. 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings",
+    section 3).
     """
     probability = 1 / (torch.arange(size, dtype=torch.float64) + 2)
     probability /= probability.sum()
@@ -67,8 +67,8 @@ def rank_weights(size: int, sif: float) -> Tensor:
 def distilled_table(folder: Path) -> StaticEmbedding:
     """The library's distillation of the transformer in ``folder``, kept in the cache for the next time.
 
-    PCA centres the vectors, which nearly doubles their P@1, and keeps all components.
-    The cache is ``$XMC_CACHE`` or ``~/.cache/xmc``.
+    PCA centres the vectors, which nearly doubles their P@1, and keeps all components. The cache is
+    ``$XMC_CACHE`` or ``~/.cache/xmc``.
 
     Raises:
         DependencyError: When model2vec is missing.

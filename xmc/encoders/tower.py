@@ -42,7 +42,7 @@ class Tower:
         self.padded = isinstance(self._first, Transformer)
         """True: a batch costs rows x longest (transformer). False: it costs its total of tokens (static)."""
         self.micro_batch_tokens = 16_384 if self.padded else 1 << 20
-        """Its default size: a bag of tokens keeps some 20 bytes a token, a small transformer some 300,000."""
+        """Its default size: a bag of tokens keeps 20 bytes or so per token, a small transformer 300,000."""
         self.max_length = _max_length(self._first, task)
         _check(self.modules, prompt)
 

@@ -26,7 +26,7 @@ WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
 def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) -> StaticEmbedding:
-    """A static module with up to ``size`` more tokens, pieces of words frequent in ``texts``.
+    """A static module with up to ``size`` more tokens, pieces of words that are frequent in ``texts``.
 
     Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else.
     A new token's row is the sum of the rows of the pieces it stands for, so that a text's vector keeps its

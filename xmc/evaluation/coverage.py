@@ -15,7 +15,7 @@ _NEVER = np.iinfo(np.int32).max
 class CoverageCounter:
     """Keeps for each of L labels the best rank at which any row named it, rightly or at all.
 
-    Then coverage at any k is a count. Memory: 9 bytes a label.
+    Then coverage at any k is a count. Memory: 9 bytes per label.
 
     * Cov@k: labels that are a hit among the first k predictions of some row, over labels that are a positive
       of some row. Labels without a positive in these rows are in neither.

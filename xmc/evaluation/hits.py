@@ -44,7 +44,7 @@ class Hits:
         return np.repeat(np.arange(self.num_rows, dtype=np.int64), self.num_positives)
 
     def sum_by_row(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """[N]: the sum of one value a hit over each row's hits."""
+        """[N]: the sum of one value per hit over each row's hits."""
         sums = np.bincount(self.rows, weights=values, minlength=self.num_rows)
         return np.asarray(sums, dtype=np.float64)
 

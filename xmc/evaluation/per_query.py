@@ -84,7 +84,7 @@ def per_query_metrics(
         kinds: Some of P, nDCG, R, MRR, MAP, PSP, PSnDCG; default all that can be computed.
 
     Returns:
-        8 bytes a query for each metric and k (16 for PSP and PSnDCG). Memory beyond that does not grow with
+        8 bytes per query for each metric and k (16 for PSP and PSnDCG). Memory beyond that does not grow with
         N: at most 16,384 rows are worked on at a time, without a Python loop over rows.
 
     Raises:

@@ -58,7 +58,7 @@ class PredictionsWriter:
         """
         check_predictions(ids, scores, "predictions", self.num_rows)
         if self.width not in (None, ids.shape[1]):
-            raise DataError(f"expected blocks of {self.width} predictions a row, got {ids.shape[1]}")
+            raise DataError(f"expected blocks of {self.width} predictions per row, got {ids.shape[1]}")
         self.width = ids.shape[1]
         self.num_rows += len(ids)
         self._ids.write(np.ascontiguousarray(ids, dtype="<i4").data)

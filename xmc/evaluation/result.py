@@ -63,7 +63,7 @@ class Evaluation:
             raise DataError(f"expected an evaluation as JSON, got something else: {error}") from error
 
     def table(self) -> str:
-        """The metrics in percent, a line a kind and a column a k, under a line that says of what."""
+        """The metrics in percent, one line per kind and one column per k, under a line that says of what."""
         kinds: dict[str, list[str]] = {}
         for name in self.metrics:
             kinds.setdefault(name.partition("@")[0], []).append(name)
@@ -86,7 +86,7 @@ class Evaluation:
 
 
 def comparison_table(evaluations: Mapping[str, Evaluation], metrics: Sequence[str] | None = None) -> str:
-    """Several evaluations side by side: a line a metric, a column each; for two, also what the second gains.
+    """Evaluations side by side: one line per metric, one column each; for two, also what the second gains.
 
     ``metrics`` are the names to show, of those that all have; all of these when None.
 

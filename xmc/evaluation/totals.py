@@ -21,7 +21,7 @@ __all__ = ["MetricTotals", "walk_hits"]
 
 
 class MetricTotals:
-    """Sums over rows of what each metric gains, and of what it could; and 9 bytes a label for coverage.
+    """Sums over rows of what each metric gains, and of what it could; and 9 bytes per label for coverage.
 
     Args:
         num_labels: L.
@@ -64,7 +64,7 @@ class MetricTotals:
             self._coverage.add(hits, ids)
 
     def sum_over_ranks(self, world: World, device: torch.device | None = None) -> None:
-        """Make these the totals of all ranks: one all-reduce of a number a metric, three of L for coverage.
+        """Make these the totals of all ranks: one all-reduce of a number per metric, three of L for coverage.
 
         ``device`` is where the process group's tensors live (default: the CPU).
         """

@@ -70,7 +70,7 @@ def decile_figure(table: SegmentTable, ks: Sequence[int]) -> str:
 
 
 def score_figure(distributions: Mapping[str, ScoreDistribution]) -> str:
-    """Scores of retrieved positives (filled) and of the hardest negatives (line), a panel a system."""
+    """Scores of retrieved positives (filled) and of the hardest negatives (line), one panel per system."""
     columns = min(3, len(distributions))
     rows = -(-len(distributions) // columns)
     with canvas(rows, columns, (max(5.0, 4.0 * columns), 2.8 * rows)) as (figure, panels):

@@ -145,7 +145,7 @@ def _system(system: System) -> dict[str, Any]:
 
 
 def _summary(sums: dict[str, Sums], seed: int) -> list[dict[str, Any]]:
-    """A dictionary a metric: its value under each system, and what each changes against the first."""
+    """One dictionary per metric: its value under each system, and what each changes against the first."""
     first, *others = sums
     found = {
         name: intervals(bootstrap(s.gained, s.whole, level=LEVEL, seed=seed)) for name, s in sums.items()

@@ -25,7 +25,8 @@ Floats = NDArray[np.float64]
 _RESAMPLES = 1000
 _FLIPS = 10_000
 _CHUNK_NUMBERS = 1 << 22
-# Sums of equal differences in another order differ by rounding: they count as equal.
+# Sums of equal differences in another order differ by rounding: they count as equal. In doubt a toss counts
+# as large, which can only make p larger.
 _ROUNDING = 1e-9
 
 
@@ -47,7 +48,7 @@ def bootstrap(
     (a group none of whose queries was drawn) is left out of that metric's interval.
 
     Args:
-        gained: [N, M], a row a query.
+        gained: [N, M], one row per query.
         whole: [N, M].
         resamples: Draws of N queries with replacement.
         level: Coverage of an interval.
@@ -111,12 +112,14 @@ def sign_flip_p_values(difference: Floats, *, flips: int = _FLIPS, seed: int = 0
             f"{difference.shape} and {flips}"
         )
     observed = np.abs(difference.sum(axis=0)) - _ROUNDING * np.abs(difference).sum(axis=0)
+    # A query without a difference has no sign to flip: its tosses would cost time and change nothing.
     changed = difference[(difference != 0).any(axis=1)]
     as_large = np.zeros(difference.shape[1])
     generator, total = np.random.default_rng(seed), changed.sum(axis=0)
     chunk = max(1, _CHUNK_NUMBERS // max(1, len(changed)))
     for start in range(0, flips, chunk):
         tosses = _bits(generator, min(chunk, flips - start), len(changed))
+        # Turning the sign of the tossed rows takes twice their sum off the total. One product for all.
         as_large += (np.abs(total - 2.0 * (tosses @ changed)) >= observed).sum(axis=0)
     return np.asarray((1.0 + as_large) / (1.0 + flips))
 
@@ -129,6 +132,8 @@ def _resampled_sums(columns: Floats, resamples: int, seed: int) -> Floats:
     chunk = max(1, _CHUNK_NUMBERS // num_rows)
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)
+        # A sum over drawn rows is their counts times the columns: one product for all C. Adding num_rows
+        # times its number to a resample gives it cells of its own, so that one bincount counts them all.
         drawn = generator.integers(0, num_rows, (size, num_rows))
         drawn += np.arange(size)[:, None] * num_rows
         counts = np.bincount(drawn.ravel(), minlength=size * num_rows).reshape(size, num_rows)
@@ -137,17 +142,20 @@ def _resampled_sums(columns: Floats, resamples: int, seed: int) -> Floats:
 
 
 def _bits(generator: np.random.Generator, rows: int, columns: int) -> Floats:
+    """Fair coin tosses, 0 or 1, [rows, columns]: one random bit each, where a float would take 64."""
     packed = np.frombuffer(generator.bytes(rows * ((columns + 7) // 8)), dtype=np.uint8).reshape(rows, -1)
     return np.unpackbits(packed, axis=1, count=columns).astype(np.float64)
 
 
 def _ratio(gained: Floats, whole: Floats) -> Floats:
+    """Gained / whole, NaN where the whole is 0."""
     ratio = np.full(np.shape(gained), np.nan)
     np.divide(gained, whole, out=ratio, where=np.asarray(whole) != 0)
     return ratio
 
 
 def _percentiles(values: Floats, level: float) -> tuple[Floats, Floats]:
+    """The bounds [M] between which ``level`` of the defined ones of the resampled ratios [R, M] lie."""
     low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     known = ~np.isnan(values).all(axis=0)
     if known.any():

@@ -26,7 +26,7 @@ _COST = {
     "num_steps": "optimiser steps",
     "best_step": "step of the model",
     "seconds": "training and validation",
-    "rows_per_second": "training rows a second",
+    "rows_per_second": "training rows per second",
     "peak_memory_bytes": "peak memory",
     "peak_device_bytes": "peak device memory",
     "evaluation_seconds": "evaluation",
@@ -35,7 +35,7 @@ _COST = {
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: a name, a text a system, and whether they differ."""
+    """A line of a table: a name, one text per system, and whether they differ."""
 
     name: str
     values: list[str]

@@ -73,6 +73,9 @@ def sharded_search(
     )
     if world.size == 1:
         return ids, scores
+    # A rank found the k best of its shard under the rule of one process, ids ascending among equal scores. A
+    # label of the k best of all is among the k best of its shard, also at a tie: what comes before it there
+    # comes before it everywhere. So merging the lists by the same rule gives the list of one process.
     ids[ids >= 0] += low
     own_ids = exchange_rows(torch.from_numpy(ids).to(device), world)
     own_scores = exchange_rows(torch.from_numpy(scores).to(device), world)

@@ -50,7 +50,7 @@ def new_top_k(tile: Tensor, peaks: Tensor, floor: Tensor, k: int) -> tuple[Tenso
         tile: [B, l], l a multiple of 64.
         peaks: [B, l / 64], the maximum of each chunk of columns.
         floor: [B]; scores that are not above it are not wanted, though some may be returned.
-        k: At most so many a row.
+        k: At most so many per row.
 
     Returns:
         Rows [R] that have something above their floor, and for these scores and columns [R, m].

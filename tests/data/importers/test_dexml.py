@@ -112,8 +112,8 @@ def test_bad_records(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b'{"title": "x", "target_ind": []}\n{"title": \n', "line 2: expected one JSON object a line"),
-        (b"\n", "line 1: expected one JSON object a line"),
+        (b'{"title": "x", "target_ind": []}\n{"title": \n', "line 2: expected one JSON object per line"),
+        (b"\n", "line 1: expected one JSON object per line"),
         (b'{"title": "caf\xe9", "target_ind": []}\n', "line 1: expected UTF-8, got 0xe9 at byte 15: .*iconv"),
         (
             gzip.compress(b'{"title": "x", "target_ind": []}\n' * 9, mtime=0)[:-9],

@@ -1,4 +1,4 @@
-"""The extreme classification repository's raw text: ``trn|tst|lbl.json[.gz]``, one JSON object a line.
+"""The extreme classification repository's raw text: ``trn|tst|lbl.json[.gz]``, one JSON object per line.
 
 A point is ``{"uid", "title", "content", "target_ind": [label ids], "target_rel": [weights]}``, a label
 ``{"uid", "title"}`` with or without ``content``; a label's line is its id. ``filter_labels_{train,test}.txt``

@@ -1,4 +1,4 @@
-"""Text files with one text a line, beside matrices with one row a text: the form that xc and pecos share."""
+"""Text files of one text per line, beside matrices of one row per text: the form xc and pecos share."""
 
 from __future__ import annotations
 

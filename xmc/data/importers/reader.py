@@ -108,7 +108,7 @@ class JsonReader(LineReader):
             try:
                 yield json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise DataError(f"expected one JSON object a line ({error}), got {line!r:.80}") from error
+                raise DataError(f"expected one JSON object per line ({error}), got {line!r:.80}") from error
 
 
 def find_file(folder: Path, *names: str) -> Path | None:

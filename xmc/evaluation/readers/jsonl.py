@@ -1,4 +1,4 @@
-"""Reads JSON Lines: a query a line, ``{"uid": "q1", "labels": ["l7", "l2"], "scores": [3.5, 1.0]}``.
+"""Reads JSON Lines: one query per line, ``{"uid": "q1", "labels": ["l7", "l2"], "scores": [3.5, 1.0]}``.
 
 uid and labels are uids of the data set. Without ``scores`` the labels come best first.
 """
