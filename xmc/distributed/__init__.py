@@ -11,16 +11,18 @@ from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from xmc.distributed.collectives import (
+        World,
         all_gather_rows,
         all_reduce_max,
         all_reduce_sum,
+        current_world,
+        shard_bounds,
         sum_gradients,
         sum_over_ranks,
     )
     from xmc.distributed.exchange import exchange_rows, gather_rows_to_main
     from xmc.distributed.launch import launched_size, start_missing_processes
     from xmc.distributed.recording import CollectiveCost, record_collectives
-    from xmc.distributed.world import World, current_world, shard_bounds
 
 __all__ = [
     "CollectiveCost",
@@ -40,6 +42,9 @@ __all__ = [
 ]
 
 _COLLECTIVES = (
+    "World",
+    "current_world",
+    "shard_bounds",
     "all_gather_rows",
     "all_reduce_max",
     "all_reduce_sum",
@@ -52,7 +57,6 @@ __getattr__, __dir__ = lazy_exports(
     {
         **dict.fromkeys(_COLLECTIVES, "xmc.distributed.collectives"),
         **dict.fromkeys(("CollectiveCost", "record_collectives"), "xmc.distributed.recording"),
-        **dict.fromkeys(("World", "current_world", "shard_bounds"), "xmc.distributed.world"),
         **dict.fromkeys(("exchange_rows", "gather_rows_to_main"), "xmc.distributed.exchange"),
         **dict.fromkeys(("launched_size", "start_missing_processes"), "xmc.distributed.launch"),
     },

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from xmc.distributed.world import World
+from xmc.distributed.collectives import World
 from xmc.errors import ConfigError
 
 __all__ = ["exchange_rows", "gather_rows_to_main"]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xmc.objectives.objective import PositiveScores
-from xmc.objectives.reduction import reduce_rows
+from xmc.objectives.objective import PositiveScores, reduce_rows
 from xmc.objectives.statistics.moments import SphericalValue
 from xmc.objectives.statistics.row_moments import RowMoments, without_positives
 from xmc.scoring import Positives

@@ -23,7 +23,7 @@ from xmc.heads.state import FactoredState, blocks
 from xmc.heads.update import Batch, SmallUpdate, folding_update, narrow_update, wide_update
 from xmc.objectives.statistics.moments import SphericalValue
 from xmc.scoring import Positives, as_positives
-from xmc.scoring.ordered import deterministic_index_add
+from xmc.scoring.arithmetic import deterministic_index_add
 from xmc.scoring.pairs import add_pair_products, pair_products
 from xmc.scoring.positives import PositivesLike
 

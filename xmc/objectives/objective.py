@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from xmc.distributed import sum_over_ranks
+from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts
 from xmc.objectives.extra_negatives import reduce_with_extra
-from xmc.objectives.reduction import Reduction, reduce_rows
 from xmc.scoring import Positives, RowStatistic, ScoreInputs, reduce_scores
 from xmc.scoring.scaled_gradient import scaled_gradient
 
@@ -27,13 +27,32 @@ __all__ = [
     "Margin",
     "Objective",
     "PositiveScores",
+    "Reduction",
     "RowValue",
     "Statistic",
     "StatisticOfScores",
+    "reduce_rows",
 ]
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+def reduce_rows(rows: Tensor, reduction: Reduction) -> Tensor:
+    """The mean or sum of row losses [B], or the rows themselves for "none".
+
+    Raises:
+        ConfigError: For any other ``reduction``.
+    """
+    if reduction == "none":
+        return rows
+    if reduction == "sum":
+        return rows.sum()
+    if reduction == "mean":
+        return rows.sum() / max(len(rows), 1)
+    raise ConfigError(f"expected reduction to be 'mean', 'sum' or 'none', got {reduction!r}")
 
 
 @dataclass(frozen=True, eq=False)

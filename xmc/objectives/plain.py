@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts
-from xmc.objectives.reduction import Reduction, reduce_rows
+from xmc.objectives.objective import Reduction, reduce_rows
 from xmc.scoring import ScoreInputs
 
 __all__ = ["PlainLoss", "PlainObjective", "is_plain_loss", "plain_objective"]

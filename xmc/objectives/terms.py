@@ -11,8 +11,7 @@ from torch import Tensor
 
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts
-from xmc.objectives.objective import Loss, Objective, PositiveScores
-from xmc.objectives.reduction import Reduction, reduce_rows
+from xmc.objectives.objective import Loss, Objective, PositiveScores, Reduction, reduce_rows
 from xmc.scoring import ScoreInputs
 
 __all__ = ["Term", "WeightedTerms"]

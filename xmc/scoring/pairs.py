@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from xmc.scoring.ordered import deterministic_index_add
+from xmc.scoring.arithmetic import deterministic_index_add
 
 __all__ = ["add_pair_products", "gathered_products", "pair_products"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xmc.errors import ConfigError
-from xmc.scoring.ordered import deterministic_index_add
+from xmc.scoring.arithmetic import deterministic_index_add
 
 __all__ = ["Positives", "PositivesLike", "as_positives"]
 

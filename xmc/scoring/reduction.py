@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from xmc.distributed import all_reduce_sum
 from xmc.errors import ConfigError
 from xmc.scoring.dense import reduce_dense
-from xmc.scoring.function import Engine, Needed, Problem, reduce_with
-from xmc.scoring.fused.availability import chosen_by_auto, require_triton
+from xmc.scoring.engine import Engine, Needed, Problem
 from xmc.scoring.inputs import ScoreInputs, check_inputs
 from xmc.scoring.statistic import RowStatistic
 from xmc.scoring.tiled import TiledEngine
@@ -49,9 +51,42 @@ def reduce_scores(inputs: ScoreInputs, statistic: RowStatistic) -> tuple[Tensor,
     check_implementation(inputs)
     if inputs.implementation == "dense":
         return reduce_dense(inputs, statistic, scale)
-    engine = _engine(inputs, statistic)
     tensors = inputs.queries, inputs.labels, scale, inputs.offsets, inputs.log_weights
-    return reduce_with(engine, Problem(*tensors, inputs, statistic))
+    engine = _engine(inputs, statistic)
+    return _Reduction.apply(*tensors, inputs, statistic, engine)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Reduction(torch.autograd.Function):
+    """The autograd frame of both engines: what is saved, what is asked for, where the scale goes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries: Tensor,
+        labels: Tensor,
+        scale: Tensor,
+        offsets: Tensor | None,
+        log_weights: Tensor | None,
+        inputs: ScoreInputs,
+        statistic: RowStatistic,
+        make_engine: Callable[[Problem, Needed], Engine],
+    ) -> tuple[Tensor, Tensor]:
+        problem = Problem(queries, labels, scale, offsets, log_weights, inputs, statistic)
+        ctx.engine = make_engine(problem, Needed(*ctx.needs_input_grad[:4]))
+        positive_scores, value = ctx.engine.reduce()
+        all_reduce_sum(positive_scores, inputs.own_shard.world)
+        # The engine holds these too; saved, they are known not to have been changed in place since.
+        ctx.save_for_backward(queries, labels, scale, value, offsets, log_weights)
+        return positive_scores, value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        queries, _, scale, value, *_ = ctx.saved_tensors
+        products, grad_labels, grad_offsets = ctx.engine.gradients(value, *gradients)
+        grad_scale = (products * queries).sum() if ctx.needs_input_grad[2] else None
+        grad_queries = (products * scale).to(queries.dtype) if ctx.needs_input_grad[0] else None
+        return grad_queries, grad_labels, grad_scale, grad_offsets, None, None, None, None
 
 
 def check_implementation(inputs: ScoreInputs) -> None:
@@ -78,9 +113,14 @@ def _engine(inputs: ScoreInputs, statistic: RowStatistic) -> Callable[[Problem, 
         XMCError: When "triton" cannot serve what is given.
     """
     queries, labels = inputs.queries, inputs.labels
+    # A CPU that does not ask for them need not know of kernels.
+    if inputs.implementation == "tiled" or (inputs.implementation == "auto" and not queries.is_cuda):
+        return TiledEngine
+    from xmc.scoring.fused.availability import chosen_by_auto, require_triton
+
     if inputs.implementation == "triton":
         require_triton(queries, labels, statistic)
-    elif inputs.implementation == "tiled" or not chosen_by_auto(queries, labels, statistic):
+    elif not chosen_by_auto(queries, labels, statistic):
         return TiledEngine
     from xmc.scoring.fused.engine import FusedEngine
 

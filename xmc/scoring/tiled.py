@@ -14,9 +14,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from xmc.scoring.function import Gradients, Needed, Problem
+from xmc.scoring.arithmetic import accumulation_type, add_product, scaled_product, slope_product
+from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.pairs import add_pair_products
-from xmc.scoring.products import accumulation_type, add_product, scaled_product, slope_product
 from xmc.scoring.statistic import DirectStatistic, Tile
 
 __all__ = ["TiledEngine", "tile_width"]
@@ -80,7 +80,7 @@ class _Walker:
 
     def pairs(self, number: int) -> tuple[Tensor, Tensor]:
         """The rows and the columns of the positives within tile ``number``."""
-        part, positives = self.slices[number], self.problem.positives
+        part, positives = self.slices[number], self.problem.inputs.pairs
         first = self.problem.inputs.own_shard.start + self.bounds[number]
         return positives.rows[part], positives.labels[part] - first
 
@@ -100,7 +100,7 @@ class _Walker:
 
 
 class TiledEngine:
-    """Scoring in tiles by plain torch; see :class:`xmc.scoring.function.Engine`."""
+    """Scoring in tiles by plain torch; see :class:`xmc.scoring.engine.Engine`."""
 
     def __init__(self, problem: Problem, needed: Needed) -> None:
         """Choose tiles, and the way: with or without a second pass for the gradients."""
@@ -112,10 +112,10 @@ class TiledEngine:
         self.walker = _Walker(problem, keep=not self.direct)
 
     def reduce(self) -> tuple[Tensor, Tensor]:
-        """See :class:`xmc.scoring.function.Engine`."""
+        """See :class:`xmc.scoring.engine.Engine`."""
         walker, queries = self.walker, self.problem.queries
-        world = self.problem.world
-        scores = queries.new_zeros(len(self.problem.positives), dtype=walker.dtype)
+        world = self.problem.inputs.own_shard.world
+        scores = queries.new_zeros(len(self.problem.inputs.pairs), dtype=walker.dtype)
 
         def walk() -> Iterator[Tile]:
             return walker.tiles(scores)
@@ -126,7 +126,7 @@ class TiledEngine:
         return scores, self.statistic.reduce(walk, len(queries), scores, world)
 
     def gradients(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
-        """See :class:`xmc.scoring.function.Engine`."""
+        """See :class:`xmc.scoring.engine.Engine`."""
         if self.direction is not None:
             rows, columns, part = self.problem.inputs.own_pairs()
             products = self.direction * grad_value[:, None]

@@ -18,9 +18,8 @@ from typing_extensions import Unpack
 
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import facts_of
-from xmc.objectives.objective import Objective, PositiveScores, StatisticOfScores
+from xmc.objectives.objective import Objective, PositiveScores, Reduction, StatisticOfScores
 from xmc.objectives.public import loss_module, with_scoring_options
-from xmc.objectives.reduction import Reduction
 from xmc.objectives.statistics.negative_softplus import NegativeSoftplus
 from xmc.scoring import Positives, ScoreInputs, ScoringOptions
 from xmc.scoring.positives import PositivesLike

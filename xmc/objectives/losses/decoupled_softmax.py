@@ -10,9 +10,8 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from xmc.objectives.catalogue import facts_of
-from xmc.objectives.objective import Objective, PositiveScores
+from xmc.objectives.objective import Objective, PositiveScores, Reduction
 from xmc.objectives.public import loss_module, with_scoring_options
-from xmc.objectives.reduction import Reduction
 from xmc.objectives.statistics.log_partition import log_partition
 from xmc.scoring import ScoreInputs, ScoringOptions
 from xmc.scoring.positives import PositivesLike

@@ -11,9 +11,8 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from xmc.objectives.catalogue import facts_of
-from xmc.objectives.objective import Objective, PositiveScores
+from xmc.objectives.objective import Objective, PositiveScores, Reduction
 from xmc.objectives.public import loss_module, with_scoring_options
-from xmc.objectives.reduction import Reduction
 from xmc.objectives.statistics.moments import moments_of_negatives
 from xmc.objectives.statistics.row_moments import RowMoments
 from xmc.scoring import ScoreInputs, ScoringOptions

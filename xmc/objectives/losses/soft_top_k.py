@@ -18,9 +18,8 @@ from typing_extensions import Unpack
 from xmc.distributed import all_reduce_max
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import facts_of
-from xmc.objectives.objective import Objective, PositiveScores, StatisticOfScores
+from xmc.objectives.objective import Objective, PositiveScores, Reduction, StatisticOfScores
 from xmc.objectives.public import loss_module, with_scoring_options
-from xmc.objectives.reduction import Reduction
 from xmc.objectives.statistics.soft_threshold import SoftThreshold
 from xmc.scoring import Positives, ScoreInputs, ScoringOptions
 from xmc.scoring.dense import dense_scores

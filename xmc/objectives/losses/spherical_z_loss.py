@@ -15,9 +15,8 @@ from typing_extensions import Unpack
 
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import facts_of
-from xmc.objectives.objective import Objective
+from xmc.objectives.objective import Objective, Reduction
 from xmc.objectives.public import loss_module, with_scoring_options
-from xmc.objectives.reduction import Reduction
 from xmc.objectives.statistics.moments import mean_over_positives, moments_of_negatives
 from xmc.objectives.statistics.row_moments import RowMoments
 from xmc.scoring import ScoreInputs, ScoringOptions

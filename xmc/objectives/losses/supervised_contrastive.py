@@ -15,9 +15,8 @@ from typing_extensions import Unpack
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import facts_of
 from xmc.objectives.losses.softmax import softmax_rows
-from xmc.objectives.objective import Objective, PositiveScores
+from xmc.objectives.objective import Objective, PositiveScores, Reduction
 from xmc.objectives.public import loss_module, with_scoring_options
-from xmc.objectives.reduction import Reduction
 from xmc.objectives.statistics.log_partition import log_partition
 from xmc.objectives.statistics.segments import row_log_sum_exp
 from xmc.scoring import ScoreInputs, ScoringOptions

@@ -11,7 +11,7 @@ from xmc.distributed import World, all_reduce_max, all_reduce_sum
 from xmc.objectives.objective import StatisticOfScores
 from xmc.objectives.statistics.segments import row_log_sum_exp
 from xmc.scoring import Positives, ScoreInputs, Tile
-from xmc.scoring.products import add_product
+from xmc.scoring.arithmetic import add_product
 from xmc.scoring.statistic import RowNumbers, Scan, Walk
 
 __all__ = ["LogPartition", "log_partition"]

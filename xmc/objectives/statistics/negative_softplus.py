@@ -10,8 +10,7 @@ from torch import Tensor
 
 from xmc.distributed import World, all_reduce_sum
 from xmc.scoring import Positives, Tile
-from xmc.scoring.ordered import deterministic_index_add
-from xmc.scoring.products import add_product
+from xmc.scoring.arithmetic import add_product, deterministic_index_add
 from xmc.scoring.statistic import RowNumbers, Scan, Walk
 
 __all__ = ["NegativeSoftplus"]

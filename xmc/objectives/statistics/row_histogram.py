@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xmc.distributed import World, all_reduce_max, all_reduce_sum
 from xmc.scoring import Tile
-from xmc.scoring.ordered import deterministic_index_add
+from xmc.scoring.arithmetic import deterministic_index_add
 from xmc.scoring.statistic import tile_weights
 
 __all__ = ["NUM_BINS", "RowHistogram"]

@@ -11,9 +11,9 @@ from torch import Tensor
 from xmc.distributed import all_reduce_sum, sum_over_ranks
 from xmc.objectives.statistics.label_moments import label_moments_and_products
 from xmc.scoring import Positives, ScoreInputs
+from xmc.scoring.arithmetic import deterministic_index_add
 from xmc.scoring.dense import dense_scores
 from xmc.scoring.moments import LabelMoments
-from xmc.scoring.ordered import deterministic_index_add
 
 __all__ = ["RowMoments", "dense_negative_moments", "negative_moments", "without_positives"]
 

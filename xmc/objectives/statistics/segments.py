@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from xmc.scoring import Positives
-from xmc.scoring.ordered import deterministic_index_add
+from xmc.scoring.arithmetic import deterministic_index_add
 
 __all__ = ["row_log_sum_exp"]
 

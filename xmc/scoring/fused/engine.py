@@ -14,11 +14,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from xmc.scoring.function import Gradients, Needed, Problem
+from xmc.scoring.arithmetic import HALF, add_product, deterministic_index_add, slope_product
+from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.fused.launch import Launcher
-from xmc.scoring.ordered import deterministic_index_add
 from xmc.scoring.pairs import add_pair_products, pair_products
-from xmc.scoring.products import HALF, add_product, slope_product
 from xmc.scoring.statistic import FusedStatistic
 
 __all__ = ["FusedEngine", "slab_tiles"]
@@ -31,7 +30,7 @@ def slab_tiles(num_rows: int, dimension: int, block_labels: int, slope_bytes: in
 
 
 class FusedEngine:
-    """Scoring by Triton kernels; see :class:`xmc.scoring.function.Engine`."""
+    """Scoring by Triton kernels; see :class:`xmc.scoring.engine.Engine`."""
 
     def __init__(self, problem: Problem, needed: Needed) -> None:
         """Make what both passes share."""
@@ -42,19 +41,19 @@ class FusedEngine:
         self.slope_type = torch.bfloat16 if halves else torch.float32
 
     def reduce(self) -> tuple[Tensor, Tensor]:
-        """See :class:`xmc.scoring.function.Engine`."""
+        """See :class:`xmc.scoring.engine.Engine`."""
         given = self.problem
         rows, columns, part = given.inputs.own_pairs()
         own = pair_products(given.queries, rows, given.labels, columns) * given.scale
         if given.offsets is not None:
             own = own + given.offsets[columns]
-        scores = given.queries.new_zeros(len(given.positives), dtype=torch.float32)
+        scores = given.queries.new_zeros(len(given.inputs.pairs), dtype=torch.float32)
         scores[part] = own.float()
         statistic = cast(FusedStatistic, given.statistic)
-        return scores, statistic.reduce_fused(self.launcher.scan, scores, given.world)
+        return scores, statistic.reduce_fused(self.launcher.scan, scores, given.inputs.own_shard.world)
 
     def gradients(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
-        """See :class:`xmc.scoring.function.Engine`."""
+        """See :class:`xmc.scoring.engine.Engine`."""
         given, needed = self.problem, self.needed
         rows, columns, part = given.inputs.own_pairs()
         grad_positives = grad_positives[part]

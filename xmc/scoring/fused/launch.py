@@ -10,11 +10,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from xmc.scoring.function import Problem
+from xmc.scoring.arithmetic import HALF
+from xmc.scoring.engine import Problem
 from xmc.scoring.fused.blocks import PAIRS, Blocks, block_sizes
 from xmc.scoring.fused.kernels import INTERPRETED, fold_kernel, slope_kernel
 from xmc.scoring.fused.pair_tiles import pair_tiles
-from xmc.scoring.products import HALF
 from xmc.scoring.statistic import Fold, RowNumbers
 
 __all__ = ["Launcher", "float32_precision"]

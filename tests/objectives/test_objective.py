@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from xmc.errors import ConfigError
-from xmc.objectives.reduction import reduce_rows
+from xmc.objectives.objective import reduce_rows
 
 
 def test_rows_are_kept_summed_or_averaged() -> None:

@@ -1,11 +1,22 @@
-"""Matrix products accumulated in float32 at least, on a GPU's matrix units where the inputs are halves."""
+"""Products and sums of decided precision and order.
+
+Products are accumulated in float32 at least, on a GPU's matrix units where the inputs are halves; values are
+added up by index in the same order every time, on a GPU too.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["HALF", "accumulation_type", "add_product", "scaled_product", "slope_product"]
+__all__ = [
+    "HALF",
+    "accumulation_type",
+    "add_product",
+    "deterministic_index_add",
+    "scaled_product",
+    "slope_product",
+]
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -44,3 +55,17 @@ def add_product(total: Tensor, slopes: Tensor, vectors: Tensor) -> Tensor:
     if vectors.dtype in HALF and vectors.is_cuda:
         return total.add_(slope_product(slopes, vectors))
     return total.addmm_(slopes.to(total.dtype), vectors.to(total.dtype))
+
+
+def deterministic_index_add(total: Tensor, index: Tensor, values: Tensor) -> Tensor:
+    """``total[index[p]] += values[p]`` in place, differentiable by ``values``.
+
+    Args:
+        total: [n, ...].
+        index: [P] int64; repeated ones add up.
+        values: [P, ...].
+    """
+    if total.is_cuda:
+        # There index_add_ adds by atomics, in whatever order; index_put_ sorts the indices first.
+        return total.index_put_((index,), values, accumulate=True)
+    return total.index_add_(0, index, values)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from xmc.scoring.ordered import deterministic_index_add
+from xmc.scoring.arithmetic import deterministic_index_add
 
 INDEX = torch.tensor([2, 0, 2, 2])
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from xmc.scoring.products import accumulation_type, add_product, scaled_product, slope_product
+from xmc.scoring.arithmetic import accumulation_type, add_product, scaled_product, slope_product
 
 HALVES = [torch.bfloat16, torch.float16]
 
