@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +18,10 @@ from tests.distributed.ranks import Ranks
 from tests.objectives.batches import Batch, make_batch, oracle_rows
 from tests.objectives.functions import FUNCTIONS
 from tests.objectives.oracles import CASES, Case
+from xmc import objectives
 from xmc.distributed import all_gather_rows, current_world, sum_gradients
 from xmc.errors import ConfigError
+from xmc.objectives import CATALOGUE
 from xmc.scoring import LabelShard
 
 EVERY = pytest.mark.parametrize("case", CASES, ids=str)
@@ -154,6 +160,31 @@ def test_reductions_are_of_rows(case: Case) -> None:
     rows = compute(case, batch, reduction="none")
     torch.testing.assert_close(compute(case, batch, reduction="sum"), rows.sum())
     torch.testing.assert_close(compute(case, batch, reduction="mean"), rows.mean())
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding="utf-8")
+SHARED = set(inspect.signature(FUNCTIONS["decoupled_softmax"]).parameters)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_it_has_a_row_in_the_docs_with_its_options(name: str) -> None:
+    row = re.search(rf"^\| `{name}` \|.*\|([^|]*)\|[^|]*\|$", PAGE, re.MULTILINE)
+    assert row, f"docs/objectives.md: expected a row of {name}"
+    own = set(inspect.signature(FUNCTIONS[name]).parameters) - SHARED
+    assert set(re.findall(r"`(\w+)`", row.group(1))) == own
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_function_the_builder_and_the_module_agree(name: str) -> None:
+    """The public signature: what every objective takes, then the builder's own options with its defaults."""
+    function, facts = FUNCTIONS[name], CATALOGUE[name]
+    builder = inspect.signature(importlib.import_module(facts.module).objective).parameters
+    shown = inspect.signature(function).parameters
+    assert set(shown) - SHARED == set(builder) and SHARED <= set(shown)
+    assert all(shown[option].default == builder[option].default for option in builder)
+    assert shown["scale"].default == facts.scale
+    module = getattr(objectives, facts.loss_module)
+    assert set(inspect.signature(module).parameters) == {"scale", "learn_scale", "implementation", *builder}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,9 +15,6 @@ from xmc.errors import ConfigError
 from xmc.scoring.arithmetic import deterministic_index_add
 
 __all__ = ["Positives", "PositivesLike", "as_positives"]
-
-PositivesLike = Any
-"""A SciPy or torch sparse matrix, a boolean [B, L] mask, a list of id lists, or :class:`Positives`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,12 @@ class Positives:
         totals = deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weights)
         sums = deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weights * values)
         return sums / torch.where(totals > 0, totals, 1.0)
+
+
+PositivesLike: TypeAlias = (
+    Positives | sp.spmatrix | sp.sparray | Tensor | np.ndarray | Sequence[Sequence[int] | np.ndarray]
+)
+"""A SciPy or torch sparse matrix, a boolean [B, L] mask, a list of id lists, or :class:`Positives`."""
 
 
 def as_positives(
