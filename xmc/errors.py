@@ -8,6 +8,7 @@ __all__ = [
     "DependencyError",
     "IndexMismatchError",
     "ModelError",
+    "NonFiniteError",
     "XMCError",
 ]
 
@@ -26,6 +27,10 @@ class DataError(XMCError):
 
 class ModelError(XMCError):
     """A model folder that is missing, malformed or unfit for the request."""
+
+
+class NonFiniteError(XMCError):
+    """A loss that is NaN or infinite, raised alike on every rank."""
 
 
 class IndexMismatchError(XMCError):

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xmc.distributed import sum_over_ranks
-from xmc.errors import ConfigError
+from xmc.errors import ConfigError, NonFiniteError
 from xmc.objectives.catalogue import ObjectiveFacts
 from xmc.objectives.extra_negatives import reduce_with_extra
 from xmc.scoring import Positives, RowStatistic, ScoreInputs, reduce_scores
@@ -32,6 +32,7 @@ __all__ = [
     "Statistic",
     "StatisticOfScores",
     "reduce_rows",
+    "refuse_non_finite",
 ]
 
 S = TypeVar("S")
@@ -152,6 +153,22 @@ class Loss(Protocol):
         ...
 
 
+def refuse_non_finite(loss: Tensor, inputs: ScoreInputs, name: str) -> None:
+    """Refuse a loss that is NaN or infinite, which is equal on every rank; does not ask a GPU.
+
+    Raises:
+        NonFiniteError: Saying how many queries and labels of this rank are the cause.
+    """
+    if loss.is_cuda or bool(torch.isfinite(loss).all()):
+        return
+    queries, labels = (int((~torch.isfinite(part).all(1)).sum()) for part in (inputs.queries, inputs.labels))
+    raise NonFiniteError(
+        f"{name}: expected a finite loss, got NaN or infinity; of this rank's embeddings {queries} of "
+        f"{len(inputs.queries)} queries and {labels} of {len(inputs.labels)} labels are not finite: lower "
+        "the learning rate or the scale, or clip gradients"
+    )
+
+
 @dataclass(frozen=True)
 class Objective(Generic[S]):
     """A loss made of a row statistic and a value.
@@ -174,9 +191,12 @@ class Objective(Generic[S]):
 
         Raises:
             ConfigError: When shapes, ids or options do not fit.
+            NonFiniteError: When the loss is not finite; on every rank, whichever holds the cause. Not on a
+                GPU, where asking would wait for it: there the loss says so itself.
         """
         with torch.autocast(inputs.queries.device.type, enabled=False):
             loss = reduce_rows(self.rows(*self.statistic(inputs)), reduction)
+        refuse_non_finite(loss, inputs, self.facts.name)
         return loss.to(torch.promote_types(inputs.queries.dtype, torch.float32))
 
     def rows(self, own: PositiveScores, statistic: S) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts
-from xmc.objectives.objective import Reduction, reduce_rows
+from xmc.objectives.objective import Reduction, reduce_rows, refuse_non_finite
 from xmc.scoring import ScoreInputs
 
 __all__ = ["PlainLoss", "PlainObjective", "is_plain_loss", "plain_objective"]
@@ -76,6 +76,7 @@ class PlainObjective:
                 f"{self.facts.name}: expected a loss that is a scalar or one number per query "
                 f"[{len(inputs.queries)}], got {came}"
             )
+        refuse_non_finite(loss, inputs, self.facts.name)
         if loss.ndim == 1:
             return reduce_rows(loss, reduction)
         if reduction != "mean":

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts
-from xmc.objectives.objective import Loss, Objective, PositiveScores, Reduction, reduce_rows
+from xmc.objectives.objective import (
+    Loss,
+    Objective,
+    PositiveScores,
+    Reduction,
+    reduce_rows,
+    refuse_non_finite,
+)
 from xmc.scoring import ScoreInputs
 
 __all__ = ["Term", "WeightedTerms"]
@@ -62,6 +69,7 @@ class WeightedTerms:
             else:
                 loss = term.loss(inputs, reduction)
             total = total + term.weight * loss
+        refuse_non_finite(total, inputs, self.facts.name)
         return total
 
 

@@ -107,3 +107,27 @@ def test_impossible_targets_are_refused(options: dict[str, Any]) -> None:
     batch = make_batch(5, 9)
     with pytest.raises(ConfigError, match="expected"):
         soft_top_k(batch.queries, batch.labels, batch.positives, **options)
+
+
+@pytest.mark.parametrize(("gap", "refused"), [(80.0, False), (400.0, True)])
+def test_a_gradient_that_underflows_is_refused(gap: float, refused: bool) -> None:
+    """One positive under a gap, with k = 1: half of the pull is on it, half on the label above."""
+    queries, labels = torch.ones(1, 1), torch.tensor([[gap], [0.0]], requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        return soft_top_k(queries, labels, [[1]], scale=1.0, k=1, alpha=1.0)
+
+    if refused:
+        with pytest.raises(ConfigError, match="alpha = 1 times the gap.*below about 175.*lower alpha"):
+            loss()
+        assert torch.isfinite(soft_top_k(queries, labels.detach(), [[1]], scale=1.0, k=1, alpha=1.0))
+        return
+    loss().backward()
+    torch.testing.assert_close(labels.grad, torch.tensor([[0.5], [-0.5]]), rtol=1e-3, atol=0)
+
+
+def test_a_row_with_nothing_to_learn_is_not_refused() -> None:
+    labels = torch.tensor([[400.0], [0.0]], requires_grad=True)
+    loss = soft_top_k(torch.ones(1, 1), labels, [[0]], scale=1.0, k=1, alpha=1.0)
+    loss.backward()
+    assert loss == 0 and (labels.grad == 0).all()

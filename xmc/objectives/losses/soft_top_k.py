@@ -7,6 +7,7 @@ indicators add up to 59.3 instead of 5) and takes 32 passes; this one is exact a
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Literal
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from xmc.distributed import all_reduce_max
-from xmc.errors import ConfigError
+from xmc.errors import ConfigError, NonFiniteError
 from xmc.objectives.catalogue import facts_of
 from xmc.objectives.objective import Objective, PositiveScores, Reduction, StatisticOfScores
 from xmc.objectives.public import loss_module, with_scoring_options
@@ -30,6 +31,7 @@ __all__ = ["SoftTopK", "TargetCount", "objective", "soft_top_k", "soft_top_k_row
 
 TargetCount = float | Literal["positives"]
 SAMPLE_LABELS = 512
+NOTHING_TO_LEARN = 1e-6  # loss of a row whose positives are all far above the threshold
 
 
 def soft_top_k_rows(own: PositiveScores, statistic: Tensor, alpha: float) -> Tensor:
@@ -42,7 +44,26 @@ def soft_top_k_rows(own: PositiveScores, statistic: Tensor, alpha: float) -> Ten
         alpha: Steepness of the indicators.
     """
     thresholds = statistic[:, 0][own.rows]
-    return own.positives.row_mean(F.softplus(-alpha * (own.scores + thresholds)))
+    rows = own.positives.row_mean(F.softplus(-alpha * (own.scores + thresholds)))
+    if rows.requires_grad:
+        _refuse_vanished(rows.detach(), statistic.detach(), alpha)
+    return rows
+
+
+def _refuse_vanished(rows: Tensor, statistic: Tensor, alpha: float) -> None:
+    """Refuse rows whose threshold has lost its gradient to underflow while they have something to learn.
+
+    A threshold moves with the labels next to it in proportion to ``p (1 - p)``, about ``exp(-alpha gap / 2)``
+    where the k-th and the next score are a gap apart.
+    """
+    lost = torch.isfinite(statistic[:, 0]) & (statistic[:, 1] < torch.finfo(rows.dtype).tiny)
+    if bool((lost & (rows > NOTHING_TO_LEARN)).any()):
+        most = -2 * math.log(torch.finfo(rows.dtype).tiny)
+        raise ConfigError(
+            f"soft_top_k: expected alpha = {alpha:g} times the gap between the k-th and the next score of a "
+            f"row below about {most:.0f}, beyond which the threshold's gradient is 0 in {rows.dtype}; lower "
+            "alpha or the scale"
+        )
 
 
 def objective(k: TargetCount = 5, alpha: float = 2.0) -> Objective[Tensor]:
@@ -114,8 +135,12 @@ def _targets(k: TargetCount, positives: Positives, num_labels: int) -> Tensor:
 def _score_range(inputs: ScoreInputs) -> tuple[Tensor, Tensor]:
     """About where each row's scores lie, [B] twice, from an even sample of the labels.
 
-    One all-reduce of 2 B floats. Half the spread is added at the top, as the largest of many scores is beyond
-    the largest of a sample.
+    One all-reduce of 2 B + 1 floats. Half the spread is added at the top, as the largest of many scores is
+    beyond the largest of a sample.
+
+    Raises:
+        NonFiniteError: When any rank's embeddings are not finite; a histogram of one rank's scores would
+            fail there alone, and leave the others waiting.
     """
     queries, labels, offsets = inputs.queries, inputs.labels, inputs.offsets
     stride = max(1, len(labels) // SAMPLE_LABELS)
@@ -123,9 +148,19 @@ def _score_range(inputs: ScoreInputs) -> tuple[Tensor, Tensor]:
     scale = torch.as_tensor(inputs.scale, device=queries.device)
     scores = dense_scores(queries, labels[::stride], scale, sampled)
     outside = scores.new_full((len(scores), 1), -torch.inf)
-    ends = torch.stack([torch.cat([scores, outside], 1).amax(1), torch.cat([-scores, outside], 1).amax(1)])
-    ends = all_reduce_max(ends, inputs.own_shard.world)
-    low, high = -ends[1], ends[0]
+    given = [part for part in (queries, labels, offsets, scale) if part is not None]
+    broken = scores.new_tensor([not all(bool(torch.isfinite(part).all()) for part in given)])
+    upper, lower = (torch.cat([part, outside], 1).amax(1) for part in (scores, -scores))
+    # A maximum over ranks may lose a NaN; the flag cannot be lost.
+    ends = all_reduce_max(
+        torch.cat([upper, lower, broken]).nan_to_num(0.0, torch.inf, -torch.inf), inputs.own_shard.world
+    )
+    if bool(ends[-1]):
+        raise NonFiniteError(
+            "soft_top_k: expected finite embeddings, offsets and scale, got NaN or infinity on some rank: "
+            "lower the learning rate or the scale, or clip gradients"
+        )
+    high, low = ends[: len(scores)], -ends[len(scores) : -1]
     return low, high + (high - low) / 2
 
 

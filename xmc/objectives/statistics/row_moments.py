@@ -85,7 +85,9 @@ def negative_moments(inputs: ScoreInputs, outside: LabelMoments | None = None) -
         Both float64, with gradients, equal on every rank. With W ranks two all-reduces, of B + 2 P + 1 (3 P
         with ``outside``) and of B float64 numbers.
     """
-    queries, labels, offsets, positives = inputs.queries, inputs.labels, inputs.offsets, inputs.pairs
+    labels, offsets, positives = inputs.labels, inputs.offsets, inputs.pairs
+    # Their gradient is a difference of parts, each larger than it: halves must be added up in float32.
+    queries = inputs.queries.to(torch.promote_types(inputs.queries.dtype, torch.float32))
     world, scale = inputs.own_shard.world, _scale(inputs)
     given = None if inputs.log_weights is None else inputs.log_weights.detach().double().exp()
     weights, of_gradient = (given, None) if outside is None else (None, given)
