@@ -31,7 +31,7 @@ SEED_BITS, COUNTER_BITS = 128, 32
 
 
 class Stream(Enum):
-    """What is drawn, as ``(number, names of the counters)``; a number that goes out of use is not given anew."""
+    """What is drawn, as ``(number, names of the counters)``; a number that goes out of use stays unused."""
 
     VALIDATION_ROWS = (1,)
     """The training rows that are held out."""
