@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmc.errors import ConfigError
+from xmc.random_streams import Stream, generator
 
 __all__ = ["labelled_rows", "train_validation_split"]
 
@@ -41,5 +42,5 @@ def train_validation_split(
         )
     if len(rows) == 0:
         raise ConfigError("expected at least one training row with a label, got none")
-    order = np.random.default_rng(seed).permutation(len(rows))
+    order = generator(seed, Stream.VALIDATION_ROWS).permutation(len(rows))
     return np.sort(rows[order[num_validation:]]), np.sort(rows[order[:num_validation]])

@@ -136,7 +136,7 @@ def stabilise(
         state = unfactor(state)
     elif not rebalanced:
         state = refresh_inverse(state)
-    found = moment_drift(state, seed=step) if due.probe or fold else None
+    found = moment_drift(state, step=step) if due.probe or fold else None
     refreshed = found is not None and not found <= policy.largest_drift
     if refreshed:
         state = refresh_moments(state)

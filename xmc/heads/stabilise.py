@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xmc.heads.state import FactoredState, blocks, table_moments
+from xmc.random_streams import Stream, torch_seed
 
 __all__ = [
     "inverse_drift",
@@ -75,17 +76,17 @@ def refresh_moments(state: FactoredState) -> FactoredState:
 
 
 @torch.no_grad()
-def moment_drift(state: FactoredState, probes: int = 4, seed: int = 0) -> float:
+def moment_drift(state: FactoredState, probes: int = 4, step: int = 0) -> float:
     """How far mean and scatter are from those of the table, along random directions and as a share.
 
     Exact along each direction x: the scores ``W x`` of all L rows are computed, block by block, in
-    O(L D probes).
+    O(L D probes). ``step`` decides the directions.
 
     Returns:
         The largest of ``|mean.x - mean of W x|`` over the deviation of ``W x`` and
         ``|x^T scatter x - scatter of W x|`` over the latter.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(torch_seed(0, Stream.MOMENT_PROBES, step))
     directions = torch.randn(state.dimension, probes, generator=generator, dtype=torch.float64)
     directions = directions.to(state.mix.device)
     expected = state.mean @ directions

@@ -2,7 +2,9 @@
 
 Every metric here is a ratio of sums over the N queries, ``sum(gained) / sum(whole)``. A mean has ``whole`` 1;
 PSP has the best weight a query could gain; a group's recall has 1 for the queries that have positives in the
-group. The queries are what is random: what another training seed would change is not in the intervals.
+group. The queries are what is random: what another training seed would change is not in the intervals. The
+seed here is a report's own, straight into NumPy's generator: it shares nothing with the streams of training
+(`xmc.random_streams`).
 
 Sources: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 13 (percentile intervals);
 Smucker, Allan, Carterette, "A comparison of statistical significance tests for information retrieval

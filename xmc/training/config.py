@@ -10,6 +10,7 @@ from xmc.errors import ConfigError
 from xmc.heads.config import HeadConfig
 from xmc.objectives.catalogue import SCALE_LEARNING_RATE, ObjectiveFacts, facts_of
 from xmc.plugins import is_reference
+from xmc.random_streams import check_seed
 from xmc.training.batches.checks import check_sources
 from xmc.training.batches.config import NegativesConfig
 from xmc.training.learned.config import OptimisationConfig, ResidualConfig
@@ -143,7 +144,8 @@ class TrainConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
-        """Refuse, with a ConfigError, sections that do not go together."""
+        """Refuse, with a ConfigError, a seed out of range and sections that do not go together."""
+        check_seed("seed", self.seed)
         # What an objective of your own takes is known when it is loaded; the trainer checks it then.
         if not is_reference(self.objective.name):
             check_objective(self, facts_of(self.objective.name))

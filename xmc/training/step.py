@@ -20,6 +20,7 @@ from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
 from xmc.heads import FactoredHead
 from xmc.objectives.objective import Loss
+from xmc.random_streams import Stream, torch_seed
 from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard, ScoreInputs
 from xmc.training.batches.batch import Batch, Moment
 from xmc.training.batches.batches import Batches
@@ -153,7 +154,7 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
 
 
 def _seed_dropout(inputs: StepInputs, batch: Batch) -> None:
-    torch.manual_seed(hash((inputs.config.seed, batch.batch_index, inputs.world.rank)) & 0x7FFFFFFF)
+    torch.manual_seed(torch_seed(inputs.config.seed, Stream.DROPOUT, batch.batch_index, inputs.world.rank))
 
 
 def _encode(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarray) -> CachedEncoding:

@@ -16,6 +16,7 @@ from xmc.data import Dataset, TokenRows, train_validation_split
 from xmc.distributed import current_world
 from xmc.encoders import DualEncoder
 from xmc.machine import save_machine
+from xmc.random_streams import Stream, torch_seed
 from xmc.training.batches.batches import Batches, build_batches
 from xmc.training.batches.tokens import TrainingTexts, training_tokens, with_label_queries
 from xmc.training.config import TrainConfig, check_objective, with_scale_rate
@@ -72,7 +73,7 @@ class Trainer:
         self.world, self.device = current_world(), self.accelerator.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        torch.manual_seed(config.seed)
+        torch.manual_seed(torch_seed(config.seed, Stream.INITIAL_WEIGHTS))
         self.objective = configured_objective(config.objective)
         check_objective(config, self.objective.facts)
         self.config = config = with_scale_rate(config, self.objective.facts)

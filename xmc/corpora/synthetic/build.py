@@ -1,4 +1,9 @@
-"""``xmc data synthetic``: a data set of any size, whose best possible precision is known."""
+"""``xmc data synthetic``: a data set of any size, whose best possible precision is known.
+
+The seed is the data set's own, apart from the streams of training (`xmc.random_streams`). What it draws is
+part of the data sets that figures are recorded on, so these keys stay: ``[seed, 0]`` the vocabulary,
+``[seed, 1]`` the catalogue, ``[seed, 2 + split, chunk]`` the queries (split 0 for training).
+"""
 
 from __future__ import annotations
 

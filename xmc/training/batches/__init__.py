@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from xmc.training.batches.memory.label_memory import LabelMemory
     from xmc.training.batches.mined.draw import draw_mined
     from xmc.training.batches.mined.search import MinedLabels, mine_labels
-    from xmc.training.batches.pools.draws import LabelDraw, UniformDraw
     from xmc.training.batches.pools.inclusion import (
         in_batch_inclusion,
         stratified_inclusion,
@@ -27,8 +26,10 @@ if TYPE_CHECKING:
     )
     from xmc.training.batches.pools.pool import (
         AllLabels,
+        LabelDraw,
         PoolSampler,
         SampledLabels,
+        UniformDraw,
         build_pool_sampler,
     )
     from xmc.training.batches.source import BatchSource
@@ -63,7 +64,7 @@ __all__ = [
 ]
 
 _INCLUSION = ("in_batch_inclusion", "stratified_inclusion", "tempered_inclusion", "union_inclusion")
-_POOL = ("AllLabels", "PoolSampler", "SampledLabels", "build_pool_sampler")
+_POOL = ("AllLabels", "LabelDraw", "PoolSampler", "SampledLabels", "UniformDraw", "build_pool_sampler")
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -73,10 +74,8 @@ __getattr__, __dir__ = lazy_exports(
         **dict.fromkeys(("Batch", "Moment", "Pool"), "xmc.training.batches.batch"),
         **dict.fromkeys(("Batches", "build_batches"), "xmc.training.batches.batches"),
         "BatchSource": "xmc.training.batches.source",
-        "LabelDraw": "xmc.training.batches.pools.draws",
         "LabelMemory": "xmc.training.batches.memory.label_memory",
         "MinedLabels": "xmc.training.batches.mined.search",
-        "UniformDraw": "xmc.training.batches.pools.draws",
         "balanced_order": "xmc.training.batches.clusters.order",
         "draw_mined": "xmc.training.batches.mined.draw",
         "mine_labels": "xmc.training.batches.mined.search",

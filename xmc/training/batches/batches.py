@@ -23,8 +23,7 @@ from xmc.training.batches.label_queries import LabelQueries, check_label_queries
 from xmc.training.batches.memory.label_memory import LabelMemory
 from xmc.training.batches.memory.source import RememberedLabels
 from xmc.training.batches.mined.source import HardNegatives
-from xmc.training.batches.pools.draws import LabelDraw
-from xmc.training.batches.pools.pool import PoolSampler, build_pool_sampler
+from xmc.training.batches.pools.pool import LabelDraw, PoolSampler, build_pool_sampler
 from xmc.training.batches.query_sampler import QuerySampler
 from xmc.training.batches.source import BatchSource
 

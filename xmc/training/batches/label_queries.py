@@ -13,14 +13,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmc.errors import ConfigError
+from xmc.random_streams import Stream
 from xmc.training.batches.config import NegativesConfig
-from xmc.training.batches.pools.draws import LabelDraw, UniformDraw
+from xmc.training.batches.pools.pool import LabelDraw, UniformDraw
 from xmc.training.batches.source import BatchSource
 
 __all__ = ["LabelQueries", "check_label_queries", "with_label_rows"]
-
-# Apart from the stream of the pools' uniform draw, which the run's own seed decides.
-STREAM = 1 << 31
 
 
 class LabelQueries(BatchSource):
@@ -41,7 +39,9 @@ class LabelQueries(BatchSource):
             ConfigError: When ``count`` is not in [1, L].
         """
         self.num_queries, self.num_labels, self.count = num_queries, num_labels, count
-        self.draw = UniformDraw(num_labels, count, seed=seed + STREAM, option="data.label_queries")
+        self.draw = UniformDraw(
+            num_labels, count, seed=seed, stream=Stream.LABEL_QUERIES, option="data.label_queries"
+        )
 
     def draws(self) -> Sequence[LabelDraw]:
         """The labels drawn: each is in the pool, as its own positive."""

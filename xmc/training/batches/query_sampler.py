@@ -9,6 +9,7 @@ import numpy as np
 
 from xmc.errors import ConfigError
 from xmc.files import fingerprint
+from xmc.random_streams import Stream, generator
 
 __all__ = ["QuerySampler"]
 
@@ -106,4 +107,4 @@ class QuerySampler:
 
     def _restart(self, epoch: int, position: int) -> None:
         self.epoch, self.position = epoch, position
-        self._order = np.random.default_rng([self.seed, epoch]).permutation(self._rows)
+        self._order = generator(self.seed, Stream.QUERY_ORDER, epoch).permutation(self._rows)

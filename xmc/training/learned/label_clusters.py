@@ -10,6 +10,7 @@ import torch
 from xmc.distributed import World, all_reduce_sum
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
+from xmc.random_streams import Stream, generator
 from xmc.retrieval.faiss_module import import_faiss
 
 __all__ = ["cluster_labels"]
@@ -42,9 +43,11 @@ def cluster_labels(
     if world.is_main:
         faiss = import_faiss()
         embeddings = encoder.encode_labels(texts)
+        draw = generator(seed, Stream.LABEL_CLUSTERS)
         means = faiss.Kmeans(
-            embeddings.shape[1], num_clusters, niter=ITERATIONS, seed=seed, min_points_per_centroid=1
-        )
+            embeddings.shape[1], num_clusters, niter=ITERATIONS, seed=int(draw.integers(1 << 30)),
+            min_points_per_centroid=1,
+        )  # fmt: skip
         means.train(embeddings)
         clusters = torch.from_numpy(means.assign(embeddings)[1].astype(np.int64))
     device = next(iter(encoder.parameters())).device

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from xmc.encoders import add_residuals
+from xmc.random_streams import Stream, generator
 from xmc.training.learned.config import ResidualConfig
 from xmc.training.learned.optimisers.row_adagrad import RowGradient
 
@@ -63,9 +64,8 @@ class ResidualTable(nn.Module):
             batch_index: Of the batch; decides which residuals are left out.
         """
         start, stop = bounds
-        kept = (
-            np.random.default_rng((self.seed, batch_index, 1)).random(len(label_ids)) >= self.config.dropout
-        )
+        draw = generator(self.seed, Stream.RESIDUAL_DROPOUT, batch_index)
+        kept = draw.random(len(label_ids)) >= self.config.dropout
         if self.frequent is not None:
             kept &= self.frequent[label_ids]
         rows = self.rows[torch.from_numpy(label_ids).to(self.table.device)]

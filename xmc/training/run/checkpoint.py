@@ -1,8 +1,8 @@
 """Checkpoints to resume from: whole or absent, free of pickles, and usable on another number of ranks.
 
 ``checkpoints/step-<n>/`` holds safetensors of each module, each optimiser and the batches, and
-``state.json``; ``checkpoints/latest`` names the newest. Dropout and pools depend on the seed and the batch's
-index alone, so no random state is kept.
+``state.json``; ``checkpoints/latest`` names the newest. Draws depend on the seed, a stream and its
+counters alone (`xmc.random_streams`), so no random state is kept.
 """
 
 from __future__ import annotations

@@ -25,9 +25,11 @@ def test_every_position_once(count: int, leaf: int) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_runs_are_the_groups(dtype: type) -> None:
     points, group = blobs(16, 8)
-    runs = group[balanced_order(points.astype(dtype), 8, 0)].reshape(16, 8)
-    pure = sum(len(set(run.tolist())) == 1 for run in runs)
-    assert pure >= 12, "balanced halves may cut a group or two"
+    pure = []
+    for seed in range(32):
+        runs = group[balanced_order(points.astype(dtype), 8, seed)].reshape(16, 8)
+        pure.append(sum(len(set(run.tolist())) == 1 for run in runs))
+    assert max(pure) == 16 and np.mean(pure) >= 10, "balanced halves cut some groups, by chance none"
 
 
 def test_neighbours_are_nearer_than_at_random() -> None:

@@ -102,13 +102,13 @@ def test_mining_stops_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_draw_is_of_the_window_and_the_seed_decides(draw: str) -> None:
     mined = Case().mine(MinedConfig(count=1, first=10, last=40))
     config = MinedConfig(count=3, first=10, last=40, draw=draw)  # type: ignore[arg-type]
-    drawn = draw_mined(config, mined, L, (1, 2))
+    drawn = draw_mined(config, mined, L, np.random.default_rng((1, 2)))
     for row in range(N):
         listed = set(mined.ids[row].tolist()) - {-1}
         assert set(drawn[row].indices.tolist()) <= listed
         assert drawn[row].nnz == min(3, len(listed))
-    assert (drawn != draw_mined(config, mined, L, (1, 2))).nnz == 0
-    assert (drawn != draw_mined(config, mined, L, (1, 3))).nnz > 0
+    assert (drawn != draw_mined(config, mined, L, np.random.default_rng((1, 2)))).nnz == 0
+    assert (drawn != draw_mined(config, mined, L, np.random.default_rng((1, 3)))).nnz > 0
 
 
 def test_chances_of_a_draw() -> None:
@@ -116,9 +116,11 @@ def test_chances_of_a_draw() -> None:
     mined = MinedLabels(
         np.tile([2, 1, 0], (30_000, 1)).astype(np.int32), np.tile([2.0, 1.0, 0.0], (30_000, 1))
     )
-    by_rank = draw_mined(MinedConfig(count=1, last=3), mined, 3, (0,)).mean(0)
+    by_rank = draw_mined(MinedConfig(count=1, last=3), mined, 3, np.random.default_rng(0)).mean(0)
     np.testing.assert_allclose(np.asarray(by_rank)[0], 1 / 3, atol=0.01)
-    by_score = draw_mined(MinedConfig(count=1, last=3, draw="score", sharpness=1.0), mined, 3, (0,)).mean(0)
+    by_score = draw_mined(
+        MinedConfig(count=1, last=3, draw="score", sharpness=1.0), mined, 3, np.random.default_rng(0)
+    ).mean(0)
     np.testing.assert_allclose(
         np.asarray(by_score)[0], np.exp([0, 1, 2]) / np.exp([0, 1, 2]).sum(), atol=0.01
     )

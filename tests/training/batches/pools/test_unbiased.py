@@ -61,7 +61,7 @@ def estimate(
 def test_the_estimate_is_what_objectives_compute() -> None:
     """For pools with certain pairs: of the rows' mined labels, and of clusters."""
     sampler = SampledLabels(RELEVANCE, B, seed=2, uniform=6)
-    drawn = draw_mined(MinedConfig(count=1, last=6), hardest(), L, (0,))
+    drawn = draw_mined(MinedConfig(count=1, last=6), hardest(), L, np.random.default_rng(0))
     sampler.set_batches(mined=drawn, units=np.arange(N) // 2)
     rows = np.arange(10, 18)
     pool = sampler.pool(RELEVANCE[rows], 1, rows)
@@ -120,7 +120,7 @@ def test_mined_labels_join_without_bias_and_with_less_variance(draw: Any, option
     found, biased, without = np.empty((3, STEPS))
     for step in range(STEPS):
         if step % 6 == 0:
-            sampler.set_batches(mined=draw_mined(config, hardest(), L, (1, step)))
+            sampler.set_batches(mined=draw_mined(config, hardest(), L, np.random.default_rng((1, step))))
         rows = batch_with_row(step)
         found[step] = estimate(sampler, rows, step)[0]
         biased[step] = estimate(sampler, rows, step, pairs=False)[0]
@@ -137,7 +137,9 @@ def test_clustered_batches(size: int, mined: bool) -> None:
     """Neighbours always share a batch: what they bring is certain, what other clusters bring is counted."""
     sampler = SampledLabels(RELEVANCE, B, seed=2, uniform=6)
     units = np.random.default_rng(4).permutation(np.repeat(np.arange(N // size), size))
-    drawn = draw_mined(MinedConfig(count=1, last=6), hardest(), L, (0,)) if mined else None
+    drawn = (
+        draw_mined(MinedConfig(count=1, last=6), hardest(), L, np.random.default_rng(0)) if mined else None
+    )
     sampler.set_batches(mined=drawn, units=units)
     own, found = units[ROW], []
     for step in range(STEPS):
@@ -169,7 +171,7 @@ def test_labels_that_are_queries_of_themselves(listed: bool) -> None:
     sampler = SampledLabels(RELEVANCE, B, seed=2, uniform=5, draws=[queries])
     units = np.arange(N) // 2
     if listed:
-        drawn = draw_mined(MinedConfig(count=1, last=6), hardest(), L, (0,))
+        drawn = draw_mined(MinedConfig(count=1, last=6), hardest(), L, np.random.default_rng(0))
         sampler.set_batches(mined=drawn, units=units)
     relevance = sp.vstack([RELEVANCE, sp.identity(L, dtype=np.float32)]).tocsr()
     scores = np.vstack([SCORES, np.zeros((L, L))])
@@ -192,7 +194,7 @@ def test_labels_that_are_queries_of_themselves(listed: bool) -> None:
 
 def test_every_label_is_included_as_often_as_is_said() -> None:
     config = MinedConfig(count=2, last=6)
-    mined = draw_mined(config, hardest(), L, (0,))
+    mined = draw_mined(config, hardest(), L, np.random.default_rng(0))
     sampler = SampledLabels(RELEVANCE, B, seed=2, uniform=5, strata=2, tempered=4, alpha=0.5)
     sampler.set_batches(mined=mined)
     included, steps = np.zeros(L), 3000

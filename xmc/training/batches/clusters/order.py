@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xmc.random_streams import Stream, generator
 from xmc.retrieval.faiss_module import import_faiss
 
 __all__ = ["balanced_order"]
@@ -15,7 +16,7 @@ ITERATIONS = 10
 ROWS_AT_ONCE = 65_536
 
 
-def balanced_order(embeddings: np.ndarray, leaf: int, seed: int) -> np.ndarray:
+def balanced_order(embeddings: np.ndarray, leaf: int, seed: int, epoch: int = 0) -> np.ndarray:
     """Order N embeddings so that consecutive ones are near each other, by balanced 2-means.
 
     Each part is split by k-means with two means (FAISS, on at most 2,048 of its points) and cut in equal
@@ -27,6 +28,7 @@ def balanced_order(embeddings: np.ndarray, leaf: int, seed: int) -> np.ndarray:
         embeddings: [N, D], float16 or float32.
         leaf: Size of the smallest clusters.
         seed: Of the samples and of k-means.
+        epoch: The one clustered for; another draw for each.
 
     Returns:
         Positions in ``range(N)``, int64 [N], each once.
@@ -36,14 +38,14 @@ def balanced_order(embeddings: np.ndarray, leaf: int, seed: int) -> np.ndarray:
     """
     faiss = import_faiss()
     order = np.arange(len(embeddings), dtype=np.int64)
-    generator = np.random.default_rng((seed, len(embeddings)))
+    draw = generator(seed, Stream.CLUSTER_CUTS, epoch)
     parts = [(0, len(order))]
     while parts:
         start, stop = parts.pop()
         if stop - start <= leaf:
             continue
         rows = order[start:stop]
-        along = _project(embeddings, rows, _direction(faiss, embeddings, rows, generator))
+        along = _project(embeddings, rows, _direction(faiss, embeddings, rows, draw))
         order[start:stop] = rows[np.argsort(along, kind="stable")]
         # Whole leaves on both sides, as evenly as that goes, so that a run of leaves is one side of a cut.
         middle = start + max(1, round((stop - start) / (2 * leaf))) * leaf
@@ -51,13 +53,11 @@ def balanced_order(embeddings: np.ndarray, leaf: int, seed: int) -> np.ndarray:
     return order
 
 
-def _direction(
-    faiss: Any, embeddings: np.ndarray, rows: np.ndarray, generator: np.random.Generator
-) -> np.ndarray:
+def _direction(faiss: Any, embeddings: np.ndarray, rows: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """From one of two means of the rows to the other: [D]."""
-    sample = rows if len(rows) <= SAMPLE else generator.choice(rows, SAMPLE, replace=False)
+    sample = rows if len(rows) <= SAMPLE else draw.choice(rows, SAMPLE, replace=False)
     points = np.ascontiguousarray(embeddings[np.sort(sample)], dtype=np.float32)
-    seed = int(generator.integers(1 << 30))
+    seed = int(draw.integers(1 << 30))
     kmeans = faiss.Kmeans(
         points.shape[1], 2, niter=ITERATIONS, seed=seed, min_points_per_centroid=1,
         max_points_per_centroid=SAMPLE,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xmc.errors import ConfigError
+from xmc.random_streams import Stream, generator
 from xmc.training.batches.clusters.config import ClustersConfig
 from xmc.training.batches.query_sampler import QuerySampler
 
@@ -106,11 +107,11 @@ class ClusteredSampler(QuerySampler):
         size = self.cluster_size
         if size == 1 or self.order is None:
             return
-        generator = np.random.default_rng([self.seed, epoch, 1])
+        draw = generator(self.seed, Stream.CLUSTER_ORDER, epoch)
         used = math.floor(len(self.order) / self.batch_size) * self.batch_size
         kept = np.zeros(len(self.order), dtype=bool)
-        kept[generator.choice(len(self.order), used, replace=False, shuffle=False)] = True
+        kept[draw.choice(len(self.order), used, replace=False, shuffle=False)] = True
         runs = self.order[kept[self.order]].reshape(-1, size)
-        self._positions = generator.permutation(runs).reshape(-1)
+        self._positions = draw.permutation(runs).reshape(-1)
         # The rows that sit the epoch out come last, where no batch reaches.
         self._order = self._rows[np.concatenate([self._positions, np.flatnonzero(~kept)])]

@@ -32,8 +32,8 @@ def cluster_queries(
     gathered = gather_rows_to_main(local, len(queries), world)
     order = torch.zeros(len(queries), dtype=torch.int64)
     if gathered is not None:
-        leaf, seed = sampler.schedule.first, sampler.seed + sampler.next_epoch
-        order = torch.from_numpy(balanced_order(gathered.cpu().numpy(), leaf, seed))
+        embeddings, leaf = gathered.cpu().numpy(), sampler.schedule.first
+        order = torch.from_numpy(balanced_order(embeddings, leaf, sampler.seed, sampler.next_epoch))
     sampler.set_order(all_reduce_sum(order.to(device), world).cpu().numpy())
 
 

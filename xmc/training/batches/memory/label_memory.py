@@ -17,6 +17,7 @@ from torch import Tensor
 
 from xmc.distributed import World, all_reduce_max, all_reduce_sum
 from xmc.errors import ConfigError
+from xmc.random_streams import Stream, generator
 from xmc.scoring import LabelShard
 from xmc.scoring.inputs import FrozenLabels
 from xmc.scoring.moments import LabelMoments
@@ -207,8 +208,8 @@ class LabelMemory:
             shard = LabelShard(start, self.num_labels, self.world)
             return FrozenLabels(self.embeddings, weights.to(self.device), part, shard)
         first, last = self.world.shard(self.config.sample)
-        generator = np.random.default_rng((seed, batch_index, 14, self.world.rank))
-        drawn = np.sort(generator.choice(stop - start, last - first, replace=False, shuffle=False))
+        draw = generator(seed, Stream.MEMORY_SAMPLE, batch_index, self.world.rank)
+        drawn = np.sort(draw.choice(stop - start, last - first, replace=False, shuffle=False))
         weights = torch.full((last - first,), math.log((stop - start) / max(last - first, 1)))
         weights[torch.from_numpy(np.isin(drawn, mine))] = -torch.inf
         rows = torch.from_numpy(drawn)

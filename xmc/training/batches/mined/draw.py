@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.sparse as sp
 
@@ -16,7 +14,7 @@ ROWS_AT_ONCE = 65_536
 
 
 def draw_mined(
-    config: MinedConfig, mined: MinedLabels, num_labels: int, seed: Sequence[int]
+    config: MinedConfig, mined: MinedLabels, num_labels: int, generator: np.random.Generator
 ) -> sp.csr_matrix:
     """Draw ``config.count`` labels of each row's window without replacement, or all where it holds fewer.
 
@@ -27,12 +25,11 @@ def draw_mined(
         config: How many, and how.
         mined: Lists of N rows.
         num_labels: L.
-        seed: Decides the draw; another one for each epoch.
+        generator: Decides the draw.
 
     Returns:
         CSR bool [N, L].
     """
-    generator = np.random.default_rng(list(seed))
     chosen = []
     for start in range(0, len(mined.ids), ROWS_AT_ONCE):
         ids = mined.ids[start : start + ROWS_AT_ONCE]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from xmc.distributed import World, all_gather_rows, all_reduce_max
+from xmc.random_streams import Stream, generator
 from xmc.training.batches.batch import Moment
 from xmc.training.batches.mined.config import MinedConfig
 from xmc.training.batches.mined.draw import draw_mined
@@ -22,7 +23,6 @@ from xmc.training.learned.frozen_encoder import FrozenEncoder
 __all__ = ["HardNegatives"]
 
 LABELS_AT_ONCE = 65_536
-STREAM = 13
 
 
 class HardNegatives(BatchSource):
@@ -77,8 +77,8 @@ class HardNegatives(BatchSource):
             return None
         key = (epoch, self.snapshot_step)
         if self._drawn is None or self._drawn[0] != key:
-            seed = (self.seed, STREAM, *key)
-            self._drawn = key, draw_mined(self.config, self.lists, self.positives.shape[1], seed)
+            draw = generator(self.seed, Stream.MINED_LABELS, *key)
+            self._drawn = key, draw_mined(self.config, self.lists, self.positives.shape[1], draw)
         return self._drawn[1]
 
     def poll(self, step: int, encoder: FrozenEncoder, offsets: np.ndarray | None) -> bool:

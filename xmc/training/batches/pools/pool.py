@@ -1,4 +1,7 @@
-"""The pool of labels a step scores, drawn alike on every rank from the seed and the batch's index."""
+"""The pool of labels a step scores, drawn alike on every rank from the seed and the batch's index.
+
+First the draws that do not look at the batch, then the samplers that join them with what its rows bring.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,105 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.distributed import shard_bounds
 from xmc.errors import ConfigError
+from xmc.random_streams import Stream, generator
 from xmc.training.batches.batch import Pool
 from xmc.training.batches.config import NegativesConfig
 from xmc.training.batches.pools.batch_labels import BatchLabels
-from xmc.training.batches.pools.draws import LabelDraw, TemperedDraw, UniformDraw
-from xmc.training.batches.pools.inclusion import union_inclusion
+from xmc.training.batches.pools.inclusion import stratified_inclusion, tempered_inclusion, union_inclusion
 
-__all__ = ["AllLabels", "PoolSampler", "SampledLabels", "build_pool_sampler"]
+__all__ = [
+    "AllLabels",
+    "LabelDraw",
+    "PoolSampler",
+    "SampledLabels",
+    "TemperedDraw",
+    "UniformDraw",
+    "build_pool_sampler",
+]
+
+
+class LabelDraw(Protocol):
+    """A random set of labels, independent of the batch and of other draws.
+
+    What brings labels of its own into every pool needs no more than this; give it to
+    :func:`xmc.training.batches.build_batches`. A draw decided by a seed and the batch's index is the same on
+    every rank, and needs no state in a checkpoint.
+    """
+
+    inclusion: np.ndarray
+    """[L] float64, each label's probability to be drawn."""
+
+    def add_to(self, included: np.ndarray, batch_index: int) -> None:
+        """Mark the labels drawn for batch ``batch_index`` in ``included`` [L] bool, in place."""
+        ...
+
+
+class UniformDraw:
+    """``count`` labels uniformly without replacement, or equal shares of them from equal label shards."""
+
+    def __init__(
+        self,
+        num_labels: int,
+        count: int,
+        *,
+        strata: int = 1,
+        seed: int = 0,
+        stream: Stream = Stream.UNIFORM_LABELS,
+        option: str = "negatives.uniform",
+    ) -> None:
+        """Prepare the draw.
+
+        Args:
+            num_labels: L.
+            count: How many to draw.
+            strata: Label shards that are drawn from apart.
+            seed: With the batch's index, decides the draw.
+            stream: Decides it too, with the counters of UNIFORM_LABELS. A second uniform draw into the pools
+                of one run needs another stream or seed.
+            option: What an error names.
+
+        Raises:
+            ConfigError: When ``count`` is not in [1, L], or a stratum would have none drawn.
+        """
+        if not 1 <= count <= num_labels:
+            raise ConfigError(
+                f"{option}: expected between 1 and the {num_labels} labels, got {count}; "
+                "use mode 'all' to score every label"
+            )
+        self.count, self.strata, self.seed, self.stream = count, strata, seed, stream
+        self.inclusion = stratified_inclusion(num_labels, count, strata)
+
+    def add_to(self, included: np.ndarray, batch_index: int) -> None:
+        """See :class:`LabelDraw`."""
+        for stratum in range(self.strata):
+            included[self.stratum(stratum, batch_index)] = True
+
+    def stratum(self, stratum: int, batch_index: int) -> np.ndarray:
+        """The labels drawn from one shard, which needs nothing of the others."""
+        start, stop = shard_bounds(len(self.inclusion), stratum, self.strata)
+        first, last = shard_bounds(self.count, stratum, self.strata)
+        draw = generator(self.seed, self.stream, batch_index, stratum)
+        return start + draw.choice(stop - start, last - first, replace=False, shuffle=False)
+
+
+class TemperedDraw:
+    """Each label on its own with a chance that goes with its tempered frequency (Poisson sampling).
+
+    The number drawn varies, with a standard deviation of at most the root of its mean; the probabilities are
+    exact.
+    """
+
+    def __init__(self, label_counts: np.ndarray, expected: int, alpha: float, *, seed: int = 0) -> None:
+        """Prepare the draw; see :func:`xmc.training.batches.pools.inclusion.tempered_inclusion`."""
+        self.inclusion = tempered_inclusion(label_counts, expected, alpha)
+        self.seed = seed
+
+    def add_to(self, included: np.ndarray, batch_index: int) -> None:
+        """See :class:`LabelDraw`."""
+        draw = generator(self.seed, Stream.TEMPERED_LABELS, batch_index)
+        included |= draw.random(len(included)) < self.inclusion
 
 
 class PoolSampler(Protocol):
