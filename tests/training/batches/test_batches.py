@@ -54,7 +54,8 @@ Change = Callable[..., TrainConfig]
 @pytest.fixture
 def sourced(config: TrainConfig, changed: Change) -> Callable[..., TrainConfig]:
     def make(objective: str = "decoupled_softmax", **sources: Any) -> TrainConfig:
-        named = {"name": objective, "label_offsets": objective == "decoupled_softmax"}
+        scaled = objective == "decoupled_softmax"
+        named = {"name": objective, "label_offsets": scaled, "learn_scale": scaled}
         negatives = NegativesConfig(mode="sampled", uniform=12, **sources)
         return changed(replace(config, negatives=negatives), objective=named)
 
@@ -134,7 +135,8 @@ def test_a_memory_refreshed_each_step_equals_training_with_all_labels(
     objective: str, storage: Any, config: TrainConfig, changed: Change, sourced: Any, tmp_path: Path
 ) -> None:
     still = {"dropout": 0.0}
-    named = {"name": objective, "label_offsets": objective == "decoupled_softmax"}
+    scaled = objective == "decoupled_softmax"
+    named = {"name": objective, "label_offsets": scaled, "learn_scale": scaled}
     everything = changed(
         replace(config, negatives=NegativesConfig(mode="all")), encoder=still, objective=named
     )
