@@ -1,14 +1,22 @@
-"""Finding labels: exact search by inner product, and the label index on disk."""
+"""Finding labels: exact search by inner product, and the label index on disk.
+
+The names are imported on first use: a search of arrays needs no encoder.
+"""
 
 from __future__ import annotations
 
-from xmc.retrieval.exact import exact_search, merge_top_k, tile_top_k
-from xmc.retrieval.faiss_module import import_faiss
-from xmc.retrieval.label_index import Hit, LabelIndex
-from xmc.retrieval.manifest import IndexManifest
-from xmc.retrieval.offsets import warn_of_other_labels
-from xmc.retrieval.ranker import Ranker, search_by
-from xmc.retrieval.sharded import sharded_search
+from typing import TYPE_CHECKING
+
+from xmc.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from xmc.retrieval.exact import exact_search, merge_top_k, tile_top_k
+    from xmc.retrieval.faiss_module import import_faiss
+    from xmc.retrieval.label_index import Hit, LabelIndex
+    from xmc.retrieval.manifest import IndexManifest
+    from xmc.retrieval.offsets import warn_of_other_labels
+    from xmc.retrieval.ranker import Ranker, search_by
+    from xmc.retrieval.sharded import sharded_search
 
 __all__ = [
     "Hit",
@@ -23,3 +31,16 @@ __all__ = [
     "tile_top_k",
     "warn_of_other_labels",
 ]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        **dict.fromkeys(("exact_search", "merge_top_k", "tile_top_k"), "xmc.retrieval.exact"),
+        **dict.fromkeys(("Hit", "LabelIndex"), "xmc.retrieval.label_index"),
+        **dict.fromkeys(("Ranker", "search_by"), "xmc.retrieval.ranker"),
+        "IndexManifest": "xmc.retrieval.manifest",
+        "import_faiss": "xmc.retrieval.faiss_module",
+        "sharded_search": "xmc.retrieval.sharded",
+        "warn_of_other_labels": "xmc.retrieval.offsets",
+    },
+)
