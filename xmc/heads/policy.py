@@ -88,6 +88,8 @@ class StabilityPolicy:
         if not self.enabled:
             return Due(False, False, False)
         probe, fold = self.periods(num_labels)
+        # The cheap bound is at most the condition number but may be D
+        # times smaller, so U is looked at anyway.
         check = condition > self.look_at or step % self.check_every == 0
         return Due(check, step % probe == 0, since >= fold)
 
@@ -123,20 +125,25 @@ def stabilise(
     state: FactoredState, policy: StabilityPolicy, due: Due, step: int
 ) -> tuple[FactoredState, StabilityRecord]:
     """Do what is due; the table stays the same up to rounding."""
+    # Both ends of the spectrum, as U can be too large or too small as a whole at a condition of 1.
     values = torch.linalg.svdvals(state.mix)
     condition, drift = float(values[0] / values[-1]), inverse_drift(state)
     outside = int(((values < 1 / policy.span) | (values > policy.span)).sum())
     rebalanced, fold = 0, due.unfactor
     extreme = max(float(values[0]), 1 / max(float(values[-1]), 1e-300))
     if extreme > policy.largest_condition or state.condition > policy.look_at:
+        # 2 L D r for r directions against L D^2 for the whole table, and thin products are the slower ones.
         fold = fold or outside > MOST_REBALANCED * len(values)
         if not fold:
             state, rebalanced = rebalance(state, policy.span)
     if fold:
         state = unfactor(state)
     elif not rebalanced:
+        # Each narrow step adds its rounding to the inverse; the other two repairs have computed it anew.
         state = refresh_inverse(state)
+    # Other directions at every step, so that no error can stay hidden from all of them.
     found = moment_drift(state, seed=step) if due.probe or fold else None
+    # Not written as found > largest_drift, so that NaN is refreshed too.
     refreshed = found is not None and not found <= policy.largest_drift
     if refreshed:
         state = refresh_moments(state)
