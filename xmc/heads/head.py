@@ -115,8 +115,7 @@ class FactoredHead(nn.Module):
             result = self._folding_step(*arguments)
         self._keep(result.state)
         self.steps += 1
-        # Kept as buffers: a resumed run is stabilised at the same steps,
-        # which it must be to end with the same bits.
+        # Kept as buffers, so that a resumed run is stabilised at the same steps and ends with the same bits.
         self.since += 1
         due = self.policy.due(int(self.steps), int(self.since), self.num_labels, result.state.condition)
         if due:
@@ -158,8 +157,7 @@ class FactoredHead(nn.Module):
         try:
             result = factored_step(self.state, *arguments)
         except IllConditionedError:
-            # With U = 1 the step itself is the trouble: 1 - lr A is (almost)
-            # singular, so it is applied to every row.
+            # U = 1 is not enough where 1 - lr A itself is almost singular: it is applied to every row then.
             result = factored_step(self.state, *arguments, fold=True)
         self.since.zero_()
         self._note(StabilityRecord(int(self.steps), condition, drift, unfactored=True))

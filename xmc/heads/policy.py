@@ -88,8 +88,7 @@ class StabilityPolicy:
         if not self.enabled:
             return Due(False, False, False)
         probe, fold = self.periods(num_labels)
-        # The cheap bound is at most the condition number but may be D
-        # times smaller, so U is looked at anyway.
+        # The bound may be up to D times below the condition number, so U is looked at every so often anyway.
         check = condition > self.look_at or step % self.check_every == 0
         return Due(check, step % probe == 0, since >= fold)
 

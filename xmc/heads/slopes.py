@@ -47,9 +47,8 @@ def batch_slopes(
         # The loss is differentiated by 2 B + P numbers: the whole gradient by B x L scores is an affine
         # function of the scores with these as coefficients (the class above), and is never formed.
         inputs = [tensor.detach().requires_grad_() for tensor in (scores, mean, scatter)]
-        # The moments are those of all labels; what a loss sees are the negatives, and
-        # autograd goes through the removal. That is where grad_pairs gets what a positive's
-        # score does to the statistics of its row.
+        # These moments are of all labels, and a loss sees those of the negatives. Autograd goes through the
+        # removal: what a positive's score does to the negatives' moments is in grad_pairs.
         count = torch.full_like(inputs[1], positives.num_labels, requires_grad=False)
         everything = RowMoments(count, inputs[1], inputs[2])
         negatives = without_positives(

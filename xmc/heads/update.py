@@ -103,8 +103,7 @@ def folding_update(state: FactoredState, batch: Batch, rate: float) -> SmallUpda
 
 def _scatter(state: FactoredState, batch: Batch, rate: float, moved: Tensor) -> Tensor:
     """``moved`` is dO dO^T H [B, D], dO the gradient by the scores less its mean over labels."""
-    # -r (T^T H + H^T T) + r^2 G^T G is a matrix plus its own
-    # transpose, as G^T G = H^T dO dO^T H is symmetric.
+    # G^T G = H^T dO dO^T H is symmetric, so what is added to the scatter is a matrix and its transpose.
     half = torch.add(moved * (rate * rate / 2), batch.centred, alpha=-rate)
     product = batch.queries.T @ half
     return state.scatter + product + product.T

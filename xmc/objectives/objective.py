@@ -175,6 +175,7 @@ class Objective(Generic[S]):
         Raises:
             ConfigError: When shapes, ids or options do not fit.
         """
+        # A sum over a million labels means nothing in the 8 bits of bfloat16.
         with torch.autocast(inputs.queries.device.type, enabled=False):
             loss = reduce_rows(self.rows(*self.statistic(inputs)), reduction)
         return loss.to(torch.promote_types(inputs.queries.dtype, torch.float32))
@@ -182,5 +183,6 @@ class Objective(Generic[S]):
     def rows(self, own: PositiveScores, statistic: S) -> Tensor:
         """The loss of each row, [B], from its statistic."""
         if self.margin is not None:
+            # After the statistic: a margin moves positives and leaves what they compete with.
             own = replace(own, scores=self.margin(own))
         return self.value(own, statistic)

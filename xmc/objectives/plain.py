@@ -59,6 +59,7 @@ class PlainObjective:
                 are extra negatives or offsets it would not see, or what it gives is no loss.
         """
         self._check(inputs)
+        # Every rank computes the whole loss; on_one_rank keeps gradients from being counted W times.
         whole = inputs.on_one_rank()
         has: dict[str, Tensor | float | None] = {
             "queries": whole.queries,

@@ -86,6 +86,7 @@ class _NegativeLosses:
             )
         num_labels = inputs.num_labels_stood_for()
         bias = _batch_log_odds(inputs.pairs, num_labels) if self.bias is None else self.bias
+        # A bias is an offset that all labels share, so that scoring needs no second way to shift scores.
         inputs = replace(inputs, offsets=_with_bias(inputs.offsets, bias, inputs.labels))
         own, total = _negative_softplus(inputs)
         return own, NegativeLoss(total, num_labels)
@@ -155,6 +156,7 @@ def binary_cross_entropy(
 def _batch_log_odds(positives: Positives, num_labels: float) -> float:
     """:func:`prior_log_odds` of a batch, kept finite where no pair or every pair is positive."""
     pairs = max(positives.num_rows * num_labels, 1.0)
+    # Half a pair away from none and from all: log odds of at most about log(2 B L) either way.
     share = min(max(len(positives), 0.5), pairs - 0.5) / pairs
     return math.log(share) - math.log1p(-share)
 

@@ -29,6 +29,7 @@ def decoupled_softmax_rows(own: PositiveScores, log_negatives: Tensor) -> Tensor
     Returns:
         [B], 0 for a row without positives or without negatives.
     """
+    # -log(e^s / (e^s + e^n)) = log(1 + e^(n - s)); 0 for n = -inf (no negatives).
     return own.positives.row_mean(F.softplus(log_negatives[own.rows] - own.scores))
 
 

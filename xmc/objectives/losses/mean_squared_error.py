@@ -28,6 +28,7 @@ def squared_error_rows(own: PositiveScores, negatives: RowMoments, decoupled: bo
     first sum and a row without positives counts with its negatives. Decoupled: the mean over positives of
     ``(s_ic - 1)^2`` plus the second sum, 0 for a row without positives.
     """
+    # Of the negatives the sum of squares alone matters: scatter + n mean^2, from the moments.
     errors = (own.scores - 1).square()
     if not decoupled:
         return own.positives.row_sum(errors) + negatives.squares

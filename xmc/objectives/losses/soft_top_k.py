@@ -101,6 +101,7 @@ def _soft_threshold(inputs: ScoreInputs, k: TargetCount, alpha: float) -> SoftTh
 def _targets(k: TargetCount, positives: Positives, num_labels: int) -> Tensor:
     """Each row's target [B] float64; 1 for a row without positives, whose loss is 0 for any."""
     if k == "positives":
+        # A threshold for a target of 0 would be -inf.
         return positives.row_counts().double().clamp_min(1.0)
     if isinstance(k, str) or not 0 < k < num_labels:
         raise ConfigError(
@@ -118,11 +119,14 @@ def _score_range(inputs: ScoreInputs) -> tuple[Tensor, Tensor]:
     the largest of a sample.
     """
     queries, labels, offsets = inputs.queries, inputs.labels, inputs.offsets
+    # The range only places a histogram's bins, of which the outermost take what is outside: a sample will do.
     stride = max(1, len(labels) // SAMPLE_LABELS)
     sampled = None if offsets is None else offsets[::stride]
     scale = torch.as_tensor(inputs.scale, device=queries.device)
     scores = dense_scores(queries, labels[::stride], scale, sampled)
+    # A rank without labels has no largest score: -inf, which leaves the others' alone.
     outside = scores.new_full((len(scores), 1), -torch.inf)
+    # The smallest as minus the largest of the negatives: one all-reduce.
     ends = torch.stack([torch.cat([scores, outside], 1).amax(1), torch.cat([-scores, outside], 1).amax(1)])
     ends = all_reduce_max(ends, inputs.own_shard.world)
     low, high = -ends[1], ends[0]

@@ -27,6 +27,7 @@ __all__ = ["SphericalSoftmax", "objective", "spherical_softmax", "spherical_soft
 
 def spherical_softmax_per_pair(scores: Tensor, moments: RowMoments, eps: float) -> Tensor:
     """Minus the log of ``(score^2 + eps) / sum_j (s_j^2 + eps)``, the sum from the moments: [P]."""
+    # sum_j (s_j^2 + eps) = sum_j s_j^2 + n eps.
     return torch.log(moments.squares + moments.count * eps) - torch.log(scores.square() + eps)
 
 

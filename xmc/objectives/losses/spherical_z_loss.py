@@ -29,6 +29,7 @@ SMALLEST_VARIANCE = 1e-12
 
 def z_loss_per_pair(scores: Tensor, moments: RowMoments, a: float, b: float) -> Tensor:
     """``softplus(a (b - z)) / a`` with ``z = (score - mean) / deviation``: [P]."""
+    # Clamped before the root: at a variance of 0 the root's derivative is infinite.
     deviation = moments.variance.clamp_min(SMALLEST_VARIANCE).sqrt()
     return F.softplus(a * (b - (scores - moments.mean) / deviation)) / a
 
