@@ -45,8 +45,7 @@ def reduce_with_extra(inputs: ScoreInputs, statistic: RowStatistic) -> tuple[Ten
         return reduce_scores(inputs, statistic)
     if extra.moments is not None:
         raise ConfigError("expected frozen labels, got their moments: only a spherical loss takes those")
-    # Certain negatives travel through scoring as if they were positives: listed pairs are scored one by one,
-    # without a weight.
+    # Certain negatives travel through scoring as positives do: as listed pairs, scored without a weight.
     listed, is_positive = _listed(inputs.pairs, extra.certain)
     inputs = replace(inputs, positives=listed, extra=None)
     if extra.frozen is None:

@@ -166,6 +166,8 @@ class ScoreInputs:
         shard = self.own_shard
         if shard.world.size == 1:
             return self
+        # Each rank's copy of the loss gives the whole gradient of queries and scale; those are summed over
+        # ranks later, so each passes on one part of W.
         share = 1.0 / shard.world.size
         return replace(
             self,

@@ -13,6 +13,7 @@ from xmc.scoring.arithmetic import deterministic_index_add
 
 __all__ = ["add_pair_products", "gathered_products", "pair_products"]
 
+# Gathered rows held at a time: 16 MB in float32.
 BLOCK_ELEMENTS = 1 << 22
 
 
@@ -52,6 +53,7 @@ def add_pair_products(
 class _PairProducts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, rows: Tensor, labels: Tensor, columns: Tensor) -> Tensor:
+        # Autograd of an indexed product would save the gathered rows [P, D]; here they are gathered again.
         ctx.save_for_backward(queries, rows, labels, columns)
         return gathered_products(queries, rows, labels, columns)
 

@@ -139,8 +139,8 @@ class SoftThreshold:
         """See :class:`xmc.scoring.RowStatistic`; only the first column of ``gradient`` [B, 2] counts."""
         share = _share(statistic, gradient)
         shift = (self.alpha * statistic[:, 0])[:, None]
-        # Implicit derivative: sum_j w_j sigmoid(alpha (s_j + t)) = k stays true when s_j moves, so dt / ds_j
-        # = -w_j p_j (1 - p_j) / sum_i w_i p_i (1 - p_i).
+        # Implicit derivative: sum_j w_j sigmoid(alpha (s_j + t)) = k stays true when s_j moves, so
+        # dt / ds_j = -w_j p_j (1 - p_j) / sum_i w_i p_i (1 - p_i).
         tail = torch.add(shift, tile.scores, alpha=self.alpha, out=tile.scratch).abs_().neg_().sigmoid_()
         torch.addcmul(tail, tail, tail, value=-1.0, out=tail).mul_(share[:, None])
         weights = tile_weights(tile)

@@ -44,8 +44,8 @@ def sigmoid_sums(scaled: Tensor, weights: Tensor | None) -> SigmoidSums:
         scaled: [B, t], z; overwritten.
         weights: [B, t], or None for 1.
     """
-    # Tails apart: sigmoid(-|z|) is p left of 0 and 1 - p right of it, small numbers with all their digits. 1
-    # - p computed from p would have none left at z = 20, and L times that error is the error of the sum.
+    # Tails apart: sigmoid(-|z|) is p left of 0 and 1 - p right of it, small numbers with all their digits.
+    # From p itself 1 - p would have none left at z = 20, and the sum would be off by L times that.
     tail = scaled.abs().neg_().sigmoid_()  # the smaller of p and 1 - p
     weighted = tail if weights is None else tail * weights
     above = scaled.ge_(0.0) if weights is None else scaled.ge_(0.0).mul_(weights)
@@ -118,9 +118,8 @@ def find_thresholds(
 
 def _newton_step(sums: SigmoidSums, k: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """The sign of ``sum p - k`` and the step that would remove it, infinite or NaN where nothing is known."""
-    # sum p - k = below + (count - k) - above. Its positive and its negative terms are compared by their
-    # logarithms: far from the root the difference of logarithms is nearly linear in t where sum p - k itself
-    # is flat.
+    # sum p - k = below + (count - k) - above, whose positive and negative terms are compared by their
+    # logarithms: far from the root their difference is nearly linear in t where sum p - k itself is flat.
     surplus = sums.count - k
     gained = sums.below + surplus.clamp_min(0.0)
     missed = sums.above + (-surplus).clamp_min(0.0)

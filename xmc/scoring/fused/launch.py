@@ -48,6 +48,7 @@ class Launcher:
         self.scale = problem.scale.float()
         self.offsets, self.log_weights = (_vector(v) for v in (problem.offsets, problem.log_weights))
         self.masks = problem.statistic.masks_positives
+        # Products of mixed types are taken in float32, which holds either.
         dtype = self.queries.dtype if self.queries.dtype == self.labels.dtype else torch.float32
         # Triton's interpreter multiplies the bits of bfloat16 as integers.
         self.dtype = torch.float32 if INTERPRETED else dtype
@@ -72,6 +73,7 @@ class Launcher:
     def scan(self, fold: Fold, numbers: RowNumbers) -> Tensor:
         """See :data:`xmc.scoring.statistic.Scan`."""
         num_rows = len(self.queries)
+        # Few row blocks alone would leave most of the GPU idle, so the labels are split too.
         wanted = max(1, min(self.num_tiles, TARGET_PROGRAMS // max(1, self.num_blocks)))
         per_part = max(1, triton.cdiv(self.num_tiles, wanted))
         parts = max(1, triton.cdiv(self.num_tiles, per_part))
