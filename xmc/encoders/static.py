@@ -47,6 +47,7 @@ def input_table(transformer: Transformer, *, sif: float | None = SIF) -> StaticE
     if sif is not None:
         table *= rank_weights(len(table), sif).unsqueeze(1)
     table[special] = 0
+    # The direction of a bag does not depend on the table's scale, but what a step of Adam turns does.
     table *= length / table.norm(dim=1).mean().clamp(min=1e-12)
     tokenizer = Tokenizer.from_str(transformer.tokenizer.backend_tokenizer.to_str())  # type: ignore[union-attr]
     return StaticEmbedding(tokenizer, embedding_weights=table)
@@ -95,6 +96,7 @@ def static_copy(module: StaticEmbedding, max_length: int, *, share: bool = False
     """A static module with its own tokenizer, cutting at ``max_length``; ``share`` keeps the same weights."""
     tokenizer = Tokenizer.from_str(module.tokenizer.to_str())
     tokenizer.enable_truncation(max_length)
+    # The length is the tokenizer's, so two lengths need two modules, also where they share one table.
     copy = StaticEmbedding(tokenizer, embedding_weights=module.embedding.weight.detach().clone())
     if share:
         copy.embedding = module.embedding

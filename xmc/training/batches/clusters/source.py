@@ -30,8 +30,10 @@ def cluster_queries(
     start, stop = world.shard(len(queries))
     local = encoder.encode_queries(queries[start:stop]).half()
     gathered = gather_rows_to_main(local, len(queries), world)
+    # Zeros everywhere but on the main rank, so that the sum is a broadcast.
     order = torch.zeros(len(queries), dtype=torch.int64)
     if gathered is not None:
+        # The smallest clusters of the schedule: larger ones are runs of these.
         leaf, seed = sampler.schedule.first, sampler.seed + sampler.next_epoch
         order = torch.from_numpy(balanced_order(gathered.cpu().numpy(), leaf, seed))
     sampler.set_order(all_reduce_sum(order.to(device), world).cpu().numpy())

@@ -125,6 +125,7 @@ class LabelMemory:
             Label ids, int64, ``min(count, L)`` distinct ones.
         """
         count = min(count, self.num_labels)
+        # A window that moves on by its own length and wraps around.
         return (batch_index * count + np.arange(count, dtype=np.int64)) % self.num_labels
 
     @torch.no_grad()
@@ -141,6 +142,7 @@ class LabelMemory:
 
         A memory that keeps moments needs one all-reduce, of D^2 + D + 1 float64 numbers.
         """
+        # Every rank is given all of them, and keeps its own.
         mine = (label_ids >= self.bounds[0]) & (label_ids < self.bounds[1])
         places = label_ids[mine] - self.bounds[0]
         device = self.embeddings.device
@@ -153,6 +155,7 @@ class LabelMemory:
             self._drift += torch.tensor([float((1 - cosines).double().sum()), len(cosines)])
         if self.moments is not None:
             known = torch.from_numpy(self.written[places] != NEVER).to(device)
+            # As they will be read again, rounded: what is taken out later has to be what was put in.
             kept = fresh.to(self.embeddings.dtype).to(self.device)
             self.moments.replace(self.embeddings[rows[known]].to(self.device), kept, self.world)
         self.embeddings[rows] = fresh.to(self.embeddings.dtype)
@@ -201,6 +204,8 @@ class LabelMemory:
         start, stop = self.bounds
         mine = pool_ids[slice(*np.searchsorted(pool_ids, self.bounds))] - start
         if self.config.sample is None:
+            # All of the shard are scored, the pool's labels with a weight of 0: that spares a copy without
+            # them.
             weights = torch.zeros(stop - start)
             weights[torch.from_numpy(mine)] = -torch.inf
             part = None if offsets is None else offsets[start:stop]
@@ -209,6 +214,8 @@ class LabelMemory:
         first, last = self.world.shard(self.config.sample)
         generator = np.random.default_rng((seed, batch_index, 14, self.world.rank))
         drawn = np.sort(generator.choice(stop - start, last - first, replace=False, shuffle=False))
+        # A label outside the pool is in the sample with the chance m / l, so it counts l / m times; a drawn
+        # label that is in the pool counts there.
         weights = torch.full((last - first,), math.log((stop - start) / max(last - first, 1)))
         weights[torch.from_numpy(np.isin(drawn, mine))] = -torch.inf
         rows = torch.from_numpy(drawn)
@@ -225,6 +232,7 @@ class LabelMemory:
     def staleness(self, batch_index: int) -> Staleness:
         """How old the memory is at a batch, over all ranks: two small all-reduces. Drift starts over."""
         ages = batch_index - self.written.astype(np.int64)
+        # Sums and counts cross, not means, as shards may be uneven.
         sums = torch.cat([torch.tensor([float(ages.sum()), float(len(ages))]).double(), self._drift])
         sums = all_reduce_sum(sums.to(self.device), self.world)
         oldest = all_reduce_max(torch.tensor(float(ages.max(initial=0))).to(self.device), self.world)

@@ -36,9 +36,13 @@ def draw_mined(
     chosen = []
     for start in range(0, len(mined.ids), ROWS_AT_ONCE):
         ids = mined.ids[start : start + ROWS_AT_ONCE]
+        # The count largest of log-weight + Gumbel noise are drawn without replacement, with chances in
+        # proportion to the weights (Efraimidis and Spirakis 2006; Kool et al. 2019, arXiv 1903.06059).
+        # Without a log-weight all chances are equal.
         keys = generator.gumbel(size=ids.shape)
         if config.draw == "score":
             keys += config.sharpness * mined.scores[start : start + ROWS_AT_ONCE]
+        # Pads come last, and are drawn only where a window holds fewer labels than are wanted.
         keys[ids < 0] = -np.inf
         best = np.argpartition(-keys, min(config.count, keys.shape[1]) - 1, axis=1)[:, : config.count]
         chosen.append(np.take_along_axis(ids, best, 1))

@@ -75,6 +75,8 @@ class HardNegatives(BatchSource):
         """Labels drawn from each query's list, anew in each epoch and after each mining: CSR bool [N, L]."""
         if self.lists is None:
             return None
+        # The draw is a function of the epoch and of the mining, so that a resumed run has the same one
+        # without a saved draw.
         key = (epoch, self.snapshot_step)
         if self._drawn is None or self._drawn[0] != key:
             seed = (self.seed, STREAM, *key)
@@ -96,6 +98,7 @@ class HardNegatives(BatchSource):
         Raises:
             XMCError: What the search raised.
         """
+        # Counted from the snapshot, not from when it was done: slow mining does not stretch the period.
         due = self.snapshot_step < 0 or step - self.snapshot_step >= self.config.every
         if self._task is None and step >= self.config.start and due:
             self._task = self._start(step, encoder, offsets)
@@ -103,6 +106,7 @@ class HardNegatives(BatchSource):
             return False
         if self.config.wait:
             self._task.join()
+        # New lists are taken over by all ranks in the same step, or their batches would differ.
         running = torch.tensor(float(self._task.is_alive()), device=self.device)
         if bool(all_reduce_max(running, self.world)):
             return False
@@ -147,6 +151,7 @@ class HardNegatives(BatchSource):
     def _start(self, step: int, encoder: FrozenEncoder, offsets: np.ndarray | None) -> _Mining:
         start, stop = self.world.shard(len(self.queries))
         queries, positives = self.queries[start:stop], self.positives[start:stop]
+        # A copy, as the optimiser changes the weights in place while the thread reads them.
         task = _Mining(self.config, step, encoder.snapshot(), queries, positives, offsets)
         task.start()
         return task

@@ -67,6 +67,7 @@ class UniformDraw:
         """The labels drawn from one shard, which needs nothing of the others."""
         start, stop = shard_bounds(len(self.inclusion), stratum, self.strata)
         first, last = shard_bounds(self.count, stratum, self.strata)
+        # 12 and 11 are streams of their own: draws of one batch must be independent for the union's formula.
         generator = np.random.default_rng((self.seed, batch_index, 12, stratum))
         return start + generator.choice(stop - start, last - first, replace=False, shuffle=False)
 
@@ -86,4 +87,7 @@ class TemperedDraw:
     def add_to(self, included: np.ndarray, batch_index: int) -> None:
         """See :class:`LabelDraw`."""
         generator = np.random.default_rng((self.seed, batch_index, 11))
+        # Poisson sampling: a coin for each label, with exactly the chance it should have. Without replacement
+        # and at a fixed size, unequal chances would have no such simple form. Coins are below 1, so a chance
+        # of 1 is certain.
         included |= generator.random(len(included)) < self.inclusion

@@ -112,8 +112,10 @@ class SampledLabels:
 
     def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
         """See :class:`PoolSampler`."""
+        # What rows bring changes the chances of every label, so the weights follow.
         self.batch = BatchLabels(self.relevance, self.batch_size, mined=mined, units=units)
         self.inclusion = union_inclusion(*(draw.inclusion for draw in self.draws), self.batch.inclusion)
+        # Above 0 for every label: the uniform draw can hold any of them.
         self.log_weights = -np.log(self.inclusion).astype(np.float32) if self.corrected else None
 
     def pool(self, positives: sp.csr_matrix, batch_index: int, rows: np.ndarray | None = None) -> Pool:
@@ -125,6 +127,7 @@ class SampledLabels:
         included = np.zeros(self.num_labels, dtype=bool)
         for draw in self.draws:
             draw.add_to(included, batch_index)
+        # A row's own positives are in with certainty; as negatives of other rows they count by their chance.
         included[positives.indices] = True
         shared, certain = self._brought(positives, rows)
         for brought in (shared, certain):
@@ -136,6 +139,8 @@ class SampledLabels:
             return Pool(label_ids, columns, None)
         weights = self.log_weights[label_ids]
         if shared is not None:
+            # One unit is the whole batch: what it brings is certain for every row, as a weight per label can
+            # say.
             weights[np.isin(label_ids, shared.indices)] = 0
         pairs = None if certain is None else _columns(certain, label_ids, included)
         return Pool(label_ids, columns, weights, pairs)
@@ -160,6 +165,7 @@ class SampledLabels:
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         """Where each row is among those that batches are drawn from; -1 for others, such as label queries."""
         known = np.arange(self.relevance.shape[0]) if self.rows is None else self.rows
+        # searchsorted gives a place also to ids that are not there: those are told by the comparison.
         places = np.minimum(np.searchsorted(known, rows), len(known) - 1)
         return np.where(known[places] == rows, places, -1)
 
