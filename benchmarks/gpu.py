@@ -27,6 +27,7 @@ if __package__ in (None, ""):
 import torch
 from tqdm.auto import tqdm
 
+# Triton reads it when it is imported, so it is set before anything can do that.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
@@ -96,6 +97,7 @@ class _Worker:
     def end(self) -> None:
         """Stop the process, also while it is at work."""
         if self.pool is not None:
+            # shutdown waits for the work at hand, which may hang forever in a kernel.
             for process in list(self.pool._processes.values()):
                 process.kill()
             self.pool.shutdown(wait=False, cancel_futures=True)

@@ -26,6 +26,7 @@ def random_relevance(rows: int, labels: int, exponent: float) -> sp.csr_matrix:
     """[rows, labels], 22 draws a row with chances that go with ``rank ** -exponent``; repeated ones merge."""
     generator = np.random.default_rng(0)
     chances = np.cumsum((np.arange(labels) + 1.0) ** -exponent)
+    # Inverse of the cumulated chances at uniform numbers: a draw from a million labels in one call.
     ids = np.searchsorted(chances, generator.random(rows * POSITIVES) * chances[-1])
     starts = np.arange(0, rows * POSITIVES + 1, POSITIVES)
     matrix = sp.csr_matrix((np.ones(len(ids), dtype=np.float32), ids, starts), shape=(rows, labels))

@@ -97,6 +97,7 @@ def bench_spherical(
     with tqdm(total=len(shapes) * len(num_queries), desc="measuring", disable=not progress) as bar:
         for labels, dimension in shapes:
             table = _normalised(labels, dimension, seed=0)
+            # Before the head takes the table over and changes it in place.
             softmaxes = [_softmax_seconds(table, queries, repeats, memory_bytes) for queries in num_queries]
             head = FactoredHead(table, objective, policy=StabilityPolicy())
             for queries, (dense, tiled) in zip(num_queries, softmaxes, strict=True):
@@ -132,8 +133,10 @@ def _stabilising_seconds(head: FactoredHead) -> float:
     check = _timed(lambda: stabilise(state, policy, Due(True, False, False), 1))
     probe = _timed(lambda: moment_drift(state))
     fold = _timed(lambda: unfactor(state))
+    # unfactor has changed the factor in place without the head: it starts anew from what is there.
     head.restart(head.factor)
     probe_every, unfactor_every = policy.periods(head.num_labels)
+    # A fold is followed by a probe of its own.
     return check / policy.check_every + probe / probe_every + (fold + probe) / unfactor_every
 
 
@@ -161,6 +164,7 @@ def _softmax_step(
     queries, positives = next(batches)
     leaves = queries.clone().requires_grad_(), table.detach().requires_grad_()
     _, by_table = torch.autograd.grad(loss(*leaves, positives, scale=SCALE), leaves)
+    # Every row is read and written, as plain SGD on a table must.
     table.add_(by_table, alpha=-1e-3)
 
 

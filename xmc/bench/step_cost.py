@@ -69,6 +69,7 @@ def mining_cost(shape: StepShape, rows: int, kept: int) -> StepCost:
     flops = {
         "encode queries": tower.forward(mine, shape.query_tokens),
         "encode labels": tower.forward(shape.labels, shape.label_tokens),
+        # Two operations for each of N L D multiplications and additions, the rows being shared.
         "search": 2 * mine * shape.labels * tower.dimension,
     }
     memory = {"labels": 2 * shape.labels * tower.dimension, "snapshot": FLOAT * tower.parameters}
@@ -85,12 +86,15 @@ def _flops(shape: StepShape) -> dict[str, int]:
         ("labels", own_labels, shape.label_tokens),
     ):
         flops[f"encode {name}"] = tower.forward(texts, tokens)
+        # The gradient cache encodes twice: once for the loss, once for the gradients.
         again = tower.forward(texts, tokens) if shape.is_cached(texts, tokens) else 0
         flops[f"replay {name}"] = again + tower.backward(texts, tokens)
+    # Queries of all ranks against this rank's labels: scores are split by labels alone.
     product = 2 * shape.batch * tower.dimension
     flops["score pool"] = shape.pool_products * product * own_labels
     if shape.memory:
         flops["score memory"] = shape.memory_products * product * shape.share(shape.memory)
+        # Without a gradient, so once and with no way back.
         flops["refresh"] = tower.forward(shape.share(shape.refresh), shape.label_tokens)
     return flops
 
@@ -108,7 +112,9 @@ def _memory(shape: StepShape) -> dict[str, int]:
     tokens = max(queries * shape.query_tokens, labels * shape.label_tokens)
     parameters = tower.parameters + shape.score_parameters
     held = {
+        # A flat copy of the gradients besides, for the bucketed all-reduce.
         "parameters": ADAM_BYTES * parameters + (FLOAT * parameters if shape.ranks > 1 else 0),
+        # Of one micro-batch at a time.
         "activations": tower.activation_bytes * min(tokens, shape.micro_batch_tokens),
         "queries": row * ((5 if remembers else 3) * shape.batch + 2 * queries),
         "labels": row * (4 if remembers else 2) * labels,
@@ -116,9 +122,12 @@ def _memory(shape: StepShape) -> dict[str, int]:
         "pairs": PAIR_BYTES * (shape.positives + shape.certain),
     }
     if shape.residuals:
+        # A vector and Adagrad's number for each label; the pool's gradients, and those gathered.
         held["residuals"] = (row + FLOAT) * shape.labels + (2 if shape.ranks > 1 else 1) * row * shape.pool
     if remembers:
+        # All labels are scored where they lie; a sample is copied out.
         sampled = shape.share(shape.memory) if shape.memory < shape.labels else 0
+        # Half precision.
         held["memory"] = 2 * tower.dimension * (shape.share(shape.labels) + sampled)
         held["rows to keep"] = 2 * row * max(shape.pool, shape.refresh) if shape.ranks > 1 else 0
     return held

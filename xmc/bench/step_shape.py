@@ -42,12 +42,14 @@ class TowerShape:
         """
         if not self.weights:
             return texts * tokens * self.dimension
+        # Attention: scores and their sum of values, each T x T x h multiplications per layer and text.
         return 2 * texts * tokens * (self.weights + 2 * tokens * self.width * self.layers)
 
     def backward(self, texts: int, tokens: int) -> int:
         """Operations of the way back: two products for each one; attention's five, as it scores again."""
         if not self.weights:
             return texts * tokens * self.dimension
+        # Gradients by input and by weights; in attention the scores again, and two for each forward product.
         return 2 * texts * tokens * (2 * self.weights + 5 * tokens * self.width * self.layers)
 
 
@@ -107,6 +109,7 @@ class StepShape:
 
     def share(self, count: int) -> int:
         """Rank 0's part of ``count``: the largest."""
+        # Uneven shards give the first ranks one more.
         return shard_bounds(count, 0, self.ranks)[1]
 
     def is_cached(self, texts: int, tokens: int) -> bool:
@@ -116,6 +119,7 @@ class StepShape:
     @property
     def pool_products(self) -> int:
         """Products of B x n x D with the pool: 4, or 3 where scores are kept."""
+        # The rule of scoring.tiled.
         kept = 4 * self.batch * self.share(self.pool) <= self.kept_scores
         return 3 if self.engine == "tiled" and kept else _POOL[self.engine]
 

@@ -115,9 +115,8 @@ class CachedEncoding:
         if self._graph is not None:
             graph, self._graph = self._graph, None
             _backward(graph, gradient)
-        # The chain rule through a cache: the gradient by a parameter is sum_i (d loss / d e_i)(d e_i / d
-        # parameter). With the first factor known for all texts, the second is taken one micro-batch at a
-        # time.
+        # The chain rule through a cache: the gradient by w is sum_i (d loss / d e_i)(d e_i / d w). With the
+        # first factor known for all texts, the sum is taken one micro-batch at a time.
         for batch in self._batches:
             # The same dropout masks as in the first pass, or the gradient would be that of other embeddings
             # than those the loss was computed from.

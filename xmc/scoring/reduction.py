@@ -74,8 +74,7 @@ class _Reduction(torch.autograd.Function):
         problem = Problem(queries, labels, scale, offsets, log_weights, inputs, statistic)
         ctx.engine = make_engine(problem, Needed(*ctx.needs_input_grad[:4]))
         positive_scores, value = ctx.engine.reduce()
-        # A pair is scored by the rank that has its label and is 0 elsewhere: the sum gives every rank all of
-        # them.
+        # A pair is scored by the rank that has its label and is 0 elsewhere: the sum tells every rank.
         all_reduce_sum(positive_scores, inputs.own_shard.world)
         # The engine holds these too; saved, they are known not to have been changed in place since.
         ctx.save_for_backward(queries, labels, scale, value, offsets, log_weights)

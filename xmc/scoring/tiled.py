@@ -78,8 +78,7 @@ class _Walker:
                 if positive_scores is not None:
                     positive_scores[self.slices[number]] = scores[rows, columns]
                 if given.statistic.masks_positives:
-                    # exp(-inf) and softplus(-inf) are exactly 0; a large negative number is not, next to low
-                    # scores.
+                    # exp(-inf) and softplus(-inf) are exactly 0, however low the other scores of the row are.
                     scores[rows, columns] = -torch.inf
                 if self.kept is not None:
                     self.kept.append(scores)
@@ -150,8 +149,7 @@ class TiledEngine:
     def _walk_back(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
         """The scores a second time, or kept, and a product for each gradient."""
         walker, queries, labels = self.walker, self.problem.queries, self.problem.labels
-        # Queries gather over all tiles; a label is in one tile, so its gradient is written and never added
-        # to.
+        # Queries gather over all tiles; a label is in one tile alone, so its gradient is written once.
         products = queries.new_zeros(queries.shape, dtype=walker.dtype)
         grad_labels = torch.empty_like(labels) if self.needed.labels else None
         grad_offsets = labels.new_empty(len(labels), dtype=walker.dtype) if self.needed.offsets else None

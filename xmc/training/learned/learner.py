@@ -103,8 +103,7 @@ class Learner:
         """
         optimisers = self.optimisers.values()
         with watch.part("gradient all-reduce"):
-            # Summed, not averaged: each rank's loss is that of the global batch already, and its gradient a
-            # part.
+            # Summed, not averaged: every rank's loss is that of the global batch, and its gradient a part.
             sum_gradients([p for optimiser in optimisers for p in optimiser.dense], self.world)
             for optimiser in optimisers:
                 optimiser.gather(self.world)
@@ -162,9 +161,9 @@ def parameter_groups(
     encoder: Sequence[nn.Parameter], scores: ScoreParameters, config: OptimisationConfig
 ) -> list[ParameterGroup]:
     """The encoder (decay on matrices only), the label offsets and the log scale, in that order."""
+    # Biases and norms are vectors, which decay would pull towards a shift or a gain of 0.
     return [
         ParameterGroup(
-            # Biases and norms are vectors, which decay would pull towards a shift or a gain of 0.
             _trained([p for p in encoder if p.ndim > 1]), config.learning_rate, config.weight_decay
         ),
         ParameterGroup(_trained([p for p in encoder if p.ndim <= 1]), config.learning_rate),

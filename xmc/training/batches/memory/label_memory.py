@@ -204,8 +204,7 @@ class LabelMemory:
         start, stop = self.bounds
         mine = pool_ids[slice(*np.searchsorted(pool_ids, self.bounds))] - start
         if self.config.sample is None:
-            # All of the shard are scored, the pool's labels with a weight of 0: that spares a copy without
-            # them.
+            # All of the shard are scored, the pool's with a weight of 0: that spares a copy without those.
             weights = torch.zeros(stop - start)
             weights[torch.from_numpy(mine)] = -torch.inf
             part = None if offsets is None else offsets[start:stop]

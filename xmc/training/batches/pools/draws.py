@@ -87,7 +87,6 @@ class TemperedDraw:
     def add_to(self, included: np.ndarray, batch_index: int) -> None:
         """See :class:`LabelDraw`."""
         generator = np.random.default_rng((self.seed, batch_index, 11))
-        # Poisson sampling: a coin for each label, with exactly the chance it should have. Without replacement
-        # and at a fixed size, unequal chances would have no such simple form. Coins are below 1, so a chance
-        # of 1 is certain.
+        # Poisson sampling: a coin for each label, with exactly the chance it should have. At a fixed size
+        # unequal chances would have no such simple form. Coins are below 1, so a chance of 1 is certain.
         included |= generator.random(len(included)) < self.inclusion

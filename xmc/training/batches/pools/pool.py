@@ -139,8 +139,7 @@ class SampledLabels:
             return Pool(label_ids, columns, None)
         weights = self.log_weights[label_ids]
         if shared is not None:
-            # One unit is the whole batch: what it brings is certain for every row, as a weight per label can
-            # say.
+            # One unit is the whole batch, so what it brings is certain for every row: no pairs are needed.
             weights[np.isin(label_ids, shared.indices)] = 0
         pairs = None if certain is None else _columns(certain, label_ids, included)
         return Pool(label_ids, columns, weights, pairs)
