@@ -43,8 +43,8 @@ class Mode:
         grows: Which parts grow with the number of labels.
         sampled: Whether labels are drawn; else all are encoded.
         memory: Labels of the memory scored, of which as many are encoded anew as are drawn; 0 without one.
-        mined: Labels a query brings.
-        positives: Positives a query brings.
+        mined: Labels that a query brings.
+        positives: Positives that a query brings.
         engine: How scores are computed.
         gpus: Worlds to print.
     """

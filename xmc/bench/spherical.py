@@ -39,7 +39,7 @@ class HeadCase:
         dimension: D.
         num_queries: B.
         step_seconds: The factored step: loss, gradient of the queries, update of the table; the median.
-        stabilising_seconds: What stabilising costs a step, by the policy's own periods.
+        stabilising_seconds: What stabilising costs per step, by the policy's own periods.
         extra_bytes: Peak memory of a factored step beyond the head, or None where it cannot be read.
         dense_seconds: The same with a softmax loss, plain autograd on all scores and an update of all rows;
             the fastest; None where it does not fit.
@@ -80,7 +80,7 @@ def bench_spherical(
     memory_bytes: int = 14 << 30,
     progress: bool = False,
 ) -> list[HeadCase]:
-    """Measure every shape; tables are float32, positives five a query and drawn uniformly.
+    """Measure every shape; tables are float32, positives five per query and drawn uniformly.
 
     Args:
         num_labels: Values of L.
@@ -128,7 +128,7 @@ def _measure(
 
 
 def _stabilising_seconds(head: FactoredHead) -> float:
-    """What the policy's periods come to, a step: each part timed once and divided by its period."""
+    """What the policy's periods come to, per step: each part timed once and divided by its period."""
     policy, state = head.policy, head.state
     check = _timed(lambda: stabilise(state, policy, Due(True, False, False), 1))
     probe = _timed(lambda: moment_drift(state))

@@ -71,11 +71,11 @@ def _panel(axis: Any, cases: Sequence[HeadCase], shape: tuple[int, int]) -> None
         axis.plot(xs, ys, color=colour, marker=marker, markersize=5, linewidth=1.6, label=name)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_title(f"{shape[0]} dimensions, {shape[1]} queries a step", fontsize=10)
+    axis.set_title(f"{shape[0]} dimensions, {shape[1]} queries per step", fontsize=10)
     axis.grid(True, which="major", color="#d9d9d9", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     spec = axis.get_subplotspec()
     if spec.is_last_row():
         axis.set_xlabel("labels")
     if spec.is_first_col():
-        axis.set_ylabel("ms a step")
+        axis.set_ylabel("ms per step")

@@ -22,7 +22,7 @@ class Collective:
 
     def sent(self, ranks: int) -> float:
         """Bytes a rank sends in a ring: ``(W - 1) x`` for a gather, ``2 (W - 1) / W x`` for an all-reduce."""
-        # Gather: every part passes each rank but its own. All-reduce: a reduce-scatter and a gather of W-ths.
+        # A gather hands on W - 1 parts; an all-reduce is a reduce-scatter and a gather, both of W-ths.
         return self.bytes * (ranks - 1) * (1.0 if self.kind == "gather" else 2 / ranks)
 
 

@@ -1,6 +1,6 @@
-"""What a training step costs a rank, on paper: operations, memory and collectives from its shapes alone.
+"""What a training step costs each rank, on paper: operations, memory and collectives from its shapes alone.
 
-Rank 0 is meant, whose shards are the largest. Operations are those of matrix products, two a multiplication
+Rank 0 is meant, whose shards are the largest. Operations are those of matrix products, two for each multiplication
 and addition, and of the sums of token vectors; softmaxes, norms and the optimiser are left out.
 """
 
@@ -15,13 +15,13 @@ from xmc.errors import ConfigError
 __all__ = ["Collective", "StepCost", "StepShape", "TowerShape", "mining_cost", "step_cost"]
 
 FLOAT = 4
-ADAM_BYTES = 16  # a parameter: the weight, its gradient and two moments
-PAIR_BYTES = 40  # a listed pair: two ids and their copies, a score and its gradient
+ADAM_BYTES = 16  # per parameter: the weight, its gradient and two moments
+PAIR_BYTES = 40  # per listed pair: two ids and their copies, a score and its gradient
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What a step costs a rank.
+    """What a step costs one rank.
 
     Attributes:
         flops: Operations by part.
@@ -148,7 +148,7 @@ def _traffic(shape: StepShape) -> dict[str, int]:
     """Bytes through memory that bound a part.
 
     AdamW reads a parameter, its gradient and moments and writes three of them. A bag of tokens reads a vector
-    a token forward, and reads and writes one backward. The fused engine writes slopes and reads them once for
+    per token forward, and reads and writes one backward. The fused engine writes slopes and reads them once for
     each product with embeddings; scores themselves stay in the cores.
     """
     tower = shape.tower
@@ -157,6 +157,6 @@ def _traffic(shape: StepShape) -> dict[str, int]:
     if not tower.weights:
         traffic["tokens"] = sum(3 * FLOAT * tower.dimension * shape.share(n) * t for n, t in texts)
     if shape.engine == "fused":
-        a_score = FLOAT * shape.batch
-        traffic["slopes"] = a_score * (3 * shape.share(shape.pool) + 2 * shape.share(shape.memory))
+        per_label = FLOAT * shape.batch
+        traffic["slopes"] = per_label * (3 * shape.share(shape.pool) + 2 * shape.share(shape.memory))
     return traffic

@@ -25,7 +25,7 @@ class TowerShape:
         weights: Weights of the matrices that each token is multiplied by; 0 for a bag of tokens.
         layers: Attention layers.
         width: Components of a token within them.
-        activation_bytes: What autograd keeps a token of a micro-batch.
+        activation_bytes: What autograd keeps of each token of a micro-batch.
     """
 
     parameters: int
@@ -38,7 +38,7 @@ class TowerShape:
     def forward(self, texts: int, tokens: int) -> int:
         """Operations that encode ``texts`` of ``tokens`` each: ``2 n T (w + 2 T h layers)``, or ``n T D``.
 
-        The second term is attention's: two products of T x T x h a layer and text.
+        The second term is attention's: two products of T x T x h per layer and text.
         """
         if not self.weights:
             return texts * tokens * self.dimension
@@ -65,7 +65,7 @@ class StepShape:
         query_tokens: Of each query, padding included.
         label_tokens: Of each label, padding included.
         ranks: W.
-        labels: L, for what is kept a label.
+        labels: L, for what is kept of each label.
         memory: m, labels of the label memory that are scored; 0 without a memory.
         refresh: r, labels of the memory encoded anew.
         certain: M, negatives listed as pairs (mined ones).

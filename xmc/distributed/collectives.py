@@ -95,7 +95,7 @@ def all_gather_rows(local: Tensor, num_rows: int, world: World) -> Tensor:
         world: This rank and the number of ranks.
 
     Returns:
-        [num_rows, D]. Forward: one all-gather of ceil(num_rows / size) rows a rank; backward: one all-reduce
+        [num_rows, D]. Forward: one all-gather of ceil(num_rows / size) rows per rank; backward: one all-reduce
         of [num_rows, D], of which each rank keeps its own rows.
 
     Raises:

@@ -2,7 +2,7 @@
 
 ``W = V U + 1 shift^T``: a step multiplies U by a [D, D] matrix and moves the shift, which moves every row of
 W, and only the rows of V that are positives in the batch change. The losses know W by its mean row and its
-centred Gram matrix alone, and both follow a step in O(D^2) a query. Source: Vincent, de Brebisson and
+centred Gram matrix alone, and both follow a step in O(D^2) per query. Source: Vincent, de Brebisson and
 Bouthillier, NeurIPS 2015, arXiv 1412.7091; the shift, and moments about the mean, are what losses on the
 scores' mean and variance need beyond it.
 """

@@ -30,7 +30,7 @@ class MergeableStatistic(RowStatistic, Protocol):
         ...
 
     def of_pairs(self, scores: Tensor, pairs: Positives) -> Tensor:
-        """The statistic [B] of a few labels a row, each of weight 1, from the scores [M] of the pairs."""
+        """The statistic [B] of a few labels per row, each of weight 1, from the scores [M] of the pairs."""
         ...
 
 

@@ -43,7 +43,7 @@ def prior_log_odds(mean_positives: float, num_labels: float) -> float:
     As the bias of :func:`binary_cross_entropy`, scores around 0 then predict as many positives as there are.
 
     Args:
-        mean_positives: Mean number of positives a query, above 0 and below ``num_labels``.
+        mean_positives: Mean number of positives per query, above 0 and below ``num_labels``.
         num_labels: Labels that are scored, or that the scored sample stands for.
 
     Raises:

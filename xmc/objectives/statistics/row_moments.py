@@ -20,7 +20,7 @@ __all__ = ["RowMoments", "dense_negative_moments", "negative_moments", "without_
 
 @dataclass(frozen=True)
 class RowMoments:
-    """Moments of sets of scores, float64; [B] for a set a row, [P] for a set a pair.
+    """Moments of sets of scores, float64; [B] for one set per row, [P] for one per pair.
 
     Attributes:
         count: Total weight n.

@@ -1,4 +1,4 @@
-"""The one table of block sizes: how large a tile a program of a kernel takes, by type, D and device."""
+"""The one table of block sizes: how large a tile one program of a kernel takes, by type, D and device."""
 
 from __future__ import annotations
 

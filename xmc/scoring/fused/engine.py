@@ -25,8 +25,8 @@ __all__ = ["FusedEngine", "slab_tiles"]
 
 def slab_tiles(num_rows: int, dimension: int, block_labels: int, slope_bytes: int, memory_bytes: int) -> int:
     """How many tiles a slab has: its slopes and its labels' gradient fit ``memory_bytes``; at least one."""
-    a_label = num_rows * slope_bytes + 4 * dimension
-    return max(1, memory_bytes // max(1, a_label * block_labels))
+    bytes_per_label = num_rows * slope_bytes + 4 * dimension
+    return max(1, memory_bytes // max(1, bytes_per_label * block_labels))
 
 
 class FusedEngine:

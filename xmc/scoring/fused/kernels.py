@@ -193,7 +193,7 @@ def slope_kernel(
     DTYPE: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
-    """A program a tile of the slab from ``first_tile`` on: its slopes to ``out`` [B, out_stride].
+    """One program per tile of the slab from ``first_tile`` on: its slopes to ``out`` [B, out_stride].
 
     The sums of each row block's slopes go to ``sums`` [num_blocks, out_stride] in float32, unless it is None.
     """

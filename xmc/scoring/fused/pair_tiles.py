@@ -30,7 +30,7 @@ def pair_tiles(
 ) -> PairTiles:
     """Sort the pairs of ``rows`` [P] and ``columns`` [P] by tile.
 
-    Takes 4 bytes a tile: of tiles of 128 x 128, a 16,384th of a float32 score matrix.
+    Takes 4 bytes per tile: of tiles of 128 x 128, a 16,384th of a float32 score matrix.
     """
     # Stable: within a tile the pairs keep their order, so that nothing depends on how a sort breaks ties.
     tiles, order = torch.sort(rows // block_rows * num_tiles + columns // block_labels, stable=True)

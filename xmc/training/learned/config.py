@@ -19,10 +19,10 @@ class OptimisationConfig:
     """Passes over the training rows; may be a fraction."""
 
     batch_size: int = 512
-    """Queries a scored batch, over all ranks."""
+    """Queries per scored batch, over all ranks."""
 
     accumulation: int = 1
-    """Scored batches an optimiser step."""
+    """Scored batches per optimiser step."""
 
     micro_batch_tokens: int | None = None
     """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache.
@@ -80,7 +80,7 @@ class ResidualConfig:
     usable."""
 
     clusters: int | None = None
-    """This many k-means clusters of labels, by their first embeddings, share residuals; null: one a label."""
+    """K-means clusters of labels, by their first embeddings, that share a residual; null: one per label."""
 
     min_points: int = 1
     """Training rows a label must have for a residual; rarer labels are known by their text alone, as

@@ -1,4 +1,4 @@
-"""The sum of softplus in Triton, one number a row; see :class:`Fold`."""
+"""The sum of softplus in Triton, one number per row; see :class:`Fold`."""
 
 from __future__ import annotations
 

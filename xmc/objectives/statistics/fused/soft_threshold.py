@@ -1,4 +1,4 @@
-"""The passes of the soft threshold in Triton: a histogram a row, and sums of sigmoids; see :class:`Fold`.
+"""The passes of the soft threshold in Triton: a histogram per row, and sums of sigmoids; see :class:`Fold`.
 
 The histogram compares each score with each bin, as adding up at an address that the score decides takes
 atomics; so it has fewer bins than the one of tiles.

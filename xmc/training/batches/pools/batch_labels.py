@@ -63,7 +63,7 @@ class BatchLabels:
                 f"expected clusters of one size that divides the batch of {batch_size}, got sizes "
                 f"{sorted(set(sizes.tolist()))}"
             )
-        counts = _units_a_label(self.brings, units)
+        counts = _units_per_label(self.brings, units)
         self.inclusion = in_batch_inclusion(counts, len(sizes), batch_size // int(sizes[0]))
 
     def certain(self, positions: np.ndarray, positives: sp.csr_matrix) -> sp.csr_matrix | None:
@@ -101,7 +101,7 @@ class BatchLabels:
         return len(np.unique(self.units[positions])) == 1
 
 
-def _units_a_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:
+def _units_per_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:
     """How many units bring each label: [L]."""
     row_units = np.repeat(units, np.diff(brings.indptr))
     kept = row_units >= 0

@@ -15,7 +15,7 @@ class TemperedConfig:
     """Labels drawn by their training frequency, tempered."""
 
     count: int = 0
-    """Labels drawn a step, on average (Poisson sampling); 0 for none."""
+    """Labels drawn per step, on average (Poisson sampling); 0 for none."""
 
     alpha: float = 0.5
     """A label's chance goes with its number of training rows to this power: 1 is the frequency itself, 0

@@ -11,18 +11,18 @@ from xmc.errors import ConfigError
 __all__ = ["in_batch_inclusion", "stratified_inclusion", "tempered_inclusion", "union_inclusion"]
 
 
-def in_batch_inclusion(counts: np.ndarray, num_units: int, units_a_batch: int) -> np.ndarray:
+def in_batch_inclusion(counts: np.ndarray, num_units: int, units_per_batch: int) -> np.ndarray:
     """Probability that another row of a row's batch brings a label, which the row itself does not.
 
-    A batch is ``units_a_batch`` of ``num_units`` units drawn without replacement. A unit is a training row,
+    A batch is ``units_per_batch`` of ``num_units`` units drawn without replacement. A unit is a training row,
     or a cluster of rows that always share a batch. A label that a row's own unit does not bring is brought by
     ``counts[l]`` of the other ``num_units - 1``.
-    Hypergeometric: ``1 - C(num_units - 1 - n, units_a_batch - 1) / C(num_units - 1, units_a_batch - 1)``.
+    Hypergeometric: ``1 - C(num_units - 1 - n, units_per_batch - 1) / C(num_units - 1, units_per_batch - 1)``.
 
     Args:
         counts: [L], the number of units that bring each label.
         num_units: Units that batches are drawn from.
-        units_a_batch: Units of a step, over all ranks.
+        units_per_batch: Units of a step, over all ranks.
 
     Returns:
         [L] float64 in [0, 1].
@@ -30,7 +30,7 @@ def in_batch_inclusion(counts: np.ndarray, num_units: int, units_a_batch: int) -
     counts = np.asarray(counts, dtype=np.float64)
     # Given that the row is in the batch, the rest of it is a uniform draw of the other units, of which
     # counts[l] bring the label: the chance to miss it is C(others - n, drawn) / C(others, drawn).
-    others, drawn = num_units - 1, units_a_batch - 1
+    others, drawn = num_units - 1, units_per_batch - 1
     # More units without the label than are drawn, or the label is in every draw.
     free = others - counts - drawn
     certain = free < 0

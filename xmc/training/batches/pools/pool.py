@@ -170,7 +170,7 @@ class SampledLabels:
 
 
 def _columns(pairs: sp.csr_matrix, label_ids: np.ndarray, included: np.ndarray) -> sp.csr_matrix:
-    """``pairs[:, label_ids]`` for ascending ids, without SciPy's cost of a column index a call."""
+    """``pairs[:, label_ids]`` for ascending ids, without SciPy's cost of a column index per call."""
     kept = included[pairs.indices]
     rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))[kept]
     columns = np.searchsorted(label_ids, pairs.indices[kept])
