@@ -3,12 +3,12 @@
 Two ways to make the vectors, both weighted so that frequent tokens count less in the mean:
 
 * ``input_table``: the transformer's own input word-embedding table. It costs nothing.
-* ``distilled_table``: the transformer's output for each token alone (model2vec); it takes
-  20 to 40 s on two cores for 30,000 tokens of a small model, and is kept on disk.
+* ``distilled_table``: the transformer's output for each token alone (model2vec); it takes 20 to 40 s on two
+  cores for 30,000 tokens of a small model, and is kept on disk.
 
 Untrained all-MiniLM-L6-v2, P@1 / R@100 in percent, 2,000 descriptions of software packages against 30,125
-titles: input table unweighted 5.3 / 16.5, weighted 12.1 / 27.5; distilled 11.2 / 25.0 (256 components:
-11.0 / 24.4; without PCA: 5.9 / 16.0).
+titles: input table unweighted 5.3 / 16.5, weighted 12.1 / 27.5; distilled 11.2 / 25.0 (256 components: 11.0 /
+24.4; without PCA: 5.9 / 16.0).
 """
 
 from __future__ import annotations

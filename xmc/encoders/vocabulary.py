@@ -1,8 +1,8 @@
 """Tokens of one's own texts for a static tower, whose bag of tokens cannot put a split word together again.
 
-A pretrained vocabulary cuts the words of another language or trade into pieces of two or three letters.
-A transformer reads them in order; a bag of tokens only counts them. So the words of the data set become
-tokens, and each starts as the sum of the pieces it replaces: the untrained model gives the same vectors.
+A pretrained vocabulary cuts the words of another language or trade into pieces of two or three letters. A
+transformer reads them in order; a bag of tokens only counts them. So the words of the data set become tokens,
+and each starts as the sum of the pieces it replaces: the untrained model gives the same vectors.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) -> StaticEmbedding:
     """A static module with up to ``size`` more tokens, pieces of words that are frequent in ``texts``.
 
-    Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else.
-    A new token's row is the sum of the rows of the pieces it stands for, so that a text's vector keeps its
+    Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else. A
+    new token's row is the sum of the rows of the pieces it stands for, so that a text's vector keeps its
     direction until training parts them.
 
     Args:

@@ -37,8 +37,8 @@ class FactoredHead(nn.Module):
 
     Args:
         table: [L, D] float32 or float64, taken over, not copied.
-        loss: The name of an objective that takes moments, or the value of one: row losses from the
-            positives' scores and the moments of the negatives.
+        loss: The name of an objective that takes moments, or the value of one: row losses from the positives'
+            scores and the moments of the negatives.
         options: The loss's own keywords, such as ``{"a": 1.0, "b": 5.0, "decoupled": True}``.
         weight_decay: Of every row, at every step.
         policy: When the head is stabilised.

@@ -44,8 +44,8 @@ class StabilityPolicy:
 
     Attributes:
         check_every: Steps between looks at U: its condition and its inverse, O(D^3).
-        look_at: A cheap bound that each step has (:attr:`xmc.heads.FactoredState.condition`); above this U
-            is looked at right away.
+        look_at: A cheap bound that each step has (:attr:`xmc.heads.FactoredState.condition`); above this U is
+            looked at right away.
         largest_condition: With a singular value of U above it or below one over it, or with the bound above
             ``look_at``, those outside ``[1 / span, span]`` are set to 1.
         span: See ``largest_condition``.

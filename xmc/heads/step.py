@@ -90,9 +90,8 @@ def factored_step(
     _check(state, queries, lr, decay)
     pairs = as_positives(positives, len(queries), state.num_labels, queries.device)
     batch, slopes = _forward(state, queries.detach().double(), pairs, loss)
-    # Decay comes first and the gradient second, at the same table:
-    # keep W - lr dW = keep (W - lr / keep dW). So the update below is one without decay, at the rate lr /
-    # keep, and scaling by keep is left for the end.
+    # keep W - lr dW = keep (W - lr / keep dW): the update below is one without decay, at the rate lr / keep,
+    # and scaling by keep is left for the end.
     keep = 1.0 - lr * decay
     rate = lr / keep
     # A of rank B: up to B = D the inverse of U follows through a [B, B] system, beyond it anew in D^3.

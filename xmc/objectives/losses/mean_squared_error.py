@@ -55,9 +55,8 @@ def mean_squared_error(
     """Squared error of the scores of queries [B, D] against labels [L, D], summed over labels.
 
     ``1/B sum_i sum_j (s_ij - y_ij)^2`` with y the multi-hot positives. Cost: l D^2 for the labels and B D^2
-    for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax`
-    (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
-    ``extra`` the moments alone), and:
+    for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax` (no
+    ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of ``extra`` the moments alone), and:
 
     Args:
         scale: 1 by default, as scores are to be 0 or 1.

@@ -60,8 +60,7 @@ def spherical_softmax(
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log((s_ic^2 + eps) / sum_j (s_ij^2 + eps))``. Cost: l D^2 for the
     labels and B D^2 for the queries, with no walk over labels. Arguments as for
     :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
-    ``extra`` the moments alone),
-    and:
+    ``extra`` the moments alone), and:
 
     Args:
         eps: Above 0, in units of a squared score; it bounds the gradient where a positive's score is near 0,

@@ -66,8 +66,7 @@ def spherical_z_loss(
     by a positive number changes nothing, so ``scale`` matters only where labels have offsets. Cost: l D^2 for
     the labels and B D^2 for the queries, with no walk over labels. Arguments as for
     :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
-    ``extra`` the moments alone),
-    and:
+    ``extra`` the moments alone), and:
 
     Args:
         a: Sharpness, above 0.

@@ -57,8 +57,7 @@ def taylor_softmax(
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log(f(s_ic) / sum_j f(s_ij))`` with ``f(s) = 1 + s + s^2 / 2``. Cost:
     l D^2 for the labels and B D^2 for the queries, with no walk over labels. Arguments as for
     :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
-    ``extra`` the moments alone),
-    and:
+    ``extra`` the moments alone), and:
 
     Args:
         decoupled: Leave a row's other positives out of the sum that a positive is held against.

@@ -1,7 +1,7 @@
 """The weighted mean and the centred Gram matrix of labels: all that a spherical loss has to know of them.
 
-The products of the positive pairs are taken in the same place, so that the labels' gradient, which is
-affine in them but for the pairs', is written once: [l, D] and no second array of that size.
+The products of the positive pairs are taken in the same place, so that the labels' gradient, which is affine
+in them but for the pairs', is written once: [l, D] and no second array of that size.
 """
 
 from __future__ import annotations

@@ -120,8 +120,8 @@ def negative_moments(inputs: ScoreInputs, outside: LabelMoments | None = None) -
     counts = all_reduce_sum(torch.cat([moments.total.view(1), factors]), world)
     total, factors = counts[:1], counts[1:]
     overall = totals / total.clamp_min(torch.finfo(torch.float64).tiny)
-    # Parts merge as scatter = sum_r scatter_r + sum_r n_r (mean_r - mean)^2 over the ranks r.
-    # The scatter is least about the mean: its derivative by the mean is 0, but only over all ranks together.
+    # Parts merge as scatter = sum_r scatter_r + sum_r n_r (mean_r - mean)^2 over the ranks r. The scatter is
+    # least about the mean: its derivative by the mean is 0, but only over all ranks together.
     between = moments.total * (local_mean - overall.detach()).square()
     everything = RowMoments(
         total.expand(len(queries)), overall, sum_over_ranks(local_scatter + between, world)

@@ -25,8 +25,8 @@ class OptimisationConfig:
     """Scored batches per optimiser step."""
 
     micro_batch_tokens: int | None = None
-    """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache.
-    The encoder's own choice when null."""
+    """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache. The
+    encoder's own choice when null."""
 
     learning_rate: float = 3e-4
     """Peak rate of the encoder."""
@@ -83,8 +83,8 @@ class ResidualConfig:
     """K-means clusters of labels, by their first embeddings, that share a residual; null: one per label."""
 
     min_points: int = 1
-    """Training rows a label must have for a residual; rarer labels are known by their text alone, as
-    their few rows would be learned by heart."""
+    """Training rows a label must have for a residual; rarer labels are known by their text alone, as their
+    few rows would be learned by heart."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, numbers out of range and options that exclude each other."""

@@ -20,8 +20,8 @@ def draw_mined(
 ) -> sp.csr_matrix:
     """Draw ``config.count`` labels of each row's window without replacement, or all where it holds fewer.
 
-    "rank" gives each label of the window the same chance; "score" draws one after the other with
-    chances proportional to ``exp(sharpness * score)`` (the Gumbel top-k trick).
+    "rank" gives each label of the window the same chance; "score" draws one after the other with chances
+    proportional to ``exp(sharpness * score)`` (the Gumbel top-k trick).
 
     Args:
         config: How many, and how.

@@ -16,8 +16,8 @@ def in_batch_inclusion(counts: np.ndarray, num_units: int, units_per_batch: int)
 
     A batch is ``units_per_batch`` of ``num_units`` units drawn without replacement. A unit is a training row,
     or a cluster of rows that always share a batch. A label that a row's own unit does not bring is brought by
-    ``counts[l]`` of the other ``num_units - 1``.
-    Hypergeometric: ``1 - C(num_units - 1 - n, units_per_batch - 1) / C(num_units - 1, units_per_batch - 1)``.
+    ``counts[l]`` of the other ``num_units - 1``. Hypergeometric:
+    ``1 - C(num_units - 1 - n, units_per_batch - 1) / C(num_units - 1, units_per_batch - 1)``.
 
     Args:
         counts: [L], the number of units that bring each label.

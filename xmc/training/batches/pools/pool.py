@@ -66,8 +66,8 @@ class SampledLabels:
     With the log weights (and the certain pairs) the partition function over the pool estimates the one over
     all labels without bias (Horvitz-Thompson): for every row and each of its negatives the weight is one over
     the probability that the pool of a batch with that row holds that negative. Of the draws that is known;
-    what other rows bring is hypergeometric (:class:`.batch_labels.BatchLabels`); what the row
-    brings itself is there for certain.
+    what other rows bring is hypergeometric (:class:`.batch_labels.BatchLabels`); what the row brings itself
+    is there for certain.
     """
 
     def __init__(
