@@ -1,7 +1,7 @@
 """What a training step costs each rank, on paper: operations, memory and collectives from its shapes alone.
 
-Rank 0 is meant, whose shards are the largest. Operations are those of matrix products, two for each multiplication
-and addition, and of the sums of token vectors; softmaxes, norms and the optimiser are left out.
+Rank 0 is meant, whose shards are the largest. Counted are the operations of matrix products, two for
+each multiplication and addition, and of the sums of token vectors; not softmaxes, norms and the optimiser.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def _traffic(shape: StepShape) -> dict[str, int]:
     """Bytes through memory that bound a part.
 
     AdamW reads a parameter, its gradient and moments and writes three of them. A bag of tokens reads a vector
-    per token forward, and reads and writes one backward. The fused engine writes slopes and reads them once for
-    each product with embeddings; scores themselves stay in the cores.
+    per token forward, and reads and writes one backward. The fused engine writes slopes and reads them once
+    for each product with embeddings; scores themselves stay in the cores.
     """
     tower = shape.tower
     traffic = {"optimiser": 7 * FLOAT * (tower.parameters + shape.score_parameters)}

@@ -37,8 +37,7 @@ def soft_top_k_rows(own: PositiveScores, statistic: Tensor, alpha: float) -> Ten
 
     Args:
         own: The positives' scores [P]; relevance weights weigh the mean.
-        statistic: [B, 2] of :class:`xmc.objectives.statistics.soft_threshold.SoftThreshold`; t is its first
-            column.
+        statistic: [B, 2] of :class:`xmc.objectives.statistics.soft_threshold.SoftThreshold`, with t first.
         alpha: Steepness of the indicators.
     """
     thresholds = statistic[:, 0][own.rows]

@@ -1,8 +1,9 @@
 """Log-spherical softmax: a softmax with the square of the score in place of the exponential.
 
-It is even in the scores, so ranking is by the square (or by the score where all are positive). Source: de
-Brebisson and Vincent, "An exploration of softmax alternatives belonging to the spherical loss family", ICLR
-2016.
+It is even in the scores, so ranking is by the square (or by the score where all are positive).
+
+Source: de Brebisson and Vincent, "An exploration of softmax alternatives belonging to the spherical loss
+family", ICLR 2016.
 """
 
 from __future__ import annotations

@@ -73,8 +73,7 @@ def spherical_z_loss(
         b: How many standard deviations above the mean a positive is to be. The best of L negatives is at
             about 3.5 for L = 4,000 and 4.8 for 1.3 million; the most that can be reached is
             ``sqrt(L / |P_i|)``.
-        decoupled: Leave a row's other positives out of the mean and deviation that a positive is held
-            against.
+        decoupled: Leave a row's other positives out of the mean and deviation a positive is held against.
 
     Returns:
         A scalar, or [B] for ``reduction="none"``; equal on every rank.

@@ -61,8 +61,7 @@ class RowHistogram:
     def merge(self, world: World, known: RowHistogram | None = None) -> None:
         """Add up over ranks: all-reduces of 8 n B bytes, for n bins, and of 2 B floats.
 
-        Where ``known``, a merged histogram of the same scores, has the smallest and largest, the second is
-        saved.
+        The second is saved where ``known``, a merged histogram of the same scores, has smallest and largest.
         """
         self.weights = all_reduce_sum(self.weights, world)
         if known is not None:

@@ -30,8 +30,7 @@ class HardNegatives(BatchSource):
 
     A mining takes a snapshot of the weights and searches all labels for this rank's share of the queries: the
     ranks talk only before and after, never from the background. Each rank keeps the lists of all queries, as
-    batches are drawn alike everywhere, and while it mines the snapshot and the labels' embeddings in half
-    precision.
+    batches are drawn alike everywhere, and while it mines the snapshot and float16 embeddings of all labels.
 
     Attributes:
         lists: What the last mining found, or None before the first.

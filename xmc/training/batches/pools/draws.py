@@ -75,8 +75,7 @@ class UniformDraw:
 class TemperedDraw:
     """Each label on its own with a chance that goes with its tempered frequency (Poisson sampling).
 
-    The number drawn varies, with a standard deviation of at most the root of its mean; the probabilities are
-    exact.
+    Probabilities are exact; the number drawn varies, by a standard deviation of at most the root of its mean.
     """
 
     def __init__(self, label_counts: np.ndarray, expected: int, alpha: float, *, seed: int = 0) -> None:
