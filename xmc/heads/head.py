@@ -103,7 +103,7 @@ class FactoredHead(nn.Module):
 
         Raises:
             ConfigError: When shapes, ids or rates do not fit.
-            IllConditionedError: When U must be stabilised and the policy is not enabled, or training diverged.
+            IllConditionedError: When U must be stabilised and the policy is off, or training diverged.
         """
         arguments = queries, positives, self.loss, lr, self.weight_decay
         try:

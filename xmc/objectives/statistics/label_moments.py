@@ -27,8 +27,8 @@ def label_moments(labels: Tensor, offsets: Tensor | None, weights: Tensor | None
     """Total weight, mean and scatter of labels with their offsets as one more dimension: e' = [e, offset].
 
     The Gram matrix is taken about the mean: about the origin, the variance of a query's scores would be a
-    difference of nearly equal numbers (off by 6e-4 in float32 for labels whose mean score is 64 times their
-    spread).
+    difference of nearly equal numbers (in float32, with labels whose mean score is 64 times the spread of
+    their scores, off by 6e-4).
 
     Args:
         labels: [l, D].

@@ -76,7 +76,7 @@ class ResidualConfig:
     """Length of the first step of a residual, at the peak of the schedule; later ones shrink (Adagrad)."""
 
     dropout: float = 0.5
-    """Share of a step's labels that are scored by their text alone, to keep labels without a residual usable."""
+    """Share of a step's labels scored by their text alone, which keeps labels without a residual usable."""
 
     clusters: int | None = None
     """K-means clusters of labels, by their first embeddings, that share a residual; null: one per label."""

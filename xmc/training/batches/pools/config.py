@@ -18,7 +18,7 @@ class TemperedConfig:
     """Labels drawn per step, on average (Poisson sampling); 0 for none."""
 
     alpha: float = 0.5
-    """A label's chance goes with its number of training rows to this power: from 0, uniform, to 1, in proportion."""
+    """A label's chance goes with its number of training rows to this power: 0 is uniform, 1 the frequency."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, a negative count and a power outside [0, 1]."""
