@@ -82,6 +82,7 @@ class _Worker:
 
     def run(self, case: Case, seconds: float) -> dict[str, Any]:
         context = multiprocessing.get_context("spawn")
+        # Spawned, as CUDA does not survive a fork; one process at a time, kept while it is well.
         self.pool = self.pool or ProcessPoolExecutor(1, mp_context=context)
         kind = "check" if isinstance(case, CheckCase) else "time"
         try:
@@ -111,6 +112,7 @@ def run_all(
     worker, started = _Worker(device), time.monotonic()
     try:
         for case in tqdm(cases, desc="cases", mininterval=1.0):
+            # What does not fit the budget is listed as not run, so that nothing is missing without a word.
             left = budget - (time.monotonic() - started)
             if left <= 0:
                 kind = "check" if isinstance(case, CheckCase) else "time"

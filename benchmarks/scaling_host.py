@@ -38,6 +38,7 @@ def host_line(relevance: sp.csr_matrix, batch: int, uniform: int) -> str:
     """A line of the table: the pool's size, the pairs, and seconds of each part."""
     sampler = SampledLabels(relevance, batch, uniform=uniform)
     rows = np.random.default_rng(1).choice(relevance.shape[0], batch, replace=False)
+    # Host work alone: what a step does before anything is encoded.
     times = [time.perf_counter()]
     positives = relevance[rows]
     times.append(time.perf_counter())

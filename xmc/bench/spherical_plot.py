@@ -49,6 +49,7 @@ def plot_heads(cases: Sequence[HeadCase], path: str | Path) -> None:
 def _figure(cases: Sequence[HeadCase]) -> Any:
     from matplotlib.figure import Figure
 
+    # One panel per shape, two side by side, on common axes: panels are to be compared.
     shapes = sorted({(case.dimension, case.num_queries) for case in cases})
     columns = min(2, len(shapes))
     rows = -(-len(shapes) // columns)

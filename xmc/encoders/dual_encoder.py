@@ -62,6 +62,7 @@ class DualEncoder:
         self.label_offsets = label_offsets
         self.label_residuals = label_residuals
         self.label_vectors = label_vectors
+        # A model without a router gives the same modules twice: one tower may then do for both.
         query, label = routes(model)
         self.tied = shares_weights(query, label)
         self.dimension = int(model.get_embedding_dimension() or 0)
@@ -190,6 +191,7 @@ class DualEncoder:
     @property
     def fingerprint(self) -> str:
         """Names weights, tokenizers, lengths and offsets; equal after save and load."""
+        # All that decides a ranking, and nothing else: a label index refuses another model by this name.
         towers = (self.query_tower, self.label_tower)
         parts = [part for tower in towers for part in (tower.fingerprint, _structure(tower.modules))]
         # A tied model's weights are read once; all that makes its sides differ is in the parts above.

@@ -46,6 +46,7 @@ def input_table(transformer: Transformer, *, sif: float | None = SIF) -> StaticE
     length = table.norm(dim=1).mean()
     if sif is not None:
         table *= rank_weights(len(table), sif).unsqueeze(1)
+    # Separators are in every text: as vectors of 0 they do not pull all texts together.
     table[special] = 0
     # The direction of a bag does not depend on the table's scale, but what a step of Adam turns does.
     table *= length / table.norm(dim=1).mean().clamp(min=1e-12)
@@ -74,6 +75,7 @@ def distilled_table(folder: Path) -> StaticEmbedding:
     Raises:
         DependencyError: When model2vec is missing.
     """
+    # Named by what it is made from, so that a changed model is distilled anew.
     cached = _cache() / "distilled" / _source_fingerprint(folder)
     if not (cached / "modules.json").exists():
         try:

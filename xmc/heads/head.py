@@ -71,6 +71,7 @@ class FactoredHead(nn.Module):
         self.policy = policy or StabilityPolicy()
         self.records: list[StabilityRecord] = []
         for name, tensor in vars(factor(table)).items():
+            # Buffers, not parameters: no autograd and no optimiser, the step below is both.
             self.register_buffer(name, tensor.contiguous())
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("since", torch.zeros((), dtype=torch.int64))
@@ -111,6 +112,7 @@ class FactoredHead(nn.Module):
         except IllConditionedError:
             if not self.policy.enabled:
                 raise
+            # Not hidden from the user: it is noted among the records.
             result = self._folding_step(*arguments)
         self._keep(result.state)
         self.steps += 1
@@ -140,6 +142,7 @@ class FactoredHead(nn.Module):
         """
         if table.shape != self.factor.shape:
             raise ConfigError(f"expected a table of {list(self.factor.shape)}, got {list(table.shape)}")
+        # In place, as a factor of millions of rows is not to be there twice.
         self.factor.copy_(table)
         self._keep(factor(self.factor))
         self.since.zero_()

@@ -94,6 +94,7 @@ class PositiveScores:
         if self.inputs is None or self.inputs.offsets is None:
             return None
         _, columns, part = self.inputs.own_pairs()
+        # [P] with 0 for the pairs of other ranks' labels: the sum over ranks gives everyone all of them.
         own = F.pad(self.inputs.offsets[columns], (part.start, len(self.positives) - part.stop))
         return sum_over_ranks(own, self.inputs.own_shard.world)
 

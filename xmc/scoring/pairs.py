@@ -46,6 +46,7 @@ def add_pair_products(
     """``out[groups[p]] += weights[p] * source[members[p]]`` in place: [n, D], for P group-member pairs."""
     for part in _blocks(len(groups), source.shape[1]):
         products = source[members[part]].to(out.dtype) * weights[part, None].to(out.dtype)
+        # Labels of several rows, and rows of several labels, add up in a fixed order.
         deterministic_index_add(out, groups[part], products)
     return out
 

@@ -101,6 +101,7 @@ def as_positives(
         return positives.to(device)
     rows, labels, weights, shape = _pairs(positives, num_labels)
     _check_shape(shape, num_rows, num_labels)
+    # Before the key below, in which an id out of range would be another pair's.
     _check_ids(rows, labels, num_labels)
     # One integer per pair, label first, sorts by label and then by row and drops repeated pairs at once.
     keys, first = np.unique(labels.astype(np.int64) * max(num_rows, 1) + rows, return_index=True)

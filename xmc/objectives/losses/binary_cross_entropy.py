@@ -53,6 +53,7 @@ def prior_log_odds(mean_positives: float, num_labels: float) -> float:
         raise ConfigError(
             f"expected a mean number of positives between 0 and the {num_labels} labels, got {mean_positives}"
         )
+    # log(p / (1 - p)) with p = m / L is log(m / (L - m)).
     return math.log(mean_positives) - math.log(num_labels - mean_positives)
 
 
@@ -102,6 +103,7 @@ def binary_cross_entropy_rows(
 
     Relevance weights weigh the first sum; "mean" divides by the number of labels.
     """
+    # softplus(-s) = -log sigmoid(s) for a yes, softplus(s) = -log(1 - sigmoid(s)) for a no.
     rows = own.positives.row_sum(F.softplus(-own.scores)) + negatives.total
     return rows if over_labels == "sum" else rows / negatives.num_labels
 

@@ -41,6 +41,7 @@ def soft_top_k_rows(own: PositiveScores, statistic: Tensor, alpha: float) -> Ten
         alpha: Steepness of the indicators.
     """
     thresholds = statistic[:, 0][own.rows]
+    # -log sigmoid(x) = softplus(-x); a threshold of inf makes it 0, with a gradient of 0.
     return own.positives.row_mean(F.softplus(-alpha * (own.scores + thresholds)))
 
 

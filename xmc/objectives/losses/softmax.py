@@ -35,6 +35,7 @@ def log_partition_per_pair(own: PositiveScores, log_negatives: Tensor) -> Tensor
     """
     # The statistic leaves positives out, and they are added here: once each, with their margins if any.
     log_positives = row_log_sum_exp(own.scores, own.positives)
+    # exp(n) estimates the sum over negatives; positives are all there, so their sum is exact.
     return torch.logaddexp(log_positives[own.rows], log_negatives[own.rows])
 
 

@@ -31,6 +31,7 @@ def z_loss_per_pair(scores: Tensor, moments: RowMoments, a: float, b: float) -> 
     """``softplus(a (b - z)) / a`` with ``z = (score - mean) / deviation``: [P]."""
     # Clamped before the root: at a variance of 0 the root's derivative is infinite.
     deviation = moments.variance.clamp_min(SMALLEST_VARIANCE).sqrt()
+    # Over a: for large a it tends to max(b - z, 0), and its slope is at most 1 for any a.
     return F.softplus(a * (b - (scores - moments.mean) / deviation)) / a
 
 

@@ -42,6 +42,7 @@ def supervised_contrastive_in_rows(own: PositiveScores, log_negatives: Tensor) -
         [B], 0 for a row without positives.
     """
     positives = own.positives
+    # Relevance weighs the mean in the numerator; in the denominator each positive counts once.
     weights = torch.ones_like(own.scores)
     if positives.weights is not None:
         weights = positives.weights.to(own.scores.dtype)

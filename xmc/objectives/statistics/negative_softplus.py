@@ -80,4 +80,5 @@ def _loss(tile: Tile) -> Tensor:
 
 def _slope(tile: Tile) -> Tensor:
     slope = torch.sigmoid(tile.scores, out=tile.scratch)
+    # sigmoid(-inf) = 0: masked positives get none.
     return slope if tile.log_weights is None else slope.mul_(tile.log_weights.exp())

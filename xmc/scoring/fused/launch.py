@@ -117,6 +117,7 @@ class Launcher:
 
     def _inputs(self, numbers: RowNumbers) -> list[Any]:
         pairs = self.pairs
+        # The kernels load both numbers of a row whatever the statistic: zeros where it has none.
         rows = [_row_vector(v, self.queries) for v in (numbers.first, numbers.second)]
         tensors = [self.queries, self.labels, self.scale, self.offsets, self.log_weights]
         return [*tensors, pairs.rows, pairs.columns, pairs.starts, *rows, float(numbers.constant)]
@@ -147,11 +148,13 @@ def _shared_bytes(device: torch.device) -> int:
     if device.type != "cuda":
         return INTERPRETER_SHARED_BYTES
     properties = torch.cuda.get_device_properties(device)
+    # What a program may ask for, which is more than what it gets unasked.
     return int(getattr(properties, "shared_memory_per_block_optin", properties.shared_memory_per_block))
 
 
 def _rows_together(matrix: Tensor) -> Tensor:
     """The numbers of a row next to each other, as the kernels read them."""
+    # Rows may be apart, as in a slice: the kernels take the stride between them.
     return matrix if matrix.stride(1) == 1 else matrix.contiguous()
 
 

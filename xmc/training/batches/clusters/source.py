@@ -28,6 +28,7 @@ def cluster_queries(
     one gather of the embeddings to rank 0, and one all-reduce of N numbers.
     """
     start, stop = world.shard(len(queries))
+    # Enough to find neighbours by, at half the memory and traffic.
     local = encoder.encode_queries(queries[start:stop]).half()
     gathered = gather_rows_to_main(local, len(queries), world)
     # Zeros everywhere but on the main rank, so that the sum is a broadcast.

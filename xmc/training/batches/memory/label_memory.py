@@ -86,6 +86,7 @@ class LabelMemory:
                 f"negatives.memory.sample: expected at most the {num_labels} labels, got {config.sample}; "
                 "null scores all"
             )
+        # Moments are kept on the device: then only the pool's embeddings cross, not all.
         crosses = config.sample is None and not keeps_moments
         if config.storage == "disk" and crosses and self.device.type != "cpu":
             raise ConfigError(
@@ -99,6 +100,7 @@ class LabelMemory:
         self.path = folder / f"label_memory-{self.world.rank}.bin" if folder is not None else None
         self.written = np.full(self.bounds[1] - self.bounds[0], NEVER, dtype=np.int32)
         self.moments = RunningMoments(dimension, self.device) if keeps_moments else None
+        # The sum of 1 - cosine since the last report, and how many it is of.
         self._drift = torch.zeros(2, dtype=torch.float64)
 
     @cached_property
@@ -107,6 +109,7 @@ class LabelMemory:
         count, dtype = len(self.written), getattr(torch, self.config.dtype)
         if self.config.storage == "device":
             return torch.zeros(count, self.dimension, dtype=dtype, device=self.device)
+        # Pages are read and written by the system as they are needed, so the memory may be larger than RAM.
         flat = torch.from_file(str(self.path), shared=True, size=count * self.dimension, dtype=dtype)
         return flat.view(count, self.dimension).zero_()
 
@@ -157,6 +160,7 @@ class LabelMemory:
             known = torch.from_numpy(self.written[places] != NEVER).to(device)
             # As they will be read again, rounded: what is taken out later has to be what was put in.
             kept = fresh.to(self.embeddings.dtype).to(self.device)
+            # Labels written for the first time are put in and take nothing out.
             self.moments.replace(self.embeddings[rows[known]].to(self.device), kept, self.world)
         self.embeddings[rows] = fresh.to(self.embeddings.dtype)
         self.written[places] = batch_index

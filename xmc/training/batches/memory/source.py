@@ -63,6 +63,7 @@ class RememberedLabels(BatchSource):
         if self.memory.moments is not None:
             return self.memory.outside(pool.label_ids)
         learned = moment.scores.label_offsets
+        # Offsets as they are now; unlike embeddings they cost nothing to keep fresh.
         offsets = None if learned is None else learned.detach()
         return self.memory.frozen(pool.label_ids, moment.batch_index, self.seed, offsets)
 

@@ -180,6 +180,7 @@ class _Mining(threading.Thread):
         super().__init__(name=f"mining-{step}", daemon=True)
         self.config, self.step, self.encoder = config, step, encoder
         self.queries, self.positives, self.offsets = queries, positives, offsets
+        # Asked between chunks, as a thread cannot be ended from outside.
         self.stopped = threading.Event()
         self.seconds = 0.0
         self._result: MinedLabels | BaseException | None = None
@@ -211,6 +212,7 @@ class _Mining(threading.Thread):
             if self.stopped.is_set():
                 break
             ids = np.arange(start, min(start + LABELS_AT_ONCE, num_labels))
+            # Half precision: a rank searches all labels, so the embeddings are the largest thing it holds.
             labels[start : start + len(ids)] = encoder.encode_labels(ids).half()
         return mine_labels(
             self.config,

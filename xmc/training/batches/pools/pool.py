@@ -133,6 +133,7 @@ class SampledLabels:
         for brought in (shared, certain):
             if brought is not None:
                 included[brought.indices] = True
+        # A union of sources as a mask over labels: each once, ascending, however many sources drew it.
         label_ids = np.flatnonzero(included)
         columns = _columns(positives, label_ids, included)
         if self.log_weights is None:
@@ -141,6 +142,7 @@ class SampledLabels:
         if shared is not None:
             # One unit is the whole batch, so what it brings is certain for every row: no pairs are needed.
             weights[np.isin(label_ids, shared.indices)] = 0
+        # The pairs weigh 1 in their rows alone; the same labels keep their weights for the others.
         pairs = None if certain is None else _columns(certain, label_ids, included)
         return Pool(label_ids, columns, weights, pairs)
 
@@ -173,6 +175,7 @@ def _columns(pairs: sp.csr_matrix, label_ids: np.ndarray, included: np.ndarray) 
     """``pairs[:, label_ids]`` for ascending ids, without SciPy's cost of a column index per call."""
     kept = included[pairs.indices]
     rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))[kept]
+    # Label ids ascend, so an id's place in the pool is found by bisection.
     columns = np.searchsorted(label_ids, pairs.indices[kept])
     shape = (pairs.shape[0], len(label_ids))
     return sp.csr_matrix((pairs.data[kept], (rows, columns)), shape=shape)
