@@ -46,7 +46,7 @@ def input_table(transformer: Transformer, *, sif: float | None = SIF) -> StaticE
     length = table.norm(dim=1).mean()
     if sif is not None:
         table *= rank_weights(len(table), sif).unsqueeze(1)
-    # Separators are in every text: as vectors of 0 they do not pull all texts together.
+    # Of these a bag meets the unknown token alone, which stands for anything and so should say nothing.
     table[special] = 0
     # The direction of a bag does not depend on the table's scale, but what a step of Adam turns does.
     table *= length / table.norm(dim=1).mean().clamp(min=1e-12)

@@ -84,8 +84,8 @@ class _Reduction(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, _, scale, value, *_ = ctx.saved_tensors
-        # products = sum_j (d loss / d s_ij) e_j, the gradient by the queries before the scale. As s = scale
-        # q.e, the scale's own gradient is sum_i q_i.products_i, for the price of B D.
+        # products = sum_j (d loss / d s_ij) e_j, the gradient by the queries before the scale. The scale's
+        # own is sum_i q_i.products_i, as s = scale q.e + offset: it costs B D.
         products, grad_labels, grad_offsets = ctx.engine.gradients(value, *gradients)
         grad_scale = (products * queries).sum() if ctx.needs_input_grad[2] else None
         grad_queries = (products * scale).to(queries.dtype) if ctx.needs_input_grad[0] else None

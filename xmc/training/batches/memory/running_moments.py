@@ -66,8 +66,8 @@ class RunningMoments:
         size = len(left.total) + 1
         mean, scatter = left.total.new_zeros(size), left.total.new_zeros(size, size)
         if left.count > 0.5:
-            # With d_j = e_j - reference: mean = reference + mean(d), and sum_j (d_j - mean(d))(d_j -
-            # mean(d))^T = gram - n mean(d) mean(d)^T.
+            # With d_j = e_j - reference and m the mean of d_j: mean = reference + m, and
+            # sum_j (d_j - m)(d_j - m)^T = gram - n m m^T.
             apart = left.total / left.count
             mean[:-1] = self.reference + apart
             scatter[:-1, :-1] = left.gram - left.count * torch.outer(apart, apart)

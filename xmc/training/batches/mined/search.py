@@ -136,7 +136,7 @@ def _best_positive(
         part, ids = rows[start:stop], own.indices[start:stop]
         left, right = queries[torch.from_numpy(part)], labels[torch.from_numpy(ids.astype(np.int64))]
         scores = (left.float() * right.float().to(left.device)).sum(1).cpu().numpy()
-        # at, as a row with several positives in this part comes several times.
+        # maximum.at, as a row comes as often as it has positives in this part.
         np.maximum.at(best, part, scores if offsets is None else scores + offsets[ids])
     return np.where(np.isneginf(best), np.float32(np.inf), best)
 
