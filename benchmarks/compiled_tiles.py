@@ -31,6 +31,7 @@ def compiled_tiles(backend: str = "inductor") -> Iterator[None]:
     """
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        # One compilation for all tile widths, of which the last one differs.
         return torch.compile(function, backend=backend, dynamic=True)
 
     fold, share = compiled(_fold), compiled(_share)
@@ -40,6 +41,7 @@ def compiled_tiles(backend: str = "inductor") -> Iterator[None]:
         highest, total = like.new_full((num_rows,), -torch.inf), like.new_zeros(num_rows)
         for tile in walk():
             highest, total = fold(tile.scores, tile.log_weights, highest, total)
+        # One rank alone, so there is nothing to merge.
         return highest + total.log()
 
     def log_partition_gradient(self: Any, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
@@ -60,6 +62,7 @@ def compiled_tiles(backend: str = "inductor") -> Iterator[None]:
     def threshold_gradient(self: Any, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
         return peak(tile.scores, tile_weights(tile), statistic, gradient, self.alpha)
 
+    # Patched from outside: the package has no such option, and is measured as it is.
     with ExitStack() as stack:
         for owner, name, function in [
             (LogPartition, "reduce", reduce_log_partition),

@@ -27,6 +27,7 @@ if __package__ in (None, ""):
 import torch
 from tqdm.auto import tqdm
 
+# Triton reads it when it is imported, so it is set before anything can do that.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
@@ -81,6 +82,7 @@ class _Worker:
 
     def run(self, case: Case, seconds: float) -> dict[str, Any]:
         context = multiprocessing.get_context("spawn")
+        # Spawned, as CUDA does not survive a fork; one process at a time, kept while it is well.
         self.pool = self.pool or ProcessPoolExecutor(1, mp_context=context)
         kind = "check" if isinstance(case, CheckCase) else "time"
         try:
@@ -96,6 +98,7 @@ class _Worker:
     def end(self) -> None:
         """Stop the process, also while it is at work."""
         if self.pool is not None:
+            # shutdown waits for the work at hand, which may hang forever in a kernel.
             for process in list(self.pool._processes.values()):
                 process.kill()
             self.pool.shutdown(wait=False, cancel_futures=True)
@@ -109,6 +112,7 @@ def run_all(
     worker, started = _Worker(device), time.monotonic()
     try:
         for case in tqdm(cases, desc="cases", mininterval=1.0):
+            # What does not fit the budget is listed as not run, so that nothing is missing without a word.
             left = budget - (time.monotonic() - started)
             if left <= 0:
                 kind = "check" if isinstance(case, CheckCase) else "time"

@@ -108,6 +108,7 @@ def _inputs(case: Case, device: str) -> tuple[Tensor, Tensor, Positives]:
         case.num_labels, (case.num_queries, POSITIVES_PER_QUERY), generator=generator, device=device
     )
     lists = chosen.tolist()
+    # A row without positives is part of every check.
     lists[-1] = []
     return queries, labels, as_positives(lists, case.num_queries, case.num_labels, device)
 
@@ -133,8 +134,10 @@ def _check(case: CheckCase, device: str) -> dict[str, Any]:
 
     name, context = _implementation(case.implementation, device)
     with context:
+        # Twice, as the same sums in another order would show in the last bits.
         found = results(name, getattr(torch, case.dtype))
         again = results(name, getattr(torch, case.dtype))
+    # Of the rounded embeddings, so that what is told apart is the arithmetic, not the inputs' precision.
     exact = results("dense", torch.float64)
     errors = {
         part: float((found[part].double() - whole).abs().max() / whole.abs().max().clamp_min(1e-12))
@@ -167,6 +170,7 @@ def _time(case: TimeCase, device: str) -> dict[str, Any]:
         "product_milliseconds": product,
         "product_flops_per_second": rate,
         "products": products,
+        # What is needed over the time it took, as a share of the rate that the plain product reached.
         "share_of_rate": NEEDED_PRODUCTS / products,
         "extra_bytes": extra,
         "share_of_scores": None if extra is None else extra / (4.0 * len(queries) * len(labels)),
@@ -200,6 +204,7 @@ def _once(function: Callable[[], object], device: str) -> float:
         begun = time.perf_counter()
         function()
         return (time.perf_counter() - begun) * 1e3
+    # Events are on the GPU's own clock: launching is asynchronous, and the host's clock would time that.
     start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     function()

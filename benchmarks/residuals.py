@@ -55,6 +55,7 @@ def without_labels(dataset: Dataset, path: Path, share: float, seed: int) -> Dat
         return Dataset.load(path)
     generator = np.random.default_rng(seed)
     stays = generator.random(dataset.num_labels) >= share
+    # Labels that stay are numbered anew, without gaps.
     new_ids = np.cumsum(stays) - 1
     fields = {"query_fields": dataset.manifest.query_fields, "label_fields": dataset.manifest.label_fields}
     with DatasetWriter(path, name=dataset.name, propensity=dataset.propensity, **fields) as writer:
@@ -69,6 +70,7 @@ def without_labels(dataset: Dataset, path: Path, share: float, seed: int) -> Dat
                 pairs = slice(relevance.indptr[row], relevance.indptr[row + 1])
                 ids, weights = relevance.indices[pairs], relevance.data[pairs]
                 kept = stays[ids]
+                # A row whose labels are all gone has nothing to train or to be tested on.
                 if not kept.any():
                     continue
                 labels, weighted = new_ids[ids[kept]].tolist(), weights[kept].tolist()
@@ -83,6 +85,7 @@ def without_labels(dataset: Dataset, path: Path, share: float, seed: int) -> Dat
 def label_groups(dataset: Dataset, trained_on: Dataset) -> Groups:
     """The labels of ``dataset`` by their training points in ``trained_on``: none, one, two to five, more."""
     counts = np.bincount(trained_on.relevance("train").indices, minlength=trained_on.num_labels)
+    # By uid, as ids differ between the two data sets; a label that was taken out has no points.
     known = dict(zip(trained_on.uids("labels"), counts.tolist(), strict=True))
     points = np.array([known.get(uid, 0) for uid in dataset.uids("labels")])
     of = np.select([points == 0, points == 1, points <= 5], [0, 1, 2], default=3)
@@ -97,6 +100,7 @@ def measured(name: str, dataset: Dataset, ids: NDArray[np.int32], groups: Groups
     for k in (10, DEPTH):
         sums = label_group_sums(hits, ids, groups, k)
         chosen = [column for column, kind in enumerate(sums.names) if kind == "R"]
+        # A ratio of sums: recall over all pairs of a group, not the mean of queries' own.
         within = 100 * sums.gained[:, chosen].sum(0) / np.maximum(sums.whole[:, chosen].sum(0), 1.0)
         recall[f"R@{k}"] = dict(zip(groups.names, within.tolist(), strict=True))
     return ResidualCase(name, ranking_metrics(truth, ids, weights), recall)
@@ -132,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = ["--data.path", str(cut.path), "--run.dir", str(run), "--residuals.enabled", name]
         model = DualEncoder.load(train(load_train_config([options.config, *overrides, *given])).model_path)
         cases.append(measured(f"{run.name} residuals", dataset, _ranking(model, dataset), groups))
+    # The same weights with their residuals taken off: how good the texts alone have become.
     model.label_residuals = None
     cases.append(measured("with residuals, texts alone", dataset, _ranking(model, dataset), groups))
     print(dict(zip(groups.names, groups.sizes.tolist(), strict=True)))

@@ -43,8 +43,8 @@ class Mode:
         grows: Which parts grow with the number of labels.
         sampled: Whether labels are drawn; else all are encoded.
         memory: Labels of the memory scored, of which as many are encoded anew as are drawn; 0 without one.
-        mined: Labels a query brings.
-        positives: Positives a query brings.
+        mined: Labels that a query brings.
+        positives: Positives that a query brings.
         engine: How scores are computed.
         gpus: Worlds to print.
     """
@@ -78,6 +78,7 @@ def distinct_positives(batch: int, positives: float = POSITIVES) -> float:
     ``1 - (1 - B / N) ** c`` with c rows per label. It is concave in c, so that labels of unequal frequency,
     as all are, bring fewer distinct ones: an upper bound.
     """
+    # A label is missed when each of its c rows is outside the batch.
     return 1 - (1 - batch / ROWS) ** (ROWS * positives / LABELS)
 
 
@@ -85,6 +86,7 @@ def shape_of(mode: Mode, batch: int, ranks: int, tower: str = "DistilBERT") -> S
     """The shapes of a step on ``ranks`` GPUs."""
     encoder, micro_batch = TOWERS[tower]
     uniform = BATCHES[batch]
+    # As in a pool's union: missed by the uniform draw, by other rows' positives and by mined labels.
     absent = (1 - uniform / LABELS) * (1 - distinct_positives(batch, mode.positives))
     absent *= (1 - 1 / LABELS) ** (mode.mined * batch)
     return StepShape(
@@ -100,6 +102,7 @@ def shape_of(mode: Mode, batch: int, ranks: int, tower: str = "DistilBERT") -> S
         refresh=uniform if mode.memory else 0,
         certain=mode.mined * batch,
         engine=mode.engine,
+        # The reference encodes a rank's whole share at once.
         micro_batch_tokens=3000 * TOKENS if mode.engine == "dense" else micro_batch,
     )
 

@@ -26,6 +26,7 @@ def random_relevance(rows: int, labels: int, exponent: float) -> sp.csr_matrix:
     """[rows, labels], 22 draws a row with chances that go with ``rank ** -exponent``; repeated ones merge."""
     generator = np.random.default_rng(0)
     chances = np.cumsum((np.arange(labels) + 1.0) ** -exponent)
+    # Inverse of the cumulated chances at uniform numbers: a draw from a million labels in one call.
     ids = np.searchsorted(chances, generator.random(rows * POSITIVES) * chances[-1])
     starts = np.arange(0, rows * POSITIVES + 1, POSITIVES)
     matrix = sp.csr_matrix((np.ones(len(ids), dtype=np.float32), ids, starts), shape=(rows, labels))
@@ -37,6 +38,7 @@ def host_line(relevance: sp.csr_matrix, batch: int, uniform: int) -> str:
     """A line of the table: the pool's size, the pairs, and seconds of each part."""
     sampler = SampledLabels(relevance, batch, uniform=uniform)
     rows = np.random.default_rng(1).choice(relevance.shape[0], batch, replace=False)
+    # Host work alone: what a step does before anything is encoded.
     times = [time.perf_counter()]
     positives = relevance[rows]
     times.append(time.perf_counter())

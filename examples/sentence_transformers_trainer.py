@@ -1,4 +1,4 @@
-"""An objective of xmc as the loss of a SentenceTransformerTrainer, with many positives a query.
+"""An objective of xmc as the loss of a SentenceTransformerTrainer, with many positives per query.
 
 Run: ``python examples/sentence_transformers_trainer.py MODEL`` with any model folder or hub name.
 """

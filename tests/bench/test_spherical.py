@@ -54,7 +54,7 @@ def test_the_command_writes_figures_and_a_plot(tmp_path, capsys):
     assert [found["num_labels"] for found in content["cases"]] == [200, 400]
     assert content["cases"][0]["speedup"] > 0
     drawn = (tmp_path / "heads.svg").read_text()
-    assert "factored head" in drawn and "ms a step" in drawn
+    assert "factored head" in drawn and "ms per step" in drawn
 
 
 def test_a_png_and_no_other_kind(tmp_path):

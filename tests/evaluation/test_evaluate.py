@@ -83,8 +83,7 @@ def test_bad_cut_offs_are_refused(make_encoder, dataset):
 
 
 def test_psp_uses_training_frequencies(make_encoder, dataset):
-    # At k = 1 all is found but label 0's equal, so the gain is complete: weights cancel only if they are the
-    # same.
+    # At k = 1 all is found but label 0's equal, so the gain is complete: only equal weights cancel.
     result = evaluate(make_encoder(), dataset, ks=(1,), progress=False)
     counts = np.array([2, 1, 0, 0])
     constants = dataset.propensity

@@ -97,5 +97,5 @@ def test_memory_does_not_grow_with_rows():
     truth, ids = sp.vstack([truth] * 8, format="csr"), np.tile(ids, (8, 1))
     ranking_metrics(truth[:100], ids[:100], None, kinds=("P",))
     extra = peak_extra_bytes(lambda: ranking_metrics(truth, ids, np.ones(2000), kinds=KINDS))
-    # 600 positives a row, 2.4 million: as one block they take 210 MB.
+    # 600 positives per row, 2.4 million: as one block they take 210 MB.
     assert extra is None or extra < 120 << 20

@@ -63,7 +63,7 @@ def draw_table(num_labels: int, dimension: int, seed: int = 0) -> Tensor:
 def draw_batch(
     num_rows: int, num_labels: int, dimension: int, seed: int, weighted: bool = False
 ) -> tuple[Tensor, sp.csr_matrix]:
-    """Queries of length 1, and one to five Zipfian positives a row: rows share the frequent ones."""
+    """Queries of length 1, and one to five Zipfian positives per row: rows share the frequent ones."""
     random = np.random.default_rng(seed)
     queries = torch.from_numpy(random.normal(size=(num_rows, dimension)) + 0.5)
     queries = torch.nn.functional.normalize(queries, dim=1)

@@ -102,7 +102,7 @@ def random_batch(
     offsets: bool = True,
     log_weights: bool = True,
 ) -> Batch:
-    """A float64 batch of about 2 positives a row; row 1 has none, row 2 has every label."""
+    """A float64 batch of about 2 positives per row; row 1 has none, row 2 has every label."""
     generator = np.random.default_rng(seed)
     relevance = (generator.random((num_rows, num_labels)) < min(0.5, 2 / max(1, num_labels))).astype(
         np.float64

@@ -36,6 +36,7 @@ def decoupled_softmax(queries: Tensor, labels: Tensor, positives: Positives, sca
     """Decoupled softmax with positives masked by -100: a scalar."""
     scores = _scores(queries, labels, scale)
     own = scores[positives.rows, positives.labels]
+    # As published: -100 is not -inf, and where scores are lower than that it counts.
     negatives = scores.index_put((positives.rows, positives.labels), scores.new_tensor(MASKED))
     partition = torch.logsumexp(negatives, 1)[positives.rows]
     return positives.row_mean(torch.logaddexp(partition, own) - own).mean()
@@ -53,6 +54,7 @@ def binary_cross_entropy(
 class _LogSoftTopK(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, k: int, alpha: float) -> Tensor:
+        # As published: from about 22,000 k labels on L sigmoid(-10) is above k, and so may be this end's sum.
         low = -scores.amax(1) - 10 / alpha
         high = -scores.amin(1) + 10 / alpha
         for _ in range(BISECTIONS):
@@ -69,6 +71,7 @@ class _LogSoftTopK(torch.autograd.Function):
         (shifted,) = ctx.saved_tensors
         inside = torch.sigmoid(shifted)
         direct = gradients[0] * ctx.alpha * (1 - inside)
+        # d log p_i / d x_j = alpha (1 - p_i)(delta_ij - v_j / sum v), with v = alpha p (1 - p).
         slope = ctx.alpha * inside * (1 - inside)
         return direct - slope * (direct.sum(1) / slope.sum(1))[:, None], None, None
 

@@ -32,6 +32,7 @@ def peak_extra_bytes(function: Callable[[], object]) -> int | None:
     """How far the resident memory of this process rose while ``function`` ran; None where not Linux."""
     if not (_STATUS.exists() and _CLEAR.exists()):
         return None
+    # What earlier work has freed but not given back would be reused unseen, and hide what this takes.
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -92,6 +92,7 @@ def bench_scoring(
     with tqdm(total=len(shapes) * len(names), desc="measuring", disable=not progress) as bar:
         for queries, labels in shapes:
             inputs = _inputs(queries, labels, dimension)
+            # Left out rather than measured while the machine swaps.
             fits = DENSE_COPIES * 4 * queries * labels <= memory_bytes
             for name in names:
                 cases += _measure(name, _steps(name, inputs, fits, tile_bytes), inputs, repeats)
@@ -111,6 +112,7 @@ def _inputs(num_queries: int, num_labels: int, dimension: int) -> Inputs:
 
 
 def _positives(num_queries: int, num_labels: int, generator: torch.Generator) -> Positives:
+    # With repetition: a repeated pair counts once, which is rare enough not to matter.
     lists = torch.randint(num_labels, (num_queries, POSITIVES_PER_QUERY), generator=generator).tolist()
     return as_positives(lists, num_queries, num_labels)
 
@@ -151,6 +153,7 @@ def _pool_step(name: str, queries: Tensor, labels: Tensor) -> _Step:
     """Only the first labels have a gradient, positives among them; of the others the moments are known."""
     pool, rest = labels[:POOL_LABELS].clone(), label_moments(labels[POOL_LABELS:], None, None)
     positives = _positives(len(queries), POOL_LABELS, torch.Generator().manual_seed(0))
+    # The moments are made once outside of what is timed, as running moments would be there already.
     extra = ExtraNegatives(moments=rest)
     return _step(partial(_run, name, positives, extra=extra), queries, pool)
 
@@ -186,6 +189,7 @@ def _beyond_gradients(step: _Step) -> int | None:
 
 
 def _step(run: Run, queries: Tensor, labels: Tensor, frozen: bool = False) -> _Step:
+    # autograd.grad gives fresh gradients each time, where backward would add to the last ones.
     leaves = (queries.clone().requires_grad_(), labels.detach().requires_grad_(not frozen))
     wanted = [leaf for leaf in leaves if leaf.requires_grad]
 

@@ -39,7 +39,7 @@ class HeadCase:
         dimension: D.
         num_queries: B.
         step_seconds: The factored step: loss, gradient of the queries, update of the table; the median.
-        stabilising_seconds: What stabilising costs a step, by the policy's own periods.
+        stabilising_seconds: What stabilising costs per step, by the policy's own periods.
         extra_bytes: Peak memory of a factored step beyond the head, or None where it cannot be read.
         dense_seconds: The same with a softmax loss, plain autograd on all scores and an update of all rows;
             the fastest; None where it does not fit.
@@ -80,7 +80,7 @@ def bench_spherical(
     memory_bytes: int = 14 << 30,
     progress: bool = False,
 ) -> list[HeadCase]:
-    """Measure every shape; tables are float32, positives five a query and drawn uniformly.
+    """Measure every shape; tables are float32, positives five per query and drawn uniformly.
 
     Args:
         num_labels: Values of L.
@@ -97,6 +97,7 @@ def bench_spherical(
     with tqdm(total=len(shapes) * len(num_queries), desc="measuring", disable=not progress) as bar:
         for labels, dimension in shapes:
             table = _normalised(labels, dimension, seed=0)
+            # Before the head takes the table over and changes it in place.
             softmaxes = [_softmax_seconds(table, queries, repeats, memory_bytes) for queries in num_queries]
             head = FactoredHead(table, objective, policy=StabilityPolicy())
             for queries, (dense, tiled) in zip(num_queries, softmaxes, strict=True):
@@ -127,13 +128,15 @@ def _measure(
 
 
 def _stabilising_seconds(head: FactoredHead) -> float:
-    """What the policy's periods come to, a step: each part timed once and divided by its period."""
+    """What the policy's periods come to, per step: each part timed once and divided by its period."""
     policy, state = head.policy, head.state
     check = _timed(lambda: stabilise(state, policy, Due(True, False, False), 1))
     probe = _timed(lambda: moment_drift(state))
     fold = _timed(lambda: unfactor(state))
+    # unfactor has changed the factor in place without the head: it starts anew from what is there.
     head.restart(head.factor)
     probe_every, unfactor_every = policy.periods(head.num_labels)
+    # A fold is followed by a probe of its own.
     return check / policy.check_every + probe / probe_every + (fold + probe) / unfactor_every
 
 
@@ -161,6 +164,7 @@ def _softmax_step(
     queries, positives = next(batches)
     leaves = queries.clone().requires_grad_(), table.detach().requires_grad_()
     _, by_table = torch.autograd.grad(loss(*leaves, positives, scale=SCALE), leaves)
+    # Every row is read and written, as plain SGD on a table must.
     table.add_(by_table, alpha=-1e-3)
 
 

@@ -49,6 +49,7 @@ def plot_heads(cases: Sequence[HeadCase], path: str | Path) -> None:
 def _figure(cases: Sequence[HeadCase]) -> Any:
     from matplotlib.figure import Figure
 
+    # One panel per shape, two side by side, on common axes: panels are to be compared.
     shapes = sorted({(case.dimension, case.num_queries) for case in cases})
     columns = min(2, len(shapes))
     rows = -(-len(shapes) // columns)
@@ -71,11 +72,11 @@ def _panel(axis: Any, cases: Sequence[HeadCase], shape: tuple[int, int]) -> None
         axis.plot(xs, ys, color=colour, marker=marker, markersize=5, linewidth=1.6, label=name)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_title(f"{shape[0]} dimensions, {shape[1]} queries a step", fontsize=10)
+    axis.set_title(f"{shape[0]} dimensions, {shape[1]} queries per step", fontsize=10)
     axis.grid(True, which="major", color="#d9d9d9", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     spec = axis.get_subplotspec()
     if spec.is_last_row():
         axis.set_xlabel("labels")
     if spec.is_first_col():
-        axis.set_ylabel("ms a step")
+        axis.set_ylabel("ms per step")

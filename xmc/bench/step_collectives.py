@@ -22,6 +22,7 @@ class Collective:
 
     def sent(self, ranks: int) -> float:
         """Bytes a rank sends in a ring: ``(W - 1) x`` for a gather, ``2 (W - 1) / W x`` for an all-reduce."""
+        # A gather hands on W - 1 parts; an all-reduce is a reduce-scatter and a gather, both of W-ths.
         return self.bytes * (ranks - 1) * (1.0 if self.kind == "gather" else 2 / ranks)
 
 
@@ -36,12 +37,14 @@ def step_collectives(shape: StepShape) -> list[Collective]:
     row, pairs = FLOAT * shape.tower.dimension, shape.positives + shape.certain
 
     def rows(name: str, count: int) -> Collective:
+        # Shards are padded to the largest.
         return Collective(name, "gather", row * -(-count // shape.ranks))
 
     def numbers(name: str, count: int, size: int = FLOAT) -> Collective:
         return Collective(name, "reduce", size * count)
 
     def of_rows(name: str) -> list[Collective]:
+        # The log partition function merges by maximum and sum: two all-reduces.
         return [numbers(f"{name}: row maxima", shape.batch), numbers(f"{name}: row sums", shape.batch)]
 
     before, memory, after = [], [], []

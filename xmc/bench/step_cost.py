@@ -1,7 +1,7 @@
-"""What a training step costs a rank, on paper: operations, memory and collectives from its shapes alone.
+"""What a training step costs each rank, on paper: operations, memory and collectives from its shapes alone.
 
-Rank 0 is meant, whose shards are the largest. Operations are those of matrix products, two a multiplication
-and addition, and of the sums of token vectors; softmaxes, norms and the optimiser are left out.
+Rank 0 is meant, whose shards are the largest. Counted are the operations of matrix products, two for
+each multiplication and addition, and of the sums of token vectors; not softmaxes, norms and the optimiser.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from xmc.errors import ConfigError
 __all__ = ["Collective", "StepCost", "StepShape", "TowerShape", "mining_cost", "step_cost"]
 
 FLOAT = 4
-ADAM_BYTES = 16  # a parameter: the weight, its gradient and two moments
-PAIR_BYTES = 40  # a listed pair: two ids and their copies, a score and its gradient
+ADAM_BYTES = 16  # per parameter: the weight, its gradient and two moments
+PAIR_BYTES = 40  # per listed pair: two ids and their copies, a score and its gradient
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What a step costs a rank.
+    """What a step costs one rank.
 
     Attributes:
         flops: Operations by part.
@@ -69,6 +69,7 @@ def mining_cost(shape: StepShape, rows: int, kept: int) -> StepCost:
     flops = {
         "encode queries": tower.forward(mine, shape.query_tokens),
         "encode labels": tower.forward(shape.labels, shape.label_tokens),
+        # Two operations for each of N L D multiplications and additions, the rows being shared.
         "search": 2 * mine * shape.labels * tower.dimension,
     }
     memory = {"labels": 2 * shape.labels * tower.dimension, "snapshot": FLOAT * tower.parameters}
@@ -85,12 +86,15 @@ def _flops(shape: StepShape) -> dict[str, int]:
         ("labels", own_labels, shape.label_tokens),
     ):
         flops[f"encode {name}"] = tower.forward(texts, tokens)
+        # The gradient cache encodes twice: once for the loss, once for the gradients.
         again = tower.forward(texts, tokens) if shape.is_cached(texts, tokens) else 0
         flops[f"replay {name}"] = again + tower.backward(texts, tokens)
+    # Queries of all ranks against this rank's labels: scores are split by labels alone.
     product = 2 * shape.batch * tower.dimension
     flops["score pool"] = shape.pool_products * product * own_labels
     if shape.memory:
         flops["score memory"] = shape.memory_products * product * shape.share(shape.memory)
+        # Without a gradient, so once and with no way back.
         flops["refresh"] = tower.forward(shape.share(shape.refresh), shape.label_tokens)
     return flops
 
@@ -108,7 +112,9 @@ def _memory(shape: StepShape) -> dict[str, int]:
     tokens = max(queries * shape.query_tokens, labels * shape.label_tokens)
     parameters = tower.parameters + shape.score_parameters
     held = {
+        # A flat copy of the gradients besides, for the bucketed all-reduce.
         "parameters": ADAM_BYTES * parameters + (FLOAT * parameters if shape.ranks > 1 else 0),
+        # Of one micro-batch at a time.
         "activations": tower.activation_bytes * min(tokens, shape.micro_batch_tokens),
         "queries": row * ((5 if remembers else 3) * shape.batch + 2 * queries),
         "labels": row * (4 if remembers else 2) * labels,
@@ -116,9 +122,12 @@ def _memory(shape: StepShape) -> dict[str, int]:
         "pairs": PAIR_BYTES * (shape.positives + shape.certain),
     }
     if shape.residuals:
+        # A vector and Adagrad's number for each label; the pool's gradients, and those gathered.
         held["residuals"] = (row + FLOAT) * shape.labels + (2 if shape.ranks > 1 else 1) * row * shape.pool
     if remembers:
+        # All labels are scored where they lie; a sample is copied out.
         sampled = shape.share(shape.memory) if shape.memory < shape.labels else 0
+        # Half precision.
         held["memory"] = 2 * tower.dimension * (shape.share(shape.labels) + sampled)
         held["rows to keep"] = 2 * row * max(shape.pool, shape.refresh) if shape.ranks > 1 else 0
     return held
@@ -139,8 +148,8 @@ def _traffic(shape: StepShape) -> dict[str, int]:
     """Bytes through memory that bound a part.
 
     AdamW reads a parameter, its gradient and moments and writes three of them. A bag of tokens reads a vector
-    a token forward, and reads and writes one backward. The fused engine writes slopes and reads them once for
-    each product with embeddings; scores themselves stay in the cores.
+    per token forward, and reads and writes one backward. The fused engine writes slopes and reads them once
+    for each product with embeddings; scores themselves stay in the cores.
     """
     tower = shape.tower
     traffic = {"optimiser": 7 * FLOAT * (tower.parameters + shape.score_parameters)}
@@ -148,6 +157,6 @@ def _traffic(shape: StepShape) -> dict[str, int]:
     if not tower.weights:
         traffic["tokens"] = sum(3 * FLOAT * tower.dimension * shape.share(n) * t for n, t in texts)
     if shape.engine == "fused":
-        a_score = FLOAT * shape.batch
-        traffic["slopes"] = a_score * (3 * shape.share(shape.pool) + 2 * shape.share(shape.memory))
+        per_label = FLOAT * shape.batch
+        traffic["slopes"] = per_label * (3 * shape.share(shape.pool) + 2 * shape.share(shape.memory))
     return traffic

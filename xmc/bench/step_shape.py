@@ -25,7 +25,7 @@ class TowerShape:
         weights: Weights of the matrices that each token is multiplied by; 0 for a bag of tokens.
         layers: Attention layers.
         width: Components of a token within them.
-        activation_bytes: What autograd keeps a token of a micro-batch.
+        activation_bytes: What autograd keeps of each token of a micro-batch.
     """
 
     parameters: int
@@ -38,16 +38,18 @@ class TowerShape:
     def forward(self, texts: int, tokens: int) -> int:
         """Operations that encode ``texts`` of ``tokens`` each: ``2 n T (w + 2 T h layers)``, or ``n T D``.
 
-        The second term is attention's: two products of T x T x h a layer and text.
+        The second term is attention's: two products of T x T x h per layer and text.
         """
         if not self.weights:
             return texts * tokens * self.dimension
+        # Attention: scores and their sum of values, each T x T x h multiplications per layer and text.
         return 2 * texts * tokens * (self.weights + 2 * tokens * self.width * self.layers)
 
     def backward(self, texts: int, tokens: int) -> int:
         """Operations of the way back: two products for each one; attention's five, as it scores again."""
         if not self.weights:
             return texts * tokens * self.dimension
+        # Gradients by input and by weights; in attention the scores again, and two for each forward product.
         return 2 * texts * tokens * (2 * self.weights + 5 * tokens * self.width * self.layers)
 
 
@@ -63,7 +65,7 @@ class StepShape:
         query_tokens: Of each query, padding included.
         label_tokens: Of each label, padding included.
         ranks: W.
-        labels: L, for what is kept a label.
+        labels: L, for what is kept of each label.
         memory: m, labels of the label memory that are scored; 0 without a memory.
         refresh: r, labels of the memory encoded anew.
         certain: M, negatives listed as pairs (mined ones).
@@ -107,6 +109,7 @@ class StepShape:
 
     def share(self, count: int) -> int:
         """Rank 0's part of ``count``: the largest."""
+        # Uneven shards give the first ranks one more.
         return shard_bounds(count, 0, self.ranks)[1]
 
     def is_cached(self, texts: int, tokens: int) -> bool:
@@ -116,6 +119,7 @@ class StepShape:
     @property
     def pool_products(self) -> int:
         """Products of B x n x D with the pool: 4, or 3 where scores are kept."""
+        # The rule of scoring.tiled.
         kept = 4 * self.batch * self.share(self.pool) <= self.kept_scores
         return 3 if self.engine == "tiled" and kept else _POOL[self.engine]
 

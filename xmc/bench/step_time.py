@@ -13,13 +13,13 @@ SCORING = ("score pool", "score memory", "search")
 
 @dataclass(frozen=True)
 class Rates:
-    """What a rank gets done a second. The defaults are assumptions: 40 % of an H100's published peaks.
+    """What a rank gets done per second. The defaults are assumptions: 40 % of an H100's published peaks.
 
     Attributes:
-        encoding: Operations a second of the encoders, in bfloat16 on matrix units (989e12 at best).
-        scoring: Operations a second of the scores; float32 without matrix units (67e12 at best).
-        memory: Bytes a second to and from the GPU's memory (3.35e12 at best, of which 60 %).
-        network: Bytes a second that a rank sends while all do.
+        encoding: Operations per second of the encoders, in bfloat16 on matrix units (989e12 at best).
+        scoring: Operations per second of the scores; float32 without matrix units (67e12 at best).
+        memory: Bytes per second to and from the GPU's memory (3.35e12 at best, of which 60 %).
+        network: Bytes per second that a rank sends while all do.
     """
 
     encoding: float = 0.4 * 989e12

@@ -48,6 +48,7 @@ def _measure(trainer: Trainer, num_steps: int) -> StepProfile:
     trainer.encoder.train()
     for step in range(WARM_UP):
         optimise(inputs, step)
+    # First steps pay for thread pools, the allocator's pages and the caches of a fresh process.
     watch.seconds.clear()
     watch.counts.clear()
     with record_collectives() as collectives:
@@ -57,6 +58,7 @@ def _measure(trainer: Trainer, num_steps: int) -> StepProfile:
         seconds = time.perf_counter() - started
     parts = dict(watch.seconds)
     if collectives.num_calls:
+        # It is nothing but collectives, which have a line of their own.
         parts.pop("gradient all-reduce", None)
         parts["collectives"] = collectives.seconds
     machine = this_machine()

@@ -61,7 +61,7 @@ def run(arguments: Sequence[str], recipe: Path) -> None:
 
 
 class _Clock:
-    """Prints a heading a stage and remembers what each took, in seconds."""
+    """Prints a heading for each stage and remembers what each took, in seconds."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

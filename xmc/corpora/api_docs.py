@@ -74,7 +74,7 @@ def build_api_docs(
 
 
 def is_test(name: str) -> bool:
-    """Whether the object of this name is a test point: a fifth of all names, by their hash."""
+    """Whether the object of this name is a test query: a fifth of all names, by their hash."""
     return hashlib.sha256(name.encode()).digest()[0] % 5 == 0
 
 

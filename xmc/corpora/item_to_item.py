@@ -2,8 +2,7 @@
 
 As in the item-to-item sets of the extreme classification repository, an item is a query and a label alike;
 the pairs (row, its own label) are left out of every ranking, and a label is an item that at least one
-*training* point refers to: test pairs with other labels are dropped, and so are test points left without a
-label.
+*training* point refers to: test pairs with other labels are dropped, as are test points without any left.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Prepared data sets: texts, relevance, filters and token stores on disk, and how they are made.
 
-A data set is a folder that :class:`DatasetWriter` writes (through ``import_folder`` for existing files, or
-a built-in corpus) and :class:`Dataset` opens lazily: texts as memory-mapped Arrow tables, relevance and
-filters as CSR [N, L]. :class:`TokenStore` keeps the token ids of its texts. This room knows nothing of
-models.
+A data set is a folder that :class:`DatasetWriter` writes (through ``import_folder`` for existing files, or a
+built-in corpus) and :class:`Dataset` opens lazily: texts as memory-mapped Arrow tables, relevance and filters
+as CSR [N, L]. :class:`TokenStore` keeps the token ids of its texts. This room knows nothing of models.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def all_gather_rows(local: Tensor, num_rows: int, world: World) -> Tensor:
         world: This rank and the number of ranks.
 
     Returns:
-        [num_rows, D]. Forward: one all-gather of ceil(num_rows / size) rows a rank; backward: one all-reduce
-        of [num_rows, D], of which each rank keeps its own rows.
+        [num_rows, D]. Forward: one all-gather of ceil(num_rows / size) rows per rank; backward: one
+        all-reduce of [num_rows, D], of which each rank keeps its own rows.
 
     Raises:
         ConfigError: When ``local`` is not this rank's shard.

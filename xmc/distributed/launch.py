@@ -1,7 +1,7 @@
 """Starts the CPU processes that ``accelerate launch --cpu --num_processes N`` was asked for.
 
-Accelerate starts CPU processes only through ``mpirun``; without it the command quietly runs one process.
-It leaves a trace: MASTER_ADDR is set, but no rank. Then this process becomes torchrun, which starts the same
+Accelerate starts CPU processes only through ``mpirun``; without it the command quietly runs one process. It
+leaves a trace: MASTER_ADDR is set, but no rank. Then this process becomes torchrun, which starts the same
 program N times. No torch is loaded to find out.
 """
 
@@ -36,8 +36,8 @@ def start_missing_processes() -> None:
     multiprocessing started, and once ``torch.distributed`` is initialised.
 
     Raises:
-        ConfigError: When several CPU processes were asked for and this program cannot be started again
-            (an interactive session, several machines), or their number cannot be told.
+        ConfigError: When several CPU processes were asked for and this program cannot be started again (an
+            interactive session, several machines), or their number cannot be told.
     """
     if not _left_alone(os.environ) or multiprocessing.parent_process() is not None or _is_initialised():
         return

@@ -93,7 +93,7 @@ class StepProfile:
                 f"{self.texts / self.seconds:,.0f} texts/s",
                 f"{self.scores / self.seconds / 1e6:,.1f} million scores/s",
                 f"peak memory {self.peak_bytes / 2**30:.2f} GiB",
-                f"{self.collective_bytes / self.num_steps / 2**20:,.1f} MiB of collectives a step",
+                f"{self.collective_bytes / self.num_steps / 2**20:,.1f} MiB of collectives per step",
             ]
         )
         return "\n".join([*lines, "", rates])

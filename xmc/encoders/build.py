@@ -51,12 +51,14 @@ def open_model(folder: Path, device: str | None = None) -> SentenceTransformer:
 
 def shares_weights(query: Modules, label: Modules) -> bool:
     """Whether the two sides have the same parameters, and so learn as one."""
+    # By identity of parameters: equal numbers in two tensors would part at the first step.
     mine, yours = ({id(p) for module in side for p in module.parameters()} for side in (query, label))
     return mine == yours
 
 
 def _tie(query: nn.Module, label: nn.Module) -> None:
     if isinstance(query, StaticEmbedding) and isinstance(label, StaticEmbedding):
+        # Saved as two tables; if something has changed one of them since, they are two models.
         if torch.equal(query.embedding.weight, label.embedding.weight):
             label.embedding = query.embedding
 
@@ -115,6 +117,7 @@ def _transformer(
     if not isinstance(query[0], Transformer) or not isinstance(label[0], Transformer):
         raise ConfigError(f'{config.model} begins with {type(query[0]).__name__}: set kind to "static"')
     if not config.tied and query[0] is label[0]:
+        # Two towers that start alike, and share nothing from then on.
         label = copy.deepcopy(label)
     limit = _position_limit(query[0])
     for name in ("query_length", "label_length"):
@@ -126,6 +129,7 @@ def _transformer(
     for module in (query[0], label[0]):
         module.query_length, module.document_length = config.query_length, config.label_length
         module.max_seq_length = max(config.query_length, config.label_length)
+    # A bare transformer: the library put a mean there, for want of a word on pooling in the folder.
     if isinstance(query[-1], Pooling) and not (folder / "modules.json").exists():
         query[-1] = label[-1] = Pooling(query[0].get_embedding_dimension(), pooling_mode=config.pooling)
     return query, label
@@ -143,6 +147,7 @@ def _position_limit(module: Transformer) -> int | None:
 def _static(
     config: EncoderConfig, folder: Path, query: Modules, label: Modules, texts: Iterable[str] | None
 ) -> tuple[Modules, Modules]:
+    # Made from a transformer now, or taken over from a model that is static already.
     made = query[0] is label[0] and isinstance(query[0], Transformer)
     if made and config.static_init == "distill":
         query, label = [distilled_table(folder)], []
@@ -168,6 +173,7 @@ def _extended(
         raise ConfigError("encoder.vocabulary: expected the data set's texts to learn it from, got none")
     first = extend_vocabulary(query[0], texts, config.vocabulary)  # type: ignore[arg-type]
     if not label or label[0] is query[0]:
+        # One vocabulary for both sides where they had one module, learned once.
         return [first, *query[1:]], [first, *label[1:]] if label else []
     return [first, *query[1:]], [extend_vocabulary(label[0], texts, config.vocabulary), *label[1:]]  # type: ignore[arg-type]
 
@@ -189,6 +195,7 @@ def _assemble(
         "query": [*query, *_tail(config.dropout, config.normalize)],
         "document": [*label, *_tail(label_dropout, config.normalize)],
     }
+    # Two sides that differ in a length, a dropout or their weights: the library's own way to say so.
     router = Router(sides, default_route="document")
     return SentenceTransformer(modules=[router], **settings)
 

@@ -22,7 +22,7 @@ class EncoderConfig:
     """A model folder, a run folder, a hub name, or "embedded" (all-MiniLM-L6-v2 as a PyPI package)."""
 
     kind: Literal["transformer", "static"] = "transformer"
-    """A fine-tuned transformer, or a bag of token vectors that trains at thousands of texts a second."""
+    """A fine-tuned transformer, or a bag of token vectors that trains at thousands of texts per second."""
 
     tied: bool = True
     """One set of weights for queries and labels; false parts the towers, which start alike."""

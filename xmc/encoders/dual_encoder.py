@@ -62,6 +62,7 @@ class DualEncoder:
         self.label_offsets = label_offsets
         self.label_residuals = label_residuals
         self.label_vectors = label_vectors
+        # A model without a router gives the same modules twice: one tower may then do for both.
         query, label = routes(model)
         self.tied = shares_weights(query, label)
         self.dimension = int(model.get_embedding_dimension() or 0)
@@ -190,11 +191,14 @@ class DualEncoder:
     @property
     def fingerprint(self) -> str:
         """Names weights, tokenizers, lengths and offsets; equal after save and load."""
+        # All that decides a ranking, and nothing else: a label index refuses another model by this name.
         towers = (self.query_tower, self.label_tower)
         parts = [part for tower in towers for part in (tower.fingerprint, _structure(tower.modules))]
+        # A tied model's weights are read once; all that makes its sides differ is in the parts above.
         parts += [_digest(tower.modules) for tower in (towers[:1] if self.tied else towers)]
         if self.label_offsets is not None:
             offsets = self.label_offsets
+            # The index divides offsets by the scale, so without offsets it changes no ranking.
             parts += [repr(self.metadata.scale), "\n".join(offsets.uids), offsets.offsets.tobytes().hex()]
         if self.label_residuals is not None:
             residuals = self.label_residuals
@@ -223,6 +227,7 @@ class DualEncoder:
         return self
 
     def _encode(self, tower: Tower, texts: Sequence[str], **options: Any) -> np.ndarray:
+        # Put back afterwards, as validation encodes in the middle of training.
         training = self.model.training
         self.model.eval()
         try:
@@ -256,6 +261,7 @@ def _sha256(array: np.ndarray) -> str:
 
 def _structure(modules: Sequence[nn.Module]) -> str:
     """The modules by name and settings, without those that only act in training."""
+    # Dropout is off outside training: a model is the same with and without it.
     kept = [module for module in modules if not isinstance(module, Dropout)]
     described = [[type(module).__name__, _settings(module)] for module in kept]
     return json.dumps(described, sort_keys=True, default=str)
@@ -273,6 +279,7 @@ def _digest(modules: Sequence[nn.Module]) -> str:
         if isinstance(module, Dropout):
             continue
         for name, tensor in sorted(module.state_dict().items()):
+            # Names and shapes too: the same bytes in another layout are another model.
             digest.update(f"{position} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -72,6 +72,7 @@ def encode_texts(
     max_tokens = batch_tokens or _suitable_tokens(tower)
     bar = tqdm(total=len(texts), desc=f"encoding {name}", unit="text", disable=not progress, file=sys.stderr)
     with bar:
+        # Packed by length within a window, so micro-batches are even without all tokens in memory.
         for start in range(0, len(texts), WINDOW):
             window = list(texts[start : start + WINDOW])
             tokens, num_cut = tower.tokenize_counting_cuts(window)
@@ -79,6 +80,7 @@ def encode_texts(
                 cuts.add(num_cut, len(window), tower.max_length)
             ids, offsets = flatten_tokens(tokens)
             for rows in pack_by_length(np.diff(offsets), max_tokens, tower.padded):
+                # Written back to the rows they came from: packing changes the order of texts, not of results.
                 with torch.inference_mode():
                     out[start + rows] = tower(*gather_rows(ids, offsets, rows)).cpu().numpy()
                 bar.update(len(rows))

@@ -30,6 +30,8 @@ def add_residuals(labels: Tensor, residuals: Tensor) -> Tensor:
     would be long where unseen labels are short.
     """
     joined = labels + residuals
+    # |labels| / |joined|, a factor that gradients go through: a length the residual adds is taken back, so
+    # its gradient is the part that turns the label.
     factors: Tensor = labels.norm(dim=1, keepdim=True) / joined.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return joined * factors
 
@@ -67,12 +69,14 @@ class LabelResiduals:
 
     def add_to(self, embeddings: np.ndarray, uids: Sequence[str]) -> np.ndarray:
         """Label vectors float32 [n, D]: encoded texts plus residuals; a label without one stays as it is."""
+        # The labels it was trained with, in their order: no look-up of a million names.
         if list(uids) == self.uids:
             rows = self.rows
         else:
             rows = np.array([self._row_of.get(uid, -1) for uid in uids], dtype=np.int64)
         joined: np.ndarray = embeddings.copy()
         known = np.flatnonzero(rows >= 0)
+        # A part at a time, as gathered residuals are a second copy of the embeddings.
         for part in np.array_split(known, max(1, len(known) // 65_536)):
             residuals = torch.from_numpy(self.table[rows[part]])
             joined[part] = add_residuals(torch.from_numpy(embeddings[part]), residuals).numpy()

@@ -53,6 +53,7 @@ class LabelVectors:
         Raises:
             ModelError: When a label is not among those the model was trained with.
         """
+        # The labels it was trained with, in their order: no look-up of a million names.
         if list(uids) == self.uids:
             return self.table.astype(np.float32)
         unknown = next((uid for uid in uids if uid not in self._row_of), None)
@@ -61,6 +62,7 @@ class LabelVectors:
                 f"the model knows the {len(self.uids)} labels it was trained with and none besides: it has "
                 f"no vector for '{unknown}'; use those labels, or a model without a head, which encodes texts"
             )
+        # float16 is how a table is kept; scores are computed in float32.
         return self.table[[self._row_of[uid] for uid in uids]].astype(np.float32)
 
     @cached_property

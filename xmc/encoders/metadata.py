@@ -77,10 +77,12 @@ class EncoderMetadata:
             raise ModelError(
                 f"expected a JSON object with a format_version in {path}: save the model anew"
             ) from error
+        # Read before the other keys: a later version may have renamed them.
         if version != FORMAT_VERSION:
             raise ModelError(f"expected format version {FORMAT_VERSION} in {path}, got {version}: update xmc")
         try:
             for name in ("query_fields", "label_fields"):
+                # JSON knows no tuples.
                 values[name] = tuple(values[name])
             return cls(**values)
         except (TypeError, KeyError) as error:

@@ -44,6 +44,7 @@ def gather_rows(ids: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> tuple
     gathered = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
         return ids[offsets[rows[0]] : offsets[rows[-1] + 1]], gathered
+    # Token k of the output is token k + shift of the input, with one shift for all tokens of a text.
     shift = np.repeat(offsets[rows] - gathered[:-1], lengths)
     return ids[shift + np.arange(gathered[-1])], gathered
 
@@ -67,8 +68,10 @@ def pack_by_length(lengths: np.ndarray, max_tokens: int, padded: bool) -> list[n
         raise ValueError(f"expected max_tokens to be at least 1, got {max_tokens}")
     cost = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
     if padded:
+        # Neighbours of about one length waste little padding, and the first row of a batch is its longest.
         order = np.argsort(-cost, kind="stable")
         return _cut(order, lambda start: max_tokens // int(cost[order[start]]))
+    # As many further rows as keep the running total within the budget, by bisection of the running total.
     total = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(cost)])
     return _cut(
         np.arange(len(cost)),
@@ -112,7 +115,11 @@ class CachedEncoding:
         if self._graph is not None:
             graph, self._graph = self._graph, None
             _backward(graph, gradient)
+        # The chain rule through a cache: the gradient by w is sum_i (d loss / d e_i)(d e_i / d w). With the
+        # first factor known for all texts, the sum is taken one micro-batch at a time.
         for batch in self._batches:
+            # The same dropout masks as in the first pass, or the gradient would be that of other embeddings
+            # than those the loss was computed from.
             with _replayed(self._tower.device, batch.random_state), torch.enable_grad(), self._autocast():
                 output = self._tower(batch.ids, batch.offsets)
             _backward(output, gradient[torch.from_numpy(batch.rows).to(gradient.device)])
@@ -140,12 +147,15 @@ def encode_with_cache(
     lengths = np.diff(offsets)
     batches = pack_by_length(lengths, max_tokens or tower.micro_batch_tokens, tower.padded)
     if len(batches) <= 1:
+        # A replay would hold the graph of one micro-batch, and this is one: its graph may as well be kept.
         with torch.enable_grad(), autocast():
             graph = tower(ids, offsets)
         return CachedEncoding(graph.detach(), tower, autocast, graph)
+    # Detached: the loss's backward pass stops at the embeddings, and the towers get their part in backward().
     embeddings = torch.empty(len(lengths), tower.dimension, device=tower.device)
     kept = []
     for rows in batches:
+        # The state before the pass, which draws from it.
         batch = _MicroBatch(rows, *gather_rows(ids, offsets, rows), _random_state(tower.device))
         with torch.no_grad(), autocast():
             output = tower(batch.ids, batch.offsets)
@@ -169,6 +179,7 @@ def _backward(output: Tensor, gradient: Tensor) -> None:
 
 
 def _random_state(device: torch.device) -> list[Tensor]:
+    # Parts of a model on an accelerator may still draw on the CPU, so both are kept.
     states = [torch.get_rng_state()]
     if device.type != "cpu":
         states.append(torch.get_device_module(device).get_rng_state(*_which(device)))

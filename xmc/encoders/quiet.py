@@ -20,5 +20,6 @@ def quiet_loading() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(level)
+        # Not enabled for a program that had them off before.
         if bars:
             logging.enable_progress_bar()

@@ -45,6 +45,7 @@ def resolve_model(name: str | Path) -> Path:
     path = Path(name).expanduser()
     if path.exists():
         return _with_weights(_folder(path))
+    # Known by its hub name as well, so that a recipe that names it runs without a network.
     if str(name) in EMBEDDED_NAMES and find_spec(EMBEDDED_PACKAGE) is not None:
         return _embedded()
     if str(name) == "embedded":
@@ -54,6 +55,7 @@ def resolve_model(name: str | Path) -> Path:
         )
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", str(name)):
         raise ModelError(f"expected a model folder, got {name}, which does not exist: check the path")
+    # Looks like a path with a typo in its last part; asking the hub for it would end in a puzzling error.
     if "/" in str(name) and path.parent.is_dir():
         raise ModelError(
             f"expected a model folder or a hub name, got {name}: {path.parent} is a folder here, but "

@@ -3,12 +3,12 @@
 Two ways to make the vectors, both weighted so that frequent tokens count less in the mean:
 
 * ``input_table``: the transformer's own input word-embedding table. It costs nothing.
-* ``distilled_table``: the transformer's output for each token alone (model2vec); it takes
-  20 to 40 s on two cores for 30,000 tokens of a small model, and is kept on disk.
+* ``distilled_table``: the transformer's output for each token alone (model2vec); it takes 20 to 40 s on two
+  cores for 30,000 tokens of a small model, and is kept on disk.
 
 Untrained all-MiniLM-L6-v2, P@1 / R@100 in percent, 2,000 descriptions of software packages against 30,125
-titles: input table unweighted 5.3 / 16.5, weighted 12.1 / 27.5; distilled 11.2 / 25.0 (256 components:
-11.0 / 24.4; without PCA: 5.9 / 16.0).
+titles: input table unweighted 5.3 / 16.5, weighted 12.1 / 27.5; distilled 11.2 / 25.0 (256 components: 11.0 /
+24.4; without PCA: 5.9 / 16.0).
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def input_table(transformer: Transformer, *, sif: float | None = SIF) -> StaticE
     length = table.norm(dim=1).mean()
     if sif is not None:
         table *= rank_weights(len(table), sif).unsqueeze(1)
+    # Of these a bag meets the unknown token alone, which stands for anything and so should say nothing.
     table[special] = 0
+    # The direction of a bag does not depend on the table's scale, but what a step of Adam turns does.
     table *= length / table.norm(dim=1).mean().clamp(min=1e-12)
     tokenizer = Tokenizer.from_str(transformer.tokenizer.backend_tokenizer.to_str())  # type: ignore[union-attr]
     return StaticEmbedding(tokenizer, embedding_weights=table)
@@ -73,6 +75,7 @@ def distilled_table(folder: Path) -> StaticEmbedding:
     Raises:
         DependencyError: When model2vec is missing.
     """
+    # Named by what it is made from, so that a changed model is distilled anew.
     cached = _cache() / "distilled" / _source_fingerprint(folder)
     if not (cached / "modules.json").exists():
         try:
@@ -95,6 +98,7 @@ def static_copy(module: StaticEmbedding, max_length: int, *, share: bool = False
     """A static module with its own tokenizer, cutting at ``max_length``; ``share`` keeps the same weights."""
     tokenizer = Tokenizer.from_str(module.tokenizer.to_str())
     tokenizer.enable_truncation(max_length)
+    # The length is the tokenizer's, so two lengths need two modules, also where they share one table.
     copy = StaticEmbedding(tokenizer, embedding_weights=module.embedding.weight.detach().clone())
     if share:
         copy.embedding = module.embedding

@@ -69,6 +69,7 @@ class Tower:
             offsets: Where each text starts, int64 [n + 1].
         """
         ids, offsets = _tensor(ids, self.device), _tensor(offsets, self.device)
+        # No text at all: modules need not be able to work on an empty batch.
         if len(offsets) == 1:
             return torch.zeros(0, self.dimension, device=self.device)
         if self.padded:
@@ -106,6 +107,7 @@ class Tower:
         return tokenizer
 
     def _bag(self, ids: Tensor, offsets: Tensor) -> Tensor:
+        # embedding_bag wants ids and offsets of one integer type.
         bag, offsets = self._first.embedding, offsets.to(ids.dtype)
         return F.embedding_bag(ids, bag.weight, offsets, mode=bag.mode, include_last_offset=True)
 
@@ -123,9 +125,10 @@ def pad_tokens(ids: Tensor, offsets: Tensor, pad_id: int, side: str) -> tuple[Te
 
     A text without tokens attends to one pad token, so that no softmax runs over nothing.
     """
-    lengths = offsets.diff().unsqueeze(1)
+    lengths = offsets.diff().unsqueeze(1)  # [n, 1]
     width = max(1, int(lengths.max()))
-    column = torch.arange(width, device=ids.device)
+    column = torch.arange(width, device=ids.device)  # [longest]
+    # Flat ids are row after row, which is the order in which a boolean mask is filled.
     filled = column < lengths if side == "right" else column >= width - lengths
     input_ids = torch.full(filled.shape, pad_id, dtype=torch.int64, device=ids.device)
     input_ids[filled] = ids.to(torch.int64)
@@ -139,6 +142,7 @@ def _max_length(first: nn.Module, task: str) -> int | None:
         length = (first.query_length if task == "query" else first.document_length) or first.max_seq_length
         return int(length) if length is not None and length < 1 << 30 else None
     if isinstance(first, StaticEmbedding):
+        # A static module's tokenizer cuts by itself, or does not cut.
         return first.tokenizer.truncation["max_length"] if first.tokenizer.truncation else None
     raise ModelError(
         f"expected a model that begins with a Transformer or StaticEmbedding, got {type(first).__name__}: "

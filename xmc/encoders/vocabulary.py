@@ -1,8 +1,8 @@
 """Tokens of one's own texts for a static tower, whose bag of tokens cannot put a split word together again.
 
-A pretrained vocabulary cuts the words of another language or trade into pieces of two or three letters.
-A transformer reads them in order; a bag of tokens only counts them. So the words of the data set become
-tokens, and each starts as the sum of the pieces it replaces: the untrained model gives the same vectors.
+A pretrained vocabulary cuts the words of another language or trade into pieces of two or three letters. A
+transformer reads them in order; a bag of tokens only counts them. So the words of the data set become tokens,
+and each starts as the sum of the pieces it replaces: the untrained model gives the same vectors.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from xmc.errors import ConfigError
 
 __all__ = ["extend_vocabulary"]
 
+# A merge seen less often would make a token with next to nothing to learn from.
 MIN_FREQUENCY = 5
 WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
@@ -28,8 +29,8 @@ WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) -> StaticEmbedding:
     """A static module with up to ``size`` more tokens, pieces of words that are frequent in ``texts``.
 
-    Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else.
-    A new token's row is the sum of the rows of the pieces it stands for, so that a text's vector keeps its
+    Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else. A
+    new token's row is the sum of the rows of the pieces it stands for, so that a text's vector keeps its
     direction until training parts them.
 
     Args:
@@ -54,9 +55,13 @@ def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) 
     prefix: str = settings["model"]["continuing_subword_prefix"]
     added = [token for token in _learn(module.tokenizer, texts, size, prefix) if token not in old]
     table = module.embedding.weight.detach()
+    # A bag adds up (or averages) token vectors. A new token in place of its pieces adds the same sum, so the
+    # total stays what it was; a mean is divided by fewer tokens and keeps its direction, which is what is
+    # left of it after normalisation.
     rows = torch.zeros(len(added), table.shape[1])
     for row, token in zip(rows, added, strict=True):
         row += table[greedy_pieces(token, old, prefix)].sum(0)
+    # Old ids stay, as the rows of the table do; new ones follow in the order they were learned.
     settings["model"]["vocab"] = old | {token: len(old) + i for i, token in enumerate(added)}
     settings["truncation"] = None
     tokenizer = Tokenizer.from_str(json.dumps(settings))
@@ -73,6 +78,7 @@ def greedy_pieces(token: str, vocabulary: dict[str, int], prefix: str) -> list[i
     rest, ids = token[len(prefix) :] if inside else token, []
     while rest:
         head = prefix if inside else ""
+        # WordPiece's own rule: the longest head in the vocabulary, then the same with what is left.
         length = next((n for n in range(len(rest), 0, -1) if head + rest[:n] in vocabulary), 0)
         if not length:
             return []
@@ -95,6 +101,7 @@ def _learn(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) -> l
         texts, BpeTrainer(vocab_size=size, min_frequency=MIN_FREQUENCY, show_progress=False)
     )
     vocabulary = learner.get_vocab()
+    # By id, the order of the merges: get_vocab is in the order of a hash table.
     tokens = sorted(vocabulary, key=lambda token: vocabulary[token])
     return [_as_word_piece(token, prefix) for token in tokens if token != WORD_START]
 

@@ -46,8 +46,7 @@ def rank_labels(
     """Label ids and scores, both [N, k], of the k best labels of each query of a split, in this process.
 
     Filtered pairs are left out; texts that are longer than the model reads are counted in the log. Queries
-    are encoded and ranked 16,384 at a time; the label embeddings [L, D] are held in memory, on the model's
-    device.
+    are encoded and ranked 16,384 at a time; the label embeddings [L, D] are held on the model's device.
     """
     num_rows = dataset.relevance(split).shape[0]
     ids = np.empty((num_rows, k), dtype=np.int32)

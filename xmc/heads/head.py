@@ -37,8 +37,8 @@ class FactoredHead(nn.Module):
 
     Args:
         table: [L, D] float32 or float64, taken over, not copied.
-        loss: The name of an objective that takes moments, or the value of one: row losses from the
-            positives' scores and the moments of the negatives.
+        loss: The name of an objective that takes moments, or the value of one: row losses from the positives'
+            scores and the moments of the negatives.
         options: The loss's own keywords, such as ``{"a": 1.0, "b": 5.0, "decoupled": True}``.
         weight_decay: Of every row, at every step.
         policy: When the head is stabilised.
@@ -71,6 +71,7 @@ class FactoredHead(nn.Module):
         self.policy = policy or StabilityPolicy()
         self.records: list[StabilityRecord] = []
         for name, tensor in vars(factor(table)).items():
+            # Buffers, not parameters: no autograd and no optimiser, the step below is both.
             self.register_buffer(name, tensor.contiguous())
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("since", torch.zeros((), dtype=torch.int64))
@@ -103,8 +104,7 @@ class FactoredHead(nn.Module):
 
         Raises:
             ConfigError: When shapes, ids or rates do not fit.
-            IllConditionedError: When the policy is not enabled and U must be stabilised, or when training has
-                diverged.
+            IllConditionedError: When U must be stabilised and the policy is off, or training diverged.
         """
         arguments = queries, positives, self.loss, lr, self.weight_decay
         try:
@@ -112,9 +112,11 @@ class FactoredHead(nn.Module):
         except IllConditionedError:
             if not self.policy.enabled:
                 raise
+            # Not hidden from the user: it is noted among the records.
             result = self._folding_step(*arguments)
         self._keep(result.state)
         self.steps += 1
+        # Kept as buffers, so that a resumed run is stabilised at the same steps and ends with the same bits.
         self.since += 1
         due = self.policy.due(int(self.steps), int(self.since), self.num_labels, result.state.condition)
         if due:
@@ -140,6 +142,7 @@ class FactoredHead(nn.Module):
         """
         if table.shape != self.factor.shape:
             raise ConfigError(f"expected a table of {list(self.factor.shape)}, got {list(table.shape)}")
+        # In place, as a factor of millions of rows is not to be there twice.
         self.factor.copy_(table)
         self._keep(factor(self.factor))
         self.since.zero_()
@@ -156,6 +159,7 @@ class FactoredHead(nn.Module):
         try:
             result = factored_step(self.state, *arguments)
         except IllConditionedError:
+            # U = 1 is not enough where 1 - lr A itself is almost singular: it is applied to every row then.
             result = factored_step(self.state, *arguments, fold=True)
         self.since.zero_()
         self._note(StabilityRecord(int(self.steps), condition, drift, unfactored=True))

@@ -44,8 +44,8 @@ class StabilityPolicy:
 
     Attributes:
         check_every: Steps between looks at U: its condition and its inverse, O(D^3).
-        look_at: A cheap bound that each step has (:attr:`xmc.heads.FactoredState.condition`); above this U
-            is looked at right away.
+        look_at: A cheap bound that each step has (:attr:`xmc.heads.FactoredState.condition`); above this U is
+            looked at right away.
         largest_condition: With a singular value of U above it or below one over it, or with the bound above
             ``look_at``, those outside ``[1 / span, span]`` are set to 1.
         span: See ``largest_condition``.
@@ -88,6 +88,7 @@ class StabilityPolicy:
         if not self.enabled:
             return Due(False, False, False)
         probe, fold = self.periods(num_labels)
+        # The bound may be up to D times below the condition number, so U is looked at every so often anyway.
         check = condition > self.look_at or step % self.check_every == 0
         return Due(check, step % probe == 0, since >= fold)
 
@@ -123,20 +124,25 @@ def stabilise(
     state: FactoredState, policy: StabilityPolicy, due: Due, step: int
 ) -> tuple[FactoredState, StabilityRecord]:
     """Do what is due; the table stays the same up to rounding."""
+    # Both ends of the spectrum, as U can be too large or too small as a whole at a condition of 1.
     values = torch.linalg.svdvals(state.mix)
     condition, drift = float(values[0] / values[-1]), inverse_drift(state)
     outside = int(((values < 1 / policy.span) | (values > policy.span)).sum())
     rebalanced, fold = 0, due.unfactor
     extreme = max(float(values[0]), 1 / max(float(values[-1]), 1e-300))
     if extreme > policy.largest_condition or state.condition > policy.look_at:
+        # 2 L D r for r directions against L D^2 for the whole table, and thin products are the slower ones.
         fold = fold or outside > MOST_REBALANCED * len(values)
         if not fold:
             state, rebalanced = rebalance(state, policy.span)
     if fold:
         state = unfactor(state)
     elif not rebalanced:
+        # Each narrow step adds its rounding to the inverse; the other two repairs have computed it anew.
         state = refresh_inverse(state)
+    # Other directions at every step, so that no error can stay hidden from all of them.
     found = moment_drift(state, step=step) if due.probe or fold else None
+    # Not written as found > largest_drift, so that NaN is refreshed too.
     refreshed = found is not None and not found <= policy.largest_drift
     if refreshed:
         state = refresh_moments(state)

@@ -44,7 +44,11 @@ def batch_slopes(
 ) -> BatchSlopes:
     """Loss and derivatives from the positives' scores [P] and the moments [B] over all labels, float64."""
     with torch.enable_grad():
+        # The loss is differentiated by 2 B + P numbers: the whole gradient by B x L scores is an affine
+        # function of the scores with these as coefficients (the class above), and is never formed.
         inputs = [tensor.detach().requires_grad_() for tensor in (scores, mean, scatter)]
+        # These moments are of all labels, and a loss sees those of the negatives. Autograd goes through the
+        # removal: what a positive's score does to the negatives' moments is in grad_pairs.
         count = torch.full_like(inputs[1], positives.num_labels, requires_grad=False)
         everything = RowMoments(count, inputs[1], inputs[2])
         negatives = without_positives(
@@ -53,5 +57,6 @@ def batch_slopes(
         loss = reduce_rows(value(PositiveScores(inputs[0], positives), negatives), "mean")
         if not loss.requires_grad:  # no positive in the batch
             return BatchSlopes(loss, *(torch.zeros_like(tensor) for tensor in inputs))
+        # A value may leave some of them unused: zeros then.
         slopes = torch.autograd.grad(loss, inputs, materialize_grads=True)
     return BatchSlopes(loss.detach(), *slopes)

@@ -33,12 +33,14 @@ def rebalance(state: FactoredState, span: float = 2.0) -> tuple[FactoredState, i
         The state, with its factor changed in place where r > 0, and r, the singular values that were outside.
         D^3 for the decomposition and the inverse, and 2 L D r.
     """
+    # U = sum_k s_k l_k r_k^T. With R = 1 + sum_k (1 / s_k - 1) l_k l_k^T over the k outside, R U has 1 in the
+    # place of each such s_k, and R^-1 has s_k in the place of 1 / s_k: V R^-1 times R U is V U.
     left, values, _ = torch.linalg.svd(state.mix)
     outside = (values < 1 / span) | (values > span)
     count = int(outside.sum())
     if not count:
         return state, 0
-    left, values = left[:, outside], values[outside]
+    left, values = left[:, outside], values[outside]  # [D, r], [r]
     mix = state.mix + (left * (1 / values - 1)) @ (left.T @ state.mix)
     _multiply_along(state.factor, left, values)
     return replace(state, mix=mix, inverse=torch.linalg.inv(mix)), count
@@ -46,6 +48,7 @@ def rebalance(state: FactoredState, span: float = 2.0) -> tuple[FactoredState, i
 
 def _multiply_along(table: Tensor, directions: Tensor, factors: Tensor) -> None:
     """Multiply each row's part along r orthonormal directions [D, r] by ``factors`` [r], in place."""
+    # 1 + sum_k (f_k - 1) l_k l_k^T takes two thin products per row of the table, not one of D^2.
     back = (directions * (factors - 1)).T.to(table.dtype)
     directions = directions.to(table.dtype)
     for part in blocks(table):
@@ -55,6 +58,7 @@ def _multiply_along(table: Tensor, directions: Tensor, factors: Tensor) -> None:
 @torch.no_grad()
 def unfactor(state: FactoredState) -> FactoredState:
     """Multiply the table out into the factor, in place: U = 1 and a shift of 0 after it; L D^2."""
+    # Block by block in place: a second table would double the memory of a head.
     mix, shift = state.mix.to(state.factor.dtype), state.shift.to(state.factor.dtype)
     for part in blocks(state.factor):
         state.factor[part] = torch.addmm(shift, state.factor[part], mix)
@@ -86,17 +90,20 @@ def moment_drift(state: FactoredState, probes: int = 4, step: int = 0) -> float:
         The largest of ``|mean.x - mean of W x|`` over the deviation of ``W x`` and
         ``|x^T scatter x - scatter of W x|`` over the latter.
     """
+    # A full comparison is L D^2; along random directions an error of any direction shows almost surely.
     generator = torch.Generator().manual_seed(torch_seed(0, Stream.MOMENT_PROBES, step))
     directions = torch.randn(state.dimension, probes, generator=generator, dtype=torch.float64)
     directions = directions.to(state.mix.device)
     expected = state.mean @ directions
-    mixed = (state.mix @ directions).to(state.factor.dtype)
+    # W x - mean.x = V (U x) + (shift - mean).x: U meets the directions, and the table is read once.
+    mixed = (state.mix @ directions).to(state.factor.dtype)  # [D, probes]
     offset = state.shift @ directions - expected
     first, second = torch.zeros_like(expected), torch.zeros_like(expected)
     for part in blocks(state.factor):
         deviations = (state.factor[part] @ mixed).double() + offset
         first += deviations.sum(0)
         second += deviations.square().sum(0)
+    # Deviations were taken about the state's mean; about their own the sum of squares is less by L first^2.
     first /= state.num_labels
     second -= state.num_labels * first.square()
     found = ((state.scatter @ directions) * directions).sum(0)
@@ -108,6 +115,7 @@ def moment_drift(state: FactoredState, probes: int = 4, step: int = 0) -> float:
 
 def inverse_drift(state: FactoredState) -> float:
     """The largest number in ``|U U^-1 - 1|``; D^3."""
+    # What Y adds to V goes through the inverse and comes back through U: it is off by this much.
     product = state.mix @ state.inverse
     product.diagonal().sub_(1.0)
     return float(product.abs().max())

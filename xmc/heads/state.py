@@ -2,7 +2,7 @@
 
 ``W = V U + 1 shift^T``: a step multiplies U by a [D, D] matrix and moves the shift, which moves every row of
 W, and only the rows of V that are positives in the batch change. The losses know W by its mean row and its
-centred Gram matrix alone, and both follow a step in O(D^2) a query. Source: Vincent, de Brebisson and
+centred Gram matrix alone, and both follow a step in O(D^2) per query. Source: Vincent, de Brebisson and
 Bouthillier, NeurIPS 2015, arXiv 1412.7091; the shift, and moments about the mean, are what losses on the
 scores' mean and variance need beyond it.
 """
@@ -20,6 +20,7 @@ from xmc.objectives.statistics.label_moments import label_moments
 
 __all__ = ["FactoredState", "blocks", "factor", "plain_rows", "plain_table", "table_moments"]
 
+# 16 MB of float32: enough for a product at full speed, little beside a table of millions of rows.
 BLOCK_ELEMENTS = 1 << 22
 
 
@@ -74,6 +75,8 @@ def factor(table: Tensor) -> FactoredState:
             "expected a label table [L, D] of float32 or float64 with L and D at least 1, got "
             f"{list(table.shape)} of {table.dtype}"
         )
+    # V = W, U = 1, shift = 0. All [D, D] numbers are float64: they are small, and the rounding of every step
+    # adds up in them, while a step changes few rows of V.
     table = table.detach()
     identity = torch.eye(table.shape[1], dtype=torch.float64, device=table.device)
     mean, scatter = _moments(table)
@@ -97,6 +100,7 @@ def plain_table(state: FactoredState, dtype: torch.dtype | None = None) -> Tenso
 def table_moments(state: FactoredState) -> tuple[Tensor, Tensor]:
     """Mean [D] and scatter [D, D] computed from all L rows, L D^2: what the state's own should be."""
     mean, scatter = _moments(state.factor)
+    # An affine map of the rows, v -> U^T v + shift: a shift does not change what is centred about the mean.
     return mean @ state.mix + state.shift, state.mix.T @ scatter @ state.mix
 
 
@@ -107,5 +111,6 @@ def blocks(table: Tensor) -> Iterator[slice]:
 
 
 def _moments(table: Tensor) -> tuple[Tensor, Tensor]:
+    # The last dimension is the offsets', which a head has not.
     _, mean, scatter = label_moments(table, None, None)
     return mean[:-1].clone(), scatter[:-1, :-1].clone()

@@ -29,6 +29,7 @@ from xmc.scoring.positives import PositivesLike
 
 __all__ = ["FactoredStep", "condition_limit", "factored_step"]
 
+# As a share of the table's numbers: see condition_limit.
 LARGEST_ERROR = 1e-3
 
 
@@ -89,10 +90,14 @@ def factored_step(
     _check(state, queries, lr, decay)
     pairs = as_positives(positives, len(queries), state.num_labels, queries.device)
     batch, slopes = _forward(state, queries.detach().double(), pairs, loss)
+    # keep W - lr dW = keep (W - lr / keep dW): the update below is one without decay, at the rate lr / keep,
+    # and scaling by keep is left for the end.
     keep = 1.0 - lr * decay
     rate = lr / keep
+    # A of rank B: up to B = D the inverse of U follows through a [B, B] system, beyond it anew in D^3.
     make = folding_update if fold else narrow_update if len(queries) <= state.dimension else wide_update
     update = make(state, batch, rate)
+    # Nothing of the state has been written yet, so that a refused step can be taken again in another way.
     _guard(update, limit or condition_limit(state.factor.dtype))
     moved = _apply(state, batch, update, rate, fold)
     return FactoredStep(_scaled(moved, keep), slopes.loss, batch.gradient)
@@ -102,18 +107,24 @@ def _forward(
     state: FactoredState, queries: Tensor, pairs: Positives, loss: SphericalValue
 ) -> tuple[Batch, BatchSlopes]:
     """Scores, loss and what both kinds of update need."""
+    # Pairs are in the order of their labels, so that the few rows of V that matter are found without a sort.
     labels, columns = torch.unique_consecutive(pairs.labels, return_inverse=True)
-    rows = state.factor.index_select(0, labels).double()
-    mixed = queries @ state.mix.T
-    shifts = queries @ state.shift
-    scores = pair_products(mixed, pairs.rows, rows, columns) + shifts[pairs.rows]
-    spread = queries @ state.scatter
-    means = queries @ state.mean
+    rows = state.factor.index_select(0, labels).double()  # [n, D] of V
+    # q.w = q.(v U + shift) = (U q).v + q.shift: U is taken to the B queries, not to the L rows of V.
+    mixed = queries @ state.mix.T  # [B, D]
+    shifts = queries @ state.shift  # [B]
+    scores = pair_products(mixed, pairs.rows, rows, columns) + shifts[pairs.rows]  # [P]
+    # A row's scores over all labels have the mean q.mean and the sum of squared deviations q^T scatter q.
+    spread = queries @ state.scatter  # [B, D]
+    means = queries @ state.mean  # [B]
     slopes = batch_slopes(scores, means, (spread * queries).sum(1), pairs, loss)
-    curvature = 2 * slopes.grad_scatter
+    # Row i of the gradient by the scores: base_i + c_i o_il + Y_il, with base_i = grad_mean_i / L - c_i m_i.
+    curvature = 2 * slopes.grad_scatter  # c [B]
     sums = deterministic_index_add(torch.zeros_like(means), pairs.rows, slopes.grad_pairs)
+    # Y X = Y (V U + 1 (shift - mean)^T): Y takes V to [B, D] first, and only then U is multiplied on.
     sparse = add_pair_products(torch.zeros_like(queries), pairs.rows, rows, columns, slopes.grad_pairs)
     sparse = torch.addmm(torch.outer(sums, state.shift - state.mean), sparse, state.mix)
+    # Y^T H, and Y (Y^T H) from it, without Y Y^T [B, B].
     grad_labels = add_pair_products(torch.zeros_like(rows), columns, queries, pairs.rows, slopes.grad_pairs)
     again = add_pair_products(torch.zeros_like(queries), pairs.rows, grad_labels, columns, slopes.grad_pairs)
     batch = Batch(
@@ -139,13 +150,17 @@ def _forward(
 
 def _apply(state: FactoredState, batch: Batch, update: SmallUpdate, rate: float, fold: bool) -> FactoredState:
     """The state after the step, before weight decay; changes rows of the factor."""
+    # shift <- (1 - rate A) shift - rate H^T base, where A shift = H^T (c * (H shift)).
     shift = state.shift - rate * (batch.shifts + batch.base) @ batch.queries
+    # The mean row of the gradient dO^T H is its sum over labels, H^T (dO 1), over L.
     mean = state.mean - rate / state.num_labels * batch.pull @ batch.queries
     if fold:
+        # V takes U and the shift in; with U = 1 after it, what Y adds needs no inverse.
         _fold(state.factor, update.mix, shift)
         rows, mix, inverse, shift = batch.grad_labels, update.inverse, update.inverse, torch.zeros_like(shift)
     else:
         mix, inverse = update.mix, update.inverse
+        # The new U is yet to be multiplied on, so Y^T H enters V as Y^T (H U^-1): the product is then Y^T H.
         rows = torch.zeros_like(batch.grad_labels)
         add_pair_products(rows, batch.columns, update.solved, batch.pairs.rows, batch.grad_pairs)
     deterministic_index_add(state.factor, batch.labels, rows.mul_(-rate).to(state.factor.dtype))
@@ -175,7 +190,9 @@ def _scaled(state: FactoredState, keep: float) -> FactoredState:
 def _guard(update: SmallUpdate, limit: float) -> None:
     size = len(update.mix)
     norms = torch.linalg.vector_norm(update.mix) * torch.linalg.vector_norm(update.inverse) / size
+    # Frobenius norms: a bound within D^2, where singular values would take many times a product of D^3.
     condition = float(norms)
+    # Written so that NaN is refused too.
     if not (condition <= limit and bool(torch.isfinite(update.scatter.diagonal()).all())):
         raise IllConditionedError(
             f"expected the mix U of the factored head to have a condition of at most {limit:.1e} after the "

@@ -64,21 +64,28 @@ class SmallUpdate:
 def narrow_update(state: FactoredState, batch: Batch, rate: float) -> SmallUpdate:
     """For B <= D: seven products of B D^2, four of B^2 D and a solve of B^3 / 3."""
     queries, curved = batch.queries, batch.curved
+    # A = H^T (C H) with C = diag(c), so by Woodbury's identity
+    # (1 - r A)^-1 = 1 + r (C H)^T (1 - r H (C H)^T)^-1 H, where the inverse is [B, B].
     system = torch.eye(len(queries), dtype=queries.dtype, device=queries.device)
     system.addmm_(queries, curved.T, alpha=-rate)
-    solved = _solve(system, queries @ state.inverse)
+    # It is also H times the new inverse: H (1 - r A)^-1 = (1 - r H (C H)^T)^-1 H, by pushing H through.
+    solved = _solve(system, queries @ state.inverse)  # [B, D]
     inverse = torch.addmm(state.inverse, curved.T, solved, alpha=rate)
+    # U A = (H U^T)^T (C H): B D^2, and A itself is not needed.
     mix = torch.addmm(state.mix, batch.mixed.T, curved, alpha=-rate)
-    gram = torch.addmm(curved @ batch.centred.T, batch.sparse, curved.T)
+    # dO dO^T less Y Y^T, for dO centred over the labels, C H X^T + Y - sums 1^T / L: with X^T 1 = 0 it is
+    # C H T^T + Y X (C H)^T - sums sums^T / L. Y Y^T itself is not formed: Y Y^T H is known.
+    gram = torch.addmm(curved @ batch.centred.T, batch.sparse, curved.T)  # [B, B]
     gram.addr_(batch.sums, batch.sums, alpha=-1 / state.num_labels)
-    moved = torch.addmm(batch.sparse_twice, gram, queries)  # G H^T applied: dO dO^T H, dO centred
+    moved = torch.addmm(batch.sparse_twice, gram, queries)  # dO dO^T H [B, D]
     return SmallUpdate(mix, inverse, solved, _scatter(state, batch, rate, moved))
 
 
 def wide_update(state: FactoredState, batch: Batch, rate: float) -> SmallUpdate:
     """For B > D: four products of B D^2, four of D^3 and an inverse; nothing of B^2."""
     queries = batch.queries
-    curve = queries.T @ batch.curved
+    # With more queries than dimensions everything is taken to [D, D] at once, and nothing to [B, B].
+    curve = queries.T @ batch.curved  # A [D, D]
     mix = torch.addmm(state.mix, state.mix, curve, alpha=-rate)
     inverse = _inverse(mix)
     scatter = _wide_scatter(state, batch, rate, curve)
@@ -89,21 +96,25 @@ def folding_update(state: FactoredState, batch: Batch, rate: float) -> SmallUpda
     """For a step that multiplies the table out: the mix alone, which need not be invertible."""
     curve = batch.queries.T @ batch.curved
     mix = torch.addmm(state.mix, state.mix, curve, alpha=-rate)
+    # The factor takes this mix in, so U = 1 and H U^-1 = H after the step.
     identity = torch.eye(len(mix), dtype=mix.dtype, device=mix.device)
     return SmallUpdate(mix, identity, batch.queries, _wide_scatter(state, batch, rate, curve))
 
 
 def _scatter(state: FactoredState, batch: Batch, rate: float, moved: Tensor) -> Tensor:
     """``moved`` is dO dO^T H [B, D], dO the gradient by the scores less its mean over labels."""
+    # G^T G = H^T dO dO^T H is symmetric, so what is added to the scatter is a matrix and its transpose.
     half = torch.add(moved * (rate * rate / 2), batch.centred, alpha=-rate)
     product = batch.queries.T @ half
     return state.scatter + product + product.T
 
 
 def _wide_scatter(state: FactoredState, batch: Batch, rate: float, curve: Tensor) -> Tensor:
-    cross = batch.queries.T @ batch.sparse
+    # The terms of G^T G = H^T dO dO^T H one by one, each as a product of [D, D] matrices:
+    # A S A + A (H^T Y X)^T + H^T Y X A + H^T Y Y^T H - (H^T sums)(H^T sums)^T / L, S the scatter.
+    cross = batch.queries.T @ batch.sparse  # H^T Y X [D, D]
     first = torch.addmm(cross, curve, state.scatter)  # H^T T
-    mean = batch.sums @ batch.queries
+    mean = batch.sums @ batch.queries  # H^T sums [D]
     second = torch.addmm(batch.queries.T @ batch.sparse_twice, curve, first.T).addmm_(cross, curve)
     second.addr_(mean, mean, alpha=-1 / state.num_labels)
     half = second.mul_(rate * rate / 2).sub_(first, alpha=rate)

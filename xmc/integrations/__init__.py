@@ -1,1 +1,1 @@
-"""Parts of this package in other libraries' training loops; a module a library."""
+"""Parts of this package in other libraries' training loops; one module per library."""

@@ -20,7 +20,7 @@ __all__ = ["InBatchLabels"]
 
 
 class InBatchLabels(nn.Module):
-    """An objective of :mod:`xmc.objectives` over the labels of a batch, with any number of positives a query.
+    """An objective of :mod:`xmc.objectives` over a batch's labels, with any number of positives per query.
 
     Each row of the data set is one positive pair, a query and the text of one of its labels. A batch of B
     pairs scores its B queries against its b <= B distinct labels:
@@ -68,9 +68,9 @@ class InBatchLabels(nn.Module):
         - On several devices each scores the labels of its own batch.
 
     Relations:
-        - ``MultipleNegativesRankingLoss`` of sentence-transformers has one positive a row and pushes the
-          query's other positives away where the batch holds them. With one positive a query, distinct labels
-          and every ``log_weights`` alike, ``objective="softmax"`` is that loss.
+        - ``MultipleNegativesRankingLoss`` of sentence-transformers has one positive per row and pushes the
+          query's other positives away where the batch holds them. With one positive per query, distinct
+          labels and every ``log_weights`` alike, ``objective="softmax"`` is that loss.
         - :class:`xmc.Trainer` optimises the same objectives over all labels, or over sampled ones.
 
     Example:

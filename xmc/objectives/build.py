@@ -41,6 +41,7 @@ def _from_reference(name: str, options: dict[str, Any]) -> Loss:
     if is_plain_loss(found):
         _check_options(name, found, options)
         return plain_objective(name, found, options)
+    # An objective has facts; so does the class of one, which is yet to be built.
     if hasattr(found, "facts") and not inspect.isclass(found):
         if options:
             raise ConfigError(
@@ -66,6 +67,7 @@ def _build(name: str, builder: Callable[..., Any], options: dict[str, Any]) -> L
         )
     loss = cast(Loss, made)
     if not loss.facts.name:
+        # What is built from a reference may be nameless; messages and logs then use the reference.
         loss = cast(Loss, replace(made, facts=replace(loss.facts, name=name)))
     return loss
 
@@ -74,6 +76,7 @@ def _check_options(name: str, function: Callable[..., Any], options: Mapping[str
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
         return
+    # What a step gives by itself is no option.
     taken = ("queries", "labels", "positives", "scale", "offsets", "log_weights")
     own = sorted({p.name for p in parameters} - set(taken))
     for option in options:

@@ -30,7 +30,7 @@ class MergeableStatistic(RowStatistic, Protocol):
         ...
 
     def of_pairs(self, scores: Tensor, pairs: Positives) -> Tensor:
-        """The statistic [B] of a few labels a row, each of weight 1, from the scores [M] of the pairs."""
+        """The statistic [B] of a few labels per row, each of weight 1, from the scores [M] of the pairs."""
         ...
 
 
@@ -45,12 +45,14 @@ def reduce_with_extra(inputs: ScoreInputs, statistic: RowStatistic) -> tuple[Ten
         return reduce_scores(inputs, statistic)
     if extra.moments is not None:
         raise ConfigError("expected frozen labels, got their moments: only a spherical loss takes those")
+    # Certain negatives travel through scoring as positives do: as listed pairs, scored without a weight.
     listed, is_positive = _listed(inputs.pairs, extra.certain)
     inputs = replace(inputs, positives=listed, extra=None)
     if extra.frozen is None:
         scores, value = reduce_scores(inputs, statistic)
     else:
         scores, value = _with_frozen(inputs, _mergeable(statistic), extra.frozen)
+    # Nothing but positives was listed.
     if is_positive is None:
         return scores, value
     if statistic.masks_positives:
@@ -72,8 +74,12 @@ def _with_frozen(
     to the pool's labels is an estimate, and is weighed like one: a label reached in one step of n gets n
     times its gradient then.
     """
+    # Weights in the value: exp(log_weights) would count a pool label for the labels that were not drawn, but
+    # those are here themselves, in the frozen part. So each label counts once in the value.
     pool = replace(inputs, log_weights=None)
     if inputs.log_weights is not None:
+        # Weights in the gradient: a label is reached in a share p of the steps, and 1 / p times its gradient
+        # then is the gradient of every step on average. Queries and scale get the value's own gradient.
         factors = inputs.log_weights.exp()
         pool = replace(
             pool,
@@ -83,6 +89,7 @@ def _with_frozen(
     _, of_pool = reduce_scores(pool, statistic)
     # The listed pairs' own scores: their gradient is that of a certain label, so it is not weighed.
     scores = _pair_scores(inputs).to(of_pool.dtype)
+    # Frozen labels are outside the pool, so none is a positive of a row of this batch: no pair is listed.
     nothing = inputs.pairs.rows.new_empty(0)
     rest = replace(
         inputs,
@@ -99,8 +106,9 @@ def _with_frozen(
 def _pair_scores(inputs: ScoreInputs) -> Tensor:
     """The scores [P] of the pairs over the labels of all ranks, differentiable and equal on every rank."""
     rows, columns, part = inputs.own_pairs()
-    own = inputs.scale * pair_products(inputs.queries, rows, inputs.labels, columns)
+    own = inputs.scale * pair_products(inputs.queries, rows, inputs.labels, columns)  # [P] of this rank
     own = own if inputs.offsets is None else own + inputs.offsets[columns]
+    # Pairs are ordered by label, so a rank's own are one slice of P and the sum puts slices side by side.
     padding = (own.new_zeros(part.start), own.new_zeros(len(inputs.pairs) - part.stop))
     return sum_over_ranks(torch.cat([padding[0], own, padding[1]]), inputs.own_shard.world)
 
@@ -118,6 +126,7 @@ def _listed(positives: Positives, certain: PositivesLike | None) -> tuple[Positi
     if not len(more):
         return positives, None
     rows, labels = torch.cat([positives.rows, more.rows]), torch.cat([positives.labels, more.labels])
+    # Positives are ordered by label and then by row; the keys are unique unless a pair is listed twice.
     keys, order = torch.sort(labels * positives.num_rows + rows)
     if bool((keys[1:] == keys[:-1]).any()):
         raise ConfigError("expected certain negatives apart from the positives, but a pair is both")

@@ -95,6 +95,7 @@ class PositiveScores:
         if self.inputs is None or self.inputs.offsets is None:
             return None
         _, columns, part = self.inputs.own_pairs()
+        # [P] with 0 for the pairs of other ranks' labels: the sum over ranks gives everyone all of them.
         own = F.pad(self.inputs.offsets[columns], (part.start, len(self.positives) - part.stop))
         return sum_over_ranks(own, self.inputs.own_shard.world)
 
@@ -194,6 +195,7 @@ class Objective(Generic[S]):
             NonFiniteError: When the loss is not finite; on every rank, whichever holds the cause. Not on a
                 GPU, where asking would wait for it: there the loss says so itself.
         """
+        # A sum over a million labels means nothing in the 8 bits of bfloat16.
         with torch.autocast(inputs.queries.device.type, enabled=False):
             loss = reduce_rows(self.rows(*self.statistic(inputs)), reduction)
         refuse_non_finite(loss, inputs, self.facts.name)
@@ -202,5 +204,6 @@ class Objective(Generic[S]):
     def rows(self, own: PositiveScores, statistic: S) -> Tensor:
         """The loss of each row, [B], from its statistic."""
         if self.margin is not None:
+            # After the statistic: a margin moves positives and leaves what they compete with.
             own = replace(own, scores=self.margin(own))
         return self.value(own, statistic)

@@ -59,6 +59,7 @@ class PlainObjective:
                 are extra negatives or offsets it would not see, or what it gives is no loss.
         """
         self._check(inputs)
+        # Every rank computes the whole loss; on_one_rank keeps gradients from being counted W times.
         whole = inputs.on_one_rank()
         has: dict[str, Tensor | float | None] = {
             "queries": whole.queries,
@@ -76,6 +77,7 @@ class PlainObjective:
                 f"{self.facts.name}: expected a loss that is a scalar or one number per query "
                 f"[{len(inputs.queries)}], got {came}"
             )
+        # One number per query can be reduced in any way; a scalar has been reduced already.
         refuse_non_finite(loss, inputs, self.facts.name)
         if loss.ndim == 1:
             return reduce_rows(loss, reduction)
@@ -110,6 +112,7 @@ def is_plain_loss(found: object) -> bool:
     if not callable(found) or inspect.isclass(found):
         return False
     try:
+        # Told by its arguments: builders take options, plain losses what a step has.
         return {"queries", "labels", "positives"} <= set(inspect.signature(found).parameters)
     except (TypeError, ValueError):
         return False
@@ -130,6 +133,7 @@ def plain_objective(
     """
     options = options or {}
     parameters = inspect.signature(function).parameters.values()
+    # **given does not ask for anything by name: it gets only what is named beside it.
     named = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
     missing = [
         p.name

@@ -27,6 +27,8 @@ def with_scoring_options(function: F) -> F:
 
     The function takes them as ``**scoring``; this changes only what ``help`` and :mod:`inspect` say.
     """
+    # A TypedDict says which keywords there are, not their defaults; those are ScoreInputs' own, so that there
+    # is one place for them.
     signature = inspect.signature(function)
     options = inspect.signature(ScoreInputs).parameters
     parameters = [p for p in signature.parameters.values() if p.kind != inspect.Parameter.VAR_KEYWORD]
@@ -62,6 +64,7 @@ class LossModule(nn.Module):
         if not scale > 0:
             raise ConfigError(f"expected a scale above 0, as its logarithm is kept, got {scale}")
         self.objective = objective
+        # The logarithm is what is trained: the scale stays above 0, and a step changes it by a factor.
         self.log_scale = nn.Parameter(torch.log(torch.tensor(float(scale))), requires_grad=learn_scale)
         self.implementation = implementation
 
@@ -103,6 +106,7 @@ def loss_module(build: Callable[..., Loss]) -> type[LossModule]:
     facts = facts_of(names[0])
     own = list(inspect.signature(build).parameters.values())
 
+    # Made from the builder, so that an option of an objective is written down once.
     class Made(LossModule):
         def __init__(
             self,

@@ -81,6 +81,7 @@ def _with_known(
 ) -> Tensor:
     """The objective's loss from its statistic, which is computed once for all that have the same."""
     with torch.autocast(inputs.queries.device.type, enabled=False):
+        # Compared by ==, as each term's builder may make its statistic anew.
         found = next((value for statistic, value in known if statistic == objective.statistic), None)
         if found is None:
             found = objective.statistic(inputs)

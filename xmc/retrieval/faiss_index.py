@@ -102,8 +102,7 @@ def search_index(
     """The k best ids and scores of queries [N, D], both [N, k].
 
     Score descending, then id ascending, also at the cut. FAISS orders equal scores as it likes, so more than
-    k are fetched, and again more for the rows whose cut still falls between equal scores. Pads are -1 and
-    -inf.
+    k are fetched, and again more for the rows whose cut still falls between equal scores. Pads: -1, -inf.
     """
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     if not np.isfinite(queries).all():

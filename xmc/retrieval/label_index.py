@@ -220,8 +220,7 @@ class LabelIndex:
     ) -> NDArray[np.int64]:
         """Add labels, without training anything, and return their ids [n].
 
-        A label the model has a learned offset for gets that; any other gets the median of the learned
-        offsets.
+        A label the model has learned an offset for gets that; any other gets the median of those learned.
 
         Raises:
             DataError: When a uid is in the index already; nothing is added then.

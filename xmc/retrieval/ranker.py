@@ -48,8 +48,8 @@ class Ranker:
 
         Args:
             ranking: "score" or "magnitude".
-            shift: Added to all inner products alike, which moves magnitudes; 0 for none. Only a head's
-                model has one, and a head learns no offsets.
+            shift: Added to all inner products alike, which moves magnitudes; 0 for none. Only a head's model
+                has one, and a head learns no offsets.
             offsets: float32 [L], learned offsets over the scale, or None.
             num_labels: L.
         """
@@ -113,8 +113,8 @@ def search_by(
             offsets negated. -1 and -inf where there are fewer.
 
     Returns:
-        Ids and scores, or ids and magnitudes, both [N, k] and of the types that came: best first, ties by
-        id ascending, -1 and -inf at the end where there are fewer.
+        Ids and scores, or ids and magnitudes, both [N, k] and of the types that came: best first, ties by id
+        ascending, -1 and -inf at the end where there are fewer.
 
     Raises:
         ModelError: When the ranking is neither.

@@ -14,6 +14,7 @@ __all__ = ["dense_scores", "reduce_dense"]
 def dense_scores(queries: Tensor, labels: Tensor, scale: Tensor, offsets: Tensor | None) -> Tensor:
     """``scale * q.e + offset`` for all pairs: [B, L], in float32 at least, also within autocast."""
     if queries.dtype in (torch.float16, torch.bfloat16):
+        # As the other engines: scores of halves are computed and kept in float32.
         queries = queries.float()
     labels = labels.to(queries.dtype)
     with torch.autocast(queries.device.type, enabled=False):

@@ -141,6 +141,7 @@ class ScoreInputs:
 
     def own_pairs(self) -> tuple[Tensor, Tensor, slice]:
         """The rows and the columns of the positives within this rank's labels, and where they are in P."""
+        # Pairs ascend by label, so that the shard's are a slice of P: rows, columns within the shard, slice.
         start = self.own_shard.start
         part = self.pairs.label_slices([start, start + len(self.labels)])[0]
         return self.pairs.rows[part], self.pairs.labels[part] - start, part
@@ -152,6 +153,7 @@ class ScoreInputs:
         """
         if self.log_weights is None:
             return float(self.own_shard.total)
+        # Horvitz-Thompson: the sum of the inverse inclusion probabilities of a sample estimates L.
         own = self.log_weights.detach().double().exp().sum()
         return all_reduce_sum(own, self.own_shard.world).item()
 
@@ -166,6 +168,8 @@ class ScoreInputs:
         shard = self.own_shard
         if shard.world.size == 1:
             return self
+        # Each rank's copy of the loss gives the whole gradient of queries and scale; those are summed over
+        # ranks later, so each passes on one part of W.
         share = 1.0 / shard.world.size
         return replace(
             self,
@@ -182,6 +186,7 @@ class ScoreInputs:
         """The positives as a boolean mask [B, L] on the queries' device; relevance weights are not in it."""
         pairs = self.pairs
         mask = torch.zeros(pairs.num_rows, pairs.num_labels, dtype=torch.bool, device=pairs.rows.device)
+        # [B, L]: for the oracle and for plain losses, which hold the scores anyway.
         mask[pairs.rows, pairs.labels] = True
         return mask
 
@@ -214,6 +219,7 @@ def check_inputs(inputs: ScoreInputs) -> None:
             f"expected a shard within the {shard.total} labels, and all of them on one rank, got "
             f"{len(labels)} labels from {shard.start} on in a world of {shard.world.size}"
         )
+    # Weights are a fact of the sampling; a gradient to them would move probabilities that nobody draws by.
     if inputs.log_weights is not None and inputs.log_weights.requires_grad:
         raise ConfigError(
             "expected log_weights without a gradient, got one that requires it; learn offsets instead"

@@ -26,6 +26,7 @@ class LabelMoments(NamedTuple):
     def merged(self, other: LabelMoments) -> LabelMoments:
         """Those of both sets together, differentiable; one of the two must not be empty."""
         total = self.total + other.total
+        # Chan, Golub and LeVeque's update: no difference of large sums, whichever set is the larger.
         apart = self.mean - other.mean
         mean = other.mean + apart * (self.total / total)
         between = torch.outer(apart, apart) * (self.total * other.total / total)

@@ -13,6 +13,7 @@ from xmc.scoring.arithmetic import deterministic_index_add
 
 __all__ = ["add_pair_products", "gathered_products", "pair_products"]
 
+# Gathered rows held at a time: 16 MB in float32.
 BLOCK_ELEMENTS = 1 << 22
 
 
@@ -45,6 +46,7 @@ def add_pair_products(
     """``out[groups[p]] += weights[p] * source[members[p]]`` in place: [n, D], for P group-member pairs."""
     for part in _blocks(len(groups), source.shape[1]):
         products = source[members[part]].to(out.dtype) * weights[part, None].to(out.dtype)
+        # Labels of several rows, and rows of several labels, add up in a fixed order.
         deterministic_index_add(out, groups[part], products)
     return out
 
@@ -52,6 +54,7 @@ def add_pair_products(
 class _PairProducts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, rows: Tensor, labels: Tensor, columns: Tensor) -> Tensor:
+        # Autograd of an indexed product would save the gathered rows [P, D]; here they are gathered again.
         ctx.save_for_backward(queries, rows, labels, columns)
         return gathered_products(queries, rows, labels, columns)
 

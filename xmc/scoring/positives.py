@@ -49,6 +49,7 @@ class Positives:
     def label_slices(self, bounds: Sequence[int]) -> list[slice]:
         """The pairs of each label range ``bounds[i]:bounds[i + 1]``: slices into ``rows`` and ``labels``."""
         edges = torch.tensor(list(bounds), device=self.labels.device, dtype=self.labels.dtype)
+        # Labels ascend, so that a shard's or a tile's pairs are a slice: no mask of [P] for each tile.
         cuts = torch.searchsorted(self.labels, edges).tolist()
         return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
 
@@ -66,6 +67,7 @@ class Positives:
         weights = torch.ones_like(values) if self.weights is None else self.weights.to(values.dtype)
         totals = deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weights)
         sums = deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weights * values)
+        # Without positives 0 / 1, and not 0 / 0, whose gradient would be NaN even where it is not used.
         return sums / torch.where(totals > 0, totals, 1.0)
 
 
@@ -99,7 +101,9 @@ def as_positives(
         return positives.to(device)
     rows, labels, weights, shape = _pairs(positives, num_labels)
     _check_shape(shape, num_rows, num_labels)
+    # Before the key below, in which an id out of range would be another pair's.
     _check_ids(rows, labels, num_labels)
+    # One integer per pair, label first, sorts by label and then by row and drops repeated pairs at once.
     keys, first = np.unique(labels.astype(np.int64) * max(num_rows, 1) + rows, return_index=True)
     kept = None if weights is None else _weights(weights[first])
     return Positives(
@@ -144,6 +148,7 @@ def _from_scipy(matrix: Any) -> Pairs:
     coo = matrix.tocoo()
     kept = coo.data != 0
     rows, labels, data = coo.row[kept], coo.col[kept], coo.data[kept]
+    # A matrix of ones is a multi-hot one, whatever its type: no weights to carry along.
     weighted = data.dtype.kind == "f" and bool((data != 1).any())
     return rows, labels, data if weighted else None, coo.shape
 
@@ -159,6 +164,7 @@ def _ids(row: int, ids: Any) -> np.ndarray:
     try:
         array = np.asarray(ids)
     except ValueError:
+        # Lists of unequal length within a row, which the check below refuses with the row's number.
         array = np.asarray(None)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise ConfigError(

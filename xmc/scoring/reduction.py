@@ -74,6 +74,7 @@ class _Reduction(torch.autograd.Function):
         problem = Problem(queries, labels, scale, offsets, log_weights, inputs, statistic)
         ctx.engine = make_engine(problem, Needed(*ctx.needs_input_grad[:4]))
         positive_scores, value = ctx.engine.reduce()
+        # A pair is scored by the rank that has its label and is 0 elsewhere: the sum tells every rank.
         all_reduce_sum(positive_scores, inputs.own_shard.world)
         # The engine holds these too; saved, they are known not to have been changed in place since.
         ctx.save_for_backward(queries, labels, scale, value, offsets, log_weights)
@@ -83,6 +84,8 @@ class _Reduction(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, _, scale, value, *_ = ctx.saved_tensors
+        # products = sum_j (d loss / d s_ij) e_j, the gradient by the queries before the scale. The scale's
+        # own is sum_i q_i.products_i, as s = scale q.e + offset: it costs B D.
         products, grad_labels, grad_offsets = ctx.engine.gradients(value, *gradients)
         grad_scale = (products * queries).sum() if ctx.needs_input_grad[2] else None
         grad_queries = (products * scale).to(queries.dtype) if ctx.needs_input_grad[0] else None

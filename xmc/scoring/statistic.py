@@ -51,6 +51,7 @@ def tile_weights(tile: Tile) -> Tensor | None:
     """
     if tile.log_weights is None:
         return None
+    # [t] weights would do but for the few pairs whose row brought the label itself.
     weights = tile.log_weights.exp().expand(tile.scores.shape).clone()
     if tile.positives is not None:
         weights[tile.positives] = 1.0

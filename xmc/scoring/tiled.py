@@ -29,6 +29,8 @@ def tile_width(
     num_rows: int, num_labels: int, element_bytes: int, memory_bytes: int, cache_bytes: int = CACHE_BYTES
 ) -> int:
     """How many labels a tile holds: two buffers [B, width] fit ``memory_bytes``; at least 128 labels."""
+    # Two buffers: the scores, which a statistic must not change, and its scratch. At least 128 labels, as
+    # thinner products are slow whatever the budget says.
     budget = min(memory_bytes // 2, cache_bytes)
     return max(1, min(num_labels, max(128, budget // max(1, num_rows * element_bytes))))
 
@@ -56,8 +58,12 @@ class _Walker:
         width = tile_width(rows, labels, size, inputs.memory_bytes, cache)
         self.bounds = [*range(0, labels, width), labels]
         start = inputs.own_shard.start
+        # Where each tile's positives lie among the P pairs: found once for all passes.
         self.slices = inputs.pairs.label_slices([start + bound for bound in self.bounds])
+        # All scores within the budget: kept for the way back, they save the product that makes them again.
         self.kept = [] if self.keep and rows * labels * size <= inputs.memory_bytes else None
+        # Buffers are made once and cut to each tile. A fresh tensor per tile would be new pages of memory
+        # each time, which cost more to fault in than the elementwise work on them.
         scratch = queries.new_empty((rows * width,), dtype=self.dtype)
         self.buffers = [scratch] if self.kept is not None else [scratch, torch.empty_like(scratch)]
 
@@ -68,9 +74,11 @@ class _Walker:
             scores = self.kept[number] if reuse and self.kept else self._scores(start, stop)
             if not reuse:
                 rows, columns = self.pairs(number)
+                # Read before they are masked; pairs of this tile only, so that each is written once per pass.
                 if positive_scores is not None:
                     positive_scores[self.slices[number]] = scores[rows, columns]
                 if given.statistic.masks_positives:
+                    # exp(-inf) and softplus(-inf) are exactly 0, however low the other scores of the row are.
                     scores[rows, columns] = -torch.inf
                 if self.kept is not None:
                     self.kept.append(scores)
@@ -85,6 +93,7 @@ class _Walker:
         return positives.rows[part], positives.labels[part] - first
 
     def _scores(self, start: int, stop: int) -> Tensor:
+        # Kept scores need a tensor each; otherwise every tile overwrites the one before.
         width, given = stop - start, self.problem
         scores = (
             self._buffer(1, width)
@@ -106,6 +115,8 @@ class TiledEngine:
         """Choose tiles, and the way: with or without a second pass for the gradients."""
         self.problem, self.needed = problem, needed
         self.statistic = problem.statistic
+        # Without gradients to labels the way back needs sum_j slope_j e_j alone, which such a statistic adds
+        # up on the way there: two products, and no score is made twice.
         self.direct = isinstance(self.statistic, DirectStatistic) and (needed.queries or needed.scale)
         self.direct = self.direct and not (needed.labels or needed.offsets)
         self.direction: Tensor | None = None
@@ -129,6 +140,7 @@ class TiledEngine:
         """See :class:`xmc.scoring.engine.Engine`."""
         if self.direction is not None:
             rows, columns, part = self.problem.inputs.own_pairs()
+            # The direction is that of the statistic; what the loss makes of a row's statistic is one factor.
             products = self.direction * grad_value[:, None]
             add_pair_products(products, rows, self.problem.labels, columns, grad_positives[part])
             return Gradients(products, None, None)
@@ -137,12 +149,13 @@ class TiledEngine:
     def _walk_back(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
         """The scores a second time, or kept, and a product for each gradient."""
         walker, queries, labels = self.walker, self.problem.queries, self.problem.labels
+        # Queries gather over all tiles; a label is in one tile alone, so its gradient is written once.
         products = queries.new_zeros(queries.shape, dtype=walker.dtype)
         grad_labels = torch.empty_like(labels) if self.needed.labels else None
         grad_offsets = labels.new_empty(len(labels), dtype=walker.dtype) if self.needed.offsets else None
         for number, tile in enumerate(walker.tiles()):
             part = slice(walker.bounds[number], walker.bounds[number + 1])
-            slope = self.statistic.tile_gradient(tile, value, grad_value)
+            slope = self.statistic.tile_gradient(tile, value, grad_value)  # [B, t]
             # A pair is listed once, so adding by index is exact and deterministic.
             slope[walker.pairs(number)] += grad_positives[walker.slices[number]]
             if self.needed.queries or self.needed.scale:
@@ -157,6 +170,7 @@ class TiledEngine:
 def _write_scaled(out: Tensor, slope: Tensor, queries: Tensor, scale: float) -> None:
     """``out = scale * slope.T @ queries``, [t, D] in the labels' type."""
     if out.dtype == slope.dtype == queries.dtype:
+        # Straight into the gradient's rows, the scale within the product.
         torch.addmm(out, slope.T, queries, beta=0, alpha=scale, out=out)
     else:
         out.copy_(slope_product(slope.T, queries).mul_(scale))

@@ -93,7 +93,7 @@ def test_the_log_says_how_stale_everything_is(sourced: Any) -> None:
     assert [line["clusters"]["size"] for line in lines[::7]] == [1, 7, 14, 14]
     assert [line["mined"]["stale_steps"] for line in lines[:6]] == [1, 2, 3, 4, 1, 2]
     oldest = [line["memory"]["stale_max"] for line in lines]
-    # 40 labels, 5 a step in turn: after a round of 8 batches none is older, and those of pools are younger.
+    # 40 labels, 5 per step in turn: after a round of 8 batches none is older, and those of pools are younger.
     assert 2 < max(oldest) <= 8
     assert all(1 <= line["memory"]["stale_mean"] <= line["memory"]["stale_max"] for line in lines)
     assert any(line["memory"]["drift"] > 1e-3 for line in lines)

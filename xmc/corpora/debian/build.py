@@ -76,7 +76,7 @@ def build_debian(
 
 
 def is_test(source: str) -> bool:
-    """Whether the packages of this source are test points: a fifth of all sources, by the name's hash."""
+    """Whether the packages of this source are test queries: a fifth of all sources, by the name's hash."""
     return hashlib.sha256(source.encode()).digest()[0] % 5 == 0
 
 

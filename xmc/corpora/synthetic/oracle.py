@@ -1,7 +1,7 @@
 """The best ranking there is of the synthetic data set, and how precise it is.
 
-Precision at k of a ranking, in expectation given the query's text, is the mean of its first k labels'
-chances to be relevant given that text. So no system does better, in expectation, than one that ranks by these
+Precision at k of a ranking, in expectation given the query's text, is the mean of its first k labels' chances
+to be relevant given that text. So no system does better, in expectation, than one that ranks by these
 chances. They are computed exactly here, from the law that the queries were drawn by: Bayes' rule over the
 families that fit the text (at most one of its four core words is missing), over the members that the anchor
 may be, and over the noise.

@@ -1,4 +1,4 @@
-"""Importers: one file a source format, and ``import_folder``, which picks the one that fits."""
+"""Importers: one file per source format, and ``import_folder``, which picks the one that fits."""
 
 from __future__ import annotations
 

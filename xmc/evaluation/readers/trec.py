@@ -1,4 +1,4 @@
-"""Reads TREC run files: a prediction a line, ``qid Q0 docid rank score tag``, by spaces or tabs.
+"""Reads TREC run files: one prediction per line, ``qid Q0 docid rank score tag``, by spaces or tabs.
 
 qid and docid are uids of the data set. Scores decide: the rank column is not used, as in trec_eval; but equal
 scores go by label id ascending here (in trec_eval by docid descending).

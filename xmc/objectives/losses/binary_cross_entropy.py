@@ -43,7 +43,7 @@ def prior_log_odds(mean_positives: float, num_labels: float) -> float:
     As the bias of :func:`binary_cross_entropy`, scores around 0 then predict as many positives as there are.
 
     Args:
-        mean_positives: Mean number of positives a query, above 0 and below ``num_labels``.
+        mean_positives: Mean number of positives per query, above 0 and below ``num_labels``.
         num_labels: Labels that are scored, or that the scored sample stands for.
 
     Raises:
@@ -53,6 +53,7 @@ def prior_log_odds(mean_positives: float, num_labels: float) -> float:
         raise ConfigError(
             f"expected a mean number of positives between 0 and the {num_labels} labels, got {mean_positives}"
         )
+    # log(p / (1 - p)) with p = m / L is log(m / (L - m)).
     return math.log(mean_positives) - math.log(num_labels - mean_positives)
 
 
@@ -86,6 +87,7 @@ class _NegativeLosses:
             )
         num_labels = inputs.num_labels_stood_for()
         bias = _batch_log_odds(inputs.pairs, num_labels) if self.bias is None else self.bias
+        # A bias is an offset that all labels share, so that scoring needs no second way to shift scores.
         inputs = replace(inputs, offsets=_with_bias(inputs.offsets, bias, inputs.labels))
         own, total = _negative_softplus(inputs)
         return own, NegativeLoss(total, num_labels)
@@ -101,6 +103,7 @@ def binary_cross_entropy_rows(
 
     Relevance weights weigh the first sum; "mean" divides by the number of labels.
     """
+    # softplus(-s) = -log sigmoid(s) for a yes, softplus(s) = -log(1 - sigmoid(s)) for a no.
     rows = own.positives.row_sum(F.softplus(-own.scores)) + negatives.total
     return rows if over_labels == "sum" else rows / negatives.num_labels
 
@@ -155,6 +158,7 @@ def binary_cross_entropy(
 def _batch_log_odds(positives: Positives, num_labels: float) -> float:
     """:func:`prior_log_odds` of a batch, kept finite where no pair or every pair is positive."""
     pairs = max(positives.num_rows * num_labels, 1.0)
+    # Half a pair away from none and from all: log odds of at most about log(2 B L) either way.
     share = min(max(len(positives), 0.5), pairs - 0.5) / pairs
     return math.log(share) - math.log1p(-share)
 

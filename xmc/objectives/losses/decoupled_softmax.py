@@ -29,6 +29,7 @@ def decoupled_softmax_rows(own: PositiveScores, log_negatives: Tensor) -> Tensor
     Returns:
         [B], 0 for a row without positives or without negatives.
     """
+    # -log(e^s / (e^s + e^n)) = log(1 + e^(n - s)); 0 for n = -inf (no negatives).
     return own.positives.row_mean(F.softplus(log_negatives[own.rows] - own.scores))
 
 
@@ -47,7 +48,7 @@ def decoupled_softmax(
     reduction: Reduction = "mean",
     **scoring: Unpack[ScoringOptions],
 ) -> Tensor:
-    """Decoupled softmax of queries against labels, with any number of positives a query.
+    """Decoupled softmax of queries against labels, with any number of positives per query.
 
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log(e^{s_ic} / (e^{s_ic} + sum_{j not in P_i} e^{s_ij}))`` with
     ``s_ij = scale * q_i.e_j + offset_j``.
@@ -58,7 +59,7 @@ def decoupled_softmax(
         positives: SciPy CSR [B, L], torch sparse [B, L], boolean mask [B, L], or B lists of label ids;
             floating values are relevance weights.
         scale: One over the temperature; a scalar tensor may be learned. Use 1 for raw inner products.
-        offsets: [L], a (learnable) offset a label, part of its score.
+        offsets: [L], a (learnable) offset per label, part of its score.
         log_weights: [L], minus the log of the probability that the label was sampled; corrects the partition
             function when ``labels`` are a sample.
         reduction: "mean" over the B rows, "sum", or "none" for [B].

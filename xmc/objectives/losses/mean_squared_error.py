@@ -28,6 +28,7 @@ def squared_error_rows(own: PositiveScores, negatives: RowMoments, decoupled: bo
     first sum and a row without positives counts with its negatives. Decoupled: the mean over positives of
     ``(s_ic - 1)^2`` plus the second sum, 0 for a row without positives.
     """
+    # Of the negatives the sum of squares alone matters: scatter + n mean^2, from the moments.
     errors = (own.scores - 1).square()
     if not decoupled:
         return own.positives.row_sum(errors) + negatives.squares
@@ -54,9 +55,8 @@ def mean_squared_error(
     """Squared error of the scores of queries [B, D] against labels [L, D], summed over labels.
 
     ``1/B sum_i sum_j (s_ij - y_ij)^2`` with y the multi-hot positives. Cost: l D^2 for the labels and B D^2
-    for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax`
-    (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
-    ``extra`` the moments alone), and:
+    for the queries, with no walk over labels. Arguments as for :func:`xmc.objectives.decoupled_softmax` (no
+    ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of ``extra`` the moments alone), and:
 
     Args:
         scale: 1 by default, as scores are to be 0 or 1.

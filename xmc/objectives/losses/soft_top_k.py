@@ -39,11 +39,11 @@ def soft_top_k_rows(own: PositiveScores, statistic: Tensor, alpha: float) -> Ten
 
     Args:
         own: The positives' scores [P]; relevance weights weigh the mean.
-        statistic: [B, 2] of :class:`xmc.objectives.statistics.soft_threshold.SoftThreshold`; t is its first
-            column.
+        statistic: [B, 2] of :class:`xmc.objectives.statistics.soft_threshold.SoftThreshold`, with t first.
         alpha: Steepness of the indicators.
     """
     thresholds = statistic[:, 0][own.rows]
+    # -log sigmoid(x) = softplus(-x); a threshold of inf makes it 0, with a gradient of 0.
     rows = own.positives.row_mean(F.softplus(-alpha * (own.scores + thresholds)))
     if rows.requires_grad:
         _refuse_vanished(rows.detach(), statistic.detach(), alpha)
@@ -122,6 +122,7 @@ def _soft_threshold(inputs: ScoreInputs, k: TargetCount, alpha: float) -> SoftTh
 def _targets(k: TargetCount, positives: Positives, num_labels: int) -> Tensor:
     """Each row's target [B] float64; 1 for a row without positives, whose loss is 0 for any."""
     if k == "positives":
+        # A threshold for a target of 0 would be -inf.
         return positives.row_counts().double().clamp_min(1.0)
     if isinstance(k, str) or not 0 < k < num_labels:
         raise ConfigError(
@@ -143,11 +144,14 @@ def _score_range(inputs: ScoreInputs) -> tuple[Tensor, Tensor]:
             fail there alone, and leave the others waiting.
     """
     queries, labels, offsets = inputs.queries, inputs.labels, inputs.offsets
+    # The range only places a histogram's bins, of which the outermost take what is outside: a sample will do.
     stride = max(1, len(labels) // SAMPLE_LABELS)
     sampled = None if offsets is None else offsets[::stride]
     scale = torch.as_tensor(inputs.scale, device=queries.device)
     scores = dense_scores(queries, labels[::stride], scale, sampled)
+    # A rank without labels has no largest score: -inf, which leaves the others' alone.
     outside = scores.new_full((len(scores), 1), -torch.inf)
+    # The smallest as minus the largest of the negatives: one all-reduce.
     given = [part for part in (queries, labels, offsets, scale) if part is not None]
     broken = scores.new_tensor([not all(bool(torch.isfinite(part).all()) for part in given)])
     upper, lower = (torch.cat([part, outside], 1).amax(1) for part in (scores, -scores))

@@ -33,7 +33,9 @@ def log_partition_per_pair(own: PositiveScores, log_negatives: Tensor) -> Tensor
         own: The positives' scores [P]; in the sum exactly once, however the negatives were sampled.
         log_negatives: [B], the log partition function n over each row's negatives, -inf where there are none.
     """
+    # The statistic leaves positives out, and they are added here: once each, with their margins if any.
     log_positives = row_log_sum_exp(own.scores, own.positives)
+    # exp(n) estimates the sum over negatives; positives are all there, so their sum is exact.
     return torch.logaddexp(log_positives[own.rows], log_negatives[own.rows])
 
 

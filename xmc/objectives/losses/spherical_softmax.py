@@ -1,8 +1,9 @@
 """Log-spherical softmax: a softmax with the square of the score in place of the exponential.
 
-It is even in the scores, so ranking is by the square (or by the score where all are positive). Source: de
-Brebisson and Vincent, "An exploration of softmax alternatives belonging to the spherical loss family", ICLR
-2016.
+It is even in the scores, so ranking is by the square (or by the score where all are positive).
+
+Source: de Brebisson and Vincent, "An exploration of softmax alternatives belonging to the spherical loss
+family", ICLR 2016.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["SphericalSoftmax", "objective", "spherical_softmax", "spherical_soft
 
 def spherical_softmax_per_pair(scores: Tensor, moments: RowMoments, eps: float) -> Tensor:
     """Minus the log of ``(score^2 + eps) / sum_j (s_j^2 + eps)``, the sum from the moments: [P]."""
+    # sum_j (s_j^2 + eps) = sum_j s_j^2 + n eps.
     return torch.log(moments.squares + moments.count * eps) - torch.log(scores.square() + eps)
 
 
@@ -59,8 +61,7 @@ def spherical_softmax(
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log((s_ic^2 + eps) / sum_j (s_ij^2 + eps))``. Cost: l D^2 for the
     labels and B D^2 for the queries, with no walk over labels. Arguments as for
     :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
-    ``extra`` the moments alone),
-    and:
+    ``extra`` the moments alone), and:
 
     Args:
         eps: Above 0, in units of a squared score; it bounds the gradient where a positive's score is near 0,

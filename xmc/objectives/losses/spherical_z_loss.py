@@ -29,7 +29,9 @@ SMALLEST_VARIANCE = 1e-12
 
 def z_loss_per_pair(scores: Tensor, moments: RowMoments, a: float, b: float) -> Tensor:
     """``softplus(a (b - z)) / a`` with ``z = (score - mean) / deviation``: [P]."""
+    # Clamped before the root: at a variance of 0 the root's derivative is infinite.
     deviation = moments.variance.clamp_min(SMALLEST_VARIANCE).sqrt()
+    # Over a: for large a it tends to max(b - z, 0), and its slope is at most 1 for any a.
     return F.softplus(a * (b - (scores - moments.mean) / deviation)) / a
 
 
@@ -65,16 +67,14 @@ def spherical_z_loss(
     by a positive number changes nothing, so ``scale`` matters only where labels have offsets. Cost: l D^2 for
     the labels and B D^2 for the queries, with no walk over labels. Arguments as for
     :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
-    ``extra`` the moments alone),
-    and:
+    ``extra`` the moments alone), and:
 
     Args:
         a: Sharpness, above 0.
         b: How many standard deviations above the mean a positive is to be. The best of L negatives is at
             about 3.5 for L = 4,000 and 4.8 for 1.3 million; the most that can be reached is
             ``sqrt(L / |P_i|)``.
-        decoupled: Leave a row's other positives out of the mean and deviation that a positive is held
-            against.
+        decoupled: Leave a row's other positives out of the mean and deviation a positive is held against.
 
     Returns:
         A scalar, or [B] for ``reduction="none"``; equal on every rank.

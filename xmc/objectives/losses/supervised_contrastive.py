@@ -42,9 +42,11 @@ def supervised_contrastive_in_rows(own: PositiveScores, log_negatives: Tensor) -
         [B], 0 for a row without positives.
     """
     positives = own.positives
+    # Relevance weighs the mean in the numerator; in the denominator each positive counts once.
     weights = torch.ones_like(own.scores)
     if positives.weights is not None:
         weights = positives.weights.to(own.scores.dtype)
+    # -log(sum_c w_c e^{s_c} / sum_c w_c / sum_j e^{s_j}), each of the three sums by its logarithm.
     log_total = row_log_sum_exp(weights.log(), positives)
     log_weighted = row_log_sum_exp(own.scores + weights.log(), positives)
     log_positives = row_log_sum_exp(own.scores, positives)

@@ -25,11 +25,13 @@ __all__ = ["TaylorSoftmax", "objective", "taylor", "taylor_softmax", "taylor_sof
 
 def taylor(scores: Tensor) -> Tensor:
     """``1 + s + s^2 / 2``, which is at least 1/2."""
+    # As a sum of squares it cannot fall below 1/2 by rounding, and has a logarithm.
     return ((scores + 1).square() + 1) / 2
 
 
 def taylor_softmax_per_pair(scores: Tensor, moments: RowMoments) -> Tensor:
     """Minus the log of ``taylor(score) / sum_j taylor(s_j)``, the sum from the moments: [P]."""
+    # About the mean m the linear terms cancel: sum_j f(s_j) = n f(m) + scatter / 2, both above 0.
     return torch.log(moments.count * taylor(moments.mean) + moments.scatter / 2) - torch.log(taylor(scores))
 
 
@@ -55,8 +57,7 @@ def taylor_softmax(
     ``-1/B sum_i 1/|P_i| sum_{c in P_i} log(f(s_ic) / sum_j f(s_ij))`` with ``f(s) = 1 + s + s^2 / 2``. Cost:
     l D^2 for the labels and B D^2 for the queries, with no walk over labels. Arguments as for
     :func:`xmc.objectives.decoupled_softmax` (no ``memory_bytes`` needed; "tiled" and "triton" are "auto"; of
-    ``extra`` the moments alone),
-    and:
+    ``extra`` the moments alone), and:
 
     Args:
         decoupled: Leave a row's other positives out of the sum that a positive is held against.

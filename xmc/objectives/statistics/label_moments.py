@@ -1,7 +1,7 @@
 """The weighted mean and the centred Gram matrix of labels: all that a spherical loss has to know of them.
 
-The products of the positive pairs are taken in the same place, so that the labels' gradient, which is
-affine in them but for the pairs', is written once: [l, D] and no second array of that size.
+The products of the positive pairs are taken in the same place, so that the labels' gradient, which is affine
+in them but for the pairs', is written once: [l, D] and no second array of that size.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from xmc.scoring.pairs import add_pair_products, gathered_products
 
 __all__ = ["label_moments", "label_moments_and_products"]
 
+# 2 MB of float32: a block stays in a core's cache between centring and the product.
 BLOCK_ELEMENTS = 1 << 19
 
 
@@ -26,8 +27,8 @@ def label_moments(labels: Tensor, offsets: Tensor | None, weights: Tensor | None
     """Total weight, mean and scatter of labels with their offsets as one more dimension: e' = [e, offset].
 
     The Gram matrix is taken about the mean: about the origin, the variance of a query's scores would be a
-    difference of nearly equal numbers (with labels whose mean score is 64 times their spread, off by 6e-4 in
-    float32).
+    difference of nearly equal numbers (in float32, with labels whose mean score is 64 times the spread of
+    their scores, off by 6e-4).
 
     Args:
         labels: [l, D].
@@ -92,6 +93,8 @@ class _LabelMoments(torch.autograd.Function):
         if weights is not None:
             weights = weights.detach().double()
         total, mean, scatter = _moments(labels, offsets, weights)
+        # A gradient that reaches a label as a member of the set is multiplied by its weight in the moments
+        # and by what its gradient is to be weighed with besides.
         label_weights = weights if gradient_weights is None else gradient_weights.double()
         if weights is not None and gradient_weights is not None:
             label_weights = weights * gradient_weights.double()
@@ -100,6 +103,7 @@ class _LabelMoments(torch.autograd.Function):
         )
         ctx.mark_non_differentiable(total)
         products = gathered_products(queries, rows, labels, columns)
+        # One number under two names, as the two uses of it have different gradients: see backward.
         return total, mean, scatter, products, products.clone()
 
     @staticmethod
@@ -116,7 +120,11 @@ class _LabelMoments(torch.autograd.Function):
             grad_queries = grad_queries.to(queries.dtype)
         if not (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]):
             return None, None, None, grad_queries, None, None, None
+        # d mean / d e_j = w_j / total. d scatter = sum_j w_j (de_j c_j^T + c_j de_j^T) with c_j = e_j - mean:
+        # what the mean's own change adds is multiplied by sum_j w_j c_j = 0.
         constant, linear = (grad_mean / total).to(dtype), (grad_scatter + grad_scatter.T).to(dtype)
+        # A positive is taken out of the moments that it is in as a label of the set. Its gradient there must
+        # be weighed like the set's, or the two would not cancel.
         if of_members is not None:
             grad_members = grad_members * of_members[columns].double()
         grad_products = grad_products + grad_members
@@ -127,6 +135,7 @@ class _LabelMoments(torch.autograd.Function):
             if weights is not None:
                 gradient *= weights[part, None].to(dtype)
             own = columns[pairs] - part.start
+            # The pairs' part is added while the block is at hand: one array [l, D] in all.
             add_pair_products(gradient[:, :-1], own, queries, rows[pairs], grad_products[pairs])
             grad_labels[part], grad_offsets[part] = gradient[:, :-1], gradient[:, -1]
         return grad_labels, grad_offsets, None, grad_queries, None, None, None
@@ -135,16 +144,18 @@ class _LabelMoments(torch.autograd.Function):
 def _moments(labels: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     size = labels.shape[1] + 1
     total = labels.new_tensor(len(labels), dtype=torch.float64) if weights is None else weights.sum()
+    # Two passes, first the mean and then the scatter about it: see label_moments.
     mean = labels.new_zeros(size, dtype=torch.float64)
     for part in _blocks(labels):
         mean += _sum(labels[part], offsets[part], None if weights is None else weights[part])
     mean /= total if len(labels) else 1.0
     scatter = labels.new_zeros(size, size, dtype=torch.float64)
     for part in _blocks(labels):
-        centred = _centred(labels[part], offsets[part], mean)
+        centred = _centred(labels[part], offsets[part], mean)  # [n, D + 1]
         weighted = centred if weights is None else centred * weights[part, None].to(centred.dtype)
         scatter += weighted.T @ centred
-    # The mean was rounded before it was subtracted; what that added to the scatter is known.
+    # sum_j w_j (e_j - r)(e_j - r)^T = scatter + total (mean - r)(mean - r)^T for any r.
+    # So what rounding the mean added to the scatter is known.
     rounding = mean - mean.to(_product_type(labels)).double()
     scatter -= total * torch.outer(rounding, rounding)
     return total, mean, scatter
@@ -167,6 +178,8 @@ def _centred(labels: Tensor, offsets: Tensor, mean: Tensor) -> Tensor:
     dtype = _product_type(labels)
     mean = mean.to(dtype)
     centred = torch.empty(len(labels), len(mean), dtype=dtype, device=labels.device)
+    # Two numbers of the same type within a factor of two of each other have an exact difference (Sterbenz),
+    # so with a mean far above the spread nothing is lost here.
     torch.sub(labels, mean[:-1], out=centred[:, :-1])
     torch.sub(offsets.to(dtype), mean[-1], out=centred[:, -1])
     return centred

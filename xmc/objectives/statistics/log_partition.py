@@ -42,6 +42,7 @@ class LogPartition:
 
         parts = scan(FOLD, RowNumbers())
         highest = parts[:, 0].amax(0)
+        # Each part's sum is relative to its own maximum; the common one is the shift for all.
         total = (parts[:, 1] * torch.exp(parts[:, 0] - _finite(highest))).sum(0)
         return _over_ranks(highest, total, world)
 
@@ -53,6 +54,7 @@ class LogPartition:
 
     def tile_gradient(self, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
         """See :class:`xmc.scoring.RowStatistic`; the softmax of the negatives times ``gradient``."""
+        # d n / d s_j = exp(s_j + log_weight_j - n): a masked positive has -inf, and so 0.
         share = torch.sub(_weighted(tile), _finite(statistic)[:, None], out=tile.scratch).exp_()
         return share.mul_(torch.where(torch.isfinite(statistic), gradient, 0.0)[:, None])
 
@@ -86,26 +88,32 @@ log_partition = StatisticOfScores(_log_partition)
 
 
 def _reduce(walk: Walk, num_rows: int, direction: Tensor | None, like: Tensor, world: World) -> Tensor:
-    highest = like.new_full((num_rows,), -torch.inf)
+    # exp(s - shift) with the largest score so far as shift never overflows, and a new maximum costs one
+    # factor, decay, on what was summed before (Milakov and Gimelshein 2018, arXiv 1805.02867).
+    highest = like.new_full((num_rows,), -torch.inf)  # [B]
     total = like.new_zeros(num_rows)
     for tile in walk():
         scores = _weighted(tile)
         merged = torch.maximum(highest, scores.amax(1))
         shift = _finite(merged)
+        # 0 for the first tile, where highest is -inf.
         decay = torch.exp(highest - shift)
         share = torch.sub(scores, shift[:, None], out=tile.scratch).exp_()
         total.mul_(decay).add_(share.sum(1))
         if direction is not None and tile.labels is not None:
+            # The same sum with the labels' vectors in it, so it decays with the same factors.
             add_product(direction.mul_(decay[:, None]), share, tile.labels)
         highest = merged
     value = _over_ranks(highest, total, world)
     if direction is not None:
+        # From this rank's maximum to the partition function of all ranks: sum_j softmax_j e_j of its labels.
         direction.mul_(torch.exp(highest - _finite(value))[:, None])
     return value
 
 
 def _over_ranks(highest: Tensor, total: Tensor, world: World) -> Tensor:
     """The log partition function from this rank's maximum and its sum of ``exp(score - maximum)``."""
+    # Shifted before it is summed, as sums relative to different maxima cannot be added.
     shift = _finite(all_reduce_max(highest.clone(), world))
     total = all_reduce_sum(total * torch.exp(highest - shift), world)
     return shift + torch.log(total)

@@ -34,8 +34,10 @@ def mean_over_positives(value: PairValue, decoupled: bool) -> SphericalValue:
     def rows(own: PositiveScores, negatives: RowMoments) -> Tensor:
         positives = own.positives
         if not decoupled:
+            # All labels of the row with each positive once, also where the labels are a weighted sample.
             moments = negatives.with_all(own.scores, positives).per_pair(positives)
             return positives.row_mean(value(own.scores, moments))
+        # A positive alone has no spread, and nothing to compete with.
         present = (negatives.count > 0)[own.rows]
         losses = value(own.scores, negatives.with_own(own.scores, positives))
         return positives.row_mean(torch.where(present, losses, 0.0))

@@ -38,6 +38,7 @@ class NegativeSoftplus:
         for tile in walk():
             total.add_(_loss(tile))
             if tile.labels is not None:
+                # A sum's derivative does not depend on the sum, so it can be taken in the same pass.
                 add_product(direction, _slope(tile), tile.labels)
         return all_reduce_sum(total, world)
 
@@ -72,10 +73,12 @@ class NegativeSoftplus:
 
 
 def _loss(tile: Tile) -> Tensor:
+    # softplus(s) = log(e^s + e^0), exact at -inf as well: a masked positive adds 0.
     losses = torch.logaddexp(tile.scores, tile.scores.new_zeros(()), out=tile.scratch)
     return losses.sum(1) if tile.log_weights is None else losses @ tile.log_weights.exp()
 
 
 def _slope(tile: Tile) -> Tensor:
     slope = torch.sigmoid(tile.scores, out=tile.scratch)
+    # sigmoid(-inf) = 0: masked positives get none.
     return slope if tile.log_weights is None else slope.mul_(tile.log_weights.exp())

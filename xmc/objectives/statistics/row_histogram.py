@@ -12,6 +12,7 @@ from xmc.scoring.statistic import tile_weights
 
 __all__ = ["NUM_BINS", "RowHistogram"]
 
+# One pass narrows a row's bracket by about this factor.
 NUM_BINS = 128
 
 
@@ -24,11 +25,13 @@ class RowHistogram:
     def __init__(self, low: Tensor, high: Tensor, num_bins: int = NUM_BINS) -> None:
         """Make an empty histogram over ``low`` [B] to ``high`` [B]."""
         self.num_bins = num_bins
+        # Equal scores would make bins of width 0.
         tiny = 1e-6 * (1.0 + low.abs() + high.abs())
         self.low, self.width = low, torch.maximum(high - low, tiny) / num_bins
         self.weights = low.new_zeros(len(low) * num_bins, dtype=torch.float64)
         self.highest = torch.full_like(low, -torch.inf)
         self.lowest = torch.full_like(low, torch.inf)
+        # Row i's bins are i n to (i + 1) n of one flat histogram, so one bincount serves all rows.
         self._rows = torch.arange(len(low), device=low.device, dtype=torch.int32)[:, None] * num_bins
 
     def add(self, tile: Tile) -> None:
@@ -36,6 +39,7 @@ class RowHistogram:
         scores = tile.scores
         torch.maximum(self.highest, scores.amax(1), out=self.highest)
         torch.minimum(self.lowest, scores.amin(1), out=self.lowest)
+        # Scores outside the range are in the outermost bins, whose outer edges are exact: see bins.
         bins = torch.sub(scores, self.low[:, None], out=tile.scratch).div_(self.width[:, None])
         flat = bins.clamp_(0, self.num_bins - 1).to(torch.int32).add_(self._rows).view(-1)
         weights = tile_weights(tile)
@@ -57,13 +61,13 @@ class RowHistogram:
     def merge(self, world: World, known: RowHistogram | None = None) -> None:
         """Add up over ranks: all-reduces of 8 n B bytes, for n bins, and of 2 B floats.
 
-        Where ``known``, a merged histogram of the same scores, has the smallest and largest, the second is
-        saved.
+        The second is saved where ``known``, a merged histogram of the same scores, has smallest and largest.
         """
         self.weights = all_reduce_sum(self.weights, world)
         if known is not None:
             self.highest, self.lowest = known.highest, known.lowest
             return
+        # A minimum is minus the maximum of the negatives, so one all-reduce does for both.
         ends = all_reduce_max(torch.stack([self.highest, -self.lowest]), world)
         self.highest, self.lowest = ends[0], -ends[1]
 
@@ -71,6 +75,7 @@ class RowHistogram:
         """The left and the right edge of each bin and its weight: [B, n] float64, for n bins."""
         steps = torch.arange(self.num_bins + 1, device=self.low.device)
         edges = self.low.double()[:, None] + self.width.double()[:, None] * steps
+        # No score is beyond these two, so a bin need not be wider either: a tighter bracket for nothing.
         edges = edges.clamp(self.lowest.double()[:, None], self.highest.double()[:, None])
         edges[:, 0], edges[:, -1] = self.lowest, self.highest
         return edges[:, :-1], edges[:, 1:], self.weights.view(-1, self.num_bins)

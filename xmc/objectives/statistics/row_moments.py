@@ -20,7 +20,7 @@ __all__ = ["RowMoments", "dense_negative_moments", "negative_moments", "without_
 
 @dataclass(frozen=True)
 class RowMoments:
-    """Moments of sets of scores, float64; [B] for a set a row, [P] for a set a pair.
+    """Moments of sets of scores, float64; [B] for one set per row, [P] for one per pair.
 
     Attributes:
         count: Total weight n.
@@ -49,6 +49,8 @@ class RowMoments:
 
     def with_all(self, scores: Tensor, positives: Positives) -> RowMoments:
         """Row moments [B] with all positives' scores [P] added, each once whatever its relevance."""
+        # About the old mean the new labels shift the mean by sum(d) / n; about the new mean the sum of
+        # squares is less by n shift^2 (n counts the added ones).
         deviations = scores - self.mean[positives.rows]
         counts = positives.row_counts().to(self.count.dtype)
         count = self.count + counts
@@ -60,6 +62,7 @@ class RowMoments:
         """Pair moments [P]: those of the pair's row with this one positive's score added."""
         count = self.count[positives.rows]
         deviations = scores - self.mean[positives.rows]
+        # The same for one label, simplified (Welford's update).
         mean = self.mean[positives.rows] + deviations / (count + 1)
         scatter = self.scatter[positives.rows] + deviations.square() * count / (count + 1)
         return RowMoments(count + 1, mean, scatter)
@@ -90,16 +93,19 @@ def negative_moments(inputs: ScoreInputs, outside: LabelMoments | None = None) -
     queries = inputs.queries.to(torch.promote_types(inputs.queries.dtype, torch.float32))
     world, scale = inputs.own_shard.world, _scale(inputs)
     given = None if inputs.log_weights is None else inputs.log_weights.detach().double().exp()
+    # With the labels outside known, the pool's count once in the value; their weights are for the gradient.
     weights, of_gradient = (given, None) if outside is None else (None, given)
     rows, columns, part = inputs.own_pairs()
     moments, products, members = label_moments_and_products(
         labels, offsets, weights, queries, rows, columns, of_gradient
     )
+    # The moments outside are already of all ranks, so one rank brings them in.
     if outside is not None and world.is_main:
         moments = moments.merged(outside)
+    # A score is an inner product again: (scale q, 1).(e, offset).
     extended = torch.cat([queries.double() * scale, queries.new_ones(len(queries), 1).double()], 1)
-    local_mean = extended @ moments.mean
-    local_scatter = ((extended @ moments.scatter) * extended).sum(1)
+    local_mean = extended @ moments.mean  # [B]
+    local_scatter = ((extended @ moments.scatter) * extended).sum(1)  # [B]
 
     def everywhere(own: Tensor) -> Tensor:
         """[P] from this rank's positives, 0 for the others."""
@@ -109,13 +115,15 @@ def negative_moments(inputs: ScoreInputs, outside: LabelMoments | None = None) -
     own = [products * scale + shifts]
     if of_gradient is not None:
         own.append(members * scale + shifts)
+    # What has a gradient crosses in one all-reduce; counts and weights, which have none, in another.
     packed = torch.cat([moments.total * local_mean, *map(everywhere, own)])
     totals, *pairs = sum_over_ranks(packed, world).split([len(queries), *[len(positives)] * len(own)])
     factors = everywhere(torch.ones_like(products) if weights is None else weights[columns])
     counts = all_reduce_sum(torch.cat([moments.total.view(1), factors]), world)
     total, factors = counts[:1], counts[1:]
     overall = totals / total.clamp_min(torch.finfo(torch.float64).tiny)
-    # The scatter is least about the mean: its derivative by the mean is 0, but only over all ranks together.
+    # Parts merge as scatter = sum_r scatter_r + sum_r n_r (mean_r - mean)^2 over the ranks r. The scatter is
+    # least about the mean: its derivative by the mean is 0, but only over all ranks together.
     between = moments.total * (local_mean - overall.detach()).square()
     everything = RowMoments(
         total.expand(len(queries)), overall, sum_over_ranks(local_scatter + between, world)
@@ -128,12 +136,16 @@ def without_positives(
     everything: RowMoments, scores: Tensor, factors: Tensor, positives: Positives, num_labels: int
 ) -> RowMoments:
     """The moments of ``num_labels`` labels without the positives, which count ``factors`` [P] times."""
+    # The deviations of all labels from their mean sum to 0, so without the positives they sum to -sum(f d):
+    # that over the count left is the shift of the mean, and the scatter about the new mean follows.
     deviations = scores - everything.mean[positives.rows]
+    # Asked of whole numbers: a count of weights may be 1e-12 where it should be 0.
     present = num_labels > positives.row_counts()
     count = torch.where(present, everything.count - _row_sum(factors, positives), 0.0)
     shift = -_row_sum(factors * deviations, positives) / torch.where(present, count, 1.0)
     scatter = everything.scatter - _row_sum(factors * deviations.square(), positives) - count * shift.square()
     mean = torch.where(present, everything.mean + shift, 0.0)
+    # A difference of sums of squares may round to just below 0.
     return RowMoments(count, mean, torch.where(present, scatter, 0.0).clamp_min(0.0))
 
 

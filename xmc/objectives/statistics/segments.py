@@ -14,6 +14,7 @@ __all__ = ["row_log_sum_exp"]
 def row_log_sum_exp(values: Tensor, positives: Positives) -> Tensor:
     """``log sum_c exp(value_c)`` over each row's positives, from [P] values: [B], -inf for a row without."""
     lowest = values.new_full((positives.num_rows,), -torch.inf)
+    # The largest value is subtracted before exp, as in any log-sum-exp; as a constant it needs no gradient.
     highest = lowest.scatter_reduce(0, positives.rows, values.detach(), "amax")
     shift = torch.where(torch.isneginf(highest), 0.0, highest)
     terms = torch.exp(values - shift[positives.rows])

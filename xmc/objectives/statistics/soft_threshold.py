@@ -95,16 +95,21 @@ class SoftThreshold:
         return self._solve(_Passes(histogram, sums), like, world)
 
     def _solve(self, passes: _Passes, like: Tensor, world: World) -> Tensor:
+        # A pass over the labels is dear and a histogram is cheap: the root is sought on the histogram first.
         histogram = _merged(passes.histogram(self.low, self.high), world)
         total = histogram.bins()[2].sum(1)
+        # Rows without a root look for another one that exists, and are set to inf in the end.
         everything = self.k >= total
         k = torch.where(everything, total / 2, self.k)
         start, low, high = _from_histogram(histogram, k, self.alpha)
         left = MAX_REFINEMENTS
         while left > NEWTON_PASSES and bool((wide := self.alpha * (high - low) > WIDE).any()):
+            # A score x matters to the root only where z = alpha (x + t) is within REACH of 0 for some t of
+            # the bracket, so the next histogram spends its bins on -high - margin to margin - low.
             margin = REACH / self.alpha
             narrow = _merged(passes.histogram(-high - margin, margin - low), world, histogram)
             finer = _from_histogram(narrow, k, self.alpha)
+            # Rows with a narrow bracket keep it: the new range is as good as theirs at best.
             start = torch.where(wide, finer[0], start)
             low = torch.where(wide, torch.maximum(low, finer[1]), low)
             high = torch.where(wide, torch.minimum(high, finer[2]), high)
@@ -115,6 +120,7 @@ class SoftThreshold:
             self.alpha,
             (low, high),
             start,
+            # Newton's error after a step is about the step squared, so a step of the root of eps is the last.
             tolerance=torch.finfo(like.dtype).eps ** 0.5,
             max_evaluations=left,
         )
@@ -133,6 +139,8 @@ class SoftThreshold:
         """See :class:`xmc.scoring.RowStatistic`; only the first column of ``gradient`` [B, 2] counts."""
         share = _share(statistic, gradient)
         shift = (self.alpha * statistic[:, 0])[:, None]
+        # Implicit derivative: sum_j w_j sigmoid(alpha (s_j + t)) = k stays true when s_j moves, so
+        # dt / ds_j = -w_j p_j (1 - p_j) / sum_i w_i p_i (1 - p_i).
         tail = torch.add(shift, tile.scores, alpha=self.alpha, out=tile.scratch).abs_().neg_().sigmoid_()
         torch.addcmul(tail, tail, tail, value=-1.0, out=tail).mul_(share[:, None])
         weights = tile_weights(tile)
@@ -149,6 +157,7 @@ class SoftThreshold:
         slopes = weights * tail * (1 - tail)
         slope = slopes.sum(1).masked_fill(~known, 0.0)
         share = torch.where(slope > 0, 1 / slope, 0.0)[:, None] * slopes
+        # The value is root, as scores - fixed is 0; the derivative is that of the implicit function.
         threshold = root - (share * (scores - fixed)).sum(1)
         return torch.stack([threshold.masked_fill(~known, torch.inf), slope], 1)
 
@@ -157,6 +166,8 @@ class SoftThreshold:
         total = weights.sum(1)
         solvable = self.k < total
         k = torch.where(solvable, self.k, total / 2)
+        # With every score at the row's largest, sum p = k at t = level - max; the scores are smaller, so the
+        # root is above that. Below level - min for the same reason. This holds for any number of labels.
         level = (k.log() - (total - k).log()) / self.alpha
         low, high = level - scores.amax(1), level - scores.amin(1)
         for _ in range(100):
@@ -174,12 +185,15 @@ def _merged(histogram: RowHistogram, world: World, known: RowHistogram | None = 
 
 def _share(statistic: Tensor, gradient: Tensor) -> Tensor:
     """By how much a threshold's gradient moves each label's ``weight p (1 - p)``: [B]."""
+    # No label is between the tails where the slope is 0: any t there serves, and none moves it.
     return torch.where(statistic[:, 1] > 0, -gradient[:, 0] / statistic[:, 1], 0.0)
 
 
 def _from_histogram(histogram: RowHistogram, k: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
     """First guesses and brackets [B]: roots with every score at its bin's middle, right and left."""
     left, right, weights = histogram.bins()
+    # Larger scores have a smaller root: with every score at its bin's right edge it is below the true one,
+    # with every score at the left edge above. A few hundred numbers per row instead of L.
     values = torch.cat([(left + right) / 2, right, left])
     weights, k = weights.repeat(3, 1), k.repeat(3)
     total = weights.sum(1)
@@ -195,5 +209,6 @@ def _from_histogram(histogram: RowHistogram, k: Tensor, alpha: float) -> tuple[T
         max_evaluations=60,
     )
     middle, low, high = roots.view(3, -1)
+    # The binned roots are found to a tolerance, and bins are cut in the scores' own precision.
     slack = 1e-2 / alpha + 1e-6 * (low.abs() + high.abs())
     return middle, low - slack, high + slack

@@ -19,6 +19,7 @@ def chosen_by_auto(queries: Tensor, labels: Tensor, statistic: RowStatistic) -> 
     """Whether ``implementation="auto"`` takes the kernels: on a GPU, where they can serve what is given."""
     if not queries.is_cuda or find_spec("triton") is None or _unserved(queries, labels, statistic):
         return False
+    # Only now, as it imports Triton.
     from xmc.scoring.fused.kernels import INTERPRETED
 
     return not INTERPRETED and _too_old(queries) is None

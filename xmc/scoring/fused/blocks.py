@@ -1,4 +1,4 @@
-"""The one table of block sizes: how large a tile a program of a kernel takes, by type, D and device."""
+"""The one table of block sizes: how large a tile one program of a kernel takes, by type, D and device."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def block_sizes(dtype: torch.dtype, dimension: int, *, matrix_units: bool, share
     """
     large = shared_bytes >= LARGE_SHARED_BYTES
     if not matrix_units:
+        # 64 x 64 products over 256 threads: 16 registers of each thread.
         return Blocks(64, 64, _depth(dimension, 32), warps=8, stages=2)
+    # The same bytes of K per row for both types.
     deepest = 32 if dtype == torch.float32 else 64
     labels, stages = (128, 3) if large else (64, 3)
     return Blocks(128, labels, _depth(dimension, deepest), warps=8, stages=stages)

@@ -25,8 +25,8 @@ __all__ = ["FusedEngine", "slab_tiles"]
 
 def slab_tiles(num_rows: int, dimension: int, block_labels: int, slope_bytes: int, memory_bytes: int) -> int:
     """How many tiles a slab has: its slopes and its labels' gradient fit ``memory_bytes``; at least one."""
-    a_label = num_rows * slope_bytes + 4 * dimension
-    return max(1, memory_bytes // max(1, a_label * block_labels))
+    bytes_per_label = num_rows * slope_bytes + 4 * dimension
+    return max(1, memory_bytes // max(1, bytes_per_label * block_labels))
 
 
 class FusedEngine:
@@ -44,6 +44,7 @@ class FusedEngine:
         """See :class:`xmc.scoring.engine.Engine`."""
         given = self.problem
         rows, columns, part = given.inputs.own_pairs()
+        # The kernels never write a score, so the P positives are scored by themselves, in float64.
         own = pair_products(given.queries, rows, given.labels, columns) * given.scale
         if given.offsets is not None:
             own = own + given.offsets[columns]
@@ -60,6 +61,7 @@ class FusedEngine:
         products = torch.zeros(given.queries.shape, device=value.device)
         grad_labels = torch.empty_like(given.labels) if needed.labels else None
         grad_offsets = torch.empty(len(given.labels), device=value.device) if needed.offsets else None
+        # The kernel writes the statistic's slopes; those of the positives' own scores are added as pairs.
         for labels, pairs, slopes, sums in self._slabs(value, grad_value, columns):
             if needed.queries or needed.scale:
                 add_product(products, slopes, given.labels[labels])
@@ -67,6 +69,7 @@ class FusedEngine:
                 wide = slope_product(slopes.T, given.queries)
                 places = columns[pairs] - labels.start
                 add_pair_products(wide, places, given.queries, rows[pairs], grad_positives[pairs])
+                # Rounded to the labels' type once, after positives and negatives were added up in float32.
                 grad_labels[labels] = wide.mul_(given.scale)
             if grad_offsets is not None and sums is not None:
                 torch.sum(sums, 0, out=grad_offsets[labels])
@@ -90,6 +93,7 @@ class FusedEngine:
             sums = torch.empty(launcher.num_blocks, tiles * block, device=value.device)
         statistic = cast(FusedStatistic, self.problem.statistic)
         form, numbers = statistic.fused_slope(value, grad_value)
+        # A slab is as many labels as the budget holds slopes of, and its memory serves one after the other.
         starts = range(0, num_labels, tiles * block)
         edges = torch.tensor([*starts, num_labels], device=columns.device)
         cuts = torch.searchsorted(columns, edges).tolist()  # pairs are ordered by label

@@ -28,12 +28,15 @@ def _listed(
 
     A pair is the outer product of two indicators, so many pairs are one small matrix product.
     """
+    # Registers have no addresses to store a mark at, so marks are computed: with indicators r [M, PAIRS] and
+    # c [PAIRS, N] the product r c counts the pairs at each place.
     hits = tl.full([M, N], 0.0, tl.float32)
     stop = tl.load(pair_starts + tile + 1)
     for begin in range(tl.load(pair_starts + tile), stop, PAIRS):
         pair = begin + tl.arange(0, PAIRS)
         pair_row = tl.load(pair_rows + pair, mask=pair < stop, other=-1)
         pair_column = tl.load(pair_columns + pair, mask=pair < stop, other=-1)
+        # 0 and 1 are exact in half precision, and so are sums of them in float32; a pad of -1 hits no row.
         row_hit = (rows[:, None] == pair_row[None, :]).to(tl.float16)
         column_hit = (pair_column[:, None] == columns[None, :]).to(tl.float16)
         hits = tl.dot(row_hit, column_hit, hits)
@@ -76,6 +79,7 @@ def _score_tile(
     # 64 bits: 3 million labels of 768 numbers are more than 2^31.
     row_start = queries + rows.to(tl.int64) * query_stride
     column_start = labels + columns.to(tl.int64) * label_stride
+    # K components at a time: a tile's operands pass through shared memory, its products stay in registers.
     for first in range(0, dimension, K):
         depth = first + tl.arange(0, K)
         inside = depth < dimension
@@ -91,6 +95,7 @@ def _score_tile(
         scores = tl.where(products == float("-inf"), float("-inf"), scores)  # the scale may be 0
     if offsets is not None:
         scores += tl.load(offsets + columns, mask=column_inside, other=0.0)[None, :]
+    # -inf beyond the last label, so that a fold needs no mask: exp and softplus make 0 of it.
     scores = tl.where(column_inside[None, :], scores, float("-inf"))
     own = tl.full([M, N], False, tl.int1)
     if log_weights is not None:
@@ -136,6 +141,8 @@ def fold_kernel(
     PRECISION: tl.constexpr,
 ) -> None:
     """Program (b, p) folds row block b's scores of part p of the labels: ``out`` [parts, COLUMNS, B]."""
+    # A program owns its rows and its part of the labels; parts are merged by torch in a fixed order. Adding
+    # to shared row states by atomics would make the order, and the rounding, a matter of chance.
     block, part = tl.program_id(0), tl.program_id(1)
     rows = block * M + tl.arange(0, M)
     inside = rows < num_rows
@@ -186,7 +193,7 @@ def slope_kernel(
     DTYPE: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
-    """A program a tile of the slab from ``first_tile`` on: its slopes to ``out`` [B, out_stride].
+    """One program per tile of the slab from ``first_tile`` on: its slopes to ``out`` [B, out_stride].
 
     The sums of each row block's slopes go to ``sums`` [num_blocks, out_stride] in float32, unless it is None.
     """
@@ -205,6 +212,7 @@ def slope_kernel(
     slope = SLOPE(scores, weights, own, first, second, constant)
     place = tile * N + tl.arange(0, N)
     wanted = columns < num_labels
+    # 64 bits: rows times the slab's width may pass 2^31.
     pointers = out + rows.to(tl.int64)[:, None] * out_stride + place[None, :]
     tl.store(pointers, slope.to(out.dtype.element_ty), mask=inside[:, None] & wanted[None, :])
     if sums is not None:

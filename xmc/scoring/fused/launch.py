@@ -48,6 +48,7 @@ class Launcher:
         self.scale = problem.scale.float()
         self.offsets, self.log_weights = (_vector(v) for v in (problem.offsets, problem.log_weights))
         self.masks = problem.statistic.masks_positives
+        # Products of mixed types are taken in float32, which holds either.
         dtype = self.queries.dtype if self.queries.dtype == self.labels.dtype else torch.float32
         # Triton's interpreter multiplies the bits of bfloat16 as integers.
         self.dtype = torch.float32 if INTERPRETED else dtype
@@ -72,6 +73,7 @@ class Launcher:
     def scan(self, fold: Fold, numbers: RowNumbers) -> Tensor:
         """See :data:`xmc.scoring.statistic.Scan`."""
         num_rows = len(self.queries)
+        # Few row blocks alone would leave most of the GPU idle, so the labels are split too.
         wanted = max(1, min(self.num_tiles, TARGET_PROGRAMS // max(1, self.num_blocks)))
         per_part = max(1, triton.cdiv(self.num_tiles, wanted))
         parts = max(1, triton.cdiv(self.num_tiles, per_part))
@@ -115,6 +117,7 @@ class Launcher:
 
     def _inputs(self, numbers: RowNumbers) -> list[Any]:
         pairs = self.pairs
+        # The kernels load both numbers of a row whatever the statistic: zeros where it has none.
         rows = [_row_vector(v, self.queries) for v in (numbers.first, numbers.second)]
         tensors = [self.queries, self.labels, self.scale, self.offsets, self.log_weights]
         return [*tensors, pairs.rows, pairs.columns, pairs.starts, *rows, float(numbers.constant)]
@@ -145,11 +148,13 @@ def _shared_bytes(device: torch.device) -> int:
     if device.type != "cuda":
         return INTERPRETER_SHARED_BYTES
     properties = torch.cuda.get_device_properties(device)
+    # What a program may ask for, which is more than what it gets unasked.
     return int(getattr(properties, "shared_memory_per_block_optin", properties.shared_memory_per_block))
 
 
 def _rows_together(matrix: Tensor) -> Tensor:
     """The numbers of a row next to each other, as the kernels read them."""
+    # Rows may be apart, as in a slice: the kernels take the stride between them.
     return matrix if matrix.stride(1) == 1 else matrix.contiguous()
 
 

@@ -30,9 +30,11 @@ def pair_tiles(
 ) -> PairTiles:
     """Sort the pairs of ``rows`` [P] and ``columns`` [P] by tile.
 
-    Takes 4 bytes a tile: of tiles of 128 x 128, a 16,384th of a float32 score matrix.
+    Takes 4 bytes per tile: of tiles of 128 x 128, a 16,384th of a float32 score matrix.
     """
+    # Stable: within a tile the pairs keep their order, so that nothing depends on how a sort breaks ties.
     tiles, order = torch.sort(rows // block_rows * num_tiles + columns // block_labels, stable=True)
     numbers = torch.arange(num_blocks * num_tiles + 1, device=rows.device)
+    # Where each tile's pairs begin, as in a CSR matrix; an empty tile begins where the next one does.
     starts = torch.searchsorted(tiles, numbers, out_int32=True)
     return PairTiles(rows[order].int(), columns[order].int(), starts)

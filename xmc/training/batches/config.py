@@ -20,8 +20,8 @@ class NegativesConfig:
     """Which labels each step scores against its queries."""
 
     mode: Literal["all", "sampled"] = "all"
-    """"all" encodes every label with a gradient each step; "sampled" a uniform draw joined by the
-    batch's positives and by what the sections below add."""
+    """"all" encodes every label with a gradient each step; "sampled" a uniform draw joined by the batch's
+    positives and by what the sections below add."""
 
     uniform: int = 4096
     """Labels drawn uniformly without replacement each step, for mode "sampled"."""

@@ -1,6 +1,6 @@
 """Labels that train as queries of themselves: their own texts, asked for with nothing else known.
 
-Known to help where labels have few training points (Jain et al. 2023, "Renee", section 3.4, "label-text
+Known to help where labels have few training rows (Jain et al. 2023, "Renee", section 3.4, "label-text
 augmentation": identity rows beside the training rows). A label's row follows the training rows, so that the
 rest of a step need not know: row N + l has the text of label l and label l as its only positive.
 """

@@ -21,8 +21,7 @@ class QuerySampler:
     one world size resumes on another.
 
     With ``drop_last`` every batch has B rows, and the ``len(rows) % B`` rows at the end of an epoch's order
-    sit that epoch out (other rows each epoch, as the order is new). Without it the last batch of an epoch is
-    short.
+    sit that epoch out (other rows each epoch, as the order is new). Without it the last batch may be short.
 
     Args:
         rows: Row ids to draw from, int [N].

@@ -19,14 +19,14 @@ class OptimisationConfig:
     """Passes over the training rows; may be a fraction."""
 
     batch_size: int = 512
-    """Queries a scored batch, over all ranks."""
+    """Queries per scored batch, over all ranks."""
 
     accumulation: int = 1
-    """Scored batches an optimiser step."""
+    """Scored batches per optimiser step."""
 
     micro_batch_tokens: int | None = None
-    """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache.
-    The encoder's own choice when null."""
+    """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache. The
+    encoder's own choice when null."""
 
     learning_rate: float = 3e-4
     """Peak rate of the encoder."""
@@ -76,15 +76,14 @@ class ResidualConfig:
     """Length of the first step of a residual, at the peak of the schedule; later ones shrink (Adagrad)."""
 
     dropout: float = 0.5
-    """Share of a step's labels that are scored by their text alone, so that labels without a residual stay
-    usable."""
+    """Share of a step's labels scored by their text alone, which keeps labels without a residual usable."""
 
     clusters: int | None = None
-    """This many k-means clusters of labels, by their first embeddings, share residuals; null: one a label."""
+    """K-means clusters of labels, by their first embeddings, that share a residual; null: one per label."""
 
     min_points: int = 1
-    """Training rows a label must have for a residual; rarer labels are known by their text alone, as
-    their few rows would be learned by heart."""
+    """Training rows a label must have for a residual; rarer labels are known by their text alone, as their
+    few rows would be learned by heart."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, numbers out of range and options that exclude each other."""

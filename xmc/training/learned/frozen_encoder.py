@@ -43,6 +43,7 @@ class FrozenEncoder:
 
     def snapshot(self) -> FrozenEncoder:
         """A copy that later steps do not change, in eval mode."""
+        # Texts of the labels are encoded by weights alone; what belongs to labels is copied beside them.
         encoder = DualEncoder(copy.deepcopy(self.encoder.model)).eval()
         residuals = self.residuals and (self.residuals[0], self.residuals[1].clone())
         return replace(self, encoder=encoder, residuals=residuals)
@@ -66,11 +67,14 @@ class FrozenEncoder:
     @torch.no_grad()
     def _encode(self, tower: Tower, tokens: TokenRows, ids: np.ndarray) -> Tensor:
         out = torch.empty(len(ids), tower.dimension, device=tower.device)
+        # Dropout off while it encodes, and as it was afterwards.
         training = self.encoder.model.training
         self.encoder.eval()
         try:
             for start in range(0, len(ids), TEXTS_AT_ONCE):
+                # A window of texts at a time, within which micro-batches are packed by length.
                 flat, offsets = tokens.gather(ids[start : start + TEXTS_AT_ONCE])
+                # The run's own micro-batches, which fit the memory in a pass with a graph.
                 budget = self.max_tokens or tower.micro_batch_tokens
                 for rows in pack_by_length(np.diff(offsets), budget, tower.padded):
                     with self.autocast():

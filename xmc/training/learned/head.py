@@ -40,6 +40,8 @@ def check_head(config: TrainConfig) -> None:
         raise ConfigError(
             f"head.start: expected labels for {name}, as {facts.needs_spread}; zeros suit {fit}"
         )
+    # The head's step is exact SGD on all labels from one batch's loss: what samples labels, adds parameters
+    # of labels or sums batches before a step does not go with it.
     refused = {
         "objective.label_offsets": config.objective.label_offsets,
         "residuals.enabled": config.residuals.enabled,
@@ -88,6 +90,7 @@ def ranking_of(config: TrainConfig, scale: float) -> tuple[str, float]:
 
 def _encoded(encoder: DualEncoder, texts: Sequence[str], device: torch.device, world: World) -> Tensor:
     start, stop = world.shard(len(texts))
+    # A rank with no labels still takes part in the gather.
     local = np.zeros((0, encoder.dimension), dtype=np.float32)
     if stop > start:
         local = encoder.encode_labels(texts[start:stop])

@@ -43,6 +43,7 @@ def cluster_labels(
     if world.is_main:
         faiss = import_faiss()
         embeddings = encoder.encode_labels(texts)
+        # On one rank, and summed with zeros to the others: k-means may round otherwise on another machine.
         draw = generator(seed, Stream.LABEL_CLUSTERS)
         means = faiss.Kmeans(
             embeddings.shape[1], num_clusters, niter=ITERATIONS, seed=int(draw.integers(1 << 30)),

@@ -33,6 +33,7 @@ def warmup_linear_decay(step: int, num_steps: int, warmup: float) -> float:
 
     It rises over ``warmup * num_steps`` steps, then falls to zero.
     """
+    # The first step has a rate above 0, and the step after the last would have 0.
     rising = round(warmup * num_steps)
     if step < rising:
         return (step + 1) / rising
@@ -46,6 +47,7 @@ class ScoreParameters(nn.Module):
 
     def __init__(self, config: ObjectiveConfig, num_labels: int) -> None:
         super().__init__()
+        # A logarithm cannot make the scale negative, and one rate suits scales of any size.
         self.log_scale = nn.Parameter(torch.tensor(math.log(config.scale)), requires_grad=config.learn_scale)
         self.label_offsets = nn.Parameter(torch.zeros(num_labels)) if config.label_offsets else None
 
@@ -62,6 +64,7 @@ class ScoreParameters(nn.Module):
         """The label offsets [L] in units of ``q.e`` (offset over scale), or None when none are learned."""
         if self.label_offsets is None:
             return None
+        # scale q.e + offset ranks labels as q.e + offset / scale does.
         return (self.label_offsets / self.scale).detach().cpu().numpy()
 
 
@@ -100,12 +103,15 @@ class Learner:
         """
         optimisers = self.optimisers.values()
         with watch.part("gradient all-reduce"):
+            # Summed, not averaged: every rank's loss is that of the global batch, and its gradient a part.
             sum_gradients([p for optimiser in optimisers for p in optimiser.dense], self.world)
             for optimiser in optimisers:
                 optimiser.gather(self.world)
         with watch.part("optimiser"):
             norm = None
             if self.clip_norm is not None:
+                # The encoder's alone: offsets and scale have rates of their own, and a burst there is no
+                # reason to slow the encoder down. After the all-reduce, so that every rank clips alike.
                 norm = float(torch.nn.utils.clip_grad_norm_(self._encoder_parameters, self.clip_norm))
             for optimiser in optimisers:
                 optimiser.step(factor)
@@ -155,6 +161,7 @@ def parameter_groups(
     encoder: Sequence[nn.Parameter], scores: ScoreParameters, config: OptimisationConfig
 ) -> list[ParameterGroup]:
     """The encoder (decay on matrices only), the label offsets and the log scale, in that order."""
+    # Biases and norms are vectors, which decay would pull towards a shift or a gain of 0.
     return [
         ParameterGroup(
             _trained([p for p in encoder if p.ndim > 1]), config.learning_rate, config.weight_decay

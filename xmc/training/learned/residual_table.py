@@ -45,8 +45,11 @@ class ResidualTable(nn.Module):
         """
         super().__init__()
         self.config, self.seed = config, seed
+        # Of clusters the last ones may be empty: a table of as many rows as the largest id needs.
         num_rows = num_labels if assignment is None else int(assignment.max()) + 1
         rows = torch.arange(num_labels) if assignment is None else torch.from_numpy(assignment)
+        # A buffer, not a parameter: the table is changed by rows, outside of what AdamW and its all-reduce
+        # hold. Rows of its own for each label need not be saved.
         self.register_buffer("rows", rows.long(), persistent=assignment is not None)
         self.register_buffer("table", torch.zeros(num_rows, dimension))
         self.frequent = points >= config.min_points if points is not None and config.min_points > 1 else None
@@ -67,11 +70,14 @@ class ResidualTable(nn.Module):
         draw = generator(self.seed, Stream.RESIDUAL_DROPOUT, batch_index)
         kept = draw.random(len(label_ids)) >= self.config.dropout
         if self.frequent is not None:
+            # A rare label's residual is left out in every step, so that it stays 0.
             kept &= self.frequent[label_ids]
+        # A leaf of the rows read: its gradient is [n, D] of them, where one of the table would be [R, D].
         rows = self.rows[torch.from_numpy(label_ids).to(self.table.device)]
         leaf = self.table[rows[start:stop]].requires_grad_()
         self.read.append((rows, leaf))
         mask = torch.from_numpy(kept[start:stop]).to(leaf.device)
+        # A residual left out counts as 0 and gets a gradient of 0; its row is gathered like the others.
         return add_residuals(labels, leaf * mask[:, None])
 
     def of_labels(self) -> Tensor:

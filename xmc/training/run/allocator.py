@@ -16,10 +16,8 @@ def keep_freed_memory() -> bool:
     """Let glibc's allocator keep up to 1 GiB of freed memory instead of returning every large block at once.
 
     Each step allocates gradients of whole token tables and tiles of scores; by default each is a fresh
-    mapping whose
-    pages are zeroed and faulted in one by one, which costs more than the arithmetic of a static tower's
-    backward pass.
-    Concerns the whole process; done by the trainer on a CPU.
+    mapping whose pages are zeroed and faulted in one by one, which costs more than the arithmetic of a static
+    tower's backward pass. Concerns the whole process; done by the trainer on a CPU.
 
     Returns:
         Whether the C library is glibc, the only one it is known for.

@@ -28,8 +28,7 @@ class RunOptions:
     """Optimiser steps between lines of metrics.jsonl."""
 
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
-    """Where metrics go besides metrics.jsonl: any tracker of Accelerate by name, such as tensorboard or
-    wandb."""
+    """Where metrics go besides metrics.jsonl: any tracker of Accelerate by name, such as wandb."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, an interval that is not above 0, and resuming what is overwritten."""

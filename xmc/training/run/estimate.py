@@ -25,7 +25,7 @@ class CostEstimate:
         """The line that a run begins with."""
         return (
             f"{self.num_steps:,} steps of {self.batch_size:,} queries against about "
-            f"{self.pool_size:,} labels; about {self.memory_bytes / 2**30:.1f} GiB a process on top"
+            f"{self.pool_size:,} labels; about {self.memory_bytes / 2**30:.1f} GiB per process on top"
         )
 
 

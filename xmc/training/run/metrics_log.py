@@ -56,8 +56,7 @@ class MetricsLog:
     def close(self) -> None:
         """Close the file and the trackers.
 
-        ``Accelerator.end_training`` would also end the process group, which may be the caller's and is still
-        needed.
+        ``Accelerator.end_training`` would also end the process group, which may be the caller's.
         """
         for tracker in self.accelerator.trackers:
             tracker.finish()

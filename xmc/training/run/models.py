@@ -24,8 +24,7 @@ __all__ = ["RunModels"]
 class RunModels:
     """Saves the encoder with its scale, its label offsets and what it was trained on.
 
-    The main rank alone writes. ``best_step`` and ``best_metrics`` (percent) say which step's model is in
-    ``model/``.
+    The main rank alone writes. ``best_step`` and ``best_metrics`` (percent) are of the model in ``model/``.
     """
 
     folder: Path

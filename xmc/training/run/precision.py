@@ -13,8 +13,7 @@ def mixed_precision(precision: str) -> str:
     """Accelerate's name, "bf16" or "no", for "auto", "fp32" or "bf16".
 
     "auto" is bf16 on a GPU that computes in it. A CPU gets fp32: without tile matrix units (AMX) autocast to
-    bf16 is
-    slower than float32.
+    bf16 is slower than float32.
 
     Raises:
         ConfigError: When bf16 is asked for on a CPU without AMX, where it would only cost time and precision.

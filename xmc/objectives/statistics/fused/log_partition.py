@@ -1,4 +1,4 @@
-"""The log partition function in Triton: a maximum and a sum of exponentials a row; see :class:`Fold`."""
+"""The log partition function in Triton: a maximum and a sum of exponentials per row; see :class:`Fold`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sum of softplus in Triton, one number a row; see :class:`Fold`."""
+"""The sum of softplus in Triton, one number per row; see :class:`Fold`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def _log_of_one_plus(value: tl.tensor) -> tl.tensor:
 
     ``2 artanh(value / (2 + value))`` by its series, whose argument is at most 1/3.
     """
+    # log(1 + v) = log((1 + r) / (1 - r)) = 2 artanh(r) for r = v / (2 + v). The series is relative to r, so a
+    # small v keeps its digits, which 1 + v in float32 would drop.
     ratio = value / (2.0 + value)
     square = ratio * ratio
     series = 1.0 / 13 + square * (1.0 / 15)
@@ -42,6 +44,7 @@ def _add(
     second: tl.tensor,
     constant: tl.tensor,
 ) -> tl.tensor:
+    # max(s, 0) + log(1 + exp(-|s|)), in which exp is at most 1; at -inf, masked or beyond the last label, 0.
     loss = tl.maximum(scores, 0.0) + _log_of_one_plus(tl.exp(-tl.abs(scores)))
     return (state[0] + tl.sum(loss * tl.exp(log_weights)[None, :], 1),)
 
@@ -61,6 +64,7 @@ def slope(
     constant: tl.tensor,
 ) -> tl.tensor:
     """``weight * sigmoid(score) * second``."""
+    # exp(-score) may be inf, for a masked score or one far below 0: the slope is 0 then.
     return tl.exp(log_weights)[None, :] * second[:, None] / (1.0 + tl.exp(-scores))
 
 

@@ -1,4 +1,4 @@
-"""The passes of the soft threshold in Triton: a histogram a row, and sums of sigmoids; see :class:`Fold`.
+"""The passes of the soft threshold in Triton: a histogram per row, and sums of sigmoids; see :class:`Fold`.
 
 The histogram compares each score with each bin, as adding up at an address that the score decides takes
 atomics; so it has fewer bins than the one of tiles.
@@ -43,12 +43,15 @@ def _add_to_histogram(
     histogram, highest, lowest = state
     weights = _weights(log_weights, own)
     place = (scores - first[:, None]) / second[:, None]
+    # -inf beyond the last label falls into bin 0, with weight 0.
     bins = tl.minimum(tl.maximum(place, 0.0), _BINS - 1.0).to(tl.int32)
     numbers = tl.arange(0, _BINS)
+    # A mask for each bin and a sum over labels: no two programs, and no two lanes, add to one address.
     for number in range(0, _BINS):
         counted = tl.sum(tl.where(bins == number, weights, 0.0), 1)
         histogram += tl.where(numbers[None, :] == number, counted[:, None], 0.0)
     highest = tl.maximum(highest, tl.max(scores, 1))
+    # These are no scores; the largest is not changed by them, the smallest would be.
     beyond = scores == float("-inf")
     return histogram, highest, tl.minimum(lowest, tl.min(tl.where(beyond, float("inf"), scores), 1))
 
@@ -83,6 +86,7 @@ def _add_to_sums(
     """Of ``z = constant * score + first``; see :class:`.threshold_search.SigmoidSums`."""
     below, above, count, slopes = state
     scaled = constant * scores + first[:, None]
+    # Exponents are never above 0, so nothing overflows; tails apart as in threshold_search.sigmoid_sums.
     small = tl.exp(-tl.abs(scaled))
     tail = small / (1.0 + small)  # the smaller of p and 1 - p
     weights = _weights(log_weights, own)

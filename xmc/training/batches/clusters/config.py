@@ -15,8 +15,7 @@ class ClustersConfig:
     """Batches of neighbouring queries, so that one's positives are hard negatives of the next."""
 
     largest: int = 1
-    """Neighbouring queries that share a batch in the end; it divides training.batch_size. 1 for batches at
-    random."""
+    """Neighbouring queries that share a batch in the end; it divides training.batch_size. 1: at random."""
 
     first: int = 2
     """Neighbours that share a batch at first; doubled up to the largest."""

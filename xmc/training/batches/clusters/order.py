@@ -40,11 +40,14 @@ def balanced_order(embeddings: np.ndarray, leaf: int, seed: int, epoch: int = 0)
     order = np.arange(len(embeddings), dtype=np.int64)
     draw = generator(seed, Stream.CLUSTER_CUTS, epoch)
     parts = [(0, len(order))]
+    # Depth first, with a stack: every part is a run of the order, so halves are sorted in place.
     while parts:
         start, stop = parts.pop()
         if stop - start <= leaf:
             continue
         rows = order[start:stop]
+        # |x - a|^2 - |x - b|^2 = 2 x.(b - a) + constant: sorted along b - a, points go from surely a to
+        # surely b. A cut at the middle is the balanced assignment to the two means of least total cost.
         along = _project(embeddings, rows, _direction(faiss, embeddings, rows, draw))
         order[start:stop] = rows[np.argsort(along, kind="stable")]
         # Whole leaves on both sides, as evenly as that goes, so that a run of leaves is one side of a cut.

@@ -57,6 +57,7 @@ class ClusteredSampler(QuerySampler):
     @property
     def next_epoch(self) -> int:
         """The epoch of the next batch."""
+        # A batch that does not fit in what is left of the epoch begins the next one.
         return self.epoch + (len(self._rows) - self.position < self.batch_size)
 
     @property
@@ -87,6 +88,7 @@ class ClusteredSampler(QuerySampler):
         if size == 1:
             return None
         units = np.full(len(self._rows), -1, dtype=np.int64)
+        # In the order in which rows are drawn each run of size rows is a cluster.
         units[self._positions] = np.arange(len(self._positions)) // size
         return units
 
@@ -110,6 +112,8 @@ class ClusteredSampler(QuerySampler):
         draw = generator(self.seed, Stream.CLUSTER_ORDER, epoch)
         used = math.floor(len(self.order) / self.batch_size) * self.batch_size
         kept = np.zeros(len(self.order), dtype=bool)
+        # Drawn row by row, not run by run, so that every row is as likely to sit out. The order is cut into
+        # runs without them, so that runs stay whole.
         kept[draw.choice(len(self.order), used, replace=False, shuffle=False)] = True
         runs = self.order[kept[self.order]].reshape(-1, size)
         self._positions = draw.permutation(runs).reshape(-1)

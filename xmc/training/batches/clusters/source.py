@@ -28,10 +28,13 @@ def cluster_queries(
     one gather of the embeddings to rank 0, and one all-reduce of N numbers.
     """
     start, stop = world.shard(len(queries))
+    # Enough to find neighbours by, at half the memory and traffic.
     local = encoder.encode_queries(queries[start:stop]).half()
     gathered = gather_rows_to_main(local, len(queries), world)
+    # Zeros everywhere but on the main rank, so that the sum is a broadcast.
     order = torch.zeros(len(queries), dtype=torch.int64)
     if gathered is not None:
+        # The smallest clusters of the schedule: larger ones are runs of these.
         embeddings, leaf = gathered.cpu().numpy(), sampler.schedule.first
         order = torch.from_numpy(balanced_order(embeddings, leaf, sampler.seed, sampler.next_epoch))
     sampler.set_order(all_reduce_sum(order.to(device), world).cpu().numpy())

@@ -87,6 +87,7 @@ class LabelMemory:
                 f"negatives.memory.sample: expected at most the {num_labels} labels, got {config.sample}; "
                 "null scores all"
             )
+        # Moments are kept on the device: then only the pool's embeddings cross, not all.
         crosses = config.sample is None and not keeps_moments
         if config.storage == "disk" and crosses and self.device.type != "cpu":
             raise ConfigError(
@@ -100,6 +101,7 @@ class LabelMemory:
         self.path = folder / f"label_memory-{self.world.rank}.bin" if folder is not None else None
         self.written = np.full(self.bounds[1] - self.bounds[0], NEVER, dtype=np.int32)
         self.moments = RunningMoments(dimension, self.device) if keeps_moments else None
+        # The sum of 1 - cosine since the last report, and how many it is of.
         self._drift = torch.zeros(2, dtype=torch.float64)
 
     @cached_property
@@ -108,6 +110,7 @@ class LabelMemory:
         count, dtype = len(self.written), getattr(torch, self.config.dtype)
         if self.config.storage == "device":
             return torch.zeros(count, self.dimension, dtype=dtype, device=self.device)
+        # Pages are read and written by the system as they are needed, so the memory may be larger than RAM.
         flat = torch.from_file(str(self.path), shared=True, size=count * self.dimension, dtype=dtype)
         return flat.view(count, self.dimension).zero_()
 
@@ -126,6 +129,7 @@ class LabelMemory:
             Label ids, int64, ``min(count, L)`` distinct ones.
         """
         count = min(count, self.num_labels)
+        # A window that moves on by its own length and wraps around.
         return (batch_index * count + np.arange(count, dtype=np.int64)) % self.num_labels
 
     @torch.no_grad()
@@ -142,6 +146,7 @@ class LabelMemory:
 
         A memory that keeps moments needs one all-reduce, of D^2 + D + 1 float64 numbers.
         """
+        # Every rank is given all of them, and keeps its own.
         mine = (label_ids >= self.bounds[0]) & (label_ids < self.bounds[1])
         places = label_ids[mine] - self.bounds[0]
         device = self.embeddings.device
@@ -154,7 +159,9 @@ class LabelMemory:
             self._drift += torch.tensor([float((1 - cosines).double().sum()), len(cosines)])
         if self.moments is not None:
             known = torch.from_numpy(self.written[places] != NEVER).to(device)
+            # As they will be read again, rounded: what is taken out later has to be what was put in.
             kept = fresh.to(self.embeddings.dtype).to(self.device)
+            # Labels written for the first time are put in and take nothing out.
             self.moments.replace(self.embeddings[rows[known]].to(self.device), kept, self.world)
         self.embeddings[rows] = fresh.to(self.embeddings.dtype)
         self.written[places] = batch_index
@@ -202,6 +209,7 @@ class LabelMemory:
         start, stop = self.bounds
         mine = pool_ids[slice(*np.searchsorted(pool_ids, self.bounds))] - start
         if self.config.sample is None:
+            # All of the shard are scored, the pool's with a weight of 0: that spares a copy without those.
             weights = torch.zeros(stop - start)
             weights[torch.from_numpy(mine)] = -torch.inf
             part = None if offsets is None else offsets[start:stop]
@@ -210,6 +218,8 @@ class LabelMemory:
         first, last = self.world.shard(self.config.sample)
         draw = generator(seed, Stream.MEMORY_SAMPLE, batch_index, self.world.rank)
         drawn = np.sort(draw.choice(stop - start, last - first, replace=False, shuffle=False))
+        # A label outside the pool is in the sample with the chance m / l, so it counts l / m times; a drawn
+        # label that is in the pool counts there.
         weights = torch.full((last - first,), math.log((stop - start) / max(last - first, 1)))
         weights[torch.from_numpy(np.isin(drawn, mine))] = -torch.inf
         rows = torch.from_numpy(drawn)
@@ -226,6 +236,7 @@ class LabelMemory:
     def staleness(self, batch_index: int) -> Staleness:
         """How old the memory is at a batch, over all ranks: two small all-reduces. Drift starts over."""
         ages = batch_index - self.written.astype(np.int64)
+        # Sums and counts cross, not means, as shards may be uneven.
         sums = torch.cat([torch.tensor([float(ages.sum()), float(len(ages))]).double(), self._drift])
         sums = all_reduce_sum(sums.to(self.device), self.world)
         oldest = all_reduce_max(torch.tensor(float(ages.max(initial=0))).to(self.device), self.world)

@@ -12,6 +12,7 @@ from xmc.scoring.moments import LabelMoments
 
 __all__ = ["RunningMoments"]
 
+# Rows per product, whose sum is float32: the blocks are then added up in float64.
 BLOCK_ROWS = 4096
 
 
@@ -40,9 +41,12 @@ class RunningMoments:
         Over W ranks: one all-reduce of D^2 + D + 1 float64 numbers, and of D + 1 the first time.
         """
         if self.count < 0.5:
+            # Any reference gives the same moments but for rounding: one near the mean keeps the differences,
+            # and so the Gram matrix, small. It stays as it is, as changing it would change every term.
             sums = torch.cat([new.sum(0, dtype=torch.float64), self.count.new_tensor([len(new)])])
             sums = all_reduce_sum(sums, world)
             self.reference.copy_((sums[:-1] / sums[-1].clamp_min(1.0)).float())
+        # Sums over vectors: replacing one takes its term out and puts another in, whatever the others are.
         change = _packed(new, self.reference) - _packed(old, self.reference)
         self._add(all_reduce_sum(change, world))
 
@@ -58,9 +62,12 @@ class RunningMoments:
         left = RunningMoments(len(self.total), self.total.device)
         left._add(torch.cat([self.count.view(1), self.total, self.gram.flatten()]))
         left._add(-all_reduce_sum(_packed(vectors, self.reference), world))
+        # A memory's labels have no offsets, so the last dimension is 0 and adds nothing.
         size = len(left.total) + 1
         mean, scatter = left.total.new_zeros(size), left.total.new_zeros(size, size)
         if left.count > 0.5:
+            # With d_j = e_j - reference and m the mean of d_j: mean = reference + m, and
+            # sum_j (d_j - m)(d_j - m)^T = gram - n m m^T.
             apart = left.total / left.count
             mean[:-1] = self.reference + apart
             scatter[:-1, :-1] = left.gram - left.count * torch.outer(apart, apart)
@@ -94,6 +101,7 @@ def _packed(vectors: Tensor, reference: Tensor) -> Tensor:
     gram = torch.zeros(size, size, dtype=torch.float64, device=vectors.device)
     for part in _differences(vectors, reference):
         total += part.sum(0, dtype=torch.float64)
+        # float32 products, of differences that are small; the sum of blocks in float64.
         gram += part.T @ part
     return torch.cat([total.new_tensor([len(vectors)]), total, gram.flatten()])
 

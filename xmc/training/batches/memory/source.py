@@ -48,6 +48,7 @@ class RememberedLabels(BatchSource):
         """
         if not self.filled:
             self._fill(moment.batch_index, moment.encoder)
+        # In the batch that fills the memory all labels are fresh.
         elif self.refresh:
             ids = self.memory.turn(moment.batch_index, self.refresh)
             start, stop = self.world.shard(len(ids))
@@ -62,6 +63,7 @@ class RememberedLabels(BatchSource):
         if self.memory.moments is not None:
             return self.memory.outside(pool.label_ids)
         learned = moment.scores.label_offsets
+        # Offsets as they are now; unlike embeddings they cost nothing to keep fresh.
         offsets = None if learned is None else learned.detach()
         return self.memory.frozen(pool.label_ids, moment.batch_index, self.seed, offsets)
 
@@ -72,6 +74,7 @@ class RememberedLabels(BatchSource):
         """
         ids = batch.pool.label_ids
         start, stop = self.world.shard(len(ids))
+        # A step leaves some residuals out (dropout); what is remembered is the label as it will be ranked.
         local = moment.encoder.with_residuals(embeddings, ids[start:stop])
         self.memory.write(ids, all_gather_rows(local, len(ids), self.world), batch.batch_index)
 
@@ -109,6 +112,7 @@ class RememberedLabels(BatchSource):
         self.memory.written[:] = tensors["written"][start:stop].numpy()
         if self.memory.moments is not None:
             named = {name: tensors.get(f"moments.{name}") for name in self.memory.moments.tensors()}
+            # Moments are of the embeddings as they were rounded: for another type they are counted anew.
             if found.dtype == self.memory.embeddings.dtype and None not in named.values():
                 self.memory.moments.load_tensors({name: x for name, x in named.items() if x is not None})
             else:
@@ -122,6 +126,7 @@ class RememberedLabels(BatchSource):
     def _fill(self, batch_index: int, encoder: FrozenEncoder) -> None:
         """Each rank its own labels; ranks with fewer of them write nothing in the last round."""
         first, last = self.memory.bounds
+        # As many rounds on every rank, as writing is a collective where the memory keeps moments.
         longest = -(-self.memory.num_labels // self.world.size)
         for start in range(first, first + longest, LABELS_AT_ONCE):
             ids = np.arange(min(start, last), min(start + LABELS_AT_ONCE, last))

@@ -31,8 +31,8 @@ class MinedConfig:
     """Of draw "score": what the inner product is multiplied by."""
 
     margin: float | None = None
-    """Guard against false negatives: leave out labels whose inner product with the query is above that of
-    its best-scoring positive minus this margin; null keeps all."""
+    """Guard against false negatives: leave out labels whose inner product with the query is above that of its
+    best-scoring positive minus this margin; null keeps all."""
 
     every: int = 200
     """Steps between one mining's snapshot of the weights and the next."""

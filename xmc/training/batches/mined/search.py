@@ -73,8 +73,10 @@ def mine_labels(
         rows = np.arange(start, min(start + QUERY_CHUNK, num_rows))
         queries, own = encode_queries(rows), positives[rows]
         found_ids, found_scores = search(queries, config.last, own)
+        # The best ones are skipped on purpose: they are the likeliest to be positives that nobody has listed.
         found_ids, found_scores = found_ids[:, config.first :], found_scores[:, config.first :]
         if config.margin is not None:
+            # What scores above that is more likely an unlisted positive than a negative.
             limit = _best_positive(queries, labels, own, offsets) - config.margin
             found_ids = np.where(found_scores > limit[:, None], -1, found_ids)
         ids[rows], scores[rows] = found_ids, np.where(found_ids < 0, -np.inf, found_scores)
@@ -90,6 +92,7 @@ def _exact(labels: Tensor, offsets: np.ndarray | None) -> Search:
 
 def _faiss(factory: str, labels: Tensor, offsets: np.ndarray | None) -> Search:
     index = make_index(labels.shape[1] + (offsets is not None), factory)
+    # An even sample, as neighbouring ids may be alike.
     spread = np.linspace(0, len(labels) - 1, min(len(labels), TRAINING_VECTORS)).astype(np.int64)
     train_index(index, _with_offsets(labels[torch.from_numpy(spread)], _rows(offsets, spread)), factory)
     for start, stop in _chunks(len(labels), LABEL_CHUNK):
@@ -97,7 +100,9 @@ def _faiss(factory: str, labels: Tensor, offsets: np.ndarray | None) -> Search:
         add_vectors(index, _with_offsets(labels[start:stop], _rows(offsets, ids)), ids)
 
     def search(queries: Tensor, depth: int, own: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+        # q.e + offset = (q, 1).(e, offset): an index of inner products needs no other way to add offsets.
         ones = None if offsets is None else np.ones(len(queries), dtype=np.float32)
+        # FAISS cannot leave pairs out: it is asked for as many more as may have to be dropped.
         most = int(np.diff(own.indptr).max(initial=0))
         found = search_index(index, _with_offsets(queries, ones), min(depth + most, len(labels)))
         return _without_positives(*found, own, depth)
@@ -111,6 +116,7 @@ def _without_positives(
     """The first ``depth`` of each row that are not its positives, padded."""
     rows = np.repeat(np.arange(len(ids)), np.diff(own.indptr))
     num_labels = own.shape[1]
+    # A pair as one integer, so that all rows are checked in one call.
     taken = np.isin(np.arange(len(ids))[:, None] * num_labels + ids, rows * num_labels + own.indices)
     scores = np.where(taken | (ids < 0), -np.inf, scores)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
@@ -130,6 +136,7 @@ def _best_positive(
         part, ids = rows[start:stop], own.indices[start:stop]
         left, right = queries[torch.from_numpy(part)], labels[torch.from_numpy(ids.astype(np.int64))]
         scores = (left.float() * right.float().to(left.device)).sum(1).cpu().numpy()
+        # maximum.at, as a row comes as often as it has positives in this part.
         np.maximum.at(best, part, scores if offsets is None else scores + offsets[ids])
     return np.where(np.isneginf(best), np.float32(np.inf), best)
 

@@ -30,8 +30,7 @@ class HardNegatives(BatchSource):
 
     A mining takes a snapshot of the weights and searches all labels for this rank's share of the queries: the
     ranks talk only before and after, never from the background. Each rank keeps the lists of all queries, as
-    batches are drawn alike everywhere, and while it mines the snapshot and the labels' embeddings in half
-    precision.
+    batches are drawn alike everywhere, and while it mines the snapshot and float16 embeddings of all labels.
 
     Attributes:
         lists: What the last mining found, or None before the first.
@@ -75,6 +74,8 @@ class HardNegatives(BatchSource):
         """Labels drawn from each query's list, anew in each epoch and after each mining: CSR bool [N, L]."""
         if self.lists is None:
             return None
+        # The draw is a function of the epoch and of the mining, so that a resumed run has the same one
+        # without a saved draw.
         key = (epoch, self.snapshot_step)
         if self._drawn is None or self._drawn[0] != key:
             draw = generator(self.seed, Stream.MINED_LABELS, *key)
@@ -96,6 +97,7 @@ class HardNegatives(BatchSource):
         Raises:
             XMCError: What the search raised.
         """
+        # Counted from the snapshot, not from when it was done: slow mining does not stretch the period.
         due = self.snapshot_step < 0 or step - self.snapshot_step >= self.config.every
         if self._task is None and step >= self.config.start and due:
             self._task = self._start(step, encoder, offsets)
@@ -103,6 +105,7 @@ class HardNegatives(BatchSource):
             return False
         if self.config.wait:
             self._task.join()
+        # New lists are taken over by all ranks in the same step, or their batches would differ.
         running = torch.tensor(float(self._task.is_alive()), device=self.device)
         if bool(all_reduce_max(running, self.world)):
             return False
@@ -147,6 +150,7 @@ class HardNegatives(BatchSource):
     def _start(self, step: int, encoder: FrozenEncoder, offsets: np.ndarray | None) -> _Mining:
         start, stop = self.world.shard(len(self.queries))
         queries, positives = self.queries[start:stop], self.positives[start:stop]
+        # A copy, as the optimiser changes the weights in place while the thread reads them.
         task = _Mining(self.config, step, encoder.snapshot(), queries, positives, offsets)
         task.start()
         return task
@@ -176,6 +180,7 @@ class _Mining(threading.Thread):
         super().__init__(name=f"mining-{step}", daemon=True)
         self.config, self.step, self.encoder = config, step, encoder
         self.queries, self.positives, self.offsets = queries, positives, offsets
+        # Asked between chunks, as a thread cannot be ended from outside.
         self.stopped = threading.Event()
         self.seconds = 0.0
         self._result: MinedLabels | BaseException | None = None
@@ -207,6 +212,7 @@ class _Mining(threading.Thread):
             if self.stopped.is_set():
                 break
             ids = np.arange(start, min(start + LABELS_AT_ONCE, num_labels))
+            # Half precision: a rank searches all labels, so the embeddings are the largest thing it holds.
             labels[start : start + len(ids)] = encoder.encode_labels(ids).half()
         return mine_labels(
             self.config,

@@ -51,16 +51,19 @@ class BatchLabels:
         self.listed = mined is not None or units is not None
         self.units = units
         if units is None:
+            # Every row is a unit: a label is brought by as many units as rows list it.
             counts = np.bincount(self.brings.indices, minlength=positives.shape[1])
             self.inclusion = in_batch_inclusion(counts, positives.shape[0], batch_size)
             return
         sizes = np.bincount(units[units >= 0])
+        # Units of one size make a batch a fixed number of units drawn without replacement, which is what the
+        # hypergeometric formula is of.
         if not len(sizes) or (sizes != sizes[0]).any() or batch_size % sizes[0]:
             raise ConfigError(
                 f"expected clusters of one size that divides the batch of {batch_size}, got sizes "
                 f"{sorted(set(sizes.tolist()))}"
             )
-        counts = _units_a_label(self.brings, units)
+        counts = _units_per_label(self.brings, units)
         self.inclusion = in_batch_inclusion(counts, len(sizes), batch_size // int(sizes[0]))
 
     def certain(self, positions: np.ndarray, positives: sp.csr_matrix) -> sp.csr_matrix | None:
@@ -80,10 +83,13 @@ class BatchLabels:
         known = np.flatnonzero(positions >= 0)
         brought = self.brings[positions[known]]
         if self.units is not None:
+            # members [units, rows] @ brought [rows, L] adds up what a unit's rows bring; each row then takes
+            # its unit's row of that.
             _, unit = np.unique(self.units[positions[known]], return_inverse=True)
             members = sp.csr_matrix((np.ones(len(known), dtype=np.int32), (unit, np.arange(len(known)))))
             brought = sp.csr_matrix(members @ brought.astype(np.int32))[unit]
         if len(known) < len(positions):
+            # Rows that are not known bring nothing: an empty row in their place.
             spread = (np.ones(len(known), dtype=bool), (known, np.arange(len(known))))
             brought = sp.csr_matrix(spread, shape=(len(positions), len(known))) @ brought.astype(bool)
         return _without(sp.csr_matrix(brought), positives)
@@ -95,11 +101,12 @@ class BatchLabels:
         return len(np.unique(self.units[positions])) == 1
 
 
-def _units_a_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:
+def _units_per_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:
     """How many units bring each label: [L]."""
     row_units = np.repeat(units, np.diff(brings.indptr))
     kept = row_units >= 0
     num_labels = brings.shape[1]
+    # A unit brings a label once, however many of its rows list it.
     pairs = np.unique(row_units[kept] * num_labels + brings.indices[kept])
     return np.bincount(pairs % num_labels, minlength=num_labels)
 

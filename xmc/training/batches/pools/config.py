@@ -15,11 +15,10 @@ class TemperedConfig:
     """Labels drawn by their training frequency, tempered."""
 
     count: int = 0
-    """Labels drawn a step, on average (Poisson sampling); 0 for none."""
+    """Labels drawn per step, on average (Poisson sampling); 0 for none."""
 
     alpha: float = 0.5
-    """A label's chance goes with its number of training rows to this power: 1 is the frequency itself, 0
-    uniform."""
+    """A label's chance goes with its number of training rows to this power: 0 is uniform, 1 the frequency."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, a negative count and a power outside [0, 1]."""

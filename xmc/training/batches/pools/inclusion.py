@@ -11,24 +11,26 @@ from xmc.errors import ConfigError
 __all__ = ["in_batch_inclusion", "stratified_inclusion", "tempered_inclusion", "union_inclusion"]
 
 
-def in_batch_inclusion(counts: np.ndarray, num_units: int, units_a_batch: int) -> np.ndarray:
+def in_batch_inclusion(counts: np.ndarray, num_units: int, units_per_batch: int) -> np.ndarray:
     """Probability that another row of a row's batch brings a label, which the row itself does not.
 
-    A batch is ``units_a_batch`` of ``num_units`` units drawn without replacement. A unit is a training row,
+    A batch is ``units_per_batch`` of ``num_units`` units drawn without replacement. A unit is a training row,
     or a cluster of rows that always share a batch. A label that a row's own unit does not bring is brought by
-    ``counts[l]`` of the other ``num_units - 1``.
-    Hypergeometric: ``1 - C(num_units - 1 - n, units_a_batch - 1) / C(num_units - 1, units_a_batch - 1)``.
+    ``counts[l]`` of the other ``num_units - 1``. Hypergeometric:
+    ``1 - C(num_units - 1 - n, units_per_batch - 1) / C(num_units - 1, units_per_batch - 1)``.
 
     Args:
         counts: [L], the number of units that bring each label.
         num_units: Units that batches are drawn from.
-        units_a_batch: Units of a step, over all ranks.
+        units_per_batch: Units of a step, over all ranks.
 
     Returns:
         [L] float64 in [0, 1].
     """
     counts = np.asarray(counts, dtype=np.float64)
-    others, drawn = num_units - 1, units_a_batch - 1
+    # Given that the row is in the batch, the rest of it is a uniform draw of the other units, of which
+    # counts[l] bring the label: the chance to miss it is C(others - n, drawn) / C(others, drawn).
+    others, drawn = num_units - 1, units_per_batch - 1
     # More units without the label than are drawn, or the label is in every draw.
     free = others - counts - drawn
     certain = free < 0
@@ -37,6 +39,7 @@ def in_batch_inclusion(counts: np.ndarray, num_units: int, units_a_batch: int) -
     log_missing = (gammaln(others - counts + 1) - gammaln(others + 1)) + (
         gammaln(others - drawn + 1) - gammaln(free + 1)
     )
+    # expm1, as a rare label's chance is small beside 1.
     return np.where(certain, 1.0, -np.expm1(np.minimum(log_missing, 0.0)))
 
 
@@ -60,6 +63,7 @@ def stratified_inclusion(num_labels: int, count: int, strata: int) -> np.ndarray
     inclusion = np.empty(num_labels)
     for stratum in range(strata):
         (start, stop), drawn = shard_bounds(num_labels, stratum, strata), shard_bounds(count, stratum, strata)
+        # A uniform draw of m from l without replacement holds each with the chance m / l.
         inclusion[start:stop] = (drawn[1] - drawn[0]) / (stop - start)
     return inclusion
 
@@ -80,6 +84,7 @@ def tempered_inclusion(label_counts: np.ndarray, expected: float, alpha: float) 
     Raises:
         ConfigError: When fewer labels have a chance than are to be drawn.
     """
+    # 0 ** 0 is 1: with alpha 0 labels without training rows have a chance as well.
     weights = np.asarray(label_counts, dtype=np.float64) ** alpha
     possible = int((weights > 0).sum())
     if expected > possible:
@@ -89,6 +94,9 @@ def tempered_inclusion(label_counts: np.ndarray, expected: float, alpha: float) 
         )
     certain = np.zeros(len(weights), dtype=bool)
     while True:
+        # In proportion to size, with those above 1 made certain and the rest scaled anew (Sarndal, Swensson
+        # and Wretman 1992, section 3.6). A larger factor can push others above 1, hence the loop; each round
+        # makes at least one certain, so it ends.
         left = expected - certain.sum()
         total = weights[~certain].sum()
         inclusion = np.where(certain, 1.0, weights * (left / total if total > 0 else 0.0))
@@ -102,5 +110,6 @@ def union_inclusion(*probabilities: np.ndarray | float) -> np.ndarray:
     """Inclusion probability of a union of independent sources: ``1 - prod(1 - p)``, in float64."""
     missing = np.asarray(1.0)
     for probability in probabilities:
+        # A label is missed when every source misses it, and sources are independent.
         missing = missing * (1.0 - np.asarray(probability, dtype=np.float64))
     return 1.0 - missing

@@ -108,6 +108,8 @@ class TemperedDraw:
 
     def add_to(self, included: np.ndarray, batch_index: int) -> None:
         """See :class:`LabelDraw`."""
+        # Poisson sampling: a coin for each label, with exactly the chance it should have. At a fixed size
+        # unequal chances would have no such simple form. Coins are below 1, so a chance of 1 is certain.
         draw = generator(self.seed, Stream.TEMPERED_LABELS, batch_index)
         included |= draw.random(len(included)) < self.inclusion
 
@@ -160,8 +162,8 @@ class SampledLabels:
     With the log weights (and the certain pairs) the partition function over the pool estimates the one over
     all labels without bias (Horvitz-Thompson): for every row and each of its negatives the weight is one over
     the probability that the pool of a batch with that row holds that negative. Of the draws that is known;
-    what other rows bring is hypergeometric (:class:`.batch_labels.BatchLabels`); what the row
-    brings itself is there for certain.
+    what other rows bring is hypergeometric (:class:`.batch_labels.BatchLabels`); what the row brings itself
+    is there for certain.
     """
 
     def __init__(
@@ -206,8 +208,10 @@ class SampledLabels:
 
     def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
         """See :class:`PoolSampler`."""
+        # What rows bring changes the chances of every label, so the weights follow.
         self.batch = BatchLabels(self.relevance, self.batch_size, mined=mined, units=units)
         self.inclusion = union_inclusion(*(draw.inclusion for draw in self.draws), self.batch.inclusion)
+        # Above 0 for every label: the uniform draw can hold any of them.
         self.log_weights = -np.log(self.inclusion).astype(np.float32) if self.corrected else None
 
     def pool(self, positives: sp.csr_matrix, batch_index: int, rows: np.ndarray | None = None) -> Pool:
@@ -219,18 +223,22 @@ class SampledLabels:
         included = np.zeros(self.num_labels, dtype=bool)
         for draw in self.draws:
             draw.add_to(included, batch_index)
+        # A row's own positives are in with certainty; as negatives of other rows they count by their chance.
         included[positives.indices] = True
         shared, certain = self._brought(positives, rows)
         for brought in (shared, certain):
             if brought is not None:
                 included[brought.indices] = True
+        # A union of sources as a mask over labels: each once, ascending, however many sources drew it.
         label_ids = np.flatnonzero(included)
         columns = _columns(positives, label_ids, included)
         if self.log_weights is None:
             return Pool(label_ids, columns, None)
         weights = self.log_weights[label_ids]
         if shared is not None:
+            # One unit is the whole batch, so what it brings is certain for every row: no pairs are needed.
             weights[np.isin(label_ids, shared.indices)] = 0
+        # The pairs weigh 1 in their rows alone; the same labels keep their weights for the others.
         pairs = None if certain is None else _columns(certain, label_ids, included)
         return Pool(label_ids, columns, weights, pairs)
 
@@ -254,14 +262,16 @@ class SampledLabels:
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         """Where each row is among those that batches are drawn from; -1 for others, such as label queries."""
         known = np.arange(self.relevance.shape[0]) if self.rows is None else self.rows
+        # searchsorted gives a place also to ids that are not there: those are told by the comparison.
         places = np.minimum(np.searchsorted(known, rows), len(known) - 1)
         return np.where(known[places] == rows, places, -1)
 
 
 def _columns(pairs: sp.csr_matrix, label_ids: np.ndarray, included: np.ndarray) -> sp.csr_matrix:
-    """``pairs[:, label_ids]`` for ascending ids, without SciPy's cost of a column index a call."""
+    """``pairs[:, label_ids]`` for ascending ids, without SciPy's cost of a column index per call."""
     kept = included[pairs.indices]
     rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))[kept]
+    # Label ids ascend, so an id's place in the pool is found by bisection.
     columns = np.searchsorted(label_ids, pairs.indices[kept])
     shape = (pairs.shape[0], len(label_ids))
     return sp.csr_matrix((pairs.data[kept], (rows, columns)), shape=shape)

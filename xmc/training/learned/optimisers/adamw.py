@@ -53,12 +53,14 @@ class AdamW:
     def step(self, factor: float) -> None:
         """See :class:`.optimiser.Optimiser`."""
         for ours, theirs in zip(self.groups, self._adamw.param_groups, strict=True):
+            # Set from the peak at each step, so that a resumed run needs no schedule's state.
             theirs["lr"] = ours.peak_rate * factor
         self._adamw.step()
 
     def tensors(self) -> dict[str, Tensor]:
         """The moments and the count of steps of each parameter, by its place among :attr:`dense`."""
         state = self._adamw.state_dict()["state"]
+        # By place, not by name: the order of parameters is that of the groups, which the recipe decides.
         return {f"{place}.{name}": x for place, values in state.items() for name, x in values.items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -67,5 +69,6 @@ class AdamW:
         for key, tensor in tensors.items():
             place, name = key.split(".", 1)
             state.setdefault(int(place), {})[name] = tensor
+        # Options come from the recipe; of a checkpoint the moments alone are taken.
         groups = self._adamw.state_dict()["param_groups"]
         self._adamw.load_state_dict({"state": state, "param_groups": groups})

@@ -45,10 +45,12 @@ def row_adagrad_(table: Tensor, squares: Tensor, rows: Tensor, gradient: Tensor,
         gradient: [n, D].
         rate: Length of a row's first step.
     """
+    # Summed before it is squared: |g + h|^2 is not |g|^2 + |h|^2, and a row takes one step per call.
     distinct, place = torch.unique(rows, return_inverse=True)
     total = gradient.new_zeros(len(distinct), gradient.shape[1]).index_add_(0, place, gradient)
     accumulated = squares[distinct] + total.square().sum(1)
     squares[distinct] = accumulated
+    # One number for the row's D components, so the step keeps the gradient's direction.
     table[distinct] -= (rate / (accumulated.sqrt() + EPSILON))[:, None] * total
 
 
@@ -75,6 +77,7 @@ class RowAdagrad:
     def gather(self, world: World) -> None:
         """See :class:`.optimiser.Optimiser`; for each batch one all-gather of the n x D read numbers."""
         for rows, leaf in self.table.read:
+            # Every rank takes part in the gather, also where its own leaf got no gradient.
             gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
             self._gathered.append((rows, all_gather_rows(gradient, len(rows), world)))
         self.table.read.clear()
