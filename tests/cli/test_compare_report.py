@@ -83,3 +83,38 @@ def test_report_writes_its_files(runs: list[str], tmp_path: Path, capsys: Captur
     assert "--out" in capsys.readouterr().err
     assert main(["report", *runs, "--out", str(tmp_path / "both")]) == 0
     assert "less a" in (tmp_path / "both" / "report.md").read_text(encoding="utf-8")
+
+
+def test_report_with_the_untrained_encoder_as_baseline(
+    runs: list[str], model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """The encoder that the run began with is the model of its recipe, ranked on the same queries."""
+    from xmc.encoders import DualEncoder
+    from xmc.encoders.config import EncoderConfig
+    from xmc.evaluation import evaluate
+
+    out = tmp_path / "report"
+    assert main(["report", runs[0], "--untrained", "--out", str(out)]) == 0
+    assert "untrained" in capsys.readouterr().out
+    content = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert [system["name"] for system in content["systems"]] == ["untrained", "a"]
+    values = content["summary"][0]["values"]
+    begun = DualEncoder.build(EncoderConfig(model=str(model_folder), kind="static"))
+    before = evaluate(begun, str(dataset_folder)).metrics
+    assert values["untrained"]["value"] == pytest.approx(before["P@1"]) and values["a"]["value"] > 0
+    assert content["gains"]["a"][0]["metric"] == "P@1"
+    assert (
+        main(
+            [
+                "report",
+                str(Path(runs[0]) / "model"),
+                "--untrained",
+                "--dataset",
+                str(dataset_folder),
+                "--out",
+                str(out),
+            ]
+        )
+        == 2
+    )
+    assert "--untrained" in capsys.readouterr().err

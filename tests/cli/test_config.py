@@ -100,6 +100,33 @@ def test_a_wrong_option_is_one_line(words: list[str], expected: str) -> None:
     assert str(error.value).startswith(expected) and "\n" not in str(error.value)
 
 
+def test_recipes_build_on_one_another(tmp_path: Path) -> None:
+    base, more = tmp_path / "base.yaml", tmp_path / "more.yaml"
+    base.write_text("data: {path: d}\nrun: {dir: r}\ntraining: {epochs: 2, batch_size: 8}\n")
+    more.write_text("training: {epochs: 4}\nseed: 5\n")
+    config = load_train_config([str(base), str(more), "--seed", "6"])
+    assert (config.training.epochs, config.training.batch_size, config.seed) == (4.0, 8, 6)
+    assert load_train_config([str(more), str(base)]).training.epochs == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("training: {epochs: many}", "training.epochs: expected float, got 'many'"),
+        ("training: {lr: 3}", "unknown key 'training.lr': did you mean 'training.learning_rate'?"),
+    ],
+)
+def test_each_recipe_is_checked_with_its_name(tmp_path: Path, text: str, expected: str) -> None:
+    base, more = tmp_path / "base.yaml", tmp_path / "more.yaml"
+    base.write_text("data: {path: d}\nrun: {dir: r}\n")
+    more.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_train_config([str(base), str(more)])
+    assert str(error.value) == f"{more}: {expected}"
+    with pytest.raises(ConfigError, match="nope.yaml: expected a YAML recipe"):
+        load_train_config([str(base), "nope.yaml"])
+
+
 def test_help_says_what_a_key_means() -> None:
     pytest.importorskip("docstring_parser", reason="comes with jsonargparse[signatures]")
     shown = " ".join(train_parser().format_help().split())

@@ -46,5 +46,30 @@ def test_nearest_prefers_the_whole_name_and_falls_back_to_the_last_part() -> Non
     assert nearest("zzz", names) is None
 
 
+def test_nearest_knows_initials_and_first_words() -> None:
+    names = ["encoder.label_length", "training.learning_rate", "training.batch_size", "training.weight_decay"]
+    assert nearest("training.lr", names) == "training.learning_rate" == nearest("lr", names)
+    assert nearest("training.wd", names) == "training.weight_decay"
+    assert nearest("training.batch", names) == "training.batch_size"
+    assert nearest("training.ll", names) != "encoder.label_length"
+
+
+@pytest.mark.parametrize(
+    "given", [["--ks", "1,3,5"], ["--ks=1,3,5"], ["--ks", "[1, 3, 5]"], ["--ks=[1,3,5]"]]
+)
+def test_lists_need_no_brackets(given: list[str]) -> None:
+    made = make_parser("toy", "A toy.", "xmc toy")
+    made.add_argument("--ks", type=list[int], default=[1])
+    made.add_argument("--names", type=list[str] | None, default=None)
+    made.add_argument("--name", type=str, default="x")
+    assert parse(made, given).ks == [1, 3, 5]
+    assert parse(made, ["--ks", "7"]).ks == [7] and parse(made, []).ks == [1]
+    options = parse(made, ["--names", "title,content", "--name", "a,b"])
+    assert (options.names, options.name) == (["title", "content"], "a,b")
+    assert parse(made, ["--names", "null"]).names is None
+    with pytest.raises(ConfigError, match="ks"):
+        parse(made, ["--ks", "1,x"])
+
+
 def test_help_options() -> None:
     assert help_options(parser()) == ["help", "size", "kind"]

@@ -68,7 +68,19 @@ def test_table_and_json_say_the_same(dataset, make_system) -> None:  # type: ign
     p1 = values["metrics"][0]
     assert p1["metric"] == "P@1" and f"{p1['difference']:+.2f}" in found.table()
     assert "new less old" in found.table() and "sign-flip" in found.table()
-    assert "truth: " in found.changes() and "queries that gained most" in found.changes()
+    assert found.table().startswith(found.verdict[:60]) and values["verdict"] == found.verdict
+    assert "new is better than old by nDCG@5" in found.verdict
+
+
+def test_changed_queries_fit_a_terminal_and_give_places(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+    found = compare(make_system("old", 0.3, seed=1), make_system("new", 0.6, seed=2), dataset, shown=3)
+    lines = found.changes().splitlines()
+    assert lines[0] == "queries that gained most by nDCG@5; place of each right label under old -> new"
+    assert max(map(len, lines)) <= 110 and len(lines) < 60
+    gained = found.gained[0]
+    label = gained.positives[0]
+    places = (label.ranks["old"] or "beyond", label.ranks["new"] or "beyond")
+    assert f"{places[0]:>6} -> {places[1]:<6} {label.text}" in found.changes()
 
 
 def test_an_unknown_metric_is_refused(dataset, make_system) -> None:  # type: ignore[no-untyped-def]

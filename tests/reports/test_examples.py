@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xmc.reports.examples import best_and_worst, examples, short
+from xmc.reports.examples import best_and_worst, examples, named, short
 
 
 def test_best_and_worst_and_their_ties() -> None:
@@ -22,10 +22,21 @@ def test_truth_and_predictions_with_texts(dataset, make_system) -> None:  # type
     positives = dataset.relevance("test")[9].indices
     points = np.bincount(dataset.relevance("train").indices, minlength=30)
     wanted = sorted(positives.tolist(), key=lambda label: -points[label])
-    assert found.positives == dataset.texts("labels")[wanted] and found.num_positives == 4
+    assert [label.uid for label in found.positives] == [f"l{label}" for label in wanted]
+    texts = dataset.texts("labels")
+    assert [label.text for label in found.positives] == [named(f"l{i}", texts[i]) for i in wanted]
+    ranked = system.ids[9].tolist()
+    places = [ranked.index(i) + 1 if i in ranked else None for i in wanted]
+    assert [label.ranks for label in found.positives] == [{"a": place} for place in places]
+    assert found.num_positives == 4
     assert found.query == dataset.texts("test")[9] and found.values == {"a": 100 * values[9]}
     assert len(found.predictions["a"]) == 5
     assert [p.score for p in found.predictions["a"]] == system.scores[9, :5].tolist()
+
+
+def test_a_text_that_begins_with_its_uid_does_not_repeat_it() -> None:
+    assert named("np.all", "np.all Test whether") == "np.all Test whether" and named("l1", "l1") == "l1"
+    assert named("l1", "l10 metres") == "l1 l10 metres" and named("B0042", "a\ntent") == "B0042 a tent"
 
 
 def test_short_texts() -> None:

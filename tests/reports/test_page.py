@@ -15,7 +15,7 @@ from xmc.errors import ConfigError, DataError, DependencyError
 from xmc.reports import page
 from xmc.reports.page import plain, to_html, to_json, to_markdown, write_report
 from xmc.reports.report import Report, build_report
-from xmc.reports.svg import STYLES
+from xmc.reports.svg import line_style
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 SECTIONS = [
@@ -101,7 +101,8 @@ def test_the_page_is_well_formed_and_whole(html: str) -> None:
     assert checker.open == []
     ids = [value for name, value in checker.attributes if name == "id"]
     assert len(ids) == len(set(ids)) and [name for name in ids if name in SECTIONS] == SECTIONS
-    assert checker.tags.count("svg") == 4, "learning curves, deciles, scores, calibration"
+    panels = [value for name, value in checker.attributes if name == "aria-label"]
+    assert len(panels) == 2 + 3 + 2 + 2, "learning curves, groups of labels, scores, calibration"
     linked = [value[1:] for name, value in checker.attributes if name in ("href", "xlink:href")]
     assert set(linked) <= set(ids)
 
@@ -129,15 +130,18 @@ def test_texts_cannot_inject_markup(html: str, report: Report) -> None:
 
 
 def test_figures_keep_text_as_text(html: str) -> None:
-    figure = re.search(r"<svg[^>]*aria-label=\"Metrics by decile.*?</svg>", html, re.DOTALL)
+    figure = re.search(r"<svg[^>]*aria-label=\"Scores of positives.*?</svg>", html, re.DOTALL)
     assert figure is not None
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", figure[0])
-    assert "first &lt;i&gt;" in texts and any("part of P@1" in text for text in texts)
+    assert "first &lt;i&gt;" in texts and "score" in texts
     assert len(re.findall("<metadata", html)) == 0
 
 
 def test_styles_differ_without_colour() -> None:
-    assert len({style.marker for style in STYLES}) == len(STYLES) == len({s.color for s in STYLES})
+    styles = [line_style(number) for number in range(84)]
+    assert len({(style.color, style.marker) for style in styles}) == 84
+    assert len({style.marker for style in styles[:12]}) == 12 and len({s.color for s in styles[:7]}) == 7
+    assert styles[0].line != styles[7].line
 
 
 def test_json_holds_every_part(report: Report, dataset) -> None:  # type: ignore[no-untyped-def]
@@ -161,7 +165,7 @@ def test_json_holds_every_part(report: Report, dataset) -> None:  # type: ignore
 def test_the_page_says_what_the_json_says(html: str, report: Report) -> None:
     p1 = report.content["summary"][0]["values"]["first <i>"]
     assert f"{p1['value']:.2f}<small>[{p1['low']:.2f}, {p1['high']:.2f}]" in html
-    assert "1 min 15 s" in html and "1,234" in html and "clip_norm" in html
+    assert "1 min 15 s" in html and "1,234" in html and "training.epochs" in html
     assert f"{p1['value']:.2f}" in to_markdown(report) and f"{p1['value']:.2f}" in report.summary_table()
 
 
@@ -192,8 +196,63 @@ def test_one_system_and_many(dataset, make_system) -> None:  # type: ignore[no-u
     assert "None of these systems has a training log" in one
     three = to_html(build_report([make_system(name, 0.5) for name in "abc"], dataset))
     assert "b less a" in three and "c less a" in three
-    with pytest.raises(ConfigError, match="1 to 7 runs"):
-        build_report([make_system(str(number), 0.5) for number in range(8)], dataset)
+    with pytest.raises(ConfigError, match="one run or more"):
+        build_report([], dataset)
+
+
+def test_more_systems_than_columns_are_lines(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+    names = [f"system-{number}" for number in range(9)]
+    report = build_report([make_system(name, 0.1 * n, seed=n) for n, name in enumerate(names)], dataset)
+    html = to_html(report)
+    checker = Checker()
+    checker.feed(html)
+    assert checker.open == [] and "<h1>9 systems on" in html
+    assert all(f'<th scope="row"><b>{name}</b></th>' in html for name in names)
+    assert not any(f'<th scope="col" class="n">{name}</th>' in html for name in names)
+    assert f'not recorded <span class="note">{", ".join(names)}</span>' in html, "said once for all of them"
+
+
+def test_every_cell_of_a_stacked_table_says_what_it_is(html: str) -> None:
+    """On a narrow screen the heading is gone, and a cell shows its label."""
+    stacked = re.findall(r'<table class="[^"]*stack.*?</table>', html, re.DOTALL)
+    assert len(stacked) > 5
+    for table in stacked:
+        cells = re.findall(r"<td ([^>]*)>", table)
+        assert cells and all('data-label="' in cell or 'class="system"' in cell for cell in cells)
+
+
+def test_groups_are_named_alike_in_figure_and_caption(html: str, report: Report) -> None:
+    groups = {row.bounds for table in report.segments if table.name == "deciles" for row in table.rows}
+    assert f"Labels in {len(groups)} groups by their training points" in html
+    figure = re.search(r"<svg[^>]*aria-label=\"part of P@1.*?</svg>", html, re.DOTALL)
+    assert figure is not None
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", figure[0])
+    ticks = {"none" if b.startswith("no ") else b.rpartition(" ")[0].replace(" to ", "–") for b in groups}
+    assert ticks <= set(texts) and "training points of a label" in texts
+
+
+def test_the_page_begins_with_what_it_comes_to(html: str, report: Report) -> None:
+    headline = report.content["verdict"]["headline"]
+    assert html.index('class="headline"') < html.index('id="summary"')
+    assert "second & third $x_$ is better than first <i> by nDCG@5 on 60 test queries" in headline
+    assert headline in report.verdict_text() and "xmc report RUN --untrained" in html
+    assert "No other system was measured" not in html
+
+
+def test_labels_are_told_apart_by_uid(html: str) -> None:
+    assert re.search(r"<li>l\d+ label \d+", html), "title alone would do for two labels of one title"
+
+
+def test_markdown_has_the_curves_as_tables(report: Report) -> None:
+    markdown = to_markdown(report)
+    assert "| 10 (kept) | 0.5000 | 10.00 |" in markdown and "step 0 is the untrained encoder" in markdown
+
+
+def test_only_options_that_say_something_are_listed(dataset, make_system, run: Path) -> None:  # type: ignore[no-untyped-def]
+    defaults = {"training.epochs": 5.0, "training.clip_norm": None, "objective.options": {}}
+    one = to_html(build_report([make_system("a", 0.5, run=run)], dataset, defaults=defaults))
+    assert "training.epochs" in one and "training.clip_norm" not in one
+    assert "The other 2 of 4 options are as by default" in one
 
 
 def test_a_split_without_rows_is_refused(tmp_path, make_system) -> None:  # type: ignore[no-untyped-def]

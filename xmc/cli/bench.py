@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> None:
         "bench",
         "Time one forward and backward pass of every objective, in units of one plain product of queries\n"
         "and labels, and read its peak memory, beside plain autograd and the published formulas.",
-        "xmc bench scoring --num_queries '[256]' --num_labels '[16384, 131072]' --json scoring.json",
+        "xmc bench scoring --num_queries 256 --num_labels 16384,131072 --json scoring.json",
     )
     parser.add_argument(
         "what",

@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> None:
         "bench search",
         "Time exact search for the k best of L labels, in units of the plain product of queries and labels\n"
         "on the same threads (OMP_NUM_THREADS), and read its peak memory. L x D floats are held in memory.",
-        "xmc bench search --num_queries '[10000]' --num_labels '[1000000]' --json search.json",
+        "xmc bench search --num_queries 10000 --num_labels 1000000 --json search.json",
         usage="xmc bench search [options]",
     )
     parser.add_argument("what", choices=["search"], help="search")

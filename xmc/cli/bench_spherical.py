@@ -19,7 +19,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = make_parser(
         "bench",
         "Time one training step of an output layer: a softmax over all labels, and the factored head.",
-        "xmc bench spherical --num_labels '[10000, 100000]' --json heads.json --plot heads.svg",
+        "xmc bench spherical --num_labels 10000,100000 --json heads.json --plot heads.svg",
         usage="xmc bench spherical [--option value ...]",
     )
     parser.add_argument("what", choices=["spherical"], help="What to measure.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import jsonargparse
 import yaml
 
-from xmc.cli.parser import help_options, make_parser, nearest, parse
+from xmc.cli.parser import explain, help_options, make_parser, nearest, parse
 from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ __all__ = ["load_train_config", "parse_train", "train_parser"]
 
 T = TypeVar("T")
 
+_REQUIRED = {"data": {"path": "."}, "run": {"dir": "."}}
+"""Keys without a default, which another recipe or an option may give."""
+
 
 def load_train_config(arguments: Sequence[str]) -> TrainConfig:
-    """The configuration of ``xmc train``: ``[CONFIG.yaml] [--section.key value ...]``, later words win.
+    """The configuration of ``xmc train``: ``[RECIPE.yaml ...] [--section.key value ...]``, later words win.
 
     Raises: as `parse_train`.
     """
@@ -41,10 +45,11 @@ def parse_train(arguments: Sequence[str]) -> tuple[TrainConfig, int | None]:
 
     words = list(arguments)
     parser = train_parser()
-    if words and not words[0].startswith("-"):
-        _check_file(Path(words[0]), parser)
-        words.insert(0, "--config")
-    values = parse(parser, words).as_dict()
+    recipes = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    for recipe in recipes:
+        _check_file(Path(recipe), parser)
+    given = [word for recipe in recipes for word in ("--config", recipe)]
+    values = parse(parser, [*given, *words[len(recipes) :]]).as_dict()
     return _build(TrainConfig, values), values["profile"]
 
 
@@ -54,14 +59,15 @@ def train_parser() -> jsonargparse.ArgumentParser:
 
     parser = make_parser(
         "train",
-        "Train a dual encoder. Every key of the recipe is an option too; options win over the file.\n"
-        "Several processes: accelerate launch scripts/train.py CONFIG.yaml [--section.key value ...]",
+        "Train a dual encoder. Every key of a recipe is an option too; later recipes win over earlier ones,\n"
+        "options over all.\n"
+        "Several processes: accelerate launch scripts/train.py RECIPE.yaml [--section.key value ...]",
         "xmc train configs/api-docs/static.yaml --data.path data/api-docs --run.dir runs/first --seed 3",
-        usage="xmc train CONFIG.yaml [--section.key value ...]",
+        usage="xmc train RECIPE.yaml [MORE.yaml ...] [--section.key value ...]",
     )
     # Without this the help of an option would not show the text under its field.
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser.add_argument("--config", action="config", help="The recipe, also as the first word.")
+    parser.add_argument("--config", action="config", help="A recipe, also as a first word.")
     parser.add_argument(
         "--profile",
         type=int | None,
@@ -96,6 +102,16 @@ def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
             near = nearest(key, keys)
             hint = f": did you mean '{near}'?" if near else " (xmc train --help lists the keys)"
             raise ConfigError(f"{path}: unknown key '{key}'{hint}")
+    _check_values(path, content, parser)
+
+
+def _check_values(path: Path, content: Mapping[Any, Any], parser: jsonargparse.ArgumentParser) -> None:
+    """Refuse a value of the wrong type, alone, so that the error names the file it stands in."""
+    whole = {name: {**keys, **(content.get(name) or {})} for name, keys in _REQUIRED.items()}
+    try:
+        parser.parse_object({**content, **whole})
+    except jsonargparse.ArgumentError as error:
+        raise ConfigError(f"{path}: {explain(str(error), parser)}") from None
 
 
 def _dotted(content: Mapping[Any, Any], leaves: set[str], prefix: str = "") -> dict[str, Any]:

@@ -24,13 +24,13 @@ def add_metric_options(parser: jsonargparse.ArgumentParser) -> None:
         "--ks",
         type=list[int],
         default=[1, 3, 5],
-        help="Cut-offs of P, nDCG, PSP and PSnDCG (default: 1 3 5).",
+        help="Cut-offs of P, nDCG, PSP and PSnDCG (default: 1,3,5).",
     )
     parser.add_argument(
         "--recall_ks",
         type=list[int],
         default=[10, 100],
-        help="Cut-offs of recall, MRR, MAP, coverage and reach (default: 10 100).",
+        help="Cut-offs of recall, MRR, MAP, coverage and reach (default: 10,100).",
     )
     parser.add_argument(
         "--propensity",

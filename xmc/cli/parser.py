@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import typing
 import warnings
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jsonargparse
 
 from xmc.errors import ConfigError
 
-__all__ = ["help_options", "make_parser", "nearest", "parse"]
+__all__ = ["explain", "help_options", "make_parser", "nearest", "parse"]
 
 
 class _Help(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -43,26 +45,68 @@ def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> json
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return parser.parse_args(list(arguments))
+            return parser.parse_args(_lists_in_brackets(arguments, parser))
     except argparse.ArgumentError as error:
         raise ConfigError(
-            f"{_explain(str(error), parser)} ({parser.prog} --help shows what it takes)"
+            f"{explain(str(error), parser)} ({parser.prog} --help shows what it takes)"
         ) from None
 
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid name most like ``word``: by the whole dotted name, else by its last part.
+    """The valid name most like ``word``: by the whole dotted name, by its initials, else by its last part.
 
-    A word that is the last part of several names is the first of them.
+    ``training.lr`` is ``training.learning_rate``. A word that is the last part of several names is the first
+    of them.
     """
     names = list(valid)
     leaves = {name.rpartition(".")[2]: name for name in reversed(names)}
     if word in leaves:
         return leaves[word]
+    section, _, last = word.rpartition(".")
+    short = [name for name in names if _is_short_for(last, name.rpartition(".")[2])]
+    short.sort(key=lambda name: name.rpartition(".")[0] != section)
+    if short and (not section or short[0].startswith(f"{section}.")):
+        return short[0]
     if whole := difflib.get_close_matches(word, names, n=1, cutoff=0.75):
         return whole[0]
     leaf = difflib.get_close_matches(word.rpartition(".")[2], leaves, n=1)
     return leaves[leaf[0]] if leaf else None
+
+
+def _is_short_for(word: str, name: str) -> bool:
+    """Whether ``word`` is the initials of ``name``, such as lr of learning_rate, or its first word."""
+    parts = name.split("_")
+    return len(parts) > 1 and word in ("".join(part[:1] for part in parts), parts[0])
+
+
+def _lists_in_brackets(arguments: Sequence[str], parser: jsonargparse.ArgumentParser) -> list[str]:
+    """The arguments with ``1,3,5`` as ``[1,3,5]`` where an option takes a list."""
+    takes_list = {
+        option
+        for action in parser._actions
+        for option in action.option_strings
+        if action.nargs is None and _is_list(getattr(action, "_typehint", None))
+    }
+    words: list[str] = []
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if equals and name in takes_list:
+            words.append(f"{name}={_bracketed(value)}")
+        elif words and words[-1] in takes_list:
+            words.append(_bracketed(word))
+        else:
+            words.append(word)
+    return words
+
+
+def _is_list(hint: Any) -> bool:
+    """Whether a type is a list, or one beside others."""
+    return typing.get_origin(hint) is list or any(_is_list(part) for part in typing.get_args(hint))
+
+
+def _bracketed(value: str) -> str:
+    text = value.strip()
+    return value if text.startswith(("[", "--")) or text in ("null", "None", "") else f"[{value}]"
 
 
 def help_options(parser: jsonargparse.ArgumentParser) -> list[str]:
@@ -75,7 +119,8 @@ def help_options(parser: jsonargparse.ArgumentParser) -> list[str]:
     ]
 
 
-def _explain(message: str, parser: jsonargparse.ArgumentParser) -> str:
+def explain(message: str, parser: jsonargparse.ArgumentParser) -> str:
+    """An error of the parser in one line, with the nearest valid word."""
     if unknown := re.search(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
         return _unknown_argument(unknown[1], parser)
     if missing := re.search(r"following arguments are required: (.+)", message):

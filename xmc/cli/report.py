@@ -28,7 +28,12 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--out", default=None, help="A folder; report/ in the run's own when left out.")
     add_comparison_options(parser)
-    parser.add_argument("--shown", type=int, default=5, help="Worst and best queries shown.")
+    parser.add_argument(
+        "--untrained",
+        action="store_true",
+        help="Put the encoder that the first run began with before it, as the baseline; it is ranked anew.",
+    )
+    parser.add_argument("--shown", type=int, default=3, help="Worst and best queries shown.")
     options = parse(parser, arguments)
     if options.shown < 0:
         raise ConfigError(f"--shown: expected 0 or more, got {options.shown}")
@@ -39,13 +44,23 @@ def run(arguments: Sequence[str]) -> None:
 
     check_plotting()
 
+    from xmc.cli.recipe_defaults import recipe_defaults
     from xmc.data import Dataset
-    from xmc.reports import build_report, dataset_of, open_systems, write_report
+    from xmc.reports import build_report, dataset_of, open_systems, open_untrained, write_report
 
     dataset = Dataset.load(options.dataset or dataset_of(options.runs))
     systems = open_systems(options.runs, dataset, options.split)
-    report = build_report(systems, dataset, split=options.split, shown=options.shown, seed=options.seed)
-    print(report.summary_table())
+    if options.untrained:
+        systems.insert(0, open_untrained(options.runs[0], dataset, options.split))
+    report = build_report(
+        systems,
+        dataset,
+        split=options.split,
+        shown=options.shown,
+        seed=options.seed,
+        defaults=recipe_defaults(),
+    )
+    print(f"{report.verdict_text()}\n\n{report.summary_table()}")
     for path in write_report(report, out):
         print(path)
 

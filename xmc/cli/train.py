@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xmc.cli.config import parse_train
+from xmc.cli.config import parse_train, train_parser
+from xmc.cli.train_help import train_help
 from xmc.distributed import start_missing_processes
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ __all__ = ["run", "summary"]
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Parse the recipe and its overrides, then train."""
+    """Parse the recipes and their overrides, then train; or show the help that is asked for."""
+    if (text := train_help(arguments, train_parser())) is not None:
+        print(text)
+        return
     config, steps = parse_train(arguments)
     start_missing_processes()
     from xmc.bench.training_steps import profile_steps

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         store_evaluation,
     )
     from xmc.reports.systems import System, dataset_of, open_systems
+    from xmc.reports.untrained import open_untrained
 
 __all__ = [
     "Comparison",
@@ -34,6 +35,7 @@ __all__ = [
     "keep_evaluation",
     "load_evaluation",
     "open_systems",
+    "open_untrained",
     "paired_bootstrap",
     "place_to_keep",
     "predictions_path",
@@ -57,6 +59,7 @@ __getattr__, __dir__ = lazy_exports(
         "keep_evaluation": "xmc.reports.stored",
         "load_evaluation": "xmc.reports.stored",
         "open_systems": "xmc.reports.systems",
+        "open_untrained": "xmc.reports.untrained",
         "paired_bootstrap": "xmc.reports.resampling",
         "place_to_keep": "xmc.reports.stored",
         "predictions_path": "xmc.reports.stored",

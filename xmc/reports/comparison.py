@@ -8,6 +8,7 @@ what another training seed would, and p-values are not corrected for the number 
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,16 +16,18 @@ import numpy as np
 
 from xmc.data import Dataset
 from xmc.errors import ConfigError, DataError
-from xmc.reports.examples import Example, examples
+from xmc.reports.examples import Example, examples, named
 from xmc.reports.group_metrics import Sums
 from xmc.reports.measures import measure
 from xmc.reports.resampling import paired_bootstrap, sign_flip_p_values
 from xmc.reports.systems import Split, System
+from xmc.reports.verdict import compared
 
 __all__ = ["Comparison", "MetricDifference", "compare", "differences"]
 
 LEVEL = 0.95
 _TIE = 1e-12
+_WIDTH, _TRUTH_SHOWN = 110, 3
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Comparison:
     level: float
     """Coverage of the intervals."""
     metrics: list[MetricDifference]
+    verdict: str
+    """What it comes to by the metric that ``changed_by`` names, in a sentence."""
     changed_by: str
     """The metric by which queries changed."""
     gained: list[Example]
@@ -70,9 +75,10 @@ class Comparison:
         """The metrics, a line each, in percent."""
         width = max(9, len(self.first) + 2, len(self.second) + 2)
         lines = [
+            *textwrap.wrap(self.verdict, _WIDTH),
+            "",
             f"{self.dataset}, {self.split}: {self.num_queries:,} queries; percent; difference is "
             f"{self.second} less {self.first}",
-            "",
             f"{'':<8}{self.first:>{width}}{self.second:>{width}}{'difference':>12}"
             f"{f'{100 * self.level:.0f} % interval':>20}{'p':>9}{'wins':>9}{'losses':>9}{'ties':>9}",
         ]
@@ -86,25 +92,30 @@ class Comparison:
         return "\n".join(lines)
 
     def changes(self) -> str:
-        """The queries that changed most, with truth and both systems' predictions."""
+        """The queries that changed most: a line for each right label, with its place in both lists."""
         parts = []
         for title, found in (("gained most", self.gained), ("lost most", self.lost)):
             if found:
-                parts.append(f"queries that {title}, by {self.changed_by}")
-                parts += [self._shown(example) for example in found]
+                heading = (
+                    f"queries that {title} by {self.changed_by}; place of each right label under "
+                    f"{self.first} -> {self.second}"
+                )
+                parts.append("\n".join([heading, *(self._shown(example) for example in found)]))
         return "\n\n".join(parts)
 
     def _shown(self, example: Example) -> str:
+        """The query, its first right labels with their places, and the label that each system put first."""
         before, after = example.values[self.first], example.values[self.second]
-        more = example.num_positives - len(example.positives)
-        truth = "; ".join(example.positives) + (f"; and {more} more" if more else "")
-        lines = [
-            f"{example.uid} ({before:.1f} -> {after:.1f}): {example.query}",
-            f"  truth: {truth}",
-        ]
+        lines = [_cut(f"{named(example.uid, example.query, _WIDTH - 16)}  ({before:.0f} -> {after:.0f})")]
+        for label in example.positives[:_TRUTH_SHOWN]:
+            first, second = (str(label.ranks[name] or "beyond") for name in (self.first, self.second))
+            lines.append(_cut(f"    right   {first:>6} -> {second:<6} {label.text}"))
+        if example.num_positives > _TRUTH_SHOWN:
+            lines.append(f"            and {example.num_positives - _TRUTH_SHOWN} more")
         for name in (self.first, self.second):
-            shown = [f"{'*' * p.right}{p.text}" for p in example.predictions[name]]
-            lines.append(f"  {name}: " + "; ".join(shown))
+            put = next(iter(example.predictions[name]), None)
+            if put is not None and not put.right:
+                lines.append(_cut(f"    wrong first of {name}: {put.text}"))
         return "\n".join(lines)
 
 
@@ -156,6 +167,7 @@ def compare(
         num_queries=len(change),
         level=LEVEL,
         metrics=metrics,
+        verdict=compared(asdict(next(m for m in metrics if m.metric == by)), first.name, second.name, by),
         changed_by=by,
         **found,
     )
@@ -193,6 +205,11 @@ def differences(first: Sums, second: Sums, *, seed: int = 0) -> list[MetricDiffe
         for c in range(len(shared))
     ]
     return [MetricDifference(metric=name, **values) for name, values in zip(shared, columns, strict=True)]
+
+
+def _cut(line: str) -> str:
+    """No wider than a terminal; leading blanks stay."""
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 1].rstrip() + "…"
 
 
 def _values(sums: Sums, name: str) -> np.ndarray:

@@ -12,18 +12,31 @@ from numpy.typing import NDArray
 from xmc.data import Dataset, TextColumn
 from xmc.reports.systems import System
 
-__all__ = ["Example", "Prediction", "best_and_worst", "examples"]
+__all__ = ["Example", "Positive", "Prediction", "best_and_worst", "examples", "named"]
 
 _QUERY_CHARACTERS = 300
 _LABEL_CHARACTERS = 90
-_TRUTH = 8
+_TRUTH = 5
+
+
+@dataclass(frozen=True)
+class Positive:
+    """A right label, and where each system put it."""
+
+    uid: str
+    text: str
+    """With the uid before it, unless it begins with it: labels of one title are told apart."""
+    ranks: dict[str, int | None]
+    """By system: its place in the query's list, 1 for the first; None beyond the list's end."""
 
 
 @dataclass(frozen=True)
 class Prediction:
     """A label put forward."""
 
+    uid: str
     text: str
+    """As that of a `Positive`."""
     score: float
     right: bool
 
@@ -35,8 +48,8 @@ class Example:
     row: int
     uid: str
     query: str
-    positives: list[str]
-    """Texts of up to eight positives, those with the most training points first."""
+    positives: list[Positive]
+    """Up to five, those with the most training points first."""
     num_positives: int
     values: dict[str, float]
     """By system: the metric of this query in percent."""
@@ -91,7 +104,7 @@ def examples(
         rows: Of the split.
         k: Predictions shown of each system.
     """
-    truth, labels = dataset.relevance(split), dataset.texts("labels")
+    truth, labels = dataset.relevance(split), _Labels(dataset.texts("labels"), dataset.uids("labels"))
     points = np.bincount(dataset.relevance("train").indices, minlength=dataset.num_labels)
     queries, uids = dataset.texts(split), dataset.uids(split)
     found = []
@@ -99,12 +112,16 @@ def examples(
         positives = truth.indices[truth.indptr[row] : truth.indptr[row + 1]]
         shown = positives[np.lexsort((positives, -points[positives]))][:_TRUTH]
         predictions = {system.name: _predictions(system, row, k, labels) for system in systems}
+        ranks = {system.name: _ranks(system, row) for system in systems}
         found.append(
             Example(
                 row=int(row),
                 uid=uids[row],
                 query=short(queries[row], _QUERY_CHARACTERS),
-                positives=[short(text, _LABEL_CHARACTERS) for text in labels[shown]],
+                positives=[
+                    Positive(*labels[label], {name: places.get(label) for name, places in ranks.items()})
+                    for label in shown.tolist()
+                ],
                 num_positives=len(positives),
                 values={s.name: 100.0 * float(v[row]) for s, v in zip(systems, values, strict=True)},
                 predictions=predictions,
@@ -119,11 +136,34 @@ def short(text: str, characters: int) -> str:
     return line if len(line) <= characters else line[: characters - 1].rstrip() + "…"
 
 
-def _predictions(system: System, row: int, k: int, labels: TextColumn) -> list[Prediction]:
+def named(uid: str, text: str, characters: int = _LABEL_CHARACTERS) -> str:
+    """The text in one line, with the uid before it unless it begins with it."""
+    line = " ".join(text.split())
+    return short(line if f"{line} ".startswith(f"{uid} ") else f"{uid} {line}", characters)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Uid and shown text by label id."""
+
+    texts: TextColumn
+    uids: Sequence[str]
+
+    def __getitem__(self, label: int) -> tuple[str, str]:
+        return self.uids[label], named(self.uids[label], self.texts[label])
+
+
+def _predictions(system: System, row: int, k: int, labels: _Labels) -> list[Prediction]:
     ids = system.ids[row, :k]
-    ids = ids[ids >= 0]
-    right = set(system.hits.ranks[slice(*np.searchsorted(system.hits.rows, (row, row + 1)))].tolist())
+    right = set(_ranks(system, row))
     return [
-        Prediction(short(text, _LABEL_CHARACTERS), float(system.scores[row, rank]), rank in right)
-        for rank, text in enumerate(labels[ids])
+        Prediction(*labels[label], float(system.scores[row, rank]), label in right)
+        for rank, label in enumerate(ids[ids >= 0].tolist())
     ]
+
+
+def _ranks(system: System, row: int) -> dict[int, int]:
+    """By right label that is in the query's list: its place, 1 for the first."""
+    hits = slice(*np.searchsorted(system.hits.rows, (row, row + 1)))
+    places = system.hits.ranks[hits] + 1
+    return dict(zip(system.hits.labels[hits].tolist(), places.tolist(), strict=True))

@@ -11,14 +11,32 @@ from pathlib import Path
 from typing import Any
 
 from xmc.files import atomic_file
-from xmc.reports.figures import calibration_figure, decile_figure, learning_figure, score_figure
+from xmc.reports.figures import (
+    FigureParts,
+    calibration_figure,
+    decile_figure,
+    learning_figure,
+    score_figure,
+)
 from xmc.reports.report import SEGMENT_KS, Report
-from xmc.reports.rows import configuration_rows, cost_rows, dataset_rows, machine_rows
+from xmc.reports.rows import (
+    configuration_tables,
+    cost_rows,
+    curve_rows,
+    dataset_rows,
+    grouped,
+    machine_rows,
+)
+from xmc.reports.segments import SegmentTable
 from xmc.reports.svg import check_plotting
 
 __all__ = ["FILES", "plain", "to_html", "to_json", "to_markdown", "write_report"]
 
 FILES = ("report.html", "report.md", "report.json")
+CURVE_METRICS = ("P@1", "P@5", "nDCG@5", "PSP@5", "R@100")
+OVERVIEW = ("P@1", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100")
+MOST_COLUMNS = 4
+"""Systems that stand side by side in a table; more are its lines."""
 
 
 def write_report(report: Report, folder: str | Path) -> list[Path]:
@@ -48,7 +66,7 @@ def to_html(report: Report) -> str:
 
 
 def to_markdown(report: Report) -> str:
-    """The tables and examples; the figures are in the page alone, their numbers in the JSON."""
+    """The tables and examples; learning curves as tables, other figures in the page alone."""
     return _render("report.md.jinja", report, {})
 
 
@@ -61,7 +79,7 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _render(template: str, report: Report, figures: Mapping[str, str | None]) -> str:
+def _render(template: str, report: Report, figures: Mapping[str, FigureParts | None]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -72,14 +90,32 @@ def _render(template: str, report: Report, figures: Mapping[str, str | None]) ->
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(number=_number, span=_span, signed=_signed, p=_p_value, md=_markdown)
+    environment.filters.update(
+        number=_number,
+        span=_span,
+        signed=_signed,
+        p=_p_value,
+        md=_markdown,
+        grouped=grouped,
+        in_group=_in_group,
+    )
     content = plain(report.content)
     return environment.get_template(template).render(
         **content,
         names=[system["name"] for system in content["systems"]],
         figures=figures,
         published_metrics=_published_metrics(content),
-        configuration_rows=configuration_rows(content["configuration"]),
+        configured=configuration_tables(content["configuration"], content["defaults"]),
+        curve_metrics=CURVE_METRICS,
+        curve_tables={
+            name: rows
+            for name, curves in report.curves.items()
+            if (rows := curve_rows(curves, report.best_steps[name], CURVE_METRICS))
+        },
+        num_groups=len({row.group for row in _deciles(report).rows}),
+        wide=len(content["systems"]) > MOST_COLUMNS,
+        most_columns=MOST_COLUMNS,
+        overview=[row for row in content["summary"] if row["metric"] in OVERVIEW],
         dataset_rows=dataset_rows(report.dataset_table),
         machine_rows=machine_rows(content["machines"], content["report_machine"]),
         cost_rows=cost_rows(content["cost"]),
@@ -96,15 +132,26 @@ def _published_metrics(content: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _figures(report: Report) -> dict[str, str | None]:
-    deciles = next(table for table in report.segments if table.name == "deciles")
+def _figures(report: Report) -> dict[str, FigureParts | None]:
     names: Sequence[str] = list(report.scores)
     return {
         "learning": learning_figure(report.curves, report.best_steps),
-        "deciles": decile_figure(deciles, SEGMENT_KS),
+        "deciles": decile_figure(_deciles(report), SEGMENT_KS),
         "scores": score_figure(report.scores),
         "calibration": calibration_figure(report.softmax, report.empirical, names),
     }
+
+
+def _deciles(report: Report) -> SegmentTable:
+    return next(table for table in report.segments if table.name == "deciles")
+
+
+def _in_group(metric: str, of: str) -> str:
+    """What a metric of a group of labels is called; that of a group of queries keeps its name."""
+    if of == "queries":
+        return metric
+    kind, _, k = metric.partition("@")
+    return {"P": "part of P@{}", "R": "recall in group @{}", "slots": "slots given @{}"}[kind].format(k)
 
 
 def _number(value: float | None, digits: int = 2) -> str:

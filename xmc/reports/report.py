@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -24,8 +24,9 @@ from xmc.reports.measures import measure
 from xmc.reports.resampling import bootstrap
 from xmc.reports.run_facts import RunFacts, read_run
 from xmc.reports.segments import SegmentTable, intervals, segment_tables
-from xmc.reports.svg import STYLES
 from xmc.reports.systems import Split, System
+from xmc.reports.untrained import training_gains
+from xmc.reports.verdict import headline_metric, verdict
 
 __all__ = ["Report", "build_report"]
 
@@ -49,6 +50,11 @@ class Report:
     """Of the systems whose scale is known."""
     empirical: dict[str, Reliability]
 
+    def verdict_text(self) -> str:
+        """The headline and what qualifies it, a line each."""
+        told = self.content["verdict"]
+        return "\n".join([told["headline"], *(f"- {fact}" for fact in told["facts"])])
+
     def summary_table(self) -> str:
         """Every metric of every system with its interval, in percent, as lines of text for a terminal."""
         names = [system["name"] for system in self.content["systems"]]
@@ -61,7 +67,13 @@ class Report:
 
 
 def build_report(
-    systems: Sequence[System], dataset: Dataset, *, split: Split = "test", shown: int = 5, seed: int = 0
+    systems: Sequence[System],
+    dataset: Dataset,
+    *,
+    split: Split = "test",
+    shown: int = 3,
+    seed: int = 0,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Report:
     """Gather everything.
 
@@ -71,15 +83,14 @@ def build_report(
         split: Whose queries.
         shown: Worst and best queries shown.
         seed: Of the resamples and sign flips.
+        defaults: Of a run's options by dotted name: what is as by default is not listed.
 
     Raises:
-        ConfigError: For no system, or more than can be told apart in a figure.
+        ConfigError: For no system.
         DataError: When a ranking is malformed or the split has no rows.
     """
-    if not 1 <= len(systems) <= len(STYLES):
-        raise ConfigError(
-            f"expected 1 to {len(STYLES)} runs, which figures can tell apart, got {len(systems)}"
-        )
+    if not systems:
+        raise ConfigError("expected one run or more to report on, got none")
     truth = dataset.relevance(split)
     if not truth.shape[0]:
         raise DataError(f"expected {split} rows to report on, {dataset.name} has none: name another split")
@@ -91,7 +102,17 @@ def build_report(
         s.name: softmax_reliability(s.hits, s.ids, s.scores, s.scale) for s in systems if s.scale is not None
     }
     empirical = {s.name: empirical_reliability(s.hits, s.ids, s.scores) for s in systems}
-    info = describe(dataset)
+    info, summary = describe(dataset), _summary(sums, seed)
+    gains = {name: found for name, fact in facts.items() if (found := training_gains(fact))}
+    metric = headline_metric([fact.config for fact in facts.values()], [row["metric"] for row in summary])
+    told = verdict(
+        summary,
+        list(sums),
+        metric,
+        gains,
+        place=f"{split} queries of {dataset.name}",
+        num_queries=truth.shape[0],
+    )
     content = {
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "xmc": __version__,
@@ -100,7 +121,9 @@ def build_report(
         "num_queries": truth.shape[0],
         "dataset": asdict(info),
         "systems": [_system(system) for system in systems],
-        "summary": _summary(sums, seed),
+        "verdict": {"metric": metric, **asdict(told)},
+        "gains": {name: [asdict(gain) for gain in found] for name, found in gains.items()},
+        "summary": summary,
         "segments": [asdict(table) for table in segments],
         "scores": {name: _arrays(found) for name, found in scores.items()},
         "calibration": {
@@ -109,6 +132,7 @@ def build_report(
         },
         "examples": _examples(systems, sums, dataset, split, shown),
         "configuration": {name: fact.config for name, fact in facts.items()},
+        "defaults": dict(defaults or {}),
         "curves": {name: asdict(fact.curves) for name, fact in facts.items()},
         "machines": {name: fact.machine for name, fact in facts.items()},
         "report_machine": asdict(replace(this_machine(), peak_memory_bytes=None, peak_device_bytes=None)),

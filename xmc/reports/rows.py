@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xmc.durations import duration
+import numpy as np
 
-__all__ = ["Row", "configuration_rows", "cost_rows", "dataset_rows", "machine_rows"]
+from xmc.durations import duration
+from xmc.reports.curves import Curve, LearningCurves
+
+__all__ = [
+    "ConfigurationTables",
+    "Row",
+    "configuration_tables",
+    "cost_rows",
+    "curve_rows",
+    "dataset_rows",
+    "grouped",
+    "machine_rows",
+]
+
+_PLACES = ("run.dir", "run.resume", "run.overwrite")
+"""Options that say where a run is, not what it is."""
 
 _MACHINE = {
     "cpu": "processor",
@@ -35,21 +50,82 @@ _COST = {
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: a name, one text per system, and whether they differ."""
+    """A line of a table: a name, and one text per column."""
 
     name: str
     values: list[str]
-    differs: bool = False
 
 
-def configuration_rows(configurations: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """Every option of any run, those that differ first; a system without the option has a dash."""
-    names = dict.fromkeys(name for options in configurations.values() for name in options)
+@dataclass(frozen=True)
+class ConfigurationTables:
+    """What a reader wants of the options of some runs, instead of all of them."""
+
+    runs: list[str]
+    """The systems that have a configuration."""
+    differing: list[Row]
+    """Options that are not alike in all runs; the last column is the default."""
+    changed: list[Row]
+    """Options that are alike in all, but not as by default: value and default."""
+    num_options: int
+
+
+def configuration_tables(
+    configurations: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]
+) -> ConfigurationTables:
+    """The options that differ between runs, and those that all changed from the default alike.
+
+    Args:
+        configurations: Options by dotted name, by system; empty for a system that is no run.
+        defaults: By dotted name; an option that has none, such as a path, counts as changed.
+    """
+    runs = {name: options for name, options in configurations.items() if options}
+    differing, changed = [], []
+    options = [
+        name for name in dict.fromkeys(n for found in runs.values() for n in found) if name not in _PLACES
+    ]
+    for name in options:
+        values = [_option(found[name]) if name in found else "–" for found in runs.values()]
+        default = _option(defaults[name]) if name in defaults else "–"
+        if len(set(values)) > 1:
+            differing.append(Row(name, [*values, default]))
+        elif values[0] != default:
+            changed.append(Row(name, [values[0], default]))
+    return ConfigurationTables(list(runs), differing, changed, len(options))
+
+
+def grouped(values: Sequence[str], names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Each value once, with the names that have it, in the order they first come."""
+    found: dict[str, list[str]] = {}
+    for value, name in zip(values, names, strict=True):
+        found.setdefault(value, []).append(name)
+    return list(found.items())
+
+
+def curve_rows(
+    curves: LearningCurves, best: int | None, metrics: Sequence[str], lines: int = 12
+) -> list[Row]:
+    """A run's validations in at most ``lines`` lines: the first, the last, the best and others between.
+
+    The row's name is its step; its values are the training loss, averaged over the steps logged since the
+    line before, and the metrics in percent.
+    """
+    steps = sorted(
+        {step for name in metrics if name in curves.validation for step in curves.validation[name].steps}
+    )
+    places = range(len(steps)) if len(steps) <= lines else np.linspace(0, len(steps) - 1, lines - 1).round()
+    shown = sorted({steps[int(place)] for place in places} | {step for step in steps if step == best})
+    validation = {
+        name: dict(zip(curve.steps, curve.values, strict=True)) for name, curve in curves.validation.items()
+    }
+    loss, before = curves.training.get("loss", Curve()), -1.0
     rows = []
-    for name in names:
-        values = [_option(options[name]) if name in options else "–" for options in configurations.values()]
-        rows.append(Row(name, values, len(set(values)) > 1))
-    return sorted(rows, key=lambda row: not row.differs)
+    for step in shown:
+        since = [value for at, value in zip(loss.steps, loss.values, strict=True) if before < at <= step]
+        values = [f"{sum(since) / len(since):.4f}" if since else "–"]
+        values += [f"{validation[m][step]:.2f}" if step in validation.get(m, {}) else "–" for m in metrics]
+        rows.append(Row(f"{step:,.0f}" + (" (kept)" if step == best else ""), values))
+        before = step
+    return rows
 
 
 def dataset_rows(table: str) -> list[Row]:

@@ -94,8 +94,8 @@ def segment_tables(
     points = np.bincount(train.indices[train.data != 0], minlength=dataset.num_labels)
     truth = dataset.relevance(split)
     by_label = {
-        "frequency": ("By label frequency", head_torso_tail(points, bounds)),
-        "deciles": ("By decile of label frequency", frequency_deciles(points)),
+        "frequency": ("Head, torso and tail", head_torso_tail(points, bounds)),
+        "deciles": ("By training points", frequency_deciles(points)),
         "seen": ("By labels seen in training", seen_and_unseen(points)),
     }
     by_query = {

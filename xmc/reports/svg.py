@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["STYLES", "LineStyle", "canvas", "check_plotting", "to_svg"]
+__all__ = ["LineStyle", "canvas", "check_plotting", "line_style", "swatch", "to_svg"]
 
 FORMAT: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -50,15 +50,18 @@ class LineStyle:
 
 
 # Okabe and Ito, "Color universal design" (2008); yellow is left out, as it is hard to see on white.
-STYLES = (
-    LineStyle("#0072B2", "-", "o"),
-    LineStyle("#D55E00", "--", "s"),
-    LineStyle("#009E73", "-.", "^"),
-    LineStyle("#CC79A7", ":", "D"),
-    LineStyle("#56B4E9", "-", "v"),
-    LineStyle("#E69F00", "--", "P"),
-    LineStyle("#000000", "-.", "X"),
-)
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+
+
+def line_style(number: int) -> LineStyle:
+    """The style of the system at a place, counted from 0; no two of the first 84 share colour and marker.
+
+    Where a colour comes again, its line is another too.
+    """
+    line = LINES[(number + 2 * (number // len(COLORS))) % len(LINES)]
+    return LineStyle(COLORS[number % len(COLORS)], line, MARKERS[number % len(MARKERS)])
 
 
 def check_plotting() -> None:
@@ -78,17 +81,36 @@ def check_plotting() -> None:
 
 
 @contextmanager
-def canvas(
-    rows: int = 1, columns: int = 1, size: tuple[float, float] = (9.0, 3.0), **options: Any
-) -> Iterator[tuple[Figure, Sequence[Axes]]]:
-    """A figure of rows x columns panels in the report's style, and its panels in a flat list."""
+def canvas(size: tuple[float, float] = (3.5, 2.5)) -> Iterator[tuple[Figure, Axes]]:
+    """A figure of one panel in the report's style; the page sets several side by side, as many as fit."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(FORMAT):
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(rows, columns, squeeze=False, **options)
-        yield figure, list(panels.ravel())
+        yield figure, figure.add_subplot()
+
+
+def swatch(name: str, style: LineStyle, *, filled: bool = False, marked: bool = True) -> str:
+    """The sample of a legend: line and marker, or a filled patch.
+
+    Args:
+        name: Distinct on the page, as that of `to_svg`.
+        style: Of what is named beside it.
+        filled: A patch in the colour instead of a line.
+        marked: Whether the line has its marker.
+    """
+    with canvas((0.5, 0.16)) as (figure, panel):
+        panel.set_axis_off()
+        panel.set(xlim=(0, 2), ylim=(-1, 1))
+        if filled:
+            panel.fill_between([0.0, 2.0], -1, 1, color=style.color, alpha=0.75)
+        else:
+            marker = style.marker if marked else ""
+            panel.plot(
+                [0, 1, 2], [0, 0, 0], color=style.color, linestyle=style.line, marker=marker, markevery=[1]
+            )
+        return to_svg(figure, name, "")
 
 
 def to_svg(figure: Figure, name: str, description: str) -> str:
@@ -97,7 +119,7 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     Args:
         figure: To draw.
         name: Distinct on the page: ids inside begin with it, so that figures do not share them.
-        description: What a reader who cannot see it is told.
+        description: What a reader who cannot see it is told; nothing for what says no more than its text.
     """
     import matplotlib
 
@@ -110,9 +132,9 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
-    label = _escaped(description)
+    label = f'role="img" aria-label="{_escaped(description)}"' if description else 'aria-hidden="true"'
     # The size is the page's to choose; the viewBox keeps the proportions.
-    return re.sub(r'^<svg ([^>]*?)height="[^"]*"', rf'<svg role="img" aria-label="{label}" \1', text).replace(
+    return re.sub(r'^<svg ([^>]*?)height="[^"]*"', rf"<svg {label} \1", text).replace(
         'width="', 'data-width="', 1
     )
 

@@ -49,6 +49,15 @@ def test_round_trip(run: Callable[..., Dataset]) -> None:
     }
 
 
+def test_the_files_may_be_in_raw(source: Path, run: Callable[..., Dataset]) -> None:
+    (source / "raw").mkdir()
+    for path in [*source.glob("*.json*"), source / "filter_labels_test.txt"]:
+        path.rename(source / "raw" / path.name)
+    dataset = run()
+    assert_is_the_example(dataset)
+    assert [dataset.filter(split).nnz for split in ("train", "test")] == [2, 1]  # type: ignore[union-attr]
+
+
 def test_name_and_propensity_by_default(run: Callable[..., Dataset]) -> None:
     assert (run().name, run(overwrite=True).propensity) == ("source", Propensity(0.55, 1.5))
     assert run(overwrite=True, propensity=Propensity(1, 2)).propensity == Propensity(1, 2)

@@ -65,6 +65,15 @@ def xc(source: Path) -> Path:
     return source
 
 
+def test_the_layout_that_dexml_trains_on_is_read_as_dexml_too(xc: Path, run: Callable[..., Dataset]) -> None:
+    """Its raw files converted: raw/{trn_X,tst_X,Y}.txt and Y.{trn,tst}.npz, without any JSON."""
+    write_lines(xc / "filter_labels_test.txt", ["0 2"])
+    dataset = run(format="dexml")
+    assert_is_the_example(dataset)
+    assert describe(dataset).filter_pairs == {"train": 0, "test": 1}
+    assert {entry["file"] for entry in dataset.manifest.sources[1:]} >= {"Y.trn.npz", "Y.tst.npz"}
+
+
 @pytest.mark.parametrize(
     ("count", "message"),
     [

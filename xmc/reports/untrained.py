@@ -1,0 +1,101 @@
+"""The untrained encoder, as the baseline of a run: what it recorded at step 0, and how to measure it anew."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from xmc.data import Dataset, TextColumn
+from xmc.encoders import DualEncoder
+from xmc.encoders.config import EncoderConfig
+from xmc.errors import ConfigError
+from xmc.evaluation import evaluate, load_predictions
+from xmc.reports.run_facts import RunFacts
+from xmc.reports.systems import Split, System
+
+__all__ = ["NAME", "Gain", "open_untrained", "training_gains"]
+
+NAME = "untrained"
+SHOWN = ("P@1", "P@5", "nDCG@5", "PSP@5", "R@10", "R@100")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A metric of a run's validation rows before its first step and of the model it kept, in percent."""
+
+    metric: str
+    untrained: float
+    trained: float
+    step: int
+    """Of the model that was kept."""
+
+
+def training_gains(facts: RunFacts) -> list[Gain]:
+    """What training changed on the rows a run held out; empty where it was not validated before step 1."""
+    best = facts.result.get("best_step")
+    gains = []
+    for metric in SHOWN:
+        curve = facts.curves.validation.get(metric)
+        if curve is not None and best and {0.0, float(best)} <= set(curve.steps):
+            values = dict(zip(curve.steps, curve.values, strict=True))
+            gains.append(Gain(metric, values[0.0], values[float(best)], int(best)))
+    return gains
+
+
+def open_untrained(run: str | Path, dataset: Dataset, split: Split, *, progress: bool = True) -> System:
+    """The ranking by the encoder that a run began with, built anew from the run's configuration.
+
+    It ranks by the texts alone, without residuals, offsets or a head, which only training gives a meaning.
+
+    Raises:
+        ConfigError: When ``run`` is no run's folder, or its configuration is of another version.
+        ModelError: When the model that the run began with cannot be opened any more.
+    """
+    path = Path(run) / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"--untrained: expected the first of the runs to be a run's folder, got {run}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config, fields, seed = EncoderConfig(**content["encoder"]), content["data"], int(content["seed"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected the configuration of a run: {error}") from error
+    encoder = _built(config, fields, seed, dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        ranking = Path(folder) / "ranking.npz"
+        evaluation = evaluate(encoder, dataset, split=split, predictions=ranking, progress=progress)
+        ids, scores = load_predictions(ranking)
+    return System(NAME, ids, scores, dataset.relevance(split), None, evaluation)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The texts of several columns, one after the other, as often as asked."""
+
+    columns: tuple[TextColumn, ...]
+
+    def __iter__(self) -> Iterator[str]:
+        return itertools.chain.from_iterable(self.columns)
+
+
+def _built(config: EncoderConfig, data: Mapping[str, Any], seed: int, dataset: Dataset) -> DualEncoder:
+    """The encoder that the configuration describes, reading the fields that the run read."""
+    query_fields = tuple(data.get("query_fields") or dataset.manifest.query_fields)
+    label_fields = tuple(data.get("label_fields") or dataset.manifest.label_fields)
+    texts = _Texts((dataset.texts("train", query_fields), dataset.texts("labels", label_fields)))
+    torch.manual_seed(seed)
+    encoder = DualEncoder.build(config, texts)
+    encoder.metadata = replace(
+        encoder.metadata,
+        query_fields=query_fields,
+        label_fields=label_fields,
+        dataset=dataset.name,
+        label_fingerprint=dataset.label_fingerprint,
+    )
+    return encoder
