@@ -10,8 +10,8 @@ from xmc.errors import ConfigError
 from xmc.heads.config import HeadConfig
 from xmc.objectives.catalogue import SCALE_LEARNING_RATE, ObjectiveFacts, facts_of
 from xmc.plugins import is_reference
-from xmc.training.batches import NegativesConfig
 from xmc.training.batches.checks import check_sources
+from xmc.training.batches.config import NegativesConfig
 from xmc.training.learned.config import OptimisationConfig, ResidualConfig
 from xmc.training.options import one_of, positive
 from xmc.training.run.config import RunOptions, ValidationConfig

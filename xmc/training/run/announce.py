@@ -31,6 +31,7 @@ def announce(
         pool_size=pool_size,
         num_labels=dataset.num_labels,
         micro_batch_tokens=config.training.micro_batch_tokens or encoder.query_tower.micro_batch_tokens,
+        padded=encoder.query_tower.padded,
         world_size=world_size,
     )
     tqdm.write(f"{dataset.name}: {estimate}")
