@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(config, changed, tmp_path, mon
             raise MemoryError
         return optimise(inputs, step)
 
-    monkeypatch.setattr("xmc.training.trainer.optimise", die)
+    monkeypatch.setattr("xmc.training.loop.optimise", die)
     with pytest.raises(MemoryError):
         train(killed)
     monkeypatch.undo()

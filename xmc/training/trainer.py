@@ -1,4 +1,4 @@
-"""The loop: composes data, encoder, batches, what is learned, callbacks and the run folder."""
+"""The trainer: composes data, encoder, batches, what is learned, callbacks and the run folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from sentence_transformers import SentenceTransformer
 from tqdm.auto import tqdm
 
@@ -30,19 +29,20 @@ from xmc.training.config import TrainConfig, check_objective, with_scale_rate
 from xmc.training.given import Given
 from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
 from xmc.training.learned.learner import build_learner
+from xmc.training.loop import Loop
 from xmc.training.objective import configured_objective
 from xmc.training.run.allocator import keep_freed_memory
 from xmc.training.run.announce import announce, announce_cuts
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.folder import prepare_run_folder, save_config
-from xmc.training.run.interrupt import InterruptGuard, Verdict
+from xmc.training.run.interrupt import InterruptGuard
 from xmc.training.run.metrics_log import MetricsLog, check_trackers, open_log
 from xmc.training.run.models import RunModels
 from xmc.training.run.origins import origins
 from xmc.training.run.pace import Pace
 from xmc.training.run.precision import mixed_precision
 from xmc.training.run.result import TrainResult, save_result
-from xmc.training.step import StepInputs, optimise
+from xmc.training.step import StepInputs
 from xmc.training.validation import Validator
 
 __all__ = ["TrainResult", "Trainer", "train"]
@@ -181,7 +181,10 @@ class Trainer:
             )
             self.models.saved = partial(self.callbacks.on_save, run)
             with self.callbacks.around(run):
-                return self._train(inputs, run, guard)
+                started = time.perf_counter()
+                loop = Loop(inputs, run, self.callbacks, self.validator, self.checkpointer, guard)
+                stopped = loop()
+                return self._finish(run, time.perf_counter() - started, stopped)
 
     def prepare_inputs(self) -> StepInputs:
         """Everything a step needs: the tokens are made where they are not on disk yet."""
@@ -237,60 +240,6 @@ class Trainer:
             MetricsLog.truncate(self.folder / "metrics.jsonl", -1 if step is None else step)
             tqdm.write(f"resumed after step {step}" if step else "no checkpoint yet: starting over")
         return step or 0
-
-    def _train(self, inputs: StepInputs, run: RunState, guard: InterruptGuard) -> TrainResult:
-        started = time.perf_counter()
-        rows = self.config.training.batch_size * self.config.training.accumulation
-        self.encoder.train()
-        validated = run.step
-        if self.config.validation.rows and run.step == 0:
-            self._validate(run)
-        while not self._ends(run, guard):
-            self.callbacks.before_step(run)
-            with run.pace.timed_step(rows):
-                result = optimise(inputs, run.step)
-            run.step += 1
-            self.callbacks.after_step(run, result)
-            if self.config.validation.due(run.step, run.num_steps):
-                self._validate(run)
-                validated = run.step
-        stopped = self._stopped(run)
-        if self.config.validation.rows and run.step > validated:
-            self._validate(run)  # as after a last step
-        return self._finish(run, time.perf_counter() - started, stopped)
-
-    def _validate(self, run: RunState) -> None:
-        with run.pace.timed_validation():
-            metrics = self.validator(self.learner)
-        self.callbacks.after_validation(run, metrics)
-
-    def _ends(self, run: RunState, guard: InterruptGuard) -> bool:
-        """Whether no further step is taken; between two of them, the place to save a checkpoint."""
-        if run.step == run.num_steps:
-            return True
-        verdict, every = guard.agree(run.stop_reason is not None), self.config.training.checkpoint_every
-        if verdict is Verdict.INTERRUPT:
-            if run.step > 0:
-                path = self.checkpointer.save(run.step)
-                self.callbacks.on_save(run, path)
-                if path is not None:
-                    tqdm.write(
-                        f"interrupted after step {run.step}: saved {path}; go on with --run.resume true"
-                    )
-            raise KeyboardInterrupt
-        if verdict is Verdict.GO_ON and every and run.step > run.first and run.step % every == 0:
-            self.callbacks.on_save(run, self.checkpointer.save(run.step))
-        return verdict is Verdict.STOP
-
-    def _stopped(self, run: RunState) -> str | None:
-        """Why the run ends before its last step, as the first rank that asked said; None at the last step."""
-        if run.step == run.num_steps:
-            return None
-        reasons = gather_object([run.stop_reason])
-        reason = next((reason for reason in reasons if reason), "")
-        if self.world.is_main:
-            tqdm.write(f"stopped after step {run.step} of {run.num_steps}: {reason}")
-        return str(reason)
 
     def _finish(self, run: RunState, seconds: float, stopped: str | None) -> TrainResult:
         self.models.finish(run.step)
