@@ -29,16 +29,26 @@ class PartConfig:
     """The keywords it is called with."""
 
 
-def as_parts(option: str, values: Iterable[str | PartConfig]) -> list[PartConfig]:
+def as_parts(option: str, values: Iterable[str | PartConfig | Mapping[str, Any]]) -> list[PartConfig]:
     """The parts that an option names, each as a :class:`PartConfig`.
 
     Raises:
         ConfigError: For a name that is no reference.
     """
-    parts = [PartConfig(value) if isinstance(value, str) else value for value in values]
+    parts = [_as_part(option, value) for value in values]
     for part in parts:
         check_reference(option, part.name)
     return parts
+
+
+def _as_part(option: str, value: str | PartConfig | Mapping[str, Any]) -> PartConfig:
+    if isinstance(value, PartConfig):
+        return value
+    if isinstance(value, str):
+        return PartConfig(value)
+    if "name" not in value or set(value) - {"name", "options"}:
+        raise ConfigError(f"{option}: expected {{name, options}}, got {dict(value)}")
+    return PartConfig(**value)
 
 
 def check_reference(option: str, name: str) -> None:
@@ -136,8 +146,7 @@ def was_given(name: str) -> bool:
 
 def said(error: BaseException) -> str:
     """Where the user's code failed and with what, in a line: ``at mine.py:7: ValueError: too few``."""
-    frames = traceback.extract_tb(error.__traceback__)
-    # The first line after our own: what that line called says less.
-    outside = [frame for frame in frames if frame.filename != __file__]
-    place = f"at {outside[0].filename}:{outside[0].lineno}: " if outside else ": "
+    # After the line of ours that called it; what the user's line called in turn says less.
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    place = f"at {frames[0].filename}:{frames[0].lineno}: " if frames else "with "
     return f"{place}{type(error).__name__}: {error}".removesuffix(": ")
