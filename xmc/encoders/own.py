@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
+import torch
 from sentence_transformers import SentenceTransformer
 
 from xmc.encoders.config import EncoderConfig
+from xmc.encoders.tower import Tower
 from xmc.errors import ConfigError, ModelError, XMCError
 from xmc.plugins import load_object
 
@@ -20,14 +22,8 @@ class TwoTowers(Protocol):
 
     model: SentenceTransformer
     dimension: int
-
-    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Embeddings [N, D]."""
-        ...
-
-    def encode_labels(self, texts: Sequence[str]) -> np.ndarray:
-        """Embeddings [L, D]."""
-        ...
+    query_tower: Tower
+    label_tower: Tower
 
 
 def call_builder(config: EncoderConfig, texts: Iterable[str] | None) -> object:
@@ -75,9 +71,9 @@ def check_towers(encoder: TwoTowers, name: str) -> None:
     Raises:
         ModelError: Beginning with ``name``.
     """
-    for side, encode in (("queries", encoder.encode_queries), ("labels", encoder.encode_labels)):
+    for side, tower in (("queries", encoder.query_tower), ("labels", encoder.label_tower)):
         try:
-            width = encode(["a text"]).shape[1]
+            width = _width(tower)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ModelError(f"{name}: its {side} cannot be encoded: {error}") from error
         if width != encoder.dimension:
@@ -93,6 +89,12 @@ def check_towers(encoder: TwoTowers, name: str) -> None:
             "SentenceTransformer does not find them again in a saved model: put them into a package that is "
             "installed where the model is used"
         )
+
+
+@torch.no_grad()
+def _width(tower: Tower) -> int:
+    [ids] = tower.tokenize(["a text"])
+    return tower(np.array(ids, dtype=np.int64), np.array([0, len(ids)])).shape[1]
 
 
 def _in_a_file(module: str) -> bool:

@@ -170,8 +170,8 @@ def build_batches(
     own, (num_queries, num_labels) = relevance[queries], relevance.shape
     sampler, sources = QuerySampler(queries, batch_size, seed), list[BatchSource]()
     facts = {
-        "relevance": relevance, "queries": queries, "num_queries": num_queries, "num_labels": num_labels,
-        "batch_size": batch_size, "dimension": dimension, "seed": seed, "world": world, "device": device,
+        "relevance": own, "queries": queries, "num_labels": num_labels, "batch_size": batch_size,
+        "dimension": dimension, "seed": seed, "world": world, "device": device,
         "folder": folder,
     }  # fmt: skip
     if config.clusters.largest > 1:
