@@ -42,7 +42,8 @@ class BatchSource(Protocol):
     def brought(self, epoch: int) -> sp.csr_matrix | None:
         """The labels that queries bring to their batches in an epoch: CSR bool [n, L], no positives.
 
-        A row for each query trained on; None for none. The same object until it changes: inclusion probabilities are counted when it does.
+        A row for each query trained on; None for none. The same object until it changes: inclusion
+        probabilities are counted when it does.
         """
         return None
 
