@@ -13,26 +13,25 @@ from accelerate import Accelerator
 from sentence_transformers import SentenceTransformer
 from tqdm.auto import tqdm
 
-from xmc.data import Dataset, TokenRows, train_validation_split
+from xmc.data import Dataset, train_validation_split
 from xmc.distributed import current_world, start_missing_processes
 from xmc.encoders import DualEncoder
 from xmc.machine import save_machine
 from xmc.objectives.objective import Loss
 from xmc.objectives.plain import PlainLoss
 from xmc.training.batches.batches import build_batches
-from xmc.training.batches.tokens import TrainingTexts, training_tokens, with_label_queries
+from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.callbacks import Callbacks
 from xmc.training.callbacks.chosen import chosen_callbacks
 from xmc.training.callbacks.run_state import RunState
 from xmc.training.config import TrainConfig, check_objective, with_scale_rate
 from xmc.training.given import Given
-from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
+from xmc.training.inputs import step_inputs
 from xmc.training.learned.learner import build_learner
 from xmc.training.loop import Loop
 from xmc.training.objective import configured_objective
 from xmc.training.run.allocator import keep_freed_memory
-from xmc.training.run.announce import announce, announce_cuts
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.folder import prepare_run_folder, save_config
 from xmc.training.run.interrupt import InterruptGuard
@@ -127,6 +126,15 @@ class Trainer:
         label_texts = self.dataset.texts("labels", config.data.label_fields)
         points = relevance[rows].getnnz(axis=0)
         self.learner = build_learner(config, self.encoder, label_texts, points, self.device, self.world)
+        self.validator = Validator(
+            self.dataset,
+            self.validation_rows,
+            config.data.query_fields,
+            config.data.label_fields,
+            self.world,
+            self.device,
+            config,
+        )
         self.folder = self._prepare_folder()
         self.models = RunModels(self.folder, config, self.dataset, self.learner, self.world)
         epochs = config.training.epochs * (self.num_steps / whole)
@@ -152,14 +160,6 @@ class Trainer:
         inputs = self.prepare_inputs()
         step = self._resume() if self.config.run.resume else 0
         if self.world.is_main:
-            announce(
-                self.config,
-                self.dataset,
-                self.encoder,
-                num_steps=self.num_steps,
-                pool_size=self.batches.pools.expected_size(),
-                world_size=self.world.size,
-            )
             save_config(self.config, self.folder / "config.yaml")
         with (
             closing(self.batches),
@@ -188,43 +188,15 @@ class Trainer:
 
     def prepare_inputs(self) -> StepInputs:
         """Everything a step needs: the tokens are made where they are not on disk yet."""
-        config, progress = self.config, self.world.is_main
-        with self.accelerator.main_process_first():
-            trained, labels = training_tokens(self.dataset, self.encoder, config.data, progress)
-            queries: TokenRows = trained
-            if self.world.is_main:
-                announce_cuts(trained, labels, self.encoder)
-            if config.data.num_label_queries(config.training.batch_size):
-                queries = with_label_queries(trained, self.dataset, self.encoder, config.data, progress)
-        self.validator = Validator(
+        return step_inputs(
+            self.config,
             self.dataset,
-            self.validation_rows,
-            config.data.query_fields,
-            config.data.label_fields,
-            self.world,
-            self.device,
-            config,
-        )
-        frozen = FrozenEncoder(
-            self.encoder,
-            residual_rows(self.learner.residuals),
-            queries,
-            labels,
-            config.training.micro_batch_tokens,
-            self.accelerator.autocast,
-        )
-        return StepInputs(
-            config=config,
+            self.learner,
+            self.batches,
+            self.objective,
             num_steps=self.num_steps,
-            learner=self.learner,
-            queries=queries,
-            labels=labels,
-            batches=self.batches,
-            frozen=frozen,
-            objective=self.objective,
             world=self.world,
-            device=self.device,
-            autocast=self.accelerator.autocast,
+            accelerator=self.accelerator,
         )
 
     def _prepare_folder(self) -> Path:

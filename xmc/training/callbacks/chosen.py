@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xmc.training.batches.batches import Batches
+from xmc.training.callbacks.announce import Announce
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.callbacks import build_callbacks
 from xmc.training.callbacks.early_stopping import EarlyStopping
@@ -33,7 +34,7 @@ def chosen_callbacks(
     Raises:
         ConfigError: When one cannot be made.
     """
-    chosen: list[Callback] = [LogMetrics(batches, epochs), KeepBest(models), Progress()]
+    chosen: list[Callback] = [Announce(batches), LogMetrics(batches, epochs), KeepBest(models), Progress()]
     if config.training.patience is not None:
         chosen.append(EarlyStopping(config.validation.metric, config.training.patience))
     parts = as_parts("training.callbacks", config.training.callbacks)
