@@ -15,7 +15,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-SUB_ROOMS = ("batches", "learned", "run")  # of xmc.training; their configuration is its own ground
+SUB_ROOMS = (
+    "batches",
+    "learned",
+    "run",
+    "callbacks",
+)  # of xmc.training; their configuration is its own ground
 
 
 def rooms_of(page: str) -> list[str]:

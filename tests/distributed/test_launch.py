@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
+import yaml
 
 from xmc.distributed import launch
 from xmc.errors import ConfigError
+from xmc.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU_CONFIG = ROOT / "configs" / "accelerate" / "cpu_two_processes.yaml"
@@ -82,6 +85,38 @@ def test_the_users_script_runs_on_every_rank_with_its_own_arguments(folder: Path
     ranks = seen_by_ranks(folder)
     assert [{k: rank[k] for k in expected} for rank in ranks] == [expected, expected]
     assert ranks[0]["pid"] != ranks[1]["pid"]
+
+
+TRAINS = """
+import sys
+from pathlib import Path
+
+from xmc.cli.config import load_train_config
+from xmc.training import Callback, train
+
+
+class Note(Callback):
+    def on_end(self, run, error):
+        Path(f"rank{run.world.rank}of{run.world.size}").write_text(f"{run.step} {sys.argv[1]}")
+
+
+result = train(load_train_config([sys.argv[1]]), callbacks=[Note()])
+assert result.num_steps == 2
+"""
+
+
+def test_a_script_that_trains_trains_on_both_ranks(tmp_path: Path, config: TrainConfig) -> None:
+    (tmp_path / "mine.py").write_text(TRAINS, encoding="utf-8")
+    short = replace(config, training=replace(config.training, max_steps=2))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(asdict(short)), encoding="utf-8")
+    started = start(tmp_path, "mine.py", "recipe.yaml")
+    _, errors = started.communicate(timeout=240)
+    assert started.returncode == 0, errors[-2000:]
+    assert errors.count("starting 2 with torchrun") == 1
+    for rank in (0, 1):
+        assert (tmp_path / f"rank{rank}of2").read_text() == "2 recipe.yaml"
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert [plugin["name"] for plugin in result["plugins"]] == ["<python>:__main__.Note"]
 
 
 @pytest.mark.slow

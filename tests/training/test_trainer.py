@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.training import Trainer, train
-from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.run.interrupt import InterruptGuard, Verdict
 from xmc.training.step import StepInputs, StepResult, optimise
 
 
@@ -61,8 +61,8 @@ def test_the_same_seed_gives_the_same_run(config, changed, tmp_path):
 def test_a_run_that_was_interrupted_goes_on_as_if_it_was_not(config, changed, tmp_path, monkeypatch):
     train(config)
     cut = changed(config, run={"dir": str(tmp_path / "cut")})
-    asked = iter([False] * 12 + [True])
-    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    asked = iter([Verdict.GO_ON] * 13 + [Verdict.INTERRUPT])
+    monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
     with pytest.raises(KeyboardInterrupt):
         train(cut)
     assert not (tmp_path / "cut" / "result.json").exists()
@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(config, changed, tmp_path, mon
             raise MemoryError
         return optimise(inputs, step)
 
-    monkeypatch.setattr("xmc.training.trainer.optimise", die)
+    monkeypatch.setattr("xmc.training.loop.optimise", die)
     with pytest.raises(MemoryError):
         train(killed)
     monkeypatch.undo()

@@ -62,13 +62,13 @@ def test_two_and_three_ranks_follow_the_curve_of_one(config, changed, tmp_path, 
 
 
 def test_a_run_resumes_on_another_number_of_ranks(config, changed, tmp_path, ranks: Ranks, monkeypatch):
-    from xmc.training.run.interrupt import InterruptGuard
+    from xmc.training.run.interrupt import InterruptGuard, Verdict
 
     whole = changed(config, encoder={"dropout": 0.0}, training={"epochs": 2})
     train(whole)
     cut = replace(whole, run=replace(whole.run, dir=str(tmp_path / "cut")))
-    asked = iter([False] * 5 + [True])
-    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    asked = iter([Verdict.GO_ON] * 6 + [Verdict.INTERRUPT])
+    monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
     try:
         train(cut)
     except KeyboardInterrupt:

@@ -134,5 +134,16 @@ def _build(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
     arguments = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         value, kind = values[field.name], hints[field.name]
-        arguments[field.name] = _build(cast(Any, kind), value) if dataclasses.is_dataclass(kind) else value
+        arguments[field.name] = _value(kind, value)
     return cls(**arguments)
+
+
+def _value(kind: Any, value: Any) -> Any:
+    """A field's value, with the dataclasses that it is or lists made of their mappings."""
+    if dataclasses.is_dataclass(kind):
+        return _build(cast(Any, kind), value) if isinstance(value, Mapping) else value
+    if typing.get_origin(kind) is list:
+        (inner,) = typing.get_args(kind)
+        return [_value(inner, item) for item in value]
+    made = [option for option in typing.get_args(kind) if dataclasses.is_dataclass(option)]
+    return _value(made[0], value) if made else value

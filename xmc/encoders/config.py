@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xmc.errors import ConfigError
+from xmc.plugins import is_reference
 
 __all__ = ["EncoderConfig"]
 
@@ -20,6 +21,10 @@ class EncoderConfig:
 
     model: str = "embedded"
     """A model folder, a run folder, a hub name, or "embedded" (all-MiniLM-L6-v2 as a PyPI package)."""
+
+    builder: str | None = None
+    """Your own builder, as package.module:name or ./file.py:name: a function of this configuration and the
+    training texts that returns the model; null to build what the other keys describe."""
 
     kind: Literal["transformer", "static"] = "transformer"
     """A fine-tuned transformer, or a bag of token vectors that trains at thousands of texts per second."""
@@ -57,6 +62,10 @@ class EncoderConfig:
         for name, choices in (("kind", ("transformer", "static")), ("static_init", ("tokens", "distill"))):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"expected {name} to be one of {choices}, got {getattr(self, name)!r}")
+        if self.builder is not None and not is_reference(self.builder):
+            raise ConfigError(
+                f"expected builder as package.module:name or ./file.py:name, got '{self.builder}'"
+            )
         if self.vocabulary is not None and self.kind != "static":
             raise ConfigError('expected vocabulary only with kind "static": a transformer keeps its tokens')
         for name in ("query_length", "label_length", "vocabulary"):

@@ -24,6 +24,7 @@ from xmc.encoders.encoding import CutCount, encode_texts
 from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+from xmc.encoders.own import as_sentence_transformer, call_builder, check_towers
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.tower import Tower
 from xmc.errors import ModelError
@@ -98,13 +99,31 @@ class DualEncoder:
 
         Args:
             config: What to make.
-            texts: Queries and labels that ``config.vocabulary`` is learned from; read up to twice.
+            texts: Queries and labels that ``config.vocabulary`` is learned from, or that ``config.builder``
+                is handed; read as often as that takes.
 
         Raises:
             ConfigError: When the model cannot be what the configuration asks for.
             ModelError: When it cannot be found or opened.
         """
-        return cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
+        if config.builder is None:
+            return cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
+        return cls.checked(call_builder(config, texts), f"encoder.builder: {config.builder}")
+
+    @classmethod
+    def checked(cls, made: object, name: str) -> DualEncoder:
+        """A model of the user's own making, a ``SentenceTransformer`` or a dual encoder already.
+
+        Raises:
+            ModelError: When it cannot serve as two towers that meet in one space, or be opened once saved;
+                the text begins with ``name``.
+        """
+        try:
+            encoder = made if isinstance(made, cls) else cls(as_sentence_transformer(made, name))
+        except ModelError as error:
+            raise ModelError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from error
+        check_towers(encoder, name)
+        return encoder
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write a plain sentence-transformers folder, ``xmc.json`` and the labels' parameters beside it.

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Any, cast
+
+from xmc.errors import ConfigError
 from xmc.objectives.build import build_objective
 from xmc.objectives.objective import Loss
+from xmc.objectives.plain import is_plain_loss, plain_objective
 from xmc.objectives.terms import Term, WeightedTerms
 from xmc.training.config import ObjectiveConfig
+from xmc.training.parts import load_part, was_given
 
-__all__ = ["configured_objective"]
+__all__ = ["configured_objective", "given_objective"]
 
 
-def configured_objective(config: ObjectiveConfig) -> Loss:
+def configured_objective(config: ObjectiveConfig, given: Loss | None = None) -> Loss:
     """The objective with its own options bound, and the further terms added to it.
+
+    Args:
+        config: What the recipe says.
+        given: The main objective, in place of the one that the recipe names.
 
     Raises:
         ConfigError: When there is no such objective, or it has no such option; the text names the nearest.
     """
-    main = build_objective(config.name, config.options)
+    if given is None and was_given(config.name):
+        load_part("objective.name", config.name)
+    main = given or build_objective(config.name, config.options)
     if not config.terms:
         return main
     further = (Term(build_objective(term.name, term.options), term.weight) for term in config.terms)
     return WeightedTerms((Term(main), *further))
+
+
+def given_objective(objective: object) -> Loss:
+    """What a script handed over, as a loss of training: an objective, or a plain function.
+
+    Raises:
+        ConfigError: When it is neither.
+    """
+    if is_plain_loss(objective):
+        function = cast(Callable[..., Any], objective)
+        return plain_objective(getattr(function, "__name__", type(function).__name__), function)
+    if inspect.isclass(objective) or not (callable(objective) and hasattr(objective, "facts")):
+        raise ConfigError(
+            "expected an objective (xmc.objectives.build_objective makes one) or a function of queries, "
+            f"labels and positives, got {objective!r}"
+        )
+    return cast(Loss, objective)

@@ -27,7 +27,7 @@ from xmc.training.batches import (
     TemperedConfig,
 )
 from xmc.training.batches.mined.source import HardNegatives
-from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.run.interrupt import InterruptGuard, Verdict
 from xmc.training.step import StepInputs, accumulate_gradients
 
 MEMORY = MemoryConfig(enabled=True, refresh=5)
@@ -76,8 +76,8 @@ def test_learns_and_a_run_that_was_interrupted_goes_on_as_if_it_was_not(
     assert result.validation["P@1"] > 60
     assert not list(Path(config.run.dir).glob("*.bin"))
     cut = changed(config, run={"dir": str(tmp_path / "cut")})
-    asked = iter([False] * 12 + [True])
-    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    asked = iter([Verdict.GO_ON] * 13 + [Verdict.INTERRUPT])
+    monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
     with pytest.raises(KeyboardInterrupt):
         train(cut)
     train(changed(cut, run={"resume": True}))
@@ -217,8 +217,8 @@ def test_moments_that_a_checkpoint_lacks_are_counted_anew(
 ) -> None:
     """A run of a softmax goes on as one of a spherical loss."""
     cut = changed(sourced(memory=MEMORY), objective={"label_offsets": False, "learn_scale": False})
-    asked = iter([False] * 9 + [True])
-    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    asked = iter([Verdict.GO_ON] * 10 + [Verdict.INTERRUPT])
+    monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
     with pytest.raises(KeyboardInterrupt):
         train(cut)
     result = train(changed(cut, run={"resume": True}, objective={"name": "spherical_z_loss"}))
@@ -232,8 +232,8 @@ def test_a_run_resumes_on_another_number_of_ranks(
     whole = changed(sourced(**SOURCES[name]), encoder={"dropout": 0.0}, training={"epochs": 2})
     train(whole)
     cut = changed(whole, run={"dir": str(tmp_path / "cut")})
-    asked = iter([False] * 9 + [True])
-    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    asked = iter([Verdict.GO_ON] * 10 + [Verdict.INTERRUPT])
+    monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
     with pytest.raises(KeyboardInterrupt):
         train(cut)
     ranks.run(train_as_rank, changed(cut, run={"resume": True}), size=2, seconds=300)

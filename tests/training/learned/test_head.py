@@ -20,7 +20,7 @@ from xmc.training import TrainConfig, Trainer, train
 from xmc.training.batches import Moment, NegativesConfig
 from xmc.training.config import ObjectiveConfig
 from xmc.training.learned.head import build_head, ranking_of
-from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.run.interrupt import InterruptGuard, Verdict
 from xmc.training.step import step_head
 
 RATES = {
@@ -109,8 +109,8 @@ def test_the_step_is_that_of_autograd_on_the_whole_table(head_config, changed):
 def test_a_run_that_was_interrupted_goes_on_as_if_it_was_not(head_config, changed, tmp_path, monkeypatch):
     train(head_config)
     cut = changed(head_config, run={"dir": str(tmp_path / "cut")})
-    asked = iter([False] * 12 + [True])
-    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    asked = iter([Verdict.GO_ON] * 13 + [Verdict.INTERRUPT])
+    monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
     with pytest.raises(KeyboardInterrupt):
         train(cut)
     train(changed(cut, run={"resume": True}))

@@ -116,13 +116,13 @@ def test_residuals_are_trained_saved_and_indexed(config, changed, dataset) -> No
 def test_a_resumed_run_has_the_residuals_of_one_that_was_not_stopped(
     config, changed, tmp_path, monkeypatch
 ) -> None:
-    from xmc.training.run.interrupt import InterruptGuard
+    from xmc.training.run.interrupt import InterruptGuard, Verdict
 
     whole = learned(config, changed)
     train(whole)
     cut = changed(whole, run={"dir": str(tmp_path / "cut")})
-    asked = iter([False] * 12 + [True])
-    monkeypatch.setattr(InterruptGuard, "stop_now", lambda self: next(asked, False))
+    asked = iter([Verdict.GO_ON] * 13 + [Verdict.INTERRUPT])
+    monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
     with pytest.raises(KeyboardInterrupt):
         train(cut)
     train(changed(cut, run={"resume": True}))

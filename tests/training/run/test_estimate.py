@@ -15,6 +15,7 @@ def test_the_estimate_grows_with_what_is_held(config):
             pool_size=1000,
             num_labels=5000,
             micro_batch_tokens=1000,
+            padded=False,
             world_size=1,
         )
         return estimate_cost(config, **{**values, **changes}).memory_bytes

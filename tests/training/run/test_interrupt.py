@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xmc.distributed import World
-from xmc.training.run.interrupt import InterruptGuard
+from xmc.training.run.interrupt import InterruptGuard, Verdict
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def default_interrupt():
 
 def test_the_first_interrupt_asks_and_the_second_stops(default_interrupt):
     with InterruptGuard(World(), torch.device("cpu")) as guard:
-        assert not guard.stop_now()
+        assert guard.agree() is Verdict.GO_ON and guard.agree(wants_stop=True) is Verdict.STOP
         os.kill(os.getpid(), signal.SIGINT)
-        assert guard.stop_now()
+        assert guard.agree() is Verdict.INTERRUPT and guard.agree(wants_stop=True) is Verdict.INTERRUPT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             signal.sigtimedwait([], 0.5)

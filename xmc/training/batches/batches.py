@@ -16,6 +16,7 @@ from torch import Tensor
 from xmc.distributed import World
 from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.errors import ConfigError
+from xmc.objectives.catalogue import ObjectiveFacts, facts_of
 from xmc.training.batches.batch import Batch, Moment
 from xmc.training.batches.clusters.source import QueryClusters
 from xmc.training.batches.config import NegativesConfig
@@ -23,11 +24,14 @@ from xmc.training.batches.label_queries import LabelQueries, check_label_queries
 from xmc.training.batches.memory.label_memory import LabelMemory
 from xmc.training.batches.memory.source import RememberedLabels
 from xmc.training.batches.mined.source import HardNegatives
+from xmc.training.batches.own import own_sources
 from xmc.training.batches.pools.pool import LabelDraw, PoolSampler, build_pool_sampler
 from xmc.training.batches.query_sampler import QuerySampler
 from xmc.training.batches.source import BatchSource
 
 __all__ = ["Batches", "build_batches"]
+
+DEFAULT = facts_of("decoupled_softmax")
 
 
 class Batches:
@@ -140,7 +144,7 @@ def build_batches(
     world: World,
     device: torch.device,
     folder: Path,
-    by_moments: bool = False,
+    objective: ObjectiveFacts = DEFAULT,
     draws: Sequence[LabelDraw] = (),
 ) -> Batches:
     """What the recipe asks for.
@@ -156,7 +160,7 @@ def build_batches(
         world: The ranks.
         device: Of the model.
         folder: The run's, for a memory on disk.
-        by_moments: Whether the objective takes remembered labels as moments, not as vectors.
+        objective: What it takes: remembered labels as moments or as vectors, labels that queries bring.
         draws: Draws of the caller's own that join every pool of mode "sampled".
 
     Raises:
@@ -164,6 +168,11 @@ def build_batches(
     """
     own, (num_queries, num_labels) = relevance[queries], relevance.shape
     sampler, sources = QuerySampler(queries, batch_size, seed), list[BatchSource]()
+    facts = {
+        "relevance": own, "queries": queries, "num_labels": num_labels, "batch_size": batch_size,
+        "dimension": dimension, "seed": seed, "world": world, "device": device,
+        "folder": folder,
+    }  # fmt: skip
     if config.clusters.largest > 1:
         clusters = QueryClusters(config.clusters, queries, batch_size, seed, world, device)
         sampler = clusters.sampler
@@ -173,13 +182,15 @@ def build_batches(
     if config.memory.enabled:
         memory = LabelMemory(
             config.memory, num_labels, dimension, world=world, device=device, folder=folder,
-            keeps_moments=by_moments,
+            keeps_moments=objective.takes_moments,
         )  # fmt: skip
         sources.append(RememberedLabels(memory, config.memory.refresh, seed))
     if label_queries:
         check_label_queries(config)
         sources.append(LabelQueries(num_queries, num_labels, label_queries, seed))
         relevance = with_label_rows(relevance)
-    drawn = [*draws, *(draw for source in sources for draw in source.draws())]
+    more_draws, more = own_sources(config, objective, facts, [source.name for source in sources])
+    sources += more
+    drawn = [*draws, *more_draws, *(draw for source in sources for draw in source.draws())]
     pools = build_pool_sampler(config, own, batch_size, seed, queries, drawn)
     return Batches(relevance, sampler, pools, sources)

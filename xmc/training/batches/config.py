@@ -11,6 +11,7 @@ from xmc.training.batches.memory.config import MemoryConfig
 from xmc.training.batches.mined.config import MinedConfig
 from xmc.training.batches.pools.config import TemperedConfig
 from xmc.training.options import at_least, one_of
+from xmc.training.parts import PartConfig, as_parts
 
 __all__ = ["NegativesConfig"]
 
@@ -32,6 +33,9 @@ class NegativesConfig:
     corrected: bool = True
     """Whether each negative is weighed by one over its inclusion probability; turn off only as a control."""
 
+    sources: list[str | PartConfig] = field(default_factory=list)
+    """Label sources of your own, each ./file.py:name or package.module:name, or {name, options}."""
+
     tempered: TemperedConfig = field(default_factory=TemperedConfig)
     mined: MinedConfig = field(default_factory=MinedConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
@@ -39,6 +43,7 @@ class NegativesConfig:
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, a draw that cannot be made and sources beside mode 'all'."""
+        object.__setattr__(self, "sources", as_parts("negatives.sources", self.sources))
         one_of("negatives.mode", self.mode, ("all", "sampled"))
         at_least("negatives.strata", self.strata, 1)
         if self.mode == "all":

@@ -40,9 +40,10 @@ class BatchSource(Protocol):
         return queries
 
     def brought(self, epoch: int) -> sp.csr_matrix | None:
-        """The labels that each training query brings to its batch in an epoch: CSR bool [N, L], no positives.
+        """The labels that queries bring to their batches in an epoch: CSR bool [n, L], no positives.
 
-        None for none. The same object until it changes: inclusion probabilities are counted when it does.
+        A row for each query trained on; None for none. The same object until it changes: inclusion
+        probabilities are counted when it does.
         """
         return None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from xmc.errors import ConfigError
-from xmc.training.options import one_of, positive
+from xmc.training.options import at_least, one_of, positive
+from xmc.training.parts import PartConfig, as_parts
 
 __all__ = ["OptimisationConfig", "ResidualConfig"]
 
@@ -17,6 +18,13 @@ class OptimisationConfig:
 
     epochs: float = 5.0
     """Passes over the training rows; may be a fraction."""
+
+    max_steps: int | None = None
+    """Most optimiser steps, when the epochs would come to more; the rates then fall to zero with the last of
+    them. Null for no bound."""
+
+    patience: int | None = None
+    """Validations in a row without a better validation.metric after which the run ends; null to go on."""
 
     batch_size: int = 512
     """Queries per scored batch, over all ranks."""
@@ -52,6 +60,9 @@ class OptimisationConfig:
     checkpoint_every: int = 0
     """Steps between checkpoints to resume from; 0 for none but the one at the end of an interrupted run."""
 
+    callbacks: list[str | PartConfig] = field(default_factory=list)
+    """Callbacks of your own, each ./file.py:name or package.module:name, or {name, options}."""
+
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, numbers out of range and an unknown precision."""
         for name in ("epochs", "batch_size", "accumulation", "learning_rate"):
@@ -62,6 +73,10 @@ class OptimisationConfig:
             raise ConfigError(f"training.warmup: expected a share of the steps in [0, 1), got {self.warmup}")
         if self.clip_norm is not None:
             positive("training.clip_norm", self.clip_norm)
+        for name in ("max_steps", "patience"):
+            if getattr(self, name) is not None:
+                at_least(f"training.{name}", getattr(self, name), 1)
+        object.__setattr__(self, "callbacks", as_parts("training.callbacks", self.callbacks))
         one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from xmc.errors import ConfigError
-from xmc.training.options import positive
+from xmc.training.options import at_least, positive
 
 __all__ = ["RunOptions", "ValidationConfig"]
 
@@ -27,12 +27,17 @@ class RunOptions:
     log_every: int = 10
     """Optimiser steps between lines of metrics.jsonl."""
 
+    keep_best: int = 1
+    """How many of the best models by validation are kept: model/ is the best, and with more than one each
+    is in models/ under its step; result.json has their metrics."""
+
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
     """Where metrics go besides metrics.jsonl: any tracker of Accelerate by name, such as wandb."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, an interval that is not above 0, and resuming what is overwritten."""
         positive("run.log_every", self.log_every)
+        at_least("run.keep_best", self.keep_best, 1)
         if self.resume and self.overwrite:
             raise ConfigError(
                 "expected run.resume or run.overwrite, got both: resume keeps what overwrite removes"

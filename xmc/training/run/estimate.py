@@ -9,7 +9,10 @@ from xmc.training.config import TrainConfig
 __all__ = ["CostEstimate", "estimate_cost"]
 
 ADAM_BYTES = 16  # of float32: the weight, its gradient and two moments
-ACTIVATION_BYTES = {"transformer": 300_000, "static": 40}  # a token in a micro-batch; measured, rough
+ACTIVATION_BYTES = {
+    True: 300_000,
+    False: 40,
+}  # a token of a padded (transformer) micro-batch; measured, rough
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def estimate_cost(
     pool_size: int,
     num_labels: int,
     micro_batch_tokens: int,
+    padded: bool,
     world_size: int,
 ) -> CostEstimate:
     """Peak memory of a process on top of what it takes to start, in bytes.
@@ -49,7 +53,7 @@ def estimate_cost(
     batch = config.training.batch_size
     embeddings = (batch + pool_size / world_size) * dimension * 4 * 3
     scores = min(config.scoring.memory_mb << 20, batch * pool_size / world_size * 4 * 2)
-    activations = micro_batch_tokens * ACTIVATION_BYTES[config.encoder.kind]
+    activations = micro_batch_tokens * ACTIVATION_BYTES[padded]
     memory = num_parameters * ADAM_BYTES + embeddings + scores + activations
     memory += num_labels * dimension * _bytes_per_label_entry(config, world_size)
     return CostEstimate(num_steps, batch * config.training.accumulation, pool_size, round(memory))

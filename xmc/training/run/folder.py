@@ -18,6 +18,7 @@ __all__ = ["prepare_run_folder", "save_config"]
 OWN = (
     "config.yaml",
     "model",
+    "models",
     "last",
     "checkpoints",
     "metrics.jsonl",

@@ -1,7 +1,8 @@
-"""Ctrl-C during training: the running step is finished on every rank, so that what is saved is whole."""
+"""How a run ends before its last step: the running one is finished on every rank, so that all is whole."""
 
 from __future__ import annotations
 
+import enum
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -10,7 +11,17 @@ import torch
 
 from xmc.distributed import World, all_reduce_max
 
-__all__ = ["InterruptGuard"]
+__all__ = ["InterruptGuard", "Verdict"]
+
+
+class Verdict(enum.IntEnum):
+    """What ranks agree on between two steps; of different wishes the larger one counts."""
+
+    GO_ON = 0
+    STOP = 1
+    """Finish the run, as after its last step."""
+    INTERRUPT = 2
+    """Save a checkpoint and leave."""
 
 
 class InterruptGuard:
@@ -40,8 +51,12 @@ class InterruptGuard:
             raise KeyboardInterrupt
         self.asked = True
 
-    def stop_now(self) -> bool:
-        """Whether any rank was asked to stop. Over W ranks: one all-reduce of one number."""
+    def agree(self, wants_stop: bool = False) -> Verdict:
+        """What all ranks do now, by this one's wish and whether any was interrupted.
+
+        Over W ranks: one all-reduce of one number.
+        """
+        wish = Verdict.INTERRUPT if self.asked else Verdict.STOP if wants_stop else Verdict.GO_ON
         if self.world.size == 1:
-            return self.asked
-        return bool(all_reduce_max(torch.tensor(float(self.asked), device=self.device), self.world))
+            return wish
+        return Verdict(int(all_reduce_max(torch.tensor(float(wish), device=self.device), self.world)))

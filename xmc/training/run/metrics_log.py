@@ -65,7 +65,7 @@ class MetricsLog:
 
     @staticmethod
     def truncate(path: Path, step: int) -> None:
-        """Drop the lines after ``step``, which a resumed run writes again."""
+        """Drop the lines after ``step``, which a resumed run writes again; a negative one drops all."""
         if path.is_file():
             lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
             path.write_text(

@@ -17,6 +17,7 @@ from xmc.encoders.card import CARD_FILE, USE
 from xmc.evaluation.card import evaluation_results, evaluation_section, metric_types
 from xmc.files import atomic_file
 from xmc.training.config import TrainConfig
+from xmc.training.parts import GIVEN
 
 if TYPE_CHECKING:
     from xmc.data import Dataset
@@ -50,7 +51,7 @@ def model_card(
         validation: Metrics of this very model on the held-out training rows, in percent; empty for none.
         command: What started the run, if known.
     """
-    model = config.encoder.model
+    model = config.encoder.model if config.encoder.builder is None else ""
     results = evaluation_results(dataset.name, dataset.fingerprint, "validation", validation)
     data = ModelCardData(
         library_name="sentence-transformers",
@@ -103,9 +104,12 @@ def _what(config: TrainConfig, encoder: DualEncoder) -> str:
     kind = "one encoder for both" if encoder.tied else "an encoder each"
     lengths = (encoder.metadata.query_length, encoder.metadata.label_length)
     read = " and ".join("any number of" if length is None else str(length) for length in lengths)
+    architecture = "transformer" if encoder.query_tower.padded else "static"
+    builder, model = config.encoder.builder, config.encoder.model
+    origin = f"initialised from `{model}`" if builder is None else f"built by `{builder}`"
     weights = sum(parameter.numel() for parameter in encoder.parameters())
     return (
-        f"Queries and labels have {kind} ({config.encoder.kind}, initialised from `{config.encoder.model}`, "
+        f"Queries and labels have {kind} ({architecture}, {origin}, "
         f"{weights:,} parameters) and meet in one space of {encoder.dimension} dimensions. At most {read} "
         "tokens of a query and of a label are read."
     )
@@ -129,6 +133,11 @@ def _limits(config: TrainConfig, dataset: Dataset, encoder: DualEncoder) -> str:
         f"Only relations like those of {dataset.name} were learned, with whatever gaps and biases its labels "
         "have; no licence of it is recorded here.",
     ]
+    if GIVEN in yaml.safe_dump(dataclasses.asdict(config)):
+        lines.append(
+            f"Parts that the recipe calls `{GIVEN}` were handed over by a script; the recipe alone does not "
+            "make them."
+        )
     if encoder.label_residuals is not None or encoder.label_vectors is not None:
         lines.append(
             "Labels learned vectors of their own beside the encoder's (`label_*.safetensors`), which "
@@ -139,7 +148,7 @@ def _limits(config: TrainConfig, dataset: Dataset, encoder: DualEncoder) -> str:
             "Labels learned offsets (`label_offsets.parquet`), which `SentenceTransformer` alone does not "
             "add; a label that was not in training gets their median."
         )
-    if config.encoder.kind == "static":
+    if not encoder.query_tower.padded:
         lines.append("A static encoder adds up token vectors: word order and context are not seen.")
     return "\n".join(f"- {line}" for line in lines)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -19,6 +22,20 @@ class Pace:
     rows: int = 0
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     validation_seconds: float = 0.0
+
+    @contextmanager
+    def timed_step(self, rows: int) -> Iterator[None]:
+        """Around a step of ``rows`` training rows."""
+        started = time.perf_counter()
+        yield
+        self.add_step(time.perf_counter() - started, rows)
+
+    @contextmanager
+    def timed_validation(self) -> Iterator[None]:
+        """Around a validation."""
+        started = time.perf_counter()
+        yield
+        self.validation_seconds = time.perf_counter() - started
 
     def add_step(self, seconds: float, rows: int) -> None:
         """Count a step of ``rows`` training rows."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from xmc.files import atomic_file
 
@@ -23,6 +24,9 @@ class TrainResult:
         validation: Its validation metrics in percent, empty when nothing was validated.
         seconds: Wall time of the steps and validations of this process.
         rows_per_second: Training queries over the time of the steps alone.
+        kept: The best models, the best first: path, step and validation metrics of each.
+        stopped: Why the run ended before its last step, or None.
+        plugins: Your own code that took part; see :func:`xmc.training.run.origins.origins`.
     """
 
     model_path: Path
@@ -32,6 +36,9 @@ class TrainResult:
     validation: dict[str, float]
     seconds: float
     rows_per_second: float
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    stopped: str | None = None
+    plugins: list[dict[str, str]] = field(default_factory=list)
 
 
 def save_result(result: TrainResult, folder: Path) -> None:

@@ -207,7 +207,16 @@ class SampledLabels:
         self.set_batches()
 
     def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
-        """See :class:`PoolSampler`."""
+        """See :class:`PoolSampler`.
+
+        Raises:
+            ConfigError: When ``mined`` has not a row for each of the sampler's.
+        """
+        if mined is not None and mined.shape != self.relevance.shape:
+            raise ConfigError(
+                "expected the labels that queries bring as one row for each query trained on, "
+                f"{list(self.relevance.shape)}, got {list(mined.shape)}"
+            )
         # What rows bring changes the chances of every label, so the weights follow.
         self.batch = BatchLabels(self.relevance, self.batch_size, mined=mined, units=units)
         self.inclusion = union_inclusion(*(draw.inclusion for draw in self.draws), self.batch.inclusion)

@@ -1,0 +1,39 @@
+"""Says what a run will cost before its first step."""
+
+from __future__ import annotations
+
+from tqdm.auto import tqdm
+
+from xmc.training.batches.batches import Batches
+from xmc.training.callbacks.callback import Callback
+from xmc.training.callbacks.run_state import RunState
+from xmc.training.run.estimate import estimate_cost
+
+__all__ = ["Announce"]
+
+
+class Announce(Callback):
+    """A line on steps, labels and memory, and one on training queries that are skipped."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def on_start(self, run: RunState) -> None:
+        """See :class:`.callback.Callback`."""
+        if not run.world.is_main:
+            return
+        tower, config, dataset = run.encoder.query_tower, run.config, run.dataset
+        estimate = estimate_cost(
+            config,
+            num_steps=run.num_steps,
+            num_parameters=sum(p.numel() for p in run.encoder.parameters()),
+            dimension=run.encoder.dimension,
+            pool_size=self.batches.pools.expected_size(),
+            num_labels=dataset.num_labels,
+            micro_batch_tokens=config.training.micro_batch_tokens or tower.micro_batch_tokens,
+            padded=tower.padded,
+            world_size=run.world.size,
+        )
+        tqdm.write(f"{dataset.name}: {estimate}")
+        if dataset.rows_without_labels:
+            tqdm.write(f"{dataset.rows_without_labels:,} training rows have no label and are skipped")

@@ -1,0 +1,73 @@
+"""What every step of a run needs, its tokens made where they are not on disk yet."""
+
+from __future__ import annotations
+
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from xmc.data import Dataset, TokenRows, TokenStore
+from xmc.distributed import World
+from xmc.encoders import DualEncoder
+from xmc.objectives.objective import Loss
+from xmc.training.batches.batches import Batches
+from xmc.training.batches.tokens import training_tokens, truncated_note, with_label_queries
+from xmc.training.config import TrainConfig
+from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
+from xmc.training.learned.learner import Learner
+from xmc.training.step import StepInputs
+
+__all__ = ["step_inputs"]
+
+
+def step_inputs(
+    config: TrainConfig,
+    dataset: Dataset,
+    learner: Learner,
+    batches: Batches,
+    objective: Loss,
+    *,
+    num_steps: int,
+    world: World,
+    accelerator: Accelerator,
+) -> StepInputs:
+    """The inputs of a run's steps. The main rank makes tokens first; the others read what it wrote."""
+    encoder = learner.encoder
+    with accelerator.main_process_first():
+        trained, labels = training_tokens(dataset, encoder, config.data, world.is_main)
+        queries: TokenRows = trained
+        if world.is_main:
+            _announce_cuts(trained, labels, encoder)
+        if config.data.num_label_queries(config.training.batch_size):
+            queries = with_label_queries(trained, dataset, encoder, config.data, world.is_main)
+    frozen = FrozenEncoder(
+        encoder,
+        residual_rows(learner.residuals),
+        queries,
+        labels,
+        config.training.micro_batch_tokens,
+        accelerator.autocast,
+    )
+    return StepInputs(
+        config=config,
+        num_steps=num_steps,
+        learner=learner,
+        queries=queries,
+        labels=labels,
+        batches=batches,
+        frozen=frozen,
+        objective=objective,
+        world=world,
+        device=accelerator.device,
+        autocast=accelerator.autocast,
+    )
+
+
+def _announce_cuts(queries: TokenStore, labels: TokenStore, encoder: DualEncoder) -> None:
+    """Say how many texts fill the length that is read."""
+    lengths = encoder.query_tower.max_length, encoder.label_tower.max_length
+    for note in (
+        truncated_note(queries, "training queries", lengths[0], "encoder.query_length"),
+        truncated_note(labels, "labels", lengths[1], "encoder.label_length"),
+    ):
+        if note:
+            tqdm.write(note)

@@ -1,0 +1,103 @@
+"""The loop: steps and validations until the last step, a stop that ranks agree on, or an interrupt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from accelerate.utils import gather_object
+from tqdm.auto import tqdm
+
+from xmc.training.callbacks.callbacks import Callbacks
+from xmc.training.callbacks.run_state import RunState
+from xmc.training.learned.learner import Learner
+from xmc.training.run.checkpoint import Checkpointer
+from xmc.training.run.interrupt import InterruptGuard, Verdict
+from xmc.training.step import StepInputs, optimise
+
+__all__ = ["Loop"]
+
+
+@dataclass
+class Loop:
+    """Takes the steps of a run; every rank takes the same.
+
+    Attributes:
+        inputs: What each step needs.
+        run: Moved on by each step.
+        callbacks: Told of everything.
+        validate: Metrics in percent of the model as it is.
+        checkpointer: Asked between steps, and when interrupted.
+        guard: What ranks agree by.
+    """
+
+    inputs: StepInputs
+    run: RunState
+    callbacks: Callbacks
+    validate: Callable[[Learner], dict[str, float]]
+    checkpointer: Checkpointer
+    guard: InterruptGuard
+
+    def __call__(self) -> str | None:
+        """Train from ``run.step`` on.
+
+        Returns:
+            Why the run ended before its last step, or None.
+
+        Raises:
+            KeyboardInterrupt: When any rank was interrupted; a checkpoint is written.
+        """
+        run, validation = self.run, self.run.config.validation
+        rows = run.config.training.batch_size * run.config.training.accumulation
+        run.encoder.train()
+        validated = run.step
+        if validation.rows and run.step == 0:
+            self._validate()
+        while not self._ends():
+            self.callbacks.before_step(run)
+            with run.pace.timed_step(rows):
+                result = optimise(self.inputs, run.step)
+            run.step += 1
+            self.callbacks.after_step(run, result)
+            if validation.due(run.step, run.num_steps):
+                self._validate()
+                validated = run.step
+        stopped = self._reason()
+        if validation.rows and run.step > validated:
+            self._validate()  # the step that became the last one
+        return stopped
+
+    def _validate(self) -> None:
+        with self.run.pace.timed_validation():
+            metrics = self.validate(self.run.learner)
+        self.callbacks.after_validation(self.run, metrics)
+
+    def _ends(self) -> bool:
+        """Whether no further step is taken; between two of them, the place to save a checkpoint."""
+        run = self.run
+        if run.step == run.num_steps:
+            return True
+        verdict, every = self.guard.agree(run.stop_reason is not None), run.config.training.checkpoint_every
+        if verdict is Verdict.INTERRUPT:
+            self._interrupted()
+        if verdict is Verdict.GO_ON and every and run.step > run.first and run.step % every == 0:
+            self.callbacks.on_save(run, self.checkpointer.save(run.step))
+        return verdict is Verdict.STOP
+
+    def _interrupted(self) -> None:
+        run = self.run
+        path = self.checkpointer.save(run.step) if run.step else None
+        self.callbacks.on_save(run, path)
+        if path is not None:
+            tqdm.write(f"interrupted after step {run.step}: saved {path}; go on with --run.resume true")
+        raise KeyboardInterrupt
+
+    def _reason(self) -> str | None:
+        """What the first rank that asked to stop said. Over W ranks: one gather of the texts."""
+        run = self.run
+        if run.step == run.num_steps:
+            return None
+        reason = str(next(said for said in gather_object([run.stop_reason]) if said is not None))
+        if run.world.is_main:
+            tqdm.write(f"stopped after step {run.step} of {run.num_steps}: {reason}")
+        return reason

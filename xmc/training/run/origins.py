@@ -1,0 +1,54 @@
+"""Which code of the user's own took part in a run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from xmc.files import sha256_file
+from xmc.plugins import is_reference, load_object
+from xmc.training.config import TrainConfig
+from xmc.training.parts import was_given
+
+__all__ = ["origins", "references"]
+
+
+def references(config: TrainConfig) -> list[str]:
+    """Every reference to code in a configuration, once, in order."""
+    names = [config.objective.name, *(term.name for term in config.objective.terms)]
+    names += [config.encoder.builder or ""]
+    parts = [*config.negatives.sources, *config.training.callbacks]
+    names += [part if isinstance(part, str) else part.name for part in parts]
+    return list(dict.fromkeys(name for name in names if is_reference(name)))
+
+
+def origins(config: TrainConfig, given: Iterable[tuple[str, object]] = ()) -> list[dict[str, str]]:
+    """Where each part of the user's own comes from.
+
+    Args:
+        config: Whose references are looked up; they are loaded already.
+        given: What a script handed over, each with the name that ``config`` shows it by.
+
+    Returns:
+        For each its ``name``, and where they are known ``file``, the ``sha256`` of that one file (not of what
+        it imports), and the installed ``distribution`` with its version.
+    """
+    found = [(name, load_object(name)) for name in references(config) if not was_given(name)]
+    return [{"name": name, **_origin(part)} for name, part in [*found, *given]]
+
+
+def _origin(part: object) -> dict[str, str]:
+    owner = part if inspect.isclass(part) or inspect.isroutine(part) else type(part)
+    module = sys.modules.get(owner.__module__)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return {}
+    origin = {"file": str(Path(file).resolve()), "sha256": sha256_file(file)}
+    package = owner.__module__.partition(".")[0]
+    known = importlib.metadata.packages_distributions().get(package, [])
+    if known and package != "xmc":
+        origin["distribution"] = f"{known[0]} {importlib.metadata.version(known[0])}"
+    return origin
