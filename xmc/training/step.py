@@ -6,6 +6,7 @@ queries against its shard, and carries the gradients back through both encoders 
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +19,7 @@ from xmc.data import TokenRows, TokenStore
 from xmc.distributed import World, all_gather_rows
 from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
+from xmc.errors import NonFiniteError
 from xmc.heads import FactoredHead
 from xmc.objectives.objective import Loss
 from xmc.random_streams import Stream, torch_seed
@@ -61,31 +63,46 @@ class StepResult:
 
     Attributes:
         loss: Mean over its batches, before the step; a detached scalar.
-        gradient_norm: Of the encoder, before clipping; None without clipping.
+        gradient_norm: Of the encoder, before clipping; None where a loss that is not finite came before it.
         factor: The share of the peak rates that it was taken at.
+        skipped: Why nothing was changed by it, or None.
+        queries: [n] int64, the training queries of its batches.
     """
 
     loss: Tensor
     gradient_norm: float | None
     factor: float
+    skipped: str | None
+    queries: np.ndarray
 
 
 def optimise(inputs: StepInputs, step: int) -> StepResult:
-    """Take the optimiser step after ``step`` of them."""
+    """Take the optimiser step after ``step`` of them; one whose loss or gradient is not finite is skipped."""
     training, learner, batches = inputs.config.training, inputs.learner, inputs.batches
     learner.zero_grad()
+    skipped: str | None = None
+    drawn: list[np.ndarray] = []
     loss = torch.zeros((), device=inputs.device)
     factor = warmup_linear_decay(step, inputs.num_steps, training.warmup)
     for batch_index in range(step * training.accumulation, (step + 1) * training.accumulation):
         moment = Moment(batch_index, step, inputs.frozen, learner.parameters)
         batch = batches.next(moment, inputs.watch)
+        drawn.append(batch.queries)
         if learner.head is not None:
             loss += step_head(inputs, learner.head, batch, factor)
             continue
-        part, embeddings = accumulate_gradients(inputs, batch)
+        try:
+            part, embeddings = accumulate_gradients(inputs, batch)
+        except NonFiniteError as error:  # raised alike on every rank, before any gradient
+            part, skipped = loss.new_tensor(torch.nan), str(error)
+        else:
+            batches.after(batch, embeddings, moment, inputs.watch)
         loss += part
-        batches.after(batch, embeddings, moment, inputs.watch)
-    return StepResult(loss, learner.apply_gradients(factor, inputs.watch), factor)
+    norm = None
+    if skipped is None:
+        norm = learner.apply_gradients(factor, inputs.watch)
+        skipped = None if math.isfinite(norm) else f"the gradient's norm is {norm}"
+    return StepResult(loss, norm, factor, skipped, np.concatenate(drawn))
 
 
 def accumulate_gradients(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.callbacks import Callbacks
 from xmc.training.callbacks.chosen import chosen_callbacks
 from xmc.training.callbacks.run_state import RunState
+from xmc.training.callbacks.skipped_steps import SkippedSteps
 from xmc.training.config import TrainConfig, check_objective, with_scale_rate
 from xmc.training.given import Given
 from xmc.training.inputs import step_inputs
@@ -227,6 +228,7 @@ class Trainer:
             rows_per_second=run.pace.rows_per_second,
             kept=self.models.listed(),
             stopped=stopped,
+            skipped_steps=sum(c.total for c in self.callbacks.all if isinstance(c, SkippedSteps)),
             plugins=self.plugins,
         )
         if self.world.is_main:

@@ -12,6 +12,7 @@ from xmc.training.callbacks.early_stopping import EarlyStopping
 from xmc.training.callbacks.keep_best import KeepBest
 from xmc.training.callbacks.log_metrics import LogMetrics
 from xmc.training.callbacks.progress import Progress
+from xmc.training.callbacks.skipped_steps import SkippedSteps
 from xmc.training.config import TrainConfig
 from xmc.training.parts import as_parts
 from xmc.training.run.models import RunModels
@@ -34,7 +35,13 @@ def chosen_callbacks(
     Raises:
         ConfigError: When one cannot be made.
     """
-    chosen: list[Callback] = [Announce(batches), LogMetrics(batches, epochs), KeepBest(models), Progress()]
+    chosen: list[Callback] = [
+        Announce(batches),
+        LogMetrics(batches, epochs),
+        SkippedSteps(config.training.max_skipped),
+        KeepBest(models),
+        Progress(),
+    ]
     if config.training.patience is not None:
         chosen.append(EarlyStopping(config.validation.metric, config.training.patience))
     parts = as_parts("training.callbacks", config.training.callbacks)

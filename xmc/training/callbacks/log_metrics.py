@@ -22,7 +22,7 @@ class LogMetrics(Callback):
 
     def after_step(self, run: RunState, result: StepResult) -> None:
         """See :class:`.callback.Callback`."""
-        if run.step % run.config.run.log_every and run.step != run.num_steps:
+        if (run.step % run.config.run.log_every and run.step != run.num_steps) or result.skipped is not None:
             return
         training, head = run.config.training, run.learner.head
         values: dict[str, Any] = {

@@ -54,6 +54,10 @@ class OptimisationConfig:
     clip_norm: float | None = 1.0
     """Largest norm of the encoder's gradient; null for no clipping."""
 
+    max_skipped: int = 10
+    """Steps in a row whose loss or gradient is not finite, each of which is skipped, after which a run ends
+    with an error."""
+
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the encoders' forward passes; auto is bf16 on a GPU that has it and fp32 elsewhere."""
 
@@ -65,7 +69,7 @@ class OptimisationConfig:
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, numbers out of range and an unknown precision."""
-        for name in ("epochs", "batch_size", "accumulation", "learning_rate"):
+        for name in ("epochs", "batch_size", "accumulation", "learning_rate", "max_skipped"):
             positive(f"training.{name}", getattr(self, name))
         if self.micro_batch_tokens is not None:
             positive("training.micro_batch_tokens", self.micro_batch_tokens)

@@ -93,13 +93,13 @@ class Learner:
         for optimiser in self.optimisers.values():
             optimiser.zero_grad()
 
-    def apply_gradients(self, factor: float, watch: StopWatch = SILENT) -> float | None:
+    def apply_gradients(self, factor: float, watch: StopWatch = SILENT) -> float:
         """Bring the ranks' gradients together, clip the encoder's, and step at ``factor`` of the peak rates.
 
         Over W ranks: one all-reduce of the dense parameters, bucketed, and what each optimiser gathers.
 
         Returns:
-            The norm of the encoder's gradient before clipping, or None without clipping.
+            The norm of the encoder's gradient before clipping. When it is not finite, nothing is changed.
         """
         optimisers = self.optimisers.values()
         with watch.part("gradient all-reduce"):
@@ -108,11 +108,13 @@ class Learner:
             for optimiser in optimisers:
                 optimiser.gather(self.world)
         with watch.part("optimiser"):
-            norm = None
-            if self.clip_norm is not None:
-                # The encoder's alone: offsets and scale have rates of their own, and a burst there is no
-                # reason to slow the encoder down. After the all-reduce, so that every rank clips alike.
-                norm = float(torch.nn.utils.clip_grad_norm_(self._encoder_parameters, self.clip_norm))
+            # The encoder's alone: offsets and scale have rates of their own, and a burst there is no reason
+            # to slow the encoder down. After the all-reduce, so that every rank clips alike.
+            most = math.inf if self.clip_norm is None else self.clip_norm
+            norm = float(_clip(self._encoder_parameters, most))
+            if not math.isfinite(norm):
+                self.zero_grad()
+                return norm
             for optimiser in optimisers:
                 optimiser.step(factor)
         return norm
@@ -120,6 +122,13 @@ class Learner:
     @cached_property
     def _encoder_parameters(self) -> list[nn.Parameter]:
         return list(self.encoder.parameters())
+
+
+def _clip(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
+    """The norm of all gradients, a scalar, which are scaled down to ``most`` where it is larger."""
+    if most < math.inf:
+        return torch.nn.utils.clip_grad_norm_(parameters, most)
+    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def build_learner(

@@ -26,6 +26,7 @@ class TrainResult:
         rows_per_second: Training queries over the time of the steps alone.
         kept: The best models, the best first: path, step and validation metrics of each.
         stopped: Why the run ended before its last step, or None.
+        skipped_steps: Steps that changed nothing, as their loss or gradient was not finite.
         plugins: Your own code that took part; see :func:`xmc.training.run.origins.origins`.
     """
 
@@ -38,6 +39,7 @@ class TrainResult:
     rows_per_second: float
     kept: list[dict[str, Any]] = field(default_factory=list)
     stopped: str | None = None
+    skipped_steps: int = 0
     plugins: list[dict[str, str]] = field(default_factory=list)
 
 
