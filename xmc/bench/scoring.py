@@ -9,7 +9,6 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm.auto import tqdm
 from typing_extensions import Unpack
 
 from xmc.bench.published import PUBLISHED
@@ -17,6 +16,7 @@ from xmc.bench.resources import fastest, peak_extra_bytes
 from xmc.objectives.build import build_objective
 from xmc.objectives.catalogue import CATALOGUE, facts_of
 from xmc.objectives.statistics.label_moments import label_moments
+from xmc.progress import Bar
 from xmc.scoring import (
     DEFAULT_MEMORY_BYTES,
     ExtraNegatives,
@@ -89,7 +89,7 @@ def bench_scoring(
     names = list(objectives or CATALOGUE)
     cases = []
     shapes = [(queries, labels) for labels in num_labels for queries in num_queries]
-    with tqdm(total=len(shapes) * len(names), desc="measuring", disable=not progress) as bar:
+    with Bar(len(shapes) * len(names), "measuring", "objective", shown=progress) as bar:
         for queries, labels in shapes:
             inputs = _inputs(queries, labels, dimension)
             # Left out rather than measured while the machine swaps.

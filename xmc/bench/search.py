@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from xmc.bench.resources import fastest, peak_extra_bytes
+from xmc.progress import each
 from xmc.retrieval import exact_search
 
 __all__ = ["SearchCase", "bench_search", "search_table"]
@@ -66,7 +66,7 @@ def bench_search(
     shapes = [(queries, labels) for labels in num_labels for queries in num_queries]
     return [
         _measure(queries, labels, dimension, k, repeats)
-        for queries, labels in tqdm(shapes, desc="measuring", disable=not progress)
+        for queries, labels in each(shapes, "measuring", "shape", shown=progress)
     ]
 
 

@@ -11,7 +11,6 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from xmc.bench.published import PUBLISHED
 from xmc.bench.resources import peak_extra_bytes
@@ -19,6 +18,7 @@ from xmc.heads import FactoredHead, StabilityPolicy
 from xmc.heads.policy import Due, stabilise
 from xmc.heads.stabilise import moment_drift, unfactor
 from xmc.objectives import softmax
+from xmc.progress import Bar
 from xmc.scoring import Positives, as_positives
 
 __all__ = ["HeadCase", "bench_spherical", "growth_lines", "head_table"]
@@ -94,7 +94,7 @@ def bench_spherical(
     """
     cases = []
     shapes = [(labels, dimension) for dimension in dimensions for labels in num_labels]
-    with tqdm(total=len(shapes) * len(num_queries), desc="measuring", disable=not progress) as bar:
+    with Bar(len(shapes) * len(num_queries), "measuring", "shape", shown=progress) as bar:
         for labels, dimension in shapes:
             table = _normalised(labels, dimension, seed=0)
             # Before the head takes the table over and changes it in place.

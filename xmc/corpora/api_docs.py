@@ -26,6 +26,7 @@ from xmc.data.manifest import MANIFEST_NAME
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 from xmc.files import check_replaceable
+from xmc.progress import each
 
 __all__ = ["PACKAGES", "build_api_docs", "is_test"]
 
@@ -79,7 +80,7 @@ def is_test(name: str) -> bool:
 
 
 def _import_all(packages: Sequence[str], progress: bool) -> list[ModuleType]:
-    bar = tqdm(packages, desc="importing public modules", unit="package", disable=not progress)
+    bar = each(packages, "importing public modules", "package", shown=progress)
     return [module for package in bar for module in import_public_modules(package)]
 
 

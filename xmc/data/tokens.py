@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from xmc.data.cache import writable_folder
 from xmc.errors import DataError
 from xmc.files import atomic_folder
+from xmc.progress import Bar
 
 __all__ = ["TokenRows", "TokenStore"]
 
@@ -144,7 +144,7 @@ def _build(
     lengths = np.zeros(len(texts), dtype=np.int64)
     with (
         open(folder / "ids.npy", "wb") as file,
-        tqdm(total=len(texts), desc=description, unit="text", unit_scale=True, disable=not progress) as bar,
+        Bar(len(texts), description, "text", shown=progress) as bar,
     ):
         file.write(_npy_header(0))
         for start in range(0, len(texts), _CHUNK_TEXTS):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from xmc.encoders.micro_batches import flatten_tokens, gather_rows, pack_by_length
 from xmc.encoders.tower import Tower
+from xmc.progress import Bar
 
 __all__ = ["CutCount", "encode_texts"]
 
@@ -70,8 +69,7 @@ def encode_texts(
     """
     out = np.empty((len(texts), tower.dimension), dtype=np.float32)
     max_tokens = batch_tokens or _suitable_tokens(tower)
-    bar = tqdm(total=len(texts), desc=f"encoding {name}", unit="text", disable=not progress, file=sys.stderr)
-    with bar:
+    with Bar(len(texts), f"encoding {name}", "text", shown=progress) as bar:
         # Packed by length within a window, so micro-batches are even without all tokens in memory.
         for start in range(0, len(texts), WINDOW):
             window = list(texts[start : start + WINDOW])

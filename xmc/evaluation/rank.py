@@ -10,11 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
+from xmc.progress import Bar
 from xmc.retrieval import Ranker
 
 __all__ = ["RankedBlock", "rank_labels", "ranked_blocks"]
@@ -76,7 +76,7 @@ def ranked_blocks(
     ranker = Ranker.of_model(model, dataset.uids("labels"))
     texts = dataset.texts(split, _fields(model, "query"))
     excluded = dataset.filter(split)
-    with tqdm(total=len(texts), desc="ranking", unit="query", disable=not progress) as bar:
+    with Bar(len(texts), "ranking", "query", shown=progress) as bar:
         for start in range(0, len(texts), _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, len(texts))
             own = slice(*(start + bound for bound in world.shard(stop - start)))

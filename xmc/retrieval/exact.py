@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from xmc.errors import ConfigError, ModelError
+from xmc.progress import Bar
 from xmc.retrieval.top_k import CHUNK, merge_top_k, new_top_k, tile_top_k
 
 __all__ = ["exact_search", "merge_top_k", "tile_top_k"]
@@ -72,7 +72,7 @@ def exact_search(
     all_ids = np.full((num_queries, k), -1, dtype=np.int32)
     all_scores = np.full((num_queries, k), -np.inf, dtype=np.float32)
     buffer = torch.empty(max(query_step, _LEAST_SIDE), _whole_chunks(label_step), device=device)
-    with tqdm(total=num_queries, desc="searching", unit="query", disable=not progress) as bar:
+    with Bar(num_queries, "searching", "query", shown=progress) as bar:
         for start in range(0, num_queries, query_step):
             stop = min(start + query_step, num_queries)
             block = _rows(queries, start, stop, device)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from xmc.data import Dataset
 from xmc.encoders import CutCount, DualEncoder
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, check_replaceable, sha256_file
+from xmc.progress import Bar
 from xmc.retrieval.faiss_index import (
     add_vectors,
     make_index,
@@ -255,7 +255,7 @@ class LabelIndex:
         self._table.check_new(uids, texts)
         cuts = CutCount()
         first, normalised = self._table.next_id, self.manifest.normalised
-        with tqdm(total=len(uids), desc="indexing labels", unit="label", disable=not progress) as bar:
+        with Bar(len(uids), "indexing labels", "label", shown=progress) as bar:
             for start in range(0, len(uids), _CHUNK):
                 part_texts, part_uids = texts[start : start + _CHUNK], list(uids[start : start + _CHUNK])
                 vectors = self._vectors(encoder, part_texts, part_uids, cuts)

@@ -34,6 +34,7 @@ from xmc.training.learned.learner import build_learner
 from xmc.training.loop import Loop
 from xmc.training.objective import configured_objective
 from xmc.training.run.allocator import keep_freed_memory
+from xmc.training.run.changes import check_changes, read_changes, record_changes
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.folder import prepare_run_folder, save_config
 from xmc.training.run.interrupt import InterruptGuard
@@ -137,6 +138,7 @@ class Trainer:
             self.device,
             config,
         )
+        self.changes = check_changes(config)
         self.folder = self._prepare_folder()
         self.models = RunModels(self.folder, config, self.dataset, self.learner, self.world)
         epochs = config.training.epochs * (self.num_steps / whole)
@@ -162,6 +164,7 @@ class Trainer:
         inputs = self.prepare_inputs()
         step = self._resume() if self.config.run.resume else 0
         if self.world.is_main:
+            record_changes(self.folder, step, self.changes)
             save_config(self.config, self.folder / "config.yaml")
         with (
             closing(self.batches),
@@ -230,6 +233,7 @@ class Trainer:
             stopped=stopped,
             skipped_steps=sum(c.total for c in self.callbacks.all if isinstance(c, SkippedSteps)),
             plugins=self.plugins,
+            changes=read_changes(self.folder),
         )
         if self.world.is_main:
             save_result(result, self.folder)

@@ -108,4 +108,4 @@ def test_progress_goes_to_stderr_only_when_wanted(
     assert capsys.readouterr() == ("", "")
     import_folder(source, tmp_path / "loud", progress=True)
     out, err = capsys.readouterr()
-    assert out == "" and "train.jsonl: 100%" in err
+    assert out == "" and "train.jsonl: 0.1 MB in" in err and "\r" not in err

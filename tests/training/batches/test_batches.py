@@ -221,7 +221,11 @@ def test_moments_that_a_checkpoint_lacks_are_counted_anew(
     monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
     with pytest.raises(KeyboardInterrupt):
         train(cut)
-    result = train(changed(cut, run={"resume": True}, objective={"name": "spherical_z_loss"}))
+    result = train(
+        changed(
+            cut, run={"resume": True, "resume_with_changes": True}, objective={"name": "spherical_z_loss"}
+        )
+    )
     assert result.validation["P@1"] > 30
 
 

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from xmc.durations import duration
 from xmc.training.run.config import ValidationConfig
-from xmc.training.run.pace import Pace
+from xmc.training.run.pace import WARM_UP, Pace
 
 
 def test_the_time_left_counts_steps_and_validations():
     pace = Pace()
-    assert pace.remaining(10, 1) == 0.0
-    for seconds in (9.0, 2.0, 2.0, 2.0):  # the first step is slow and does not count for more than one
+    for seconds in (9.0, *[3.0] * (WARM_UP - 1)):  # warming up tells nothing of the steps to come
+        pace.add_step(seconds, rows=30)
+    assert pace.remaining(10, 1) is None
+    for seconds in (1.0, 2.0, 3.0, 4.0, 5.0):
         pace.add_step(seconds, rows=30)
     pace.validation_seconds = 5.0
-    assert pace.remaining(steps=10, validations=2) == 30.0
-    assert pace.rows_per_second == 120 / 15
+    assert pace.remaining(steps=10, validations=2) == (20 + 10, 40 + 10)
+    assert pace.rows_per_second == 30 * (WARM_UP + 5) / (9 + 3 * (WARM_UP - 1) + 15)
     assert [duration(s) for s in (44.6, 200, 7500)] == ["45 s", "3 min 20 s", "2 h 5 min"]
 
 

@@ -23,6 +23,7 @@ from xmc.data.manifest import MANIFEST_NAME
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 from xmc.files import check_replaceable, sha256_file
+from xmc.progress import each
 
 __all__ = ["build_debian", "is_test"]
 
@@ -53,7 +54,7 @@ def build_debian(
     check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
     started = time.perf_counter()
     paths = find_lists(LISTS) if packages is None else [Path(path) for path in packages]
-    every = read_packages(tqdm(paths, desc="package lists", unit="file", disable=not progress))
+    every = read_packages(each(paths, "package lists", "file", shown=progress))
     kept = [package for package in every if not is_left_out(package)]
     links = link_packages(kept)
     counts = {"packages": len(every), "left_out": len(every) - len(kept), "links": sum(map(len, links))}

@@ -24,6 +24,7 @@ from xmc.data.manifest import MANIFEST_NAME, SPLITS, Split
 from xmc.data.writer import DatasetWriter
 from xmc.errors import ConfigError
 from xmc.files import check_replaceable
+from xmc.progress import each
 
 __all__ = ["CEILING_AT", "build_synthetic"]
 
@@ -142,7 +143,7 @@ class _Judged:
 
 def _write_labels(writer: DatasetWriter, source: _Source, progress: bool) -> None:
     places = np.argsort(source.catalogue.id_of)
-    for start in tqdm(range(0, len(places), _CHUNK), desc="labels", unit="chunk", disable=not progress):
+    for start in each(range(0, len(places), _CHUNK), "labels", "chunk", shown=progress):
         words = source.catalogue.title_words(places[start : start + _CHUNK])
         titles = join_words(source.vocabulary.words, words + source.vocabulary.facet_start)
         for label, title in enumerate(titles, start):
@@ -153,7 +154,7 @@ def _write_queries(
     writer: DatasetWriter, source: _Source, split: Split, num_rows: int, judged: _Judged, progress: bool
 ) -> None:
     chunks = -(-num_rows // _CHUNK)
-    for chunk in tqdm(range(chunks), desc=f"{split} queries", unit="chunk", disable=not progress):
+    for chunk in each(range(chunks), f"{split} queries", "chunk", shown=progress):
         start = chunk * _CHUNK
         count = min(_CHUNK, num_rows - start)
         queries = source.queries(split, chunk)

@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from xmc.data.importers.formats import SourceFormat, no_extra_files
 from xmc.data.importers.reader import Located
 from xmc.data.importers.records import LabelBook, add_labels, add_rows
 from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
+from xmc.progress import each
 
 __all__ = ["HUB"]
 
@@ -35,7 +34,7 @@ class HubReader(Located):
 
     def __iter__(self) -> Iterator[object]:
         self.number = 0
-        for row in tqdm(self._table, desc=self.where, unit="row", disable=not self._progress):
+        for row in each(self._table, self.where, "row", shown=self._progress):
             self.number += 1
             yield row
 

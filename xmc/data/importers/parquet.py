@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm.auto import tqdm
 
 from xmc.data.importers.filters import add_filters, filter_files
 from xmc.data.importers.formats import SourceFormat
@@ -20,6 +19,7 @@ from xmc.data.importers.records import LabelBook, add_labels, add_rows
 from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
+from xmc.progress import Bar
 
 __all__ = ["PARQUET"]
 
@@ -38,10 +38,7 @@ class ParquetReader(Located):
         self.number = 0
         try:
             with pq.ParquetFile(self._path) as file:
-                bar = tqdm(
-                    total=file.metadata.num_rows, desc=self._path.name, unit="row", disable=not self._progress
-                )
-                with bar:
+                with Bar(file.metadata.num_rows, self._path.name, "row", shown=self._progress) as bar:
                     for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                         for row in batch.to_pylist():
                             self.number += 1

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tqdm.auto import tqdm
-
 from xmc.errors import DataError
+from xmc.progress import Bar
 
 __all__ = ["JsonReader", "LineReader", "Located", "find_file", "require_file"]
 
@@ -73,11 +72,10 @@ class LineReader(Located):
 
     def _lines(self, raw: IO[bytes]) -> Iterator[bytes]:
         total = self.path.stat().st_size
-        bar = tqdm(total=total, desc=self.path.name, unit="B", unit_scale=True, disable=not self._progress)
         gzipped = raw.read(2) == _GZIP_MAGIC
         raw.seek(0)
         stream = gzip.GzipFile(fileobj=raw) if gzipped else raw
-        with bar:
+        with Bar(total, self.path.name, "B", shown=self._progress) as bar:
             while line := self._next_line(stream):
                 if self.number % _BAR_LINES == 0:
                     bar.update(raw.tell() - bar.n)

@@ -21,6 +21,10 @@ class RunOptions:
     resume: bool = False
     """Go on from the latest checkpoint in the folder."""
 
+    resume_with_changes: bool = False
+    """Resume also with another configuration; each change is recorded with its step in changes.jsonl,
+    result.json and the report."""
+
     overwrite: bool = False
     """Remove an earlier run that is in the way."""
 

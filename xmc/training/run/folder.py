@@ -22,6 +22,7 @@ OWN = (
     "last",
     "checkpoints",
     "metrics.jsonl",
+    "changes.jsonl",
     "tensorboard",
     "xmc",
     "report",

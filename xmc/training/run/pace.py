@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import quantiles
 
-__all__ = ["Pace"]
+__all__ = ["WARM_UP", "Pace"]
 
 RECENT = 50
+WARM_UP = 5  # the first steps of a process fill caches and pages, and take several times as long
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Pace:
 
     step_seconds: float = 0.0
     rows: int = 0
+    steps: int = 0
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     validation_seconds: float = 0.0
 
@@ -41,13 +43,22 @@ class Pace:
         """Count a step of ``rows`` training rows."""
         self.step_seconds += seconds
         self.rows += rows
-        self.recent.append(seconds)
+        self.steps += 1
+        if self.steps > WARM_UP:
+            self.recent.append(seconds)
 
     @property
     def rows_per_second(self) -> float:
         """Training rows over the time of the steps alone."""
         return self.rows / max(self.step_seconds, 1e-9)
 
-    def remaining(self, steps: int, validations: int) -> float:
-        """Seconds left: the median of recent steps for each step, the last validation for each validation."""
-        return median(self.recent) * steps + self.validation_seconds * validations if self.recent else 0.0
+    def remaining(self, steps: int, validations: int) -> tuple[float, float] | None:
+        """Seconds left, from and to; None before there are steps to tell by.
+
+        The quartiles of recent steps for each step, the last validation for each validation.
+        """
+        if len(self.recent) < 2:
+            return None
+        low, _, high = quantiles(self.recent, n=4, method="inclusive")
+        of_validations = self.validation_seconds * validations
+        return low * steps + of_validations, high * steps + of_validations

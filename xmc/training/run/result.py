@@ -27,6 +27,8 @@ class TrainResult:
         kept: The best models, the best first: path, step and validation metrics of each.
         stopped: Why the run ended before its last step, or None.
         skipped_steps: Steps that changed nothing, as their loss or gradient was not finite.
+        changes: What the run was resumed with in place of its configuration, and at which step; see
+            :func:`xmc.training.run.changes.read_changes`.
         plugins: Your own code that took part; see :func:`xmc.training.run.origins.origins`.
     """
 
@@ -41,6 +43,7 @@ class TrainResult:
     stopped: str | None = None
     skipped_steps: int = 0
     plugins: list[dict[str, str]] = field(default_factory=list)
+    changes: list[dict[str, Any]] = field(default_factory=list)
 
 
 def save_result(result: TrainResult, folder: Path) -> None:

@@ -1,0 +1,81 @@
+"""A run that is resumed with another configuration: refused, or recorded with the step it changed at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xmc.errors import ConfigError, DataError
+from xmc.training.config import TrainConfig
+
+__all__ = ["CHANGES_FILE", "check_changes", "read_changes", "record_changes"]
+
+CHANGES_FILE = "changes.jsonl"
+SAME_RUN = ("run.", "training.checkpoint_every")
+"""Options that say where a run's files go and how often, not what is trained."""
+
+
+def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
+    """What of the configuration differs from the run in the folder that ``config`` resumes.
+
+    Every rank reads the same file, so that all refuse or none.
+
+    Returns:
+        Before and after of each option that makes another run, by its dotted name.
+
+    Raises:
+        ConfigError: When there are any, and ``run.resume_with_changes`` is not given.
+        DataError: When the folder's configuration cannot be read.
+    """
+    path = Path(config.run.dir) / "config.yaml"
+    if not config.run.resume or not path.is_file():
+        return {}
+    try:
+        before = _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise DataError(f"{path}: expected the configuration of a run: {error}") from error
+    after = _flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
+    changed = {
+        name: [before.get(name), after.get(name)]
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name) and not name.startswith(SAME_RUN)
+    }
+    if changed and not config.run.resume_with_changes:
+        raise ConfigError(
+            f"run.resume: expected the configuration of the run in {config.run.dir}, got another "
+            f"{_listed(changed)}: resume with the run's own config.yaml, train anew in another folder, or "
+            "give --run.resume_with_changes true to go on as another run, which is recorded"
+        )
+    return changed
+
+
+def record_changes(folder: Path, step: int, changes: dict[str, list[Any]]) -> None:
+    """Add a line to ``changes.jsonl``: from ``step`` on the run has these options."""
+    if changes:
+        with (folder / CHANGES_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "changes": changes}) + "\n")
+
+
+def read_changes(folder: Path) -> list[dict[str, Any]]:
+    """The recorded changes, in their order: step, and before and after by option; empty for none."""
+    path = folder / CHANGES_FILE
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _listed(changes: dict[str, list[Any]]) -> str:
+    return ", ".join(f"{name} {before!r} -> {after!r}" for name, (before, after) in changes.items())
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options by dotted name; lists and empty dictionaries stay values."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict) and value
+        found.update(_flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value})
+    return found
