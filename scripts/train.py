@@ -1,4 +1,4 @@
-"""What ``accelerate launch`` starts: ``scripts/train.py CONFIG.yaml [--section.key value ...]``."""
+"""What ``accelerate launch`` starts: ``scripts/train.py RECIPE.yaml [--section.key value ...]``."""
 
 from __future__ import annotations
 
