@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from xmc.data.dataset import Dataset
 from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.propensity import Propensity
+from xmc.data.text_facts import TextFacts, text_facts
 
 __all__ = ["DatasetInfo", "Distribution", "describe"]
 
@@ -64,6 +65,8 @@ class DatasetInfo:
     """The best that any system can expect on the test rows, in percent by metric; empty when unknown."""
     query_fields: tuple[str, ...]
     label_fields: tuple[str, ...]
+    texts: dict[str, TextFacts]
+    """By table: what its texts are made of."""
     fingerprint: str
     label_fingerprint: str
     example: dict[str, Any]
@@ -108,6 +111,7 @@ def describe(dataset: Dataset) -> DatasetInfo:
         ceiling=dataset.ceiling,
         query_fields=dataset.manifest.query_fields,
         label_fields=dataset.manifest.label_fields,
+        texts={table: text_facts(dataset, table) for table in TABLES},
         fingerprint=dataset.fingerprint,
         label_fingerprint=dataset.label_fingerprint,
         example=_example(dataset, relevance["train"]),
@@ -146,7 +150,9 @@ def _table_rows(info: DatasetInfo) -> list[tuple[str, str]]:
         ("filter pairs", _counted(info.filter_pairs)),
         ("repeated labels folded", f"{info.folded_duplicates:,}"),
         ("propensity", f"A {info.propensity.a}, B {info.propensity.b}"),
-        ("query text, label text", f"{' + '.join(info.query_fields)}, {' + '.join(info.label_fields)}"),
+        ("a query's text", " + ".join(info.query_fields)),
+        ("a label's text", " + ".join(info.label_fields)),
+        *(("note", note) for facts in info.texts.values() for note in facts.notes()),
         ("fingerprint", f"{info.fingerprint} (labels {info.label_fingerprint})"),
     ]
     if info.ceiling:

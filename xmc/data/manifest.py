@@ -43,7 +43,9 @@ class Manifest:
     num_test: int
     propensity: Propensity
     query_fields: tuple[str, ...]
+    """The fields that make a query's text where nothing else is asked for, joined by a space."""
     label_fields: tuple[str, ...]
+    """As ``query_fields``, of a label's text."""
     fingerprint: str
     """Of texts, relevance and filters."""
     text_fingerprints: dict[str, str]

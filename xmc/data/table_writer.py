@@ -29,8 +29,12 @@ class TableWriter:
     num_empty: int
     """Texts added so far with nothing but white space in ``fields``."""
 
+    filled: set[str]
+    """Those of title and content that hold more than white space in some text added so far."""
+
     def __init__(self, path: Path, fields: Sequence[str]) -> None:
         self.num_empty = 0
+        self.filled = set()
         self._by_title, self._by_content = "title" in fields, "content" in fields
         self._digest = hashlib.sha256()
         self._rows: tuple[list[str], list[str], list[str]] = ([], [], [])
@@ -57,8 +61,12 @@ class TableWriter:
                 f"expected text that fits UTF-8, not so for uid {uid!r} ({error.reason})"
             ) from error
         self._digest.update(data)
-        filled = (self._by_title and title.strip()) or (self._by_content and content.strip())
-        self.num_empty += not filled
+        has_title, has_content = bool(title.strip()), bool(content.strip())
+        self.num_empty += not ((self._by_title and has_title) or (self._by_content and has_content))
+        if has_title:
+            self.filled.add("title")
+        if has_content:
+            self.filled.add("content")
         uids, titles, contents = self._rows
         uids.append(uid)
         titles.append(title)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.data.manifest import FIELDS, MANIFEST_NAME, SPLITS, TABLES, Manifest, check_choice
+from xmc.data.manifest import FIELDS, MANIFEST_NAME, SPLITS, TABLES, Manifest, Table, check_choice
 from xmc.data.propensity import Propensity, known_propensity
 from xmc.data.relevance import RelevanceBuilder, fold, matrix_digest
 from xmc.data.table_writer import TableWriter
@@ -35,7 +35,8 @@ class DatasetWriter:
         path: Folder to make.
         name: Of the data set; it decides the default ``propensity`` (see ``known_propensity``).
         sources: What the data came from, free-form records for ``dataset.json``.
-        query_fields, label_fields: Which of title and content make up a text by default.
+        query_fields, label_fields: Which of title and content make up a text by default; None takes every
+            one that holds more than white space in some query (train and test) or label.
         overwrite: Replace the prepared data set at ``path``.
 
     Raises:
@@ -49,12 +50,13 @@ class DatasetWriter:
         name: str,
         propensity: Propensity | None = None,
         sources: Sequence[Mapping[str, Any]] = (),
-        query_fields: Sequence[str] = ("title", "content"),
-        label_fields: Sequence[str] = ("title",),
+        query_fields: Sequence[str] | None = None,
+        label_fields: Sequence[str] | None = None,
         overwrite: bool = False,
     ) -> None:
-        check_choice("query_fields", query_fields, FIELDS)
-        check_choice("label_fields", label_fields, FIELDS)
+        for option, fields in (("query_fields", query_fields), ("label_fields", label_fields)):
+            if fields is not None:
+                check_choice(option, fields, FIELDS)
         check_replaceable(path, MANIFEST_NAME, overwrite=overwrite)
         self.path = Path(path)
         self.name = name
@@ -62,11 +64,7 @@ class DatasetWriter:
         """For ``Manifest.ceiling``; to be set before the block ends."""
         self._propensity = propensity or known_propensity(name)
         self._sources = list(sources)
-        self._fields = {
-            "train": tuple(query_fields),
-            "test": tuple(query_fields),
-            "labels": tuple(label_fields),
-        }
+        self._fields = {"train": query_fields, "test": query_fields, "labels": label_fields}
         self._context: AbstractContextManager[Path] = atomic_folder(self.path, overwrite=overwrite)
         self._label_ids: dict[str, int] = {}
         self._relevance: dict[str, RelevanceBuilder] = {split: RelevanceBuilder() for split in SPLITS}
@@ -80,7 +78,7 @@ class DatasetWriter:
         self._folder = self._context.__enter__()
         try:
             self._tables: dict[str, TableWriter] = {
-                t: TableWriter(self._folder / f"{t}.parquet", self._fields[t]) for t in TABLES
+                t: TableWriter(self._folder / f"{t}.parquet", self._fields[t] or FIELDS) for t in TABLES
             }
         except BaseException as failure:
             self._context.__exit__(type(failure), failure, failure.__traceback__)
@@ -177,8 +175,8 @@ class DatasetWriter:
             num_train=self.num_rows("train"),
             num_test=self.num_rows("test"),
             propensity=self._propensity,
-            query_fields=self._fields["train"],
-            label_fields=self._fields["labels"],
+            query_fields=self._fields_of("train", "test"),
+            label_fields=self._fields_of("labels"),
             fingerprint=fingerprint(*parts),
             text_fingerprints=digests,
             sources=[dict(source) for source in self._sources],
@@ -187,6 +185,13 @@ class DatasetWriter:
             files={file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in files},
             ceiling=self.ceiling,
         ).write(self._folder)
+
+    def _fields_of(self, *tables: Table) -> tuple[str, ...]:
+        """The fields asked for, else those with text in any of the tables; the title where none has any."""
+        if (asked := self._fields[tables[0]]) is not None:
+            return tuple(asked)
+        filled = set[str]().union(*(self._tables[table].filled for table in tables))
+        return tuple(field for field in FIELDS if field in filled) or FIELDS[:1]
 
     def _filter(self, split: str) -> sp.csr_matrix:
         rows, labels = (np.asarray(values, dtype=np.int64) for values in self._filters[split])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from sentence_transformers.base.modules import Module, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, StaticEmbedding
 from torch import nn
 
+from xmc.data import Dataset, TextColumn
 from xmc.encoders.build import build_model, open_model, routes, shares_weights
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
@@ -26,10 +28,12 @@ from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.tower import Tower
-from xmc.errors import ModelError
+from xmc.errors import ConfigError, ModelError
 from xmc.files import atomic_folder, fingerprint
 
 __all__ = ["DualEncoder"]
+
+_log = logging.getLogger(__name__)
 
 
 class DualEncoder:
@@ -136,9 +140,21 @@ class DualEncoder:
             if self.label_vectors is not None:
                 self.label_vectors.save(folder)
 
+    def query_texts(self, dataset: Dataset, split: str) -> TextColumn:
+        """The [N] queries of "train" or "test" as this model reads them: of the fields it was trained on.
+
+        A model that was not trained on a data set takes the fields that ``dataset`` reads by default.
+        """
+        return dataset.texts(split, self.metadata.query_fields)
+
+    def label_texts(self, dataset: Dataset) -> TextColumn:
+        """The [L] labels of a data set as this model reads them; see :meth:`query_texts`."""
+        return dataset.texts("labels", self.metadata.label_fields)
+
     def encode_queries(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] | Dataset,
+        split: str | None = None,
         *,
         batch_tokens: int | None = None,
         progress: bool = False,
@@ -147,18 +163,30 @@ class DualEncoder:
         """Embeddings float32 [N, D] of N queries in their order, in eval mode and without gradients.
 
         Args:
-            texts: Query texts.
+            texts: Query texts; or a data set, whose ``split`` is read by :meth:`query_texts`.
+            split: "train" or "test", of a data set.
             batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower.
             progress: Show a bar on stderr.
             cuts: Counts the texts that are longer than the model reads.
+
+        Raises:
+            ConfigError: When a data set comes without a split, or texts with one.
         """
+        if isinstance(texts, Dataset) != (split is not None):
+            raise ConfigError(
+                'expected a split ("train" or "test") for a data set and none for texts, got '
+                f"{type(texts).__name__} and split={split!r}: encode_queries(dataset, 'test')"
+            )
+        if isinstance(texts, Dataset):
+            texts = self.query_texts(texts, str(split))
+        _warn_of_other_fields(texts, self.metadata.query_fields, "queries")
         return self._encode(
             self.query_tower, texts, batch_tokens=batch_tokens, progress=progress, name="queries", cuts=cuts
         )
 
     def encode_labels(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] | Dataset,
         *,
         batch_tokens: int | None = None,
         progress: bool = False,
@@ -167,12 +195,21 @@ class DualEncoder:
     ) -> np.ndarray:
         """Embeddings float32 [L, D] of L labels in their order; arguments as in ``encode_queries``.
 
-        With ``uids`` of the labels, the learned residuals of those the model was trained with are added. A
-        model with label vectors gives those instead of encoding the texts.
+        A data set stands for its labels as :meth:`label_texts` reads them, and brings their uids: this is
+        what evaluation and the label index score with. With ``uids`` of the labels, the learned residuals of
+        those the model was trained with are added. A model with label vectors gives those instead of encoding
+        the texts.
 
         Raises:
+            ConfigError: When ``uids`` come with a data set, which has its own.
             ModelError: When the model has label vectors, and ``uids`` is None or has others than theirs.
         """
+        if isinstance(texts, Dataset):
+            if uids is not None:
+                raise ConfigError("expected uids only with texts: a data set's labels have their own")
+            dataset = texts
+            texts, uids = self.label_texts(dataset), dataset.uids("labels")
+        _warn_of_other_fields(texts, self.metadata.label_fields, "labels")
         if self.label_vectors is not None:
             if uids is None:
                 raise ModelError(
@@ -248,6 +285,16 @@ def _prompt(model: SentenceTransformer, names: Sequence[str]) -> str:
     """The prompt ``encode_query`` or ``encode_document`` would put before a text."""
     name = next((name for name in names if name in model.prompts), model.default_prompt_name)
     return (model.prompts.get(name) or "") if name is not None else ""
+
+
+def _warn_of_other_fields(texts: Sequence[str], fields: tuple[str, ...] | None, name: str) -> None:
+    """Log a line when a data set's column is made of other fields than the model was trained on."""
+    if isinstance(texts, TextColumn) and fields is not None and texts.fields != fields:
+        _log.warning(
+            "these %s are their %s, but the model was trained on their %s: give it the data set instead of "
+            "texts, and it takes its own fields",
+            *(name, " + ".join(texts.fields), " + ".join(fields)),
+        )
 
 
 def _sha256(array: np.ndarray) -> str:

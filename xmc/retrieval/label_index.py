@@ -322,8 +322,7 @@ def _texts_and_uids(
     if uids is not None:
         raise ConfigError("expected uids only with a list of texts: a data set's labels have their own")
     warn_of_other_labels(encoder, labels)
-    fields = encoder.metadata.label_fields if encoder.metadata.dataset else None
-    return labels.texts("labels", fields), labels.uids("labels")
+    return encoder.label_texts(labels), labels.uids("labels")
 
 
 def _relative(model: str | None, folder: Path) -> str | None:
