@@ -99,6 +99,7 @@ def test_wrong_words(build: Callable[..., Dataset]) -> None:
         dataset.texts("validation")
     with pytest.raises(ConfigError, match="fields among title, content"):
         dataset.texts("train", ["uid"])
+    assert dataset.texts("train", "title")[:] == dataset.texts("train", ["title"])[:]
     with pytest.raises(ConfigError, match="split among train, test"):
         dataset.relevance("labels")
 

@@ -21,6 +21,7 @@ __all__ = [
     "Split",
     "Table",
     "check_choice",
+    "chosen_fields",
 ]
 
 FORMAT_VERSION = 1
@@ -106,6 +107,13 @@ def _typed(raw: dict[str, Any]) -> dict[str, Any]:
         "query_fields": tuple(raw["query_fields"]),
         "label_fields": tuple(raw["label_fields"]),
     }
+
+
+def chosen_fields(what: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Some of title and content, one word or a list of them; a ConfigError names ``what`` otherwise."""
+    fields = (given,) if isinstance(given, str) else tuple(given)
+    check_choice(what, fields, FIELDS)
+    return fields
 
 
 def check_choice(what: str, given: str | Sequence[str], allowed: Sequence[str]) -> None:

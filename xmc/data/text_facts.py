@@ -47,7 +47,7 @@ class TextFacts:
         return lines
 
 
-def text_facts(dataset: Dataset, table: Table, fields: Sequence[str] | None = None) -> TextFacts:
+def text_facts(dataset: Dataset, table: Table, fields: str | Sequence[str] | None = None) -> TextFacts:
     """Facts of "train", "test" or "labels"; reads the texts once, in chunks, and keeps 8 bytes of each.
 
     Args:

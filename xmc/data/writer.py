@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.data.manifest import FIELDS, MANIFEST_NAME, SPLITS, TABLES, Manifest, Table, check_choice
+from xmc.data.manifest import (
+    FIELDS,
+    MANIFEST_NAME,
+    SPLITS,
+    TABLES,
+    Manifest,
+    Table,
+    check_choice,
+    chosen_fields,
+)
 from xmc.data.propensity import Propensity, known_propensity
 from xmc.data.relevance import RelevanceBuilder, fold, matrix_digest
 from xmc.data.table_writer import TableWriter
@@ -50,13 +59,12 @@ class DatasetWriter:
         name: str,
         propensity: Propensity | None = None,
         sources: Sequence[Mapping[str, Any]] = (),
-        query_fields: Sequence[str] | None = None,
-        label_fields: Sequence[str] | None = None,
+        query_fields: str | Sequence[str] | None = None,
+        label_fields: str | Sequence[str] | None = None,
         overwrite: bool = False,
     ) -> None:
-        for option, fields in (("query_fields", query_fields), ("label_fields", label_fields)):
-            if fields is not None:
-                check_choice(option, fields, FIELDS)
+        queries = None if query_fields is None else chosen_fields("query_fields", query_fields)
+        labels = None if label_fields is None else chosen_fields("label_fields", label_fields)
         check_replaceable(path, MANIFEST_NAME, overwrite=overwrite)
         self.path = Path(path)
         self.name = name
@@ -64,7 +72,7 @@ class DatasetWriter:
         """For ``Manifest.ceiling``; to be set before the block ends."""
         self._propensity = propensity or known_propensity(name)
         self._sources = list(sources)
-        self._fields = {"train": query_fields, "test": query_fields, "labels": label_fields}
+        self._fields = {"train": queries, "test": queries, "labels": labels}
         self._context: AbstractContextManager[Path] = atomic_folder(self.path, overwrite=overwrite)
         self._label_ids: dict[str, int] = {}
         self._relevance: dict[str, RelevanceBuilder] = {split: RelevanceBuilder() for split in SPLITS}
@@ -189,7 +197,7 @@ class DatasetWriter:
     def _fields_of(self, *tables: Table) -> tuple[str, ...]:
         """The fields asked for, else those with text in any of the tables; the title where none has any."""
         if (asked := self._fields[tables[0]]) is not None:
-            return tuple(asked)
+            return asked
         filled = set[str]().union(*(self._tables[table].filled for table in tables))
         return tuple(field for field in FIELDS if field in filled) or FIELDS[:1]
 

@@ -27,8 +27,9 @@ from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.resolve import resolve_model
+from xmc.encoders.text_input import TextInput, as_texts
 from xmc.encoders.tower import Tower
-from xmc.errors import ConfigError, ModelError
+from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, fingerprint
 
 __all__ = ["DualEncoder"]
@@ -153,17 +154,20 @@ class DualEncoder:
 
     def encode_queries(
         self,
-        texts: Sequence[str] | Dataset,
+        texts: TextInput | Dataset,
         split: str | None = None,
         *,
         batch_tokens: int | None = None,
         progress: bool = False,
         cuts: CutCount | None = None,
     ) -> np.ndarray:
-        """Embeddings float32 [N, D] of N queries in their order, in eval mode and without gradients.
+        """Embeddings float32 [N, D] of N queries in their order, or [D] of one string.
+
+        In eval mode and without gradients.
 
         Args:
-            texts: Query texts; or a data set, whose ``split`` is read by :meth:`query_texts`.
+            texts: A query, or queries: a list, an array, a Series of strings; or a data set, whose ``split``
+                is read by :meth:`query_texts`.
             split: "train" or "test", of a data set.
             batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower.
             progress: Show a bar on stderr.
@@ -171,6 +175,7 @@ class DualEncoder:
 
         Raises:
             ConfigError: When a data set comes without a split, or texts with one.
+            DataError: When ``texts`` are not strings.
         """
         if isinstance(texts, Dataset) != (split is not None):
             raise ConfigError(
@@ -186,14 +191,16 @@ class DualEncoder:
 
     def encode_labels(
         self,
-        texts: Sequence[str] | Dataset,
+        texts: TextInput | Dataset,
         *,
         batch_tokens: int | None = None,
         progress: bool = False,
         cuts: CutCount | None = None,
-        uids: Sequence[str] | None = None,
+        uids: TextInput | None = None,
     ) -> np.ndarray:
-        """Embeddings float32 [L, D] of L labels in their order; arguments as in ``encode_queries``.
+        """Embeddings float32 [L, D] of L labels in their order, or [D] of one string.
+
+        Arguments are those of ``encode_queries``; ``uids`` are one string for one text.
 
         A data set stands for its labels as :meth:`label_texts` reads them, and brings their uids: this is
         what evaluation and the label index score with. With ``uids`` of the labels, the learned residuals of
@@ -202,6 +209,7 @@ class DualEncoder:
 
         Raises:
             ConfigError: When ``uids`` come with a data set, which has its own.
+            DataError: When texts or uids are not strings, or not as many uids as texts.
             ModelError: When the model has label vectors, and ``uids`` is None or has others than theirs.
         """
         if isinstance(texts, Dataset):
@@ -210,19 +218,27 @@ class DualEncoder:
             dataset = texts
             texts, uids = self.label_texts(dataset), dataset.uids("labels")
         _warn_of_other_fields(texts, self.metadata.label_fields, "labels")
+        texts, one = as_texts(texts, "labels")
+        names = None if uids is None else _names(uids, len(texts), one)
         if self.label_vectors is not None:
-            if uids is None:
+            if names is None:
                 raise ModelError(
                     "expected uids of labels, as this model has a trained vector for each of its labels and "
                     "does not encode their texts: give the uids of the data set it was trained on"
                 )
-            return self.label_vectors.of(uids)
-        embeddings = self._encode(
-            self.label_tower, texts, batch_tokens=batch_tokens, progress=progress, name="labels", cuts=cuts
-        )
-        if uids is None or self.label_residuals is None:
-            return embeddings
-        return self.label_residuals.add_to(embeddings, uids)
+            vectors = self.label_vectors.of(names)
+        else:
+            vectors = self._encode(
+                self.label_tower,
+                texts,
+                batch_tokens=batch_tokens,
+                progress=progress,
+                name="labels",
+                cuts=cuts,
+            )
+            if names is not None and self.label_residuals is not None:
+                vectors = self.label_residuals.add_to(vectors, names)
+        return vectors[0] if one else vectors
 
     @property
     def fingerprint(self) -> str:
@@ -259,7 +275,7 @@ class DualEncoder:
         self.model.to(device)
         return self
 
-    def _encode(self, tower: Tower, texts: Sequence[str], **options: Any) -> np.ndarray:
+    def _encode(self, tower: Tower, texts: TextInput, **options: Any) -> np.ndarray:
         training = self.model.training
         self.model.eval()
         try:
@@ -287,7 +303,16 @@ def _prompt(model: SentenceTransformer, names: Sequence[str]) -> str:
     return (model.prompts.get(name) or "") if name is not None else ""
 
 
-def _warn_of_other_fields(texts: Sequence[str], fields: tuple[str, ...] | None, name: str) -> None:
+def _names(uids: TextInput, num_texts: int, one: bool) -> Sequence[str]:
+    """Uids [num_texts]: one string for one text, a collection for a collection."""
+    names, one_name = as_texts(uids, "uids")
+    if one_name != one or len(names) != num_texts:
+        got = "one string" if one_name else f"{len(names)} uids"
+        raise DataError(f"expected a uid for every text, got {got} for {'one' if one else num_texts} texts")
+    return names
+
+
+def _warn_of_other_fields(texts: TextInput, fields: tuple[str, ...] | None, name: str) -> None:
     """Log a line when a data set's column is made of other fields than the model was trained on."""
     if isinstance(texts, TextColumn) and fields is not None and texts.fields != fields:
         _log.warning(

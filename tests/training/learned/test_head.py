@@ -65,7 +65,7 @@ def test_learns_and_its_model_is_evaluated_indexed_and_searched(config, dataset,
     index = LabelIndex.build(result.model_path, dataset, progress=False)
     index.save(tmp_path / "index")
     ids, _ = LabelIndex.load(tmp_path / "index").search("query3 query9", 12)
-    assert ids[0].tolist() == expected.tolist()
+    assert ids.tolist() == expected.tolist()
     assert {3, 9} & set(ids[0, :3].tolist())
 
 
