@@ -22,11 +22,12 @@ from xmc.retrieval.faiss_index import (
     make_index,
     read_index,
     remove_ids,
+    score_error,
     search_index,
-    train_index,
     write_index,
 )
 from xmc.retrieval.faiss_module import import_faiss
+from xmc.retrieval.faiss_training import train_index
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.offsets import default_offset, warn_of_other_labels
@@ -39,6 +40,8 @@ INDEX_MARKS = ("index.faiss", "manifest.json")
 
 _CHUNK = 65_536
 _TRAINING_VECTORS = 262_144
+# Relative: float32 sums of some hundred products differ by 1e-6, half precision by 1e-4.
+_EXACT = 1e-5
 _FILES = ("index.faiss", "labels.parquet")
 
 
@@ -52,6 +55,8 @@ class Hit:
     text: str
     score: float
     """``q.e + offset / scale``: a cosine for normalised embeddings without offsets."""
+    approximate: bool = False
+    """True where the index compresses vectors (PQ, SQ, PCA to fewer dimensions): so does the score."""
 
 
 class LabelIndex:
@@ -87,7 +92,9 @@ class LabelIndex:
             labels: A prepared data set (or its folder: one string names that), or a list, an array, a Series
                 of label texts.
             uids: Of the texts; their positions by default. Not for a data set, which has its own.
-            factory: FAISS factory string: "Flat" is exact; "IVF256,Flat", "HNSW32" and the like are faster.
+            factory: FAISS factory string: "Flat" is exact; "IVF256,Flat", "HNSW32" and the like are faster,
+                and their scores exact; "PQ48", "SQ8", "PCA64,Flat" are smaller, and their scores approximate
+                (`IndexManifest.exact_scores`).
             progress: Show a bar over the labels.
 
         Raises:
@@ -221,7 +228,8 @@ class LabelIndex:
 
     def _hits(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
         pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-        return [Hit(i, self.uids[i], self.texts[i], score) for i, score in pairs if i >= 0]
+        about = not self.manifest.exact_scores
+        return [Hit(i, self.uids[i], self.texts[i], score, about) for i, score in pairs if i >= 0]
 
     def search_vectors(self, queries: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Label ids and scores, both [N, k], of the k best labels of query embeddings [N, D]; [k] of a [D].
@@ -299,6 +307,9 @@ class LabelIndex:
                 part_texts, part_uids = texts[start : start + _CHUNK], list(uids[start : start + _CHUNK])
                 vectors = self._vectors(encoder, part_texts, part_uids, cuts)
                 add_vectors(self._index, vectors, self._table.next_id + np.arange(len(vectors)))
+                if not len(self._table):
+                    exact = score_error(self._index, vectors) <= _EXACT
+                    self.manifest = replace(self.manifest, exact_scores=exact)
                 self._table.append(part_uids, part_texts)
                 lengths = np.linalg.norm(vectors[:, : self.manifest.dimension], axis=1)
                 normalised = normalised and bool(np.allclose(lengths, 1.0, atol=1e-3))
