@@ -72,8 +72,8 @@ def test_empty_texts_and_unlabelled_rows_are_kept_and_warned_of_once(
 ) -> None:
     with caplog.at_level(logging.WARNING), DatasetWriter(tmp_path / "out", name="x") as writer:
         writer.add_label("a", " ")
-        for text, ids in (("", [0]), (" \t", []), ("fine", [])):
-            writer.add_row("train", "q", text, "", ids)
+        for uid, text, ids in (("q0", "", [0]), ("q1", " \t", []), ("q2", "fine", [])):
+            writer.add_row("train", uid, text, "", ids)
     messages = [record.getMessage() for record in caplog.records]
     assert messages == [
         "x: 2 train rows have no label; training skips them",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,9 @@ class TableWriter:
     num_empty: int
     """Texts added so far with nothing but white space in ``fields``."""
 
+    uid_hashes: array[int]
+    """A hash of each uid added so far, of this process alone."""
+
     filled: set[str]
     """Those of title and content that hold more than white space in some text added so far."""
 
@@ -36,6 +40,7 @@ class TableWriter:
         self.num_empty = 0
         self.filled = set()
         self._by_title, self._by_content = "title" in fields, "content" in fields
+        self.uid_hashes = array("q")
         self._digest = hashlib.sha256()
         self._rows: tuple[list[str], list[str], list[str]] = ([], [], [])
         self._characters = 0
@@ -61,6 +66,7 @@ class TableWriter:
                 f"expected text that fits UTF-8, not so for uid {uid!r} ({error.reason})"
             ) from error
         self._digest.update(data)
+        self.uid_hashes.append(hash(uid))
         has_title, has_content = bool(title.strip()), bool(content.strip())
         self.num_empty += not ((self._by_title and has_title) or (self._by_content and has_content))
         if has_title:

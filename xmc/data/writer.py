@@ -19,6 +19,7 @@ from xmc.data.manifest import (
     SPLITS,
     TABLES,
     Manifest,
+    Split,
     Table,
     check_choice,
     chosen_fields,
@@ -38,7 +39,7 @@ class DatasetWriter:
     """Context manager that makes a prepared data set out of labels, rows and filter pairs, in any order.
 
     Nothing is at ``path`` until the block ends without an error. Held in memory: the label uids, the
-    relevance pairs (8 bytes each) and a few thousand texts.
+    relevance pairs and a hash of each uid (8 bytes each) and a few thousand texts.
 
     Args:
         path: Folder to make.
@@ -175,6 +176,7 @@ class DatasetWriter:
                 sp.save_npz(self._folder / f"filter_{split}.npz", filters)
             parts += [matrix_digest(relevance), matrix_digest(filters)]
             self._warn_unlabelled(split, relevance)
+            self._warn_repeated(split)
         self._warn_empty()
         files = sorted(self._folder.iterdir())
         Manifest(
@@ -217,6 +219,18 @@ class DatasetWriter:
         if count:
             use = "training skips them" if split == "train" else "each counts as 0 in every metric"
             _log.warning("%s: %d %s rows have no label; %s", self.name, count, split, use)
+
+    def _warn_repeated(self, split: Split) -> None:
+        hashes = np.frombuffer(self._tables[split].uid_hashes, dtype=np.int64)
+        _, index, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        rows = np.flatnonzero(counts[index] > 1)
+        if len(rows):
+            same = np.flatnonzero(index == index[rows[0]])
+            _log.warning(
+                "%s: %d %s rows share their uid with another (rows %d and %d are the first): predictions "
+                "that name queries by uid (TREC, JSON Lines) are refused, those by row (npz) are not",
+                *(self.name, len(rows), split, same[0], same[1]),
+            )
 
     def _warn_empty(self) -> None:
         counts = {table: writer.num_empty for table, writer in self._tables.items() if writer.num_empty}

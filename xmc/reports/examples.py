@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -34,6 +35,7 @@ class Example:
 
     row: int
     uid: str
+    """Of the query, with its row where another of the split has the same."""
     query: str
     positives: list[str]
     """Texts of up to eight positives, those with the most training points first."""
@@ -94,6 +96,8 @@ def examples(
     truth, labels = dataset.relevance(split), dataset.texts("labels")
     points = np.bincount(dataset.relevance("train").indices, minlength=dataset.num_labels)
     queries, uids = dataset.texts(split), dataset.uids(split)
+    shown_uids = {uids[row] for row in rows}
+    times = Counter(uid for uid in uids if uid in shown_uids)
     found = []
     for row in rows:
         positives = truth.indices[truth.indptr[row] : truth.indptr[row + 1]]
@@ -102,7 +106,7 @@ def examples(
         found.append(
             Example(
                 row=int(row),
-                uid=uids[row],
+                uid=uids[row] if times[uids[row]] == 1 else f"{uids[row]} (row {row})",
                 query=short(queries[row], _QUERY_CHARACTERS),
                 positives=[short(text, _LABEL_CHARACTERS) for text in labels[shown]],
                 num_positives=len(positives),
