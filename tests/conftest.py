@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import tests.no_network.sitecustomize  # noqa: F401  (no network from here on)
 from tests.distributed.ranks import Ranks
 
 pytest_plugins = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
@@ -16,6 +18,10 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 # Before torch is imported, and for the processes that tests start: workers side by side do not fight for
 # cores, and sums come out the same on any machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nor for the processes that tests start; the libraries of the hub do not even try.
+os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+_BLOCKED = str(Path(__file__).parent / "no_network")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_BLOCKED, os.environ.get("PYTHONPATH")]))
 
 
 @pytest.hookimpl(tryfirst=True)

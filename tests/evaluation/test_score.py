@@ -102,7 +102,12 @@ def test_every_format_gives_the_metrics_of_the_ranked_lists(dataset, pairs, tmp_
     assert result.metrics == pytest.approx(table)
     short = int(((ids >= 0).sum(1) < 5).sum())
     assert result.short_rows == short > 1
+    shorter = int(((ids >= 0).sum(1) < 3).sum())
     assert f"{short} of 30 queries have fewer than 5 predictions (" in caplog.text
+    assert (f"{shorter} of 30 queries have fewer than 3, {short} of 30" in caplog.text) == (shorter > 0)
+    assert result.table().endswith(
+        f"{short} of 30 queries have fewer than 5 predictions: what is missing counts as wrong"
+    )
     assert result.model.startswith(path.name) and result.propensity == {"a": 0.55, "b": 1.5}
     np.testing.assert_array_equal(load_ranking(path, dataset, depth=5), ids)
 

@@ -32,14 +32,15 @@ def test_search_by_text_orders_ties_by_label_id(index):
 
 
 def test_hits_carry_the_label(index):
-    assert index.hits("0 1 0", k=1) == [[Hit(1, "b", "0 1 0", 1.0)]]
+    assert index.hits(["0 1 0"], k=1) == [[Hit(1, "b", "0 1 0", 1.0)]]
+    assert index.hits("0 1 0", k=1) == [Hit(1, "b", "0 1 0", 1.0)]
 
 
 def test_pads_where_k_exceeds_the_labels(index):
-    ids, scores = index.search("1 0 0", k=6)
+    ids, scores = index.search(["1 0 0"], k=6)
     assert ids.tolist() == [[0, 3, 1, 2, -1, -1]]
     assert np.isneginf(scores[0, 4:]).all()
-    assert len(index.hits("1 0 0", k=6)[0]) == 4
+    assert len(index.hits("1 0 0", k=6)) == 4
 
 
 @pytest.mark.parametrize("offsets", [False, True])
@@ -121,7 +122,7 @@ def test_the_index_finds_its_model_also_after_both_were_moved(make_encoder, tmp_
     built.save(tmp_path / "run" / "index")
     (tmp_path / "run").rename(tmp_path / "moved")
     loaded = LabelIndex.load(tmp_path / "moved" / "index")
-    assert loaded.hits("0 1 0", k=1)[0][0].uid == "b"
+    assert loaded.hits("0 1 0", k=1)[0].uid == "b"
     assert opened[-1] == str(tmp_path / "moved" / "model")
 
 
@@ -187,7 +188,7 @@ def test_labels_are_added_and_removed_without_changing_other_ids(make_encoder, t
     index.save(tmp_path / "index")
     loaded = LabelIndex.load(tmp_path / "index", encoder)
     assert len(loaded) == 4
-    hits = loaded.hits("0 1 0", k=5)[0]
+    hits = loaded.hits("0 1 0", k=5)
     assert [(hit.label, hit.uid, hit.score) for hit in hits] == [
         (4, "new", 5 + 1.5),  # the median of 2, 4, 6, 0 over the scale
         (2, "c", 3.0),
@@ -202,7 +203,7 @@ def test_bad_additions_and_removals_change_nothing(index):
         index.add(["1 1 1", "0 1 0"], ["new", "b"])
     with pytest.raises(DataError, match="'nobody'"):
         index.remove(["a", "nobody"])
-    assert len(index) == 4 and index.hits("9 9 9", 9)[0][0].score == 9
+    assert len(index) == 4 and index.hits("9 9 9", 9)[0].score == 9
 
 
 def test_hnsw_says_that_it_cannot_remove(make_encoder):
@@ -226,6 +227,57 @@ def test_hnsw_says_that_it_cannot_remove(make_encoder):
 def test_bad_builds_are_explained(make_encoder, labels, options, error, text):
     with pytest.raises(error, match=text):
         LabelIndex.build(make_encoder(), labels, progress=False, **options)
+
+
+def test_one_text_in_is_one_out(index):
+    ids, scores = index.search("1 2 0", 3)
+    many = index.search(["1 2 0"], 3)
+    assert ids.shape == scores.shape == (3,)
+    np.testing.assert_array_equal([ids, scores], [many[0][0], many[1][0]])
+    vector = np.array([1, 2, 0], dtype=np.float32)
+    np.testing.assert_array_equal(index.search_vectors(vector, 3), [ids, scores])
+    assert index.add("0 7 0", uids="camping tent").tolist() == [4]
+    assert index.hits("0 1 0", 1)[0].uid == "camping tent"
+    index.remove("camping tent")
+    assert len(index) == 4 and index.hits("0 1 0", 1)[0].uid == "b"
+
+
+def test_arrays_and_iterators_of_texts(make_encoder):
+    index = LabelIndex.build(make_encoder(), np.array(LABELS), uids=np.array(UIDS), progress=False)
+    assert index.texts == LABELS and index.uids == UIDS
+    index.add((text for text in ["5 5 5"]), uids=iter(["new"]))
+    assert [hits[0].uid for hits in index.hits(np.array(["1 1 1", "0 1 2"], dtype=object), 1)] == ["new"] * 2
+
+
+@pytest.mark.parametrize("texts", ["", " \n", ["1 0 0", ""]])
+def test_an_empty_search_is_refused(index, texts):
+    with pytest.raises(DataError, match="an empty one at position"):
+        index.hits(texts)
+    with pytest.raises(DataError, match="an empty one at position"):
+        index.search(texts)
+
+
+@pytest.mark.parametrize("texts", [None, 7, b"1 0 0", ["1 0 0", None], {"1 0 0": 1}, np.zeros(3)])
+def test_what_is_no_text_is_refused(index, make_encoder, texts):
+    for attempt in (
+        lambda: index.hits(texts),
+        lambda: index.add(texts, ["x", "y"]),
+        lambda: index.add(["1 1 1", "2 2 2"], texts),
+        lambda: index.remove(texts),
+    ):
+        with pytest.raises(DataError, match="expected (a uid|uids|labels|queries)"):
+            attempt()
+    assert len(index) == 4
+    with pytest.raises(DataError, match="expected"):
+        LabelIndex.build(make_encoder(), LABELS[:2], uids=[1, 2] if texts is None else texts, progress=False)
+
+
+def test_a_string_for_a_list_of_uids_is_not_read_as_letters(index, make_encoder):
+    with pytest.raises(DataError, match="one string 'abcd'"):
+        LabelIndex.build(make_encoder(), LABELS, uids="abcd", progress=False)
+    for texts, uids in ((["1 0 0", "2 0 0"], "xy"), ("1 0 0", ["x"])):
+        with pytest.raises(DataError, match="expected a text and its uid, or a list of texts and a list"):
+            index.add(texts, uids)
 
 
 def test_bad_searches_are_explained(index):

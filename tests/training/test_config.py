@@ -26,6 +26,7 @@ from xmc.training.config import (
         lambda: ValidationConfig(rows=-1),
         lambda: RunOptions(dir="x", resume=True, overwrite=True),
         lambda: DataConfig(path="x", query_fields=["titel"]),
+        lambda: DataConfig(path="x", query_fields="title"),
         lambda: DataConfig(path="x", label_fields=[]),
     ],
 )

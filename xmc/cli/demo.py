@@ -137,9 +137,16 @@ def _evaluation(config: TrainConfig, dataset: Dataset, clock: _Clock) -> None:
     from xmc.evaluation import comparison_table
 
     with clock.stage("evaluation", f"Test split: {dataset.num_test:,} queries against every label, percent"):
-        untrained = evaluate(DualEncoder.build(config.encoder), dataset)
-        trained = evaluate(config.run.dir, dataset)
-        print(comparison_table({"untrained": untrained, "trained": trained}, SHOWN))
+        trained = DualEncoder.load(config.run.dir)
+        untrained = DualEncoder.build(config.encoder)
+        # Both read the same texts, also where the recipe chooses the fields.
+        untrained.metadata = dataclasses.replace(
+            untrained.metadata,
+            query_fields=trained.metadata.query_fields,
+            label_fields=trained.metadata.label_fields,
+        )
+        systems = {"untrained": untrained, "trained": trained}
+        print(comparison_table({name: evaluate(model, dataset) for name, model in systems.items()}, SHOWN))
 
 
 def _searches(index: LabelIndex, clock: _Clock) -> None:

@@ -39,6 +39,8 @@ def run(arguments: Sequence[str]) -> None:
 
     encoder = DualEncoder.load(options.model) if options.model else None
     index = LabelIndex.load(options.index, encoder)
+    if not index.manifest.exact_scores:
+        print(f"scores are approximate (~): the index {index.manifest.factory} compresses its vectors")
     for text, hits in zip(options.text, index.hits(options.text, options.k), strict=True):
         if len(options.text) > 1:
             print(text)
@@ -46,7 +48,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def ranking(hits: Sequence[Hit]) -> str:
-    """One line per hit: rank, score, uid, and the text where it says more than the uid."""
+    """One line per hit: rank, score (~ before an approximate one), uid, and the text where it says more."""
     return "\n".join(_line(rank, hit) for rank, hit in enumerate(hits, start=1))
 
 
@@ -54,4 +56,5 @@ def _line(rank: int, hit: Hit) -> str:
     text = " ".join(hit.text.split())
     shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
     named = text.startswith(hit.uid)
-    return f"{rank:4d} {hit.score:8.4f}  " + (shown if named else f"{hit.uid}  {shown}")
+    score = f"{'~' if hit.approximate else ''}{hit.score:.4f}"
+    return f"{rank:4d} {score:>8}  " + (shown if named else f"{hit.uid}  {shown}")

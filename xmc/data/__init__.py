@@ -17,6 +17,7 @@ from xmc.data.propensity import (
     known_propensity,
 )
 from xmc.data.splits import labelled_rows, train_validation_split
+from xmc.data.text_facts import TextFacts, text_facts
 from xmc.data.texts import TextColumn
 from xmc.data.tokens import TokenRows, TokenStore
 from xmc.data.writer import DatasetWriter
@@ -27,6 +28,7 @@ __all__ = [
     "DatasetWriter",
     "Propensity",
     "TextColumn",
+    "TextFacts",
     "TokenRows",
     "TokenStore",
     "describe",
@@ -35,5 +37,6 @@ __all__ = [
     "inverse_propensity",
     "known_propensity",
     "labelled_rows",
+    "text_facts",
     "train_validation_split",
 ]

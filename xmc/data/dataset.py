@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.data.manifest import FIELDS, SPLITS, TABLES, Manifest, check_choice
+from xmc.data.manifest import SPLITS, TABLES, Manifest, check_choice, chosen_fields
 from xmc.data.propensity import Propensity
 from xmc.data.relevance import load_matrix
 from xmc.data.texts import TextColumn, open_table
@@ -95,7 +95,7 @@ class Dataset:
         """Names the labels' uids and texts, in order."""
         return self.manifest.text_fingerprints["labels"]
 
-    def texts(self, split: str, fields: Sequence[str] | None = None) -> TextColumn:
+    def texts(self, split: str, fields: str | Sequence[str] | None = None) -> TextColumn:
         """The texts of "train", "test" or "labels": [N] or [L] strings, read from disk as asked.
 
         Args:
@@ -108,8 +108,7 @@ class Dataset:
         check_choice("split", split, TABLES)
         if fields is None:
             fields = self.manifest.label_fields if split == "labels" else self.manifest.query_fields
-        check_choice("fields", fields, FIELDS)
-        return self._column(split, fields)
+        return self._column(split, chosen_fields("fields", fields))
 
     def uids(self, split: str) -> Sequence[str]:
         """The uids of "train", "test" or "labels", in order."""

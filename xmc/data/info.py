@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import scipy.sparse as sp
 from xmc.data.dataset import Dataset
 from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.propensity import Propensity
+from xmc.data.text_facts import TextFacts, text_facts
 
 __all__ = ["DatasetInfo", "Distribution", "describe"]
 
@@ -64,6 +66,10 @@ class DatasetInfo:
     """The best that any system can expect on the test rows, in percent by metric; empty when unknown."""
     query_fields: tuple[str, ...]
     label_fields: tuple[str, ...]
+    repeated_uids: dict[str, int]
+    """By split: rows that share their uid with another row."""
+    texts: dict[str, TextFacts]
+    """By table: what its texts are made of."""
     fingerprint: str
     label_fingerprint: str
     example: dict[str, Any]
@@ -108,10 +114,18 @@ def describe(dataset: Dataset) -> DatasetInfo:
         ceiling=dataset.ceiling,
         query_fields=dataset.manifest.query_fields,
         label_fields=dataset.manifest.label_fields,
+        repeated_uids={split: _repeated(dataset.uids(split)) for split in SPLITS},
+        texts={table: text_facts(dataset, table) for table in TABLES},
         fingerprint=dataset.fingerprint,
         label_fingerprint=dataset.label_fingerprint,
         example=_example(dataset, relevance["train"]),
     )
+
+
+def _repeated(uids: Iterable[str]) -> int:
+    hashes = np.fromiter((hash(uid) for uid in uids), dtype=np.int64)
+    counts = np.unique(hashes, return_counts=True)[1]
+    return int(counts[counts > 1].sum())
 
 
 def _lengths(dataset: Dataset, table: Any) -> np.ndarray:
@@ -144,9 +158,12 @@ def _table_rows(info: DatasetInfo) -> list[tuple[str, str]]:
         *((f"characters, {table}", str(counts)) for table, counts in info.text_lengths.items()),
         ("empty texts", _counted(info.empty_texts)),
         ("filter pairs", _counted(info.filter_pairs)),
+        ("rows of one uid", _counted(info.repeated_uids)),
         ("repeated labels folded", f"{info.folded_duplicates:,}"),
         ("propensity", f"A {info.propensity.a}, B {info.propensity.b}"),
-        ("query text, label text", f"{' + '.join(info.query_fields)}, {' + '.join(info.label_fields)}"),
+        ("a query's text", " + ".join(info.query_fields)),
+        ("a label's text", " + ".join(info.label_fields)),
+        *(("note", note) for facts in info.texts.values() for note in facts.notes()),
         ("fingerprint", f"{info.fingerprint} (labels {info.label_fingerprint})"),
     ]
     if info.ceiling:

@@ -21,6 +21,7 @@ __all__ = [
     "Split",
     "Table",
     "check_choice",
+    "chosen_fields",
 ]
 
 FORMAT_VERSION = 1
@@ -43,7 +44,9 @@ class Manifest:
     num_test: int
     propensity: Propensity
     query_fields: tuple[str, ...]
+    """The fields that make a query's text where nothing else is asked for, joined by a space."""
     label_fields: tuple[str, ...]
+    """As ``query_fields``, of a label's text."""
     fingerprint: str
     """Of texts, relevance and filters."""
     text_fingerprints: dict[str, str]
@@ -104,6 +107,13 @@ def _typed(raw: dict[str, Any]) -> dict[str, Any]:
         "query_fields": tuple(raw["query_fields"]),
         "label_fields": tuple(raw["label_fields"]),
     }
+
+
+def chosen_fields(what: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Some of title and content, one word or a list of them; a ConfigError names ``what`` otherwise."""
+    fields = (given,) if isinstance(given, str) else tuple(given)
+    check_choice(what, fields, FIELDS)
+    return fields
 
 
 def check_choice(what: str, given: str | Sequence[str], allowed: Sequence[str]) -> None:

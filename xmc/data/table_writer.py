@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,9 +30,17 @@ class TableWriter:
     num_empty: int
     """Texts added so far with nothing but white space in ``fields``."""
 
+    uid_hashes: array[int]
+    """A hash of each uid added so far, of this process alone."""
+
+    filled: set[str]
+    """Those of title and content that hold more than white space in some text added so far."""
+
     def __init__(self, path: Path, fields: Sequence[str]) -> None:
         self.num_empty = 0
+        self.filled = set()
         self._by_title, self._by_content = "title" in fields, "content" in fields
+        self.uid_hashes = array("q")
         self._digest = hashlib.sha256()
         self._rows: tuple[list[str], list[str], list[str]] = ([], [], [])
         self._characters = 0
@@ -57,8 +66,13 @@ class TableWriter:
                 f"expected text that fits UTF-8, not so for uid {uid!r} ({error.reason})"
             ) from error
         self._digest.update(data)
-        filled = (self._by_title and title.strip()) or (self._by_content and content.strip())
-        self.num_empty += not filled
+        self.uid_hashes.append(hash(uid))
+        has_title, has_content = bool(title.strip()), bool(content.strip())
+        self.num_empty += not ((self._by_title and has_title) or (self._by_content and has_content))
+        if has_title:
+            self.filled.add("title")
+        if has_content:
+            self.filled.add("content")
         uids, titles, contents = self._rows
         uids.append(uid)
         titles.append(title)

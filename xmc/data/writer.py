@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.data.manifest import FIELDS, MANIFEST_NAME, SPLITS, TABLES, Manifest, check_choice
+from xmc.data.manifest import (
+    FIELDS,
+    MANIFEST_NAME,
+    SPLITS,
+    TABLES,
+    Manifest,
+    Split,
+    Table,
+    check_choice,
+    chosen_fields,
+)
 from xmc.data.propensity import Propensity, known_propensity
 from xmc.data.relevance import RelevanceBuilder, fold, matrix_digest
 from xmc.data.table_writer import TableWriter
@@ -29,13 +39,14 @@ class DatasetWriter:
     """Context manager that makes a prepared data set out of labels, rows and filter pairs, in any order.
 
     Nothing is at ``path`` until the block ends without an error. Held in memory: the label uids, the
-    relevance pairs (8 bytes each) and a few thousand texts.
+    relevance pairs and a hash of each uid (8 bytes each) and a few thousand texts.
 
     Args:
         path: Folder to make.
         name: Of the data set; it decides the default ``propensity`` (see ``known_propensity``).
         sources: What the data came from, free-form records for ``dataset.json``.
-        query_fields, label_fields: Which of title and content make up a text by default.
+        query_fields, label_fields: Which of title and content make up a text by default; None takes every
+            one that holds more than white space in some query (train and test) or label.
         overwrite: Replace the prepared data set at ``path``.
 
     Raises:
@@ -49,12 +60,12 @@ class DatasetWriter:
         name: str,
         propensity: Propensity | None = None,
         sources: Sequence[Mapping[str, Any]] = (),
-        query_fields: Sequence[str] = ("title", "content"),
-        label_fields: Sequence[str] = ("title",),
+        query_fields: str | Sequence[str] | None = None,
+        label_fields: str | Sequence[str] | None = None,
         overwrite: bool = False,
     ) -> None:
-        check_choice("query_fields", query_fields, FIELDS)
-        check_choice("label_fields", label_fields, FIELDS)
+        queries = None if query_fields is None else chosen_fields("query_fields", query_fields)
+        labels = None if label_fields is None else chosen_fields("label_fields", label_fields)
         check_replaceable(path, MANIFEST_NAME, overwrite=overwrite)
         self.path = Path(path)
         self.name = name
@@ -62,11 +73,7 @@ class DatasetWriter:
         """For ``Manifest.ceiling``; to be set before the block ends."""
         self._propensity = propensity or known_propensity(name)
         self._sources = list(sources)
-        self._fields = {
-            "train": tuple(query_fields),
-            "test": tuple(query_fields),
-            "labels": tuple(label_fields),
-        }
+        self._fields = {"train": queries, "test": queries, "labels": labels}
         self._context: AbstractContextManager[Path] = atomic_folder(self.path, overwrite=overwrite)
         self._label_ids: dict[str, int] = {}
         self._relevance: dict[str, RelevanceBuilder] = {split: RelevanceBuilder() for split in SPLITS}
@@ -80,7 +87,7 @@ class DatasetWriter:
         self._folder = self._context.__enter__()
         try:
             self._tables: dict[str, TableWriter] = {
-                t: TableWriter(self._folder / f"{t}.parquet", self._fields[t]) for t in TABLES
+                t: TableWriter(self._folder / f"{t}.parquet", self._fields[t] or FIELDS) for t in TABLES
             }
         except BaseException as failure:
             self._context.__exit__(type(failure), failure, failure.__traceback__)
@@ -169,6 +176,7 @@ class DatasetWriter:
                 sp.save_npz(self._folder / f"filter_{split}.npz", filters)
             parts += [matrix_digest(relevance), matrix_digest(filters)]
             self._warn_unlabelled(split, relevance)
+            self._warn_repeated(split)
         self._warn_empty()
         files = sorted(self._folder.iterdir())
         Manifest(
@@ -177,8 +185,8 @@ class DatasetWriter:
             num_train=self.num_rows("train"),
             num_test=self.num_rows("test"),
             propensity=self._propensity,
-            query_fields=self._fields["train"],
-            label_fields=self._fields["labels"],
+            query_fields=self._fields_of("train", "test"),
+            label_fields=self._fields_of("labels"),
             fingerprint=fingerprint(*parts),
             text_fingerprints=digests,
             sources=[dict(source) for source in self._sources],
@@ -187,6 +195,13 @@ class DatasetWriter:
             files={file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in files},
             ceiling=self.ceiling,
         ).write(self._folder)
+
+    def _fields_of(self, *tables: Table) -> tuple[str, ...]:
+        """The fields asked for, else those with text in any of the tables; the title where none has any."""
+        if (asked := self._fields[tables[0]]) is not None:
+            return asked
+        filled = set[str]().union(*(self._tables[table].filled for table in tables))
+        return tuple(field for field in FIELDS if field in filled) or FIELDS[:1]
 
     def _filter(self, split: str) -> sp.csr_matrix:
         rows, labels = (np.asarray(values, dtype=np.int64) for values in self._filters[split])
@@ -204,6 +219,18 @@ class DatasetWriter:
         if count:
             use = "training skips them" if split == "train" else "each counts as 0 in every metric"
             _log.warning("%s: %d %s rows have no label; %s", self.name, count, split, use)
+
+    def _warn_repeated(self, split: Split) -> None:
+        hashes = np.frombuffer(self._tables[split].uid_hashes, dtype=np.int64)
+        _, index, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        rows = np.flatnonzero(counts[index] > 1)
+        if len(rows):
+            same = np.flatnonzero(index == index[rows[0]])
+            _log.warning(
+                "%s: %d %s rows share their uid with another (rows %d and %d are the first): predictions "
+                "that name queries by uid (TREC, JSON Lines) are refused, those by row (npz) are not",
+                *(self.name, len(rows), split, same[0], same[1]),
+            )
 
     def _warn_empty(self) -> None:
         counts = {table: writer.num_empty for table, writer in self._tables.items() if writer.num_empty}

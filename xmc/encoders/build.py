@@ -41,7 +41,7 @@ def open_model(folder: Path, device: str | None = None) -> SentenceTransformer:
             model = SentenceTransformer(
                 str(folder), device=device, local_files_only=True, model_kwargs=weights
             )
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"expected a sentence-transformers model in {folder}, got: {error}") from error
     metadata = EncoderMetadata.load(folder)
     if metadata is not None and metadata.tied:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from sentence_transformers.base.modules import Module, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, StaticEmbedding
 from torch import nn
 
+from xmc.data import Dataset, TextColumn
 from xmc.encoders.build import build_model, open_model, routes, shares_weights
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
@@ -26,11 +28,14 @@ from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.own import as_sentence_transformer, call_builder, check_towers
 from xmc.encoders.resolve import resolve_model
+from xmc.encoders.text_input import TextInput, as_texts
 from xmc.encoders.tower import Tower
-from xmc.errors import ModelError
+from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, fingerprint
 
 __all__ = ["DualEncoder"]
+
+_log = logging.getLogger(__name__)
 
 
 class DualEncoder:
@@ -156,56 +161,104 @@ class DualEncoder:
             if self.label_vectors is not None:
                 self.label_vectors.save(folder)
 
+    def query_texts(self, dataset: Dataset, split: str) -> TextColumn:
+        """The [N] queries of "train" or "test" as this model reads them: of the fields it was trained on.
+
+        A model that was not trained on a data set takes the fields that ``dataset`` reads by default.
+        """
+        return dataset.texts(split, self.metadata.query_fields)
+
+    def label_texts(self, dataset: Dataset) -> TextColumn:
+        """The [L] labels of a data set as this model reads them; see :meth:`query_texts`."""
+        return dataset.texts("labels", self.metadata.label_fields)
+
     def encode_queries(
         self,
-        texts: Sequence[str],
+        texts: TextInput | Dataset,
+        split: str | None = None,
         *,
         batch_tokens: int | None = None,
         progress: bool = False,
         cuts: CutCount | None = None,
     ) -> np.ndarray:
-        """Embeddings float32 [N, D] of N queries in their order, in eval mode and without gradients.
+        """Embeddings float32 [N, D] of N queries in their order, or [D] of one string.
+
+        In eval mode and without gradients.
 
         Args:
-            texts: Query texts.
+            texts: A query, or queries: a list, an array, a Series of strings; or a data set, whose ``split``
+                is read by :meth:`query_texts`.
+            split: "train" or "test", of a data set.
             batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower.
             progress: Show a bar on stderr.
             cuts: Counts the texts that are longer than the model reads.
+
+        Raises:
+            ConfigError: When a data set comes without a split, or texts with one.
+            DataError: When ``texts`` are not strings.
         """
+        if isinstance(texts, Dataset) != (split is not None):
+            raise ConfigError(
+                'expected a split ("train" or "test") for a data set and none for texts, got '
+                f"{type(texts).__name__} and split={split!r}: encode_queries(dataset, 'test')"
+            )
+        if isinstance(texts, Dataset):
+            texts = self.query_texts(texts, str(split))
+        _warn_of_other_fields(texts, self.metadata.query_fields, "queries")
         return self._encode(
             self.query_tower, texts, batch_tokens=batch_tokens, progress=progress, name="queries", cuts=cuts
         )
 
     def encode_labels(
         self,
-        texts: Sequence[str],
+        texts: TextInput | Dataset,
         *,
         batch_tokens: int | None = None,
         progress: bool = False,
         cuts: CutCount | None = None,
-        uids: Sequence[str] | None = None,
+        uids: TextInput | None = None,
     ) -> np.ndarray:
-        """Embeddings float32 [L, D] of L labels in their order; arguments as in ``encode_queries``.
+        """Embeddings float32 [L, D] of L labels in their order, or [D] of one string.
 
-        With ``uids`` of the labels, the learned residuals of those the model was trained with are added. A
-        model with label vectors gives those instead of encoding the texts.
+        Arguments are those of ``encode_queries``; ``uids`` are one string for one text.
+
+        A data set stands for its labels as :meth:`label_texts` reads them, and brings their uids: this is
+        what evaluation and the label index score with. With ``uids`` of the labels, the learned residuals of
+        those the model was trained with are added. A model with label vectors gives those instead of encoding
+        the texts.
 
         Raises:
+            ConfigError: When ``uids`` come with a data set, which has its own.
+            DataError: When texts or uids are not strings, or not as many uids as texts.
             ModelError: When the model has label vectors, and ``uids`` is None or has others than theirs.
         """
+        if isinstance(texts, Dataset):
+            if uids is not None:
+                raise ConfigError("expected uids only with texts: a data set's labels have their own")
+            dataset = texts
+            texts, uids = self.label_texts(dataset), dataset.uids("labels")
+        _warn_of_other_fields(texts, self.metadata.label_fields, "labels")
+        texts, one = as_texts(texts, "labels")
+        names = None if uids is None else _names(uids, len(texts), one)
         if self.label_vectors is not None:
-            if uids is None:
+            if names is None:
                 raise ModelError(
                     "expected uids of labels, as this model has a trained vector for each of its labels and "
                     "does not encode their texts: give the uids of the data set it was trained on"
                 )
-            return self.label_vectors.of(uids)
-        embeddings = self._encode(
-            self.label_tower, texts, batch_tokens=batch_tokens, progress=progress, name="labels", cuts=cuts
-        )
-        if uids is None or self.label_residuals is None:
-            return embeddings
-        return self.label_residuals.add_to(embeddings, uids)
+            vectors = self.label_vectors.of(names)
+        else:
+            vectors = self._encode(
+                self.label_tower,
+                texts,
+                batch_tokens=batch_tokens,
+                progress=progress,
+                name="labels",
+                cuts=cuts,
+            )
+            if names is not None and self.label_residuals is not None:
+                vectors = self.label_residuals.add_to(vectors, names)
+        return vectors[0] if one else vectors
 
     @property
     def fingerprint(self) -> str:
@@ -245,7 +298,7 @@ class DualEncoder:
         self.model.to(device)
         return self
 
-    def _encode(self, tower: Tower, texts: Sequence[str], **options: Any) -> np.ndarray:
+    def _encode(self, tower: Tower, texts: TextInput, **options: Any) -> np.ndarray:
         # Put back afterwards, as validation encodes in the middle of training.
         training = self.model.training
         self.model.eval()
@@ -272,6 +325,25 @@ def _prompt(model: SentenceTransformer, names: Sequence[str]) -> str:
     """The prompt ``encode_query`` or ``encode_document`` would put before a text."""
     name = next((name for name in names if name in model.prompts), model.default_prompt_name)
     return (model.prompts.get(name) or "") if name is not None else ""
+
+
+def _names(uids: TextInput, num_texts: int, one: bool) -> Sequence[str]:
+    """Uids [num_texts]: one string for one text, a collection for a collection."""
+    names, one_name = as_texts(uids, "uids")
+    if one_name != one or len(names) != num_texts:
+        got = "one string" if one_name else f"{len(names)} uids"
+        raise DataError(f"expected a uid for every text, got {got} for {'one' if one else num_texts} texts")
+    return names
+
+
+def _warn_of_other_fields(texts: TextInput, fields: tuple[str, ...] | None, name: str) -> None:
+    """Log a line when a data set's column is made of other fields than the model was trained on."""
+    if isinstance(texts, TextColumn) and fields is not None and texts.fields != fields:
+        _log.warning(
+            "these %s are their %s, but the model was trained on their %s: give it the data set instead of "
+            "texts, and it takes its own fields",
+            *(name, " + ".join(texts.fields), " + ".join(fields)),
+        )
 
 
 def _sha256(array: np.ndarray) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from xmc.encoders.micro_batches import flatten_tokens, gather_rows, pack_by_length
+from xmc.encoders.text_input import TextInput, as_texts, check_texts
 from xmc.encoders.tower import Tower
 from xmc.progress import Bar
 
@@ -50,29 +50,35 @@ class CutCount:
 
 def encode_texts(
     tower: Tower,
-    texts: Sequence[str],
+    texts: TextInput,
     *,
     batch_tokens: int | None = None,
     progress: bool = False,
     name: str = "texts",
     cuts: CutCount | None = None,
 ) -> np.ndarray:
-    """Embeddings float32 [N, D] of N texts in their order, in the tower's present mode.
+    """Embeddings float32 [N, D] of N texts in their order, or [D] of one, in the tower's present mode.
 
     Args:
         tower: Its modules decide dropout: put them in eval mode first.
-        texts: Any sequence of strings; slices of it are read, so it may be lazy.
+        texts: One string, or any ordered collection of strings; slices of a sequence are read, so it may be
+            lazy.
         batch_tokens: Most tokens of a micro-batch, padding included; None suits the tower and its device.
         progress: Show a bar on stderr, counted in texts.
         name: What the bar calls them.
         cuts: Counts the texts that are longer than the tower reads.
+
+    Raises:
+        DataError: When ``texts`` are not strings.
     """
+    texts, one = as_texts(texts, name)
     out = np.empty((len(texts), tower.dimension), dtype=np.float32)
     max_tokens = batch_tokens or _suitable_tokens(tower)
     with Bar(len(texts), f"encoding {name}", "text", shown=progress) as bar:
         # Packed by length within a window, so micro-batches are even without all tokens in memory.
         for start in range(0, len(texts), WINDOW):
             window = list(texts[start : start + WINDOW])
+            check_texts(window, start, name)
             tokens, num_cut = tower.tokenize_counting_cuts(window)
             if cuts is not None:
                 cuts.add(num_cut, len(window), tower.max_length)
@@ -82,7 +88,7 @@ def encode_texts(
                 with torch.inference_mode():
                     out[start + rows] = tower(*gather_rows(ids, offsets, rows)).cpu().numpy()
                 bar.update(len(rows))
-    return out
+    return out[0] if one else out
 
 
 def _suitable_tokens(tower: Tower) -> int:

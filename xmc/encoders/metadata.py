@@ -26,8 +26,12 @@ class EncoderMetadata:
     scale: float = 20.0
     """A score is scale x (query . label) + offset."""
 
-    query_fields: tuple[str, ...] = ("title", "content")
-    label_fields: tuple[str, ...] = ("title",)
+    query_fields: tuple[str, ...] | None = None
+    """Those of a data set's "title" and "content" that make a query's text for this model; None: every one
+    the data set reads by default."""
+
+    label_fields: tuple[str, ...] | None = None
+    """As ``query_fields``, of a label's text."""
 
     dataset: str | None = None
     """Name of the data set it was trained on; None before training."""
@@ -83,7 +87,7 @@ class EncoderMetadata:
         try:
             for name in ("query_fields", "label_fields"):
                 # JSON knows no tuples.
-                values[name] = tuple(values[name])
+                values[name] = None if values[name] is None else tuple(values[name])
             return cls(**values)
         except (TypeError, KeyError) as error:
             raise ModelError(f"expected the keys of version {FORMAT_VERSION} in {path}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,11 @@ _LEAVE_OUT = [
     "*.onnx",
 ]
 
+_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
+_WEIGHTS = {"model.safetensors", "model.safetensors.index.json"}
+_UNREAD = {"onnx", "openvino"}
+"""Folders of other runtimes' weights, whose ``.bin`` files are no pickles and are not read."""
+
 
 def resolve_model(name: str | Path) -> Path:
     """The local folder of a model.
@@ -40,7 +46,8 @@ def resolve_model(name: str | Path) -> Path:
             hub name, which is downloaded once and then read from the hub's own cache.
 
     Raises:
-        ModelError: When there is no such model, it cannot be downloaded, or it has no safetensors weights.
+        ModelError: When there is no such model, it cannot be downloaded, or a module of it has no safetensors
+            weights; pickles are named, and never opened.
     """
     path = Path(name).expanduser()
     if path.exists():
@@ -81,9 +88,27 @@ def _folder(path: Path) -> Path:
 
 
 def _with_weights(folder: Path) -> Path:
+    if pickles := _pickled_weights(folder):
+        shown = ", ".join(pickles[:3]) + (f" and {len(pickles) - 3} more" if len(pickles) > 3 else "")
+        raise ModelError(
+            f"expected safetensors weights in {folder}, got pickles, which can run code and are not loaded: "
+            f"{shown}; save the model anew with safetensors (sentence-transformers does by default)"
+        )
     if not any(folder.rglob("*.safetensors")):
-        raise ModelError(f"expected safetensors weights in {folder}, found none: pickles are not loaded")
+        raise ModelError(f"expected safetensors weights in {folder}, found none")
     return folder
+
+
+def _pickled_weights(folder: Path) -> list[str]:
+    """The pickles that a module of the model would be read from: those with no safetensors beside them."""
+    found = []
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _UNREAD and not name.startswith("."))
+        # By these names the libraries take them before a pickle; another .safetensors does not keep them off.
+        if not _WEIGHTS & set(files):
+            pickles = sorted(name for name in files if Path(name).suffix.lower() in _PICKLES)
+            found += [str((Path(path) / name).relative_to(folder)) for name in pickles]
+    return found
 
 
 def _download(name: str) -> Path:

@@ -74,7 +74,7 @@ def ranked_blocks(
     label_cuts, query_cuts = CutCount(), CutCount()
     labels = _own_labels(model, dataset, world, label_cuts, progress)
     ranker = Ranker.of_model(model, dataset.uids("labels"))
-    texts = dataset.texts(split, _fields(model, "query"))
+    texts = model.query_texts(dataset, split)
     excluded = dataset.filter(split)
     with Bar(len(texts), "ranking", "query", shown=progress) as bar:
         for start in range(0, len(texts), _BLOCK_ROWS):
@@ -100,7 +100,7 @@ def _own_labels(
 ) -> NDArray[np.float32] | torch.Tensor:
     """This rank's shard of the label embeddings, on the model's device."""
     own = slice(*world.shard(dataset.num_labels))
-    texts: Sequence[str] = dataset.texts("labels", _fields(model, "label"))
+    texts: Sequence[str] = model.label_texts(dataset)
     uids: Sequence[str] = dataset.uids("labels")
     if world.size > 1:
         texts, uids = texts[own], uids[own]
@@ -115,11 +115,3 @@ def _encoded(model: DualEncoder, texts: Sequence[str], cuts: CutCount) -> NDArra
     if not len(texts):
         return np.zeros((0, model.dimension), dtype=np.float32)
     return model.encode_queries(texts, cuts=cuts)
-
-
-def _fields(model: DualEncoder, side: Literal["query", "label"]) -> Sequence[str] | None:
-    """The fields the model was trained on, or None (the data set's own) for a model that says none."""
-    metadata = model.metadata
-    if metadata.dataset is None:
-        return None
-    return metadata.query_fields if side == "query" else metadata.label_fields

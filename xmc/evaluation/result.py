@@ -75,6 +75,11 @@ class Evaluation:
         if self.ceiling:
             best = "  ".join(f"{name} {value:.2f}" for name, value in self.ceiling.items())
             lines.append(f"best possible on these data: {best}")
+        if self.short_rows:
+            lines.append(
+                f"{self.short_rows:,} of {self.num_queries:,} queries have fewer than {self.depth:,} "
+                "predictions: what is missing counts as wrong"
+            )
         return "\n".join(lines)
 
     def headline(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,12 +17,11 @@ from xmc.evaluation.hits import check_ranking, find_hits
 from xmc.evaluation.kinds import KINDS
 from xmc.evaluation.readers import ListBlock, Target, read_predictions
 from xmc.evaluation.result import Evaluation
+from xmc.evaluation.short_lists import warn_of_short_lists
 from xmc.evaluation.totals import MetricTotals, walk_hits
 from xmc.files import sha256_file
 
 __all__ = ["load_ranking", "score_predictions"]
-
-_log = logging.getLogger(__name__)
 
 
 def score_predictions(
@@ -66,7 +64,8 @@ def score_predictions(
         ids = _filtered(block, target)
         lengths[block.rows] = (ids >= 0).sum(axis=1)
         walk_hits(sp.csr_matrix(truth[block.rows]), ids, totals.add, place=block.place)
-    short = _warn_of_short_lists(predictions, lengths, target)
+    room = target.num_labels - target.num_excluded
+    short = warn_of_short_lists(str(predictions), lengths, room, (*ks, *recall_ks))
     return Evaluation(
         metrics=totals.metrics(),
         dataset=dataset.name,
@@ -137,20 +136,3 @@ def _filtered(block: ListBlock, target: Target) -> NDArray[np.integer]:
         last = np.argsort(ids[changed] < 0, axis=1, kind="stable")
         ids[changed] = np.take_along_axis(ids[changed], last, axis=1)
     return ids[:, : target.depth]
-
-
-def _warn_of_short_lists(path: str | Path, lengths: NDArray[np.int64], target: Target) -> int:
-    """Count and log the rows with fewer predictions than the cut-offs, where there are labels for more."""
-    short = int((lengths < np.minimum(target.depth, target.num_labels - target.num_excluded)).sum())
-    if short:
-        empty = int((lengths == 0).sum())
-        _log.warning(
-            "%s: %d of %d queries have fewer than %d predictions (%d have none): what is missing counts as "
-            "wrong",
-            path,
-            short,
-            target.num_rows,
-            target.depth,
-            empty,
-        )
-    return short

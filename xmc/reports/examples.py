@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -47,6 +48,7 @@ class Example:
 
     row: int
     uid: str
+    """Of the query, with its row where another of the split has the same."""
     query: str
     positives: list[Positive]
     """Up to five, those with the most training points first."""
@@ -107,6 +109,8 @@ def examples(
     truth, labels = dataset.relevance(split), _Labels(dataset.texts("labels"), dataset.uids("labels"))
     points = np.bincount(dataset.relevance("train").indices, minlength=dataset.num_labels)
     queries, uids = dataset.texts(split), dataset.uids(split)
+    shown_uids = {uids[row] for row in rows}
+    times = Counter(uid for uid in uids if uid in shown_uids)
     found = []
     for row in rows:
         positives = truth.indices[truth.indptr[row] : truth.indptr[row + 1]]
@@ -116,7 +120,7 @@ def examples(
         found.append(
             Example(
                 row=int(row),
-                uid=uids[row],
+                uid=uids[row] if times[uids[row]] == 1 else f"{uids[row]} (row {row})",
                 query=short(queries[row], _QUERY_CHARACTERS),
                 positives=[
                     Positive(*labels[label], {name: places.get(label) for name, places in ranks.items()})

@@ -19,11 +19,15 @@ from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import Evaluation, evaluate, load_predictions
 from xmc.evaluation.hits import Hits, all_hits, hit_matrix
+from xmc.evaluation.short_lists import warn_of_short_lists
 from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
 
 __all__ = ["System", "dataset_of", "open_systems"]
 
 Split = Literal["train", "test"]
+
+# Of the metrics that are shown however short the lists are; R@k is left out where no list reaches k.
+_CUTS = (1, 3, 5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,11 @@ def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System
     if path.suffix == ".npz":
         ids, scores = load_predictions(path)
         _check_rows(ids, dataset, split, source)
-        ids, scores = _without_filtered(ids, scores, dataset.filter(split))
+        excluded = dataset.filter(split)
+        ids, scores = _without_filtered(ids, scores, excluded)
+        filtered = 0 if excluded is None else np.diff(excluded.indptr)
+        room = np.full(len(ids), dataset.num_labels) - filtered
+        warn_of_short_lists(source, (ids >= 0).sum(axis=1), room, _CUTS)
         return System(path.stem, ids, scores, dataset.relevance(split))
     model = DualEncoder.load(source)
     if not is_run_folder(path):

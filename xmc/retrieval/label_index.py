@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmc.data import Dataset
 from xmc.encoders import CutCount, DualEncoder
+from xmc.encoders.text_input import TextInput, as_texts, check_texts
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, check_replaceable, sha256_file
 from xmc.progress import Bar
@@ -21,11 +22,12 @@ from xmc.retrieval.faiss_index import (
     make_index,
     read_index,
     remove_ids,
+    score_error,
     search_index,
-    train_index,
     write_index,
 )
 from xmc.retrieval.faiss_module import import_faiss
+from xmc.retrieval.faiss_training import train_index
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.offsets import default_offset, warn_of_other_labels
@@ -38,6 +40,8 @@ INDEX_MARKS = ("index.faiss", "manifest.json")
 
 _CHUNK = 65_536
 _TRAINING_VECTORS = 262_144
+# Relative: float32 sums of some hundred products differ by 1e-6, half precision by 1e-4.
+_EXACT = 1e-5
 _FILES = ("index.faiss", "labels.parquet")
 
 
@@ -51,6 +55,8 @@ class Hit:
     text: str
     score: float
     """``q.e + offset / scale``: a cosine for normalised embeddings without offsets."""
+    approximate: bool = False
+    """True where the index compresses vectors (PQ, SQ, PCA to fewer dimensions): so does the score."""
 
 
 class LabelIndex:
@@ -73,9 +79,9 @@ class LabelIndex:
     def build(
         cls,
         encoder: DualEncoder | str | Path,
-        labels: Dataset | str | Path | Sequence[str],
+        labels: Dataset | str | Path | Iterable[str],
         *,
-        uids: Sequence[str] | None = None,
+        uids: Iterable[str] | None = None,
         factory: str = "Flat",
         progress: bool = True,
     ) -> LabelIndex:
@@ -83,14 +89,17 @@ class LabelIndex:
 
         Args:
             encoder: The model, or where it is: then the index remembers that, and `search` loads it.
-            labels: A prepared data set (or its folder), or a list of label texts.
+            labels: A prepared data set (or its folder: one string names that), or a list, an array, a Series
+                of label texts.
             uids: Of the texts; their positions by default. Not for a data set, which has its own.
-            factory: FAISS factory string: "Flat" is exact; "IVF256,Flat", "HNSW32" and the like are faster.
+            factory: FAISS factory string: "Flat" is exact; "IVF256,Flat", "HNSW32" and the like are faster,
+                and their scores exact; "PQ48", "SQ8", "PCA64,Flat" are smaller, and their scores approximate
+                (`IndexManifest.exact_scores`).
             progress: Show a bar over the labels.
 
         Raises:
             ConfigError: When FAISS cannot make the index, or there are too few labels to train it.
-            DataError: When there are no labels or a uid appears twice.
+            DataError: When there are no labels, a uid appears twice, or texts or uids are not strings.
         """
         model = None if isinstance(encoder, DualEncoder) else str(encoder)
         loaded = encoder if isinstance(encoder, DualEncoder) else DualEncoder.load(encoder)
@@ -172,31 +181,58 @@ class LabelIndex:
         return self._table.texts
 
     def search(
-        self, texts: str | Sequence[str], k: int = 10, encoder: DualEncoder | None = None
+        self, texts: TextInput, k: int = 10, encoder: DualEncoder | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Label ids and scores [N, k] of the k best labels of N query texts (see `search_vectors`).
+        """Label ids and scores of the k best labels of query texts (see `search_vectors`).
+
+        Both are [N, k] for N texts, and [k] for one string.
 
         Raises:
+            DataError: When a text is empty, which fits every label alike, or no string.
             IndexMismatchError: When ``encoder`` is not the model the index was built with.
             ModelError: When no model is given and the index does not know where its own is.
         """
+        queries, one = as_texts(texts, "queries")
+        check_texts(queries, what="queries")
+        empty = next((position for position, text in enumerate(queries) if not text.strip()), None)
+        if empty is not None:
+            raise DataError(
+                f"expected a text to search for, got an empty one at position {empty}, which fits every "
+                "label alike: leave it out"
+            )
         cuts = CutCount()
-        queries = self._model(encoder).encode_queries([texts] if isinstance(texts, str) else texts, cuts=cuts)
+        vectors = self._model(encoder).encode_queries(queries, cuts=cuts)
         cuts.warn("queries")
-        return self.search_vectors(queries, k)
+        return self.search_vectors(vectors[0] if one else vectors, k)
 
+    @overload  # a string is an Iterable[str] too; the first signature that fits holds
+    def hits(  # type: ignore[overload-overlap]
+        self, texts: str, k: int = 10, encoder: DualEncoder | None = None
+    ) -> list[Hit]: ...
+    @overload
     def hits(
-        self, texts: str | Sequence[str], k: int = 10, encoder: DualEncoder | None = None
-    ) -> list[list[Hit]]:
-        """As `search`, with uid and text of the labels: a list of at most k hits for each query text."""
+        self, texts: Iterable[str], k: int = 10, encoder: DualEncoder | None = None
+    ) -> list[list[Hit]]: ...
+    def hits(
+        self, texts: TextInput, k: int = 10, encoder: DualEncoder | None = None
+    ) -> list[Hit] | list[list[Hit]]:
+        """As `search`, with uid and text of the labels: at most k hits of one string, or a list of them each.
+
+        Raises:
+            XMCError: As `search` does.
+        """
         ids, scores = self.search(texts, k, encoder)
-        return [
-            [Hit(i, self.uids[i], self.texts[i], s) for i, s in zip(*row, strict=True) if i >= 0]
-            for row in zip(ids.tolist(), scores.tolist(), strict=True)
-        ]
+        if ids.ndim == 1:
+            return self._hits(ids, scores)
+        return [self._hits(*row) for row in zip(ids, scores, strict=True)]
+
+    def _hits(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
+        pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+        about = not self.manifest.exact_scores
+        return [Hit(i, self.uids[i], self.texts[i], score, about) for i, score in pairs if i >= 0]
 
     def search_vectors(self, queries: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Label ids and scores, both [N, k], of the k best labels of query embeddings [N, D].
+        """Label ids and scores, both [N, k], of the k best labels of query embeddings [N, D]; [k] of a [D].
 
         Best first, ties by label id ascending; -1 and -inf where the index gives fewer than k. A model that
         ranks by magnitude gives the scores' magnitudes, from two searches.
@@ -206,36 +242,46 @@ class LabelIndex:
         """
         if k < 1:
             raise ConfigError(f"expected k to be at least 1, got {k}")
-        if queries.ndim != 2 or queries.shape[1] != self.manifest.dimension:
+        dimension = self.manifest.dimension
+        queries = np.asarray(queries)
+        if queries.ndim == 1 and len(queries) == dimension:
+            ids, scores = self.search_vectors(queries[None], k)
+            return ids[0], scores[0]
+        if queries.ndim != 2 or queries.shape[1] != dimension or queries.dtype.kind not in "fiu":
             raise ConfigError(
-                f"expected query embeddings [N, {self.manifest.dimension}], got {queries.shape}"
+                f"expected query embeddings [N, {dimension}] or [{dimension}] of numbers, got "
+                f"{list(queries.shape)} of {queries.dtype}"
             )
         if self.manifest.offset_dimension:
             queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
         # The negative of [q, 1] also negates the offset, which is the label's last dimension.
         return search_by(self.manifest.ranking, lambda sign: search_index(self._index, sign * queries, k))
 
-    def add(
-        self, texts: Sequence[str], uids: Sequence[str], encoder: DualEncoder | None = None
-    ) -> NDArray[np.int64]:
-        """Add labels, without training anything, and return their ids [n].
+    def add(self, texts: TextInput, uids: TextInput, encoder: DualEncoder | None = None) -> NDArray[np.int64]:
+        """Add labels, without training anything, and return their ids [n]; one label as two strings, too.
 
         A label the model has learned an offset for gets that; any other gets the median of those learned.
 
         Raises:
-            DataError: When a uid is in the index already; nothing is added then.
+            DataError: When a uid is in the index already, there are not as many uids as texts, or one of
+                either is no string; nothing is added then.
             IndexMismatchError: When ``encoder`` is not the model the index was built with.
         """
-        return self._append(self._model(encoder), texts, uids, progress=False)
+        (new, one), (names, one_name) = as_texts(texts, "labels"), as_texts(uids, "uids")
+        if one != one_name:
+            got = f"{'one string' if one else 'a list'} and {'one string' if one_name else 'a list'}"
+            raise DataError(f"expected a text and its uid, or a list of texts and a list of uids, got {got}")
+        check_texts(new, what="labels")
+        return self._append(self._model(encoder), new, names, progress=False)
 
-    def remove(self, uids: Sequence[str]) -> None:
-        """Remove labels; the ids of the others stay as they are.
+    def remove(self, uids: TextInput) -> None:
+        """Remove labels by their uids, one string or several; the ids of the others stay as they are.
 
         Raises:
             ConfigError: When this kind of FAISS index cannot remove (HNSW).
             DataError: When a uid is not in the index; nothing is removed then.
         """
-        ids = self._table.ids(uids)
+        ids = self._table.ids(as_texts(uids, "uids")[0])
         remove_ids(self._index, ids, self.manifest.factory)
         self._table.remove(ids)
         self.manifest = replace(self.manifest, count=len(self._table))
@@ -260,6 +306,9 @@ class LabelIndex:
                 part_texts, part_uids = texts[start : start + _CHUNK], list(uids[start : start + _CHUNK])
                 vectors = self._vectors(encoder, part_texts, part_uids, cuts)
                 add_vectors(self._index, vectors, self._table.next_id + np.arange(len(vectors)))
+                if not len(self._table):
+                    exact = score_error(self._index, vectors) <= _EXACT
+                    self.manifest = replace(self.manifest, exact_scores=exact)
                 self._table.append(part_uids, part_texts)
                 lengths = np.linalg.norm(vectors[:, : self.manifest.dimension], axis=1)
                 normalised = normalised and bool(np.allclose(lengths, 1.0, atol=1e-3))
@@ -312,17 +361,19 @@ class LabelIndex:
 
 
 def _texts_and_uids(
-    encoder: DualEncoder, labels: Dataset | str | Path | Sequence[str], uids: Sequence[str] | None
+    encoder: DualEncoder, labels: Dataset | str | Path | Iterable[str], uids: Iterable[str] | None
 ) -> tuple[Sequence[str], Sequence[str]]:
     if isinstance(labels, (str, Path)):
         labels = Dataset.load(labels)
     if not isinstance(labels, Dataset):
-        return labels, [str(i) for i in range(len(labels))] if uids is None else uids
+        texts = as_texts(labels, "labels")[0]
+        if isinstance(uids, str):
+            raise DataError(f"expected a uid for every text, got the one string {uids!r}")
+        return texts, [str(i) for i in range(len(texts))] if uids is None else as_texts(uids, "uids")[0]
     if uids is not None:
         raise ConfigError("expected uids only with a list of texts: a data set's labels have their own")
     warn_of_other_labels(encoder, labels)
-    fields = encoder.metadata.label_fields if encoder.metadata.dataset else None
-    return labels.texts("labels", fields), labels.uids("labels")
+    return encoder.label_texts(labels), labels.uids("labels")
 
 
 def _relative(model: str | None, folder: Path) -> str | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from xmc.encoders.text_input import check_texts
 from xmc.errors import DataError
 
 __all__ = ["LabelTable"]
@@ -43,10 +44,12 @@ class LabelTable:
         """Check that labels can be appended.
 
         Raises:
-            DataError: When a uid is there already or twice, or there are not as many uids as texts.
+            DataError: When a uid is no string, or there already, or twice, or when there are not as many uids
+                as texts.
         """
         if len(uids) != len(texts):
             raise DataError(f"expected a uid for every text, got {len(uids)} uids and {len(texts)} texts")
+        check_texts(uids, what="uids")
         new: set[str] = set()
         for uid in uids:
             if uid in self._id_of or uid in new:

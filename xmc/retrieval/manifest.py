@@ -11,7 +11,7 @@ from xmc.files import sha256_file
 
 __all__ = ["FORMAT_VERSION", "IndexManifest"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _FILE = "manifest.json"
 
 
@@ -37,6 +37,8 @@ class IndexManifest:
     """offset / scale given to a label that the model has no offset for: the median of the learned ones."""
     normalised: bool
     """Whether the label embeddings have length 1."""
+    exact_scores: bool = False
+    """Whether a score of the index is the inner product; else it is that of a compressed vector."""
     ranking: str = "score"
     """"score", or "magnitude": labels rank by the score whatever its sign."""
     metric: str = "inner_product"

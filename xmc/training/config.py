@@ -55,8 +55,10 @@ class DataConfig:
         """Refuse, with a ConfigError, unknown fields and a negative share."""
         for name in ("query_fields", "label_fields"):
             fields = getattr(self, name)
-            if fields is not None and (not fields or set(fields) - {"title", "content"}):
-                raise ConfigError(f"data.{name}: expected some of title, content, got {fields}")
+            if fields is not None and (
+                isinstance(fields, str) or not fields or set(fields) - {"title", "content"}
+            ):
+                raise ConfigError(f"data.{name}: expected a list of some of title, content, got {fields!r}")
         if self.label_queries < 0:
             raise ConfigError(f"data.label_queries: expected a share of the batch, got {self.label_queries}")
 

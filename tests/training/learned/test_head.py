@@ -65,8 +65,8 @@ def test_learns_and_its_model_is_evaluated_indexed_and_searched(config, dataset,
     index = LabelIndex.build(result.model_path, dataset, progress=False)
     index.save(tmp_path / "index")
     ids, _ = LabelIndex.load(tmp_path / "index").search("query3 query9", 12)
-    assert ids[0].tolist() == expected.tolist()
-    assert {3, 9} & set(ids[0, :3].tolist())
+    assert ids.tolist() == expected.tolist()
+    assert {3, 9} & set(ids[:3].tolist())
 
 
 def test_the_step_is_that_of_autograd_on_the_whole_table(head_config, changed):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from tqdm.auto import tqdm
 
+from xmc.data import Dataset, text_facts
 from xmc.training.batches.batches import Batches
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.run_state import RunState
+from xmc.training.config import DataConfig
 from xmc.training.run.estimate import estimate_cost
 
-__all__ = ["Announce"]
+__all__ = ["Announce", "announce_texts"]
 
 
 class Announce(Callback):
-    """A line on steps, labels and memory, and one on training queries that are skipped."""
+    """Lines on steps, labels and memory, on the texts that are read and the queries that are skipped."""
 
     def __init__(self, batches: Batches) -> None:
         self.batches = batches
@@ -35,5 +37,15 @@ class Announce(Callback):
             world_size=run.world.size,
         )
         tqdm.write(f"{dataset.name}: {estimate}")
+        announce_texts(dataset, config.data)
         if dataset.rows_without_labels:
             tqdm.write(f"{dataset.rows_without_labels:,} training rows have no label and are skipped")
+
+
+def announce_texts(dataset: Dataset, config: DataConfig) -> None:
+    """Say which fields make a query and a label, and which labels have no content, a repeated or no text."""
+    labels = text_facts(dataset, "labels", config.label_fields)
+    queries = " + ".join(dataset.texts("train", config.query_fields).fields)
+    tqdm.write(f"a query is its {queries}, a label its {' + '.join(labels.fields)}")
+    for note in labels.notes():
+        tqdm.write(note)

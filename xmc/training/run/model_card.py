@@ -120,7 +120,8 @@ def _data(dataset: Dataset, encoder: DualEncoder) -> str:
     return (
         f"{dataset.name} (fingerprint `{dataset.fingerprint}`): {dataset.num_train:,} training rows, "
         f"{dataset.num_test:,} test rows, {dataset.num_labels:,} labels. A query's text is its "
-        f"{' + '.join(metadata.query_fields)}, a label's its {' + '.join(metadata.label_fields)}. "
+        f"{' + '.join(metadata.query_fields or manifest.query_fields)}, a label's its "
+        f"{' + '.join(metadata.label_fields or manifest.label_fields)}. "
         f"Propensity constants A {manifest.propensity.a}, B {manifest.propensity.b}."
     )
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from xmc.retrieval import exact_search
-from xmc.retrieval.faiss_index import add_vectors, make_index, search_index, train_index
+from xmc.retrieval.faiss_index import add_vectors, make_index, search_index
+from xmc.retrieval.faiss_training import train_index
 from xmc.training.batches.mined.config import MinedConfig
 
 __all__ = ["MinedLabels", "mine_labels"]

@@ -1,0 +1,39 @@
+"""Lists of predictions that end before a metric's cut-off: counted, and said in one line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["warn_of_short_lists"]
+
+_log = logging.getLogger(__name__)
+
+
+def warn_of_short_lists(
+    name: str, lengths: NDArray[np.int64], room: NDArray[np.int64], cuts: Sequence[int]
+) -> int:
+    """Log, for each cut-off, how many queries have fewer predictions where there are labels for more.
+
+    Args:
+        name: Of the predictions.
+        lengths: [N], predictions of each query, those of filtered pairs left out.
+        room: [N], labels that could be predicted: all but the filtered ones.
+        cuts: Cut-offs of the metrics.
+
+    Returns:
+        The queries that are too short for the largest cut-off.
+    """
+    counts = {k: int((lengths < np.minimum(k, room)).sum()) for k in sorted(set(cuts))}
+    parts = [
+        f"{count:,} of {len(lengths):,} queries have fewer than {k}" for k, count in counts.items() if count
+    ]
+    if parts:
+        _log.warning(
+            "%s: %s predictions (%s have none): metrics at these cut-offs count what is missing as wrong",
+            *(name, ", ".join(parts), f"{int((lengths == 0).sum()):,}"),
+        )
+    return counts[max(counts)]
