@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from xmc.training.callbacks.announce import announce_texts
 
 from xmc.data import Dataset, DatasetWriter
+from xmc.training.callbacks.announce import announce_texts
 from xmc.training.config import DataConfig
 
 
