@@ -108,13 +108,16 @@ def _train(config: TrainConfig, dataset: Dataset, clock: _Clock) -> None:
 def _finished(config: TrainConfig, dataset: Dataset) -> bool:
     """Whether the run's folder holds the end of a training with this recipe and these labels."""
     from xmc import DualEncoder
+    from xmc.objectives.catalogue import facts_of
+    from xmc.training.config import with_scale_rate
 
     folder = Path(config.run.dir)
     if not (folder / "result.json").is_file():  # the last file that training writes
         return False
     recipe = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     same_labels = DualEncoder.load(folder).metadata.label_fingerprint == dataset.label_fingerprint
-    return bool(recipe == dataclasses.asdict(config)) and same_labels
+    wanted = with_scale_rate(config, facts_of(config.objective.name))
+    return bool(recipe == dataclasses.asdict(wanted)) and same_labels
 
 
 def _index(run: Path, dataset: Dataset, clock: _Clock) -> LabelIndex:

@@ -63,7 +63,7 @@ def test_rows_labels_texts_and_filters(listed: Path, tmp_path: Path) -> None:
         filters = built.filter(split)
         assert filters is not None and np.argwhere(filters.toarray()).tolist() == pairs
     assert built.texts("test")[0] == "alpha: First The first letter."
-    assert built.texts("labels")[0] == "alpha: First"
+    assert built.texts("labels")[0] == "alpha: First The first letter."
     (source,) = built.manifest.sources
     assert (source["packages"], source["left_out"], source["links"]) == (5, 1, 6)
     assert source["package_lists"][0]["file"] == "Packages"
