@@ -7,21 +7,25 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
 
-from tests.no_network.sitecustomize import NetworkBlocked
-
 ADDRESS = ("192.0.2.1", 80)  # reserved for documentation: nobody is there
 
 
+def blocked(address: str = "") -> Any:
+    """By the message, as a worker has the guard under its own name, from its start."""
+    return pytest.raises(RuntimeError, match=f"tests run without a network.*{address}")
+
+
 def test_no_way_out() -> None:
-    with socket.socket() as client, pytest.raises(NetworkBlocked, match="192.0.2.1"):
+    with socket.socket() as client, blocked("192.0.2.1"):
         client.connect(ADDRESS)
-    with socket.socket() as client, pytest.raises(NetworkBlocked):
+    with socket.socket() as client, blocked():
         client.connect_ex(ADDRESS)
-    with socket.socket(type=socket.SOCK_DGRAM) as client, pytest.raises(NetworkBlocked):
+    with socket.socket(type=socket.SOCK_DGRAM) as client, blocked():
         client.sendto(b"x", ADDRESS)
     for ask in (
         lambda: socket.getaddrinfo("example.org", 443),
@@ -29,7 +33,7 @@ def test_no_way_out() -> None:
         lambda: socket.create_connection(ADDRESS, timeout=1),
         lambda: urllib.request.urlopen("http://example.org", timeout=1),
     ):
-        with pytest.raises(NetworkBlocked):
+        with blocked():
             ask()
 
 

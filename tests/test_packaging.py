@@ -18,6 +18,7 @@ IMPORT_NAMES = {
     "yaml": "pyyaml",
     "huggingface_hub": "huggingface-hub",
     "sentence_transformers": "sentence-transformers",
+    "typing_extensions": "typing-extensions",
 }
 # triton comes with CUDA builds of torch; everything runs without it.
 OF_EXTRAS = {"faiss", "jinja2", "matplotlib", "pandas", "sklearn", "model2vec", "triton"}

@@ -48,6 +48,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write("test.jsonl", rows(10), shown[1])
     write("labels.jsonl", [{"uid": name, "text": f"Everything for {name}"} for name in labels], shown[2])
     (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "my-recipe.yaml").symlink_to(ROOT / "configs" / "api-docs" / "static.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -44,8 +44,6 @@ class Learned:
     residual: torch.Tensor | None = None
 
     encoder = NeverEmpty()
-    parameters = SimpleNamespace(scale=torch.tensor(SCALE))
-
     @property
     def head(self) -> Any:
         return None if self.table is None else SimpleNamespace(table=lambda dtype: self.table.to(dtype))
@@ -54,8 +52,9 @@ class Learned:
     def residuals(self) -> Any:
         return None if self.residual is None else SimpleNamespace(of_labels=lambda: self.residual)
 
-    def relative_offsets(self) -> np.ndarray | None:
-        return self.offsets
+    @property
+    def parameters(self) -> Any:
+        return SimpleNamespace(scale=torch.tensor(SCALE), relative_offsets=lambda: self.offsets)
 
     @property
     def config(self) -> TrainConfig:

@@ -17,6 +17,7 @@ from xmc.encoders import DualEncoder
 from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
 from xmc.evaluation import evaluate, load_predictions
+from xmc.random_streams import Stream, torch_seed
 from xmc.reports.run_facts import RunFacts
 from xmc.reports.systems import Split, System
 
@@ -89,7 +90,7 @@ def _built(config: EncoderConfig, data: Mapping[str, Any], seed: int, dataset: D
     query_fields = tuple(data.get("query_fields") or dataset.manifest.query_fields)
     label_fields = tuple(data.get("label_fields") or dataset.manifest.label_fields)
     texts = _Texts((dataset.texts("train", query_fields), dataset.texts("labels", label_fields)))
-    torch.manual_seed(seed)
+    torch.manual_seed(torch_seed(seed, Stream.INITIAL_WEIGHTS))
     encoder = DualEncoder.build(config, texts)
     encoder.metadata = replace(
         encoder.metadata,

@@ -331,12 +331,3 @@ def test_module_holds_the_scale_fixed_or_learned() -> None:
     )
     with pytest.raises(ConfigError, match="expected a scale above 0.*got 0"):
         DecoupledSoftmax(0.0)
-
-
-@pytest.mark.parametrize("implementation", ["dense", "tiled"])
-def test_not_a_number_is_not_hidden(implementation: str) -> None:
-    labels = torch.randn(5, 2)
-    labels[3] = torch.nan
-    assert torch.isnan(
-        decoupled_softmax(torch.randn(2, 2), labels, [[0], [1]], implementation=implementation)
-    )
