@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from sentence_transformers import SentenceTransformer
 
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
-from xmc.training import Trainer, train
+from xmc.training import Trainer, loop, train
+from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.interrupt import InterruptGuard, Verdict
 from xmc.training.step import StepInputs, StepResult, optimise
 
@@ -143,3 +146,19 @@ def test_says_what_the_run_will_cost_and_what_is_skipped(config, changed, capsys
     train(changed(config, training={"epochs": 0.3}))
     printed = capsys.readouterr().out
     assert "steps of 14 queries" in printed and "1 training rows have no label" in printed
+
+
+def test_a_checkpoint_is_saved_by_time(config, changed, monkeypatch):
+    """Every look of the loop at the clock is four minutes later than the one before."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: 240.0 * next(ticks)))
+    saved = []
+    save = Checkpointer.save
+    monkeypatch.setattr(Checkpointer, "save", lambda self, step: saved.append(step) or save(self, step))
+    timed = changed(config, training={"epochs": 2, "checkpoint_minutes": 10.0})
+    Trainer(timed).fit()
+    # A look at the start, one after each step, and one at each save: due at the third after the last save.
+    assert saved == [3, 6, 9, 12]
+    saved.clear()
+    Trainer(changed(timed, run={"overwrite": True}, training={"checkpoint_minutes": 0.0})).fit()
+    assert saved == []

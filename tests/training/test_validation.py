@@ -44,6 +44,7 @@ class Learned:
     residual: torch.Tensor | None = None
 
     encoder = NeverEmpty()
+
     @property
     def head(self) -> Any:
         return None if self.table is None else SimpleNamespace(table=lambda dtype: self.table.to(dtype))

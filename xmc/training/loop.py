@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
@@ -37,6 +38,7 @@ class Loop:
     validate: Callable[[Learner], dict[str, float]]
     checkpointer: Checkpointer
     guard: InterruptGuard
+    _saved: float = field(default_factory=lambda: time.monotonic())
 
     def __call__(self) -> str | None:
         """Train from ``run.step`` on.
@@ -77,12 +79,25 @@ class Loop:
         run = self.run
         if run.step == run.num_steps:
             return True
-        verdict, every = self.guard.agree(run.stop_reason is not None), run.config.training.checkpoint_every
+        verdict = self.guard.agree(self._wish())
         if verdict is Verdict.INTERRUPT:
             self._interrupted()
-        if verdict is Verdict.GO_ON and every and run.step > run.first and run.step % every == 0:
+        if verdict is Verdict.SAVE:
             self.callbacks.on_save(run, self.checkpointer.save(run.step))
+            self._saved = time.monotonic()
         return verdict is Verdict.STOP
+
+    def _wish(self) -> Verdict:
+        """What this rank wants between two steps; clocks differ, so that ranks have to agree on the time."""
+        run, training = self.run, self.run.config.training
+        if run.stop_reason is not None:
+            return Verdict.STOP
+        if run.step == run.first:
+            return Verdict.GO_ON
+        by_step = training.checkpoint_every and run.step % training.checkpoint_every == 0
+        minutes = (time.monotonic() - self._saved) / 60
+        by_time = training.checkpoint_minutes and minutes >= training.checkpoint_minutes
+        return Verdict.SAVE if by_step or by_time else Verdict.GO_ON
 
     def _interrupted(self) -> None:
         run = self.run

@@ -20,9 +20,9 @@ def default_interrupt():
 
 def test_the_first_interrupt_asks_and_the_second_stops(default_interrupt):
     with InterruptGuard(World(), torch.device("cpu")) as guard:
-        assert guard.agree() is Verdict.GO_ON and guard.agree(wants_stop=True) is Verdict.STOP
+        assert guard.agree() is Verdict.GO_ON and guard.agree(Verdict.STOP) is Verdict.STOP
         os.kill(os.getpid(), signal.SIGINT)
-        assert guard.agree() is Verdict.INTERRUPT and guard.agree(wants_stop=True) is Verdict.INTERRUPT
+        assert guard.agree() is Verdict.INTERRUPT and guard.agree(Verdict.SAVE) is Verdict.INTERRUPT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             signal.sigtimedwait([], 0.5)

@@ -62,7 +62,11 @@ class OptimisationConfig:
     """Precision of the encoders' forward passes; auto is bf16 on a GPU that has it and fp32 elsewhere."""
 
     checkpoint_every: int = 0
-    """Steps between checkpoints to resume from; 0 for none but the one at the end of an interrupted run."""
+    """Steps between checkpoints to resume from, besides those by time; 0 for none."""
+
+    checkpoint_minutes: float = 10.0
+    """Minutes between checkpoints, so that a killed run loses no more; 0 for none. A run that is interrupted
+    saves one in any case."""
 
     callbacks: list[str | PartConfig] = field(default_factory=list)
     """Callbacks of your own, each ./file.py:name or package.module:name, or {name, options}."""
@@ -73,6 +77,11 @@ class OptimisationConfig:
             positive(f"training.{name}", getattr(self, name))
         if self.micro_batch_tokens is not None:
             positive("training.micro_batch_tokens", self.micro_batch_tokens)
+        at_least("training.checkpoint_every", self.checkpoint_every, 0)
+        if self.checkpoint_minutes < 0:
+            raise ConfigError(
+                f"training.checkpoint_minutes: expected 0 or more, got {self.checkpoint_minutes}"
+            )
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"training.warmup: expected a share of the steps in [0, 1), got {self.warmup}")
         if self.clip_norm is not None:

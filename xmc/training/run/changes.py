@@ -15,7 +15,7 @@ from xmc.training.config import TrainConfig
 __all__ = ["CHANGES_FILE", "check_changes", "read_changes", "record_changes"]
 
 CHANGES_FILE = "changes.jsonl"
-SAME_RUN = ("run.", "training.checkpoint_every")
+SAME_RUN = ("run.", "training.checkpoint_")
 """Options that say where a run's files go and how often, not what is trained."""
 
 

@@ -18,9 +18,11 @@ class Verdict(enum.IntEnum):
     """What ranks agree on between two steps; of different wishes the larger one counts."""
 
     GO_ON = 0
-    STOP = 1
+    SAVE = 1
+    """Save a checkpoint and go on."""
+    STOP = 2
     """Finish the run, as after its last step."""
-    INTERRUPT = 2
+    INTERRUPT = 3
     """Save a checkpoint and leave."""
 
 
@@ -51,12 +53,12 @@ class InterruptGuard:
             raise KeyboardInterrupt
         self.asked = True
 
-    def agree(self, wants_stop: bool = False) -> Verdict:
+    def agree(self, wish: Verdict = Verdict.GO_ON) -> Verdict:
         """What all ranks do now, by this one's wish and whether any was interrupted.
 
         Over W ranks: one all-reduce of one number.
         """
-        wish = Verdict.INTERRUPT if self.asked else Verdict.STOP if wants_stop else Verdict.GO_ON
+        wish = Verdict.INTERRUPT if self.asked else wish
         if self.world.size == 1:
             return wish
         return Verdict(int(all_reduce_max(torch.tensor(float(wish), device=self.device), self.world)))
