@@ -22,7 +22,7 @@ from xmc.reports.examples import best_and_worst, examples
 from xmc.reports.group_metrics import Sums
 from xmc.reports.measures import measure
 from xmc.reports.resampling import bootstrap
-from xmc.reports.run_facts import RunFacts, read_run
+from xmc.reports.run_facts import RunFacts, peculiarities, read_run
 from xmc.reports.segments import SegmentTable, intervals, segment_tables
 from xmc.reports.systems import Split, System
 from xmc.reports.untrained import training_gains
@@ -113,6 +113,8 @@ def build_report(
         place=f"{split} queries of {dataset.name}",
         num_queries=truth.shape[0],
     )
+    for name, fact in facts.items():
+        told.facts.extend(peculiarities(name, fact))
     content = {
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "xmc": __version__,

@@ -13,7 +13,7 @@ from xmc.errors import DataError
 from xmc.machine import read_machine
 from xmc.reports.curves import LearningCurves, read_curves
 
-__all__ = ["RunFacts", "flat", "read_run"]
+__all__ = ["RunFacts", "flat", "peculiarities", "read_run"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,22 @@ def read_run(folder: str | Path | None) -> RunFacts:
         machine={} if machine is None else asdict(machine),
         curves=read_curves(log) if log.is_file() else LearningCurves({}, {}),
     )
+
+
+def peculiarities(name: str, facts: RunFacts) -> list[str]:
+    """What makes a run another than its configuration says, a sentence each; none for an ordinary one."""
+    result, told = facts.result, []
+    for change in result.get("changes", []):
+        listed = ", ".join(f"{key} {old} to {new}" for key, (old, new) in change["changes"].items())
+        told.append(f"{name} was resumed with another configuration after step {change['step']}: {listed}.")
+    if result.get("plugins"):
+        code = ", ".join(plugin.get("name", "?") for plugin in result["plugins"])
+        told.append(f"{name} used code of its own: {code}.")
+    if result.get("skipped_steps"):
+        told.append(f"{name} skipped {result['skipped_steps']} steps, which were not finite.")
+    if result.get("stopped"):
+        told.append(f"{name} ended before its last step: {result['stopped']}.")
+    return told
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
