@@ -31,6 +31,7 @@ def test_all_that_was_asked_for_is_measured() -> None:
     assert len(times) == 16 and {way for way, _, _ in times} == set(IMPLEMENTATIONS)
 
 
+@pytest.mark.slow
 @needs_interpreter
 @pytest.mark.skipif(torch.cuda.is_available(), reason="runs small on a CPU alone")
 def test_a_run_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,7 @@ assert result.num_steps == 2
 """
 
 
+@pytest.mark.slow
 def test_a_script_that_trains_trains_on_both_ranks(tmp_path: Path, config: TrainConfig) -> None:
     (tmp_path / "mine.py").write_text(TRAINS, encoding="utf-8")
     short = replace(config, training=replace(config.training, max_steps=2))

@@ -77,7 +77,7 @@ def share(folder: str, predictions: str) -> Evaluation:
         )
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_ranks_agree_with_one_process(ranks: Ranks, dataset: Dataset, tmp_path: Path, size: int) -> None:
     alone = evaluate(Numbers(), dataset, ks=(1, 5), recall_ks=(10, 20), progress=False)
     ids, scores = rank_labels(Numbers(), dataset, "test", 20, progress=False)

@@ -19,7 +19,9 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize(
-    ("num_rows", "decay"), [(7, 0.0), (7, 1e-2), (24, 1e-2)], ids=["narrow", "narrow-decay", "wide-decay"]
+    ("num_rows", "decay"),
+    [pytest.param(7, 0.0, marks=pytest.mark.slow), (7, 1e-2), (24, 1e-2)],
+    ids=["narrow", "narrow-decay", "wide-decay"],
 )
 @pytest.mark.parametrize("decoupled", [False, True], ids=["plain", "decoupled"])
 @pytest.mark.parametrize(("name", "options", "lr"), LOSSES, ids=[name for name, _, _ in LOSSES])

@@ -84,7 +84,15 @@ def test_a_pool_and_the_moments_of_the_rest_equal_all_labels(loss: Callable[...,
     torch.testing.assert_close(grad_labels, label_gradient[pool])
 
 
-@each_loss
+@pytest.mark.parametrize(
+    "loss",
+    # Two in the default suite, the others among the slow ones: each takes seconds.
+    [
+        pytest.param(loss, marks=[] if number in (0, 3) else pytest.mark.slow)
+        for number, loss in enumerate(ALL)
+    ],
+    ids=lambda p: f"{p.func.__name__}-{p.keywords['decoupled']}",
+)
 def test_weighed_gradients_of_drawn_labels_are_those_of_all_on_average(loss: Callable[..., Tensor]) -> None:
     """Positives are always in the pool; of the 15 others every pool of 3 is drawn once, 455 of them."""
     from itertools import combinations

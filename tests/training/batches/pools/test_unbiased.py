@@ -110,8 +110,15 @@ def test_draws_and_in_batch_positives(options: dict[str, Any]) -> None:
     assert_unbiased(found, FULL[ROW])
 
 
-@pytest.mark.parametrize("draw", ["rank", "score"])
-@pytest.mark.parametrize("options", [{}, {"tempered": 4, "strata": 2}], ids=["uniform", "all sources"])
+@pytest.mark.parametrize(
+    ("draw", "options"),
+    [
+        ("rank", {}),
+        pytest.param("score", {}, marks=pytest.mark.slow),
+        pytest.param("rank", {"tempered": 4, "strata": 2}, marks=pytest.mark.slow),
+        ("score", {"tempered": 4, "strata": 2}),
+    ],
+)
 def test_mined_labels_join_without_bias_and_with_less_variance(draw: Any, options: dict[str, Any]) -> None:
     """The draw of mined labels is made anew now and then, as each epoch does."""
     config = MinedConfig(count=2, last=6, draw=draw, sharpness=1.0)
@@ -131,7 +138,7 @@ def test_mined_labels_join_without_bias_and_with_less_variance(draw: Any, option
     assert biased.mean() - FULL[ROW] > 8 * biased.std() / np.sqrt(STEPS)
 
 
-@pytest.mark.parametrize("size", [2, 4, 8])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 4, 8])
 @pytest.mark.parametrize("mined", [False, True], ids=["positives", "mined"])
 def test_clustered_batches(size: int, mined: bool) -> None:
     """Neighbours always share a batch: what they bring is certain, what other clusters bring is counted."""
