@@ -83,7 +83,11 @@ def test_row_losses_equal_the_loops_for_any_shape(
 
 
 @EVERY
-@IMPLEMENTATIONS
+@pytest.mark.parametrize(
+    # The oracle's own gradients are plain autograd.
+    "implementation",
+    [pytest.param("dense", marks=pytest.mark.slow), "tiled"],
+)
 def test_gradients_in_float64(case: Case, implementation: str) -> None:
     batch, wanted = leaves(make_batch(4, 6, seed=1))
 

@@ -159,6 +159,7 @@ def test_weights_scale_the_gradient_of_negatives_and_nothing_else() -> None:
         torch.testing.assert_close(second["offsets"][label], first["offsets"][label] * factors[label])
 
 
+@pytest.mark.slow
 def test_weighted_label_gradients_estimate_those_of_all_labels_without_bias() -> None:
     """Over random pools of which each label's probability is known, the positives always in."""
     problem, random = Problem(3), np.random.default_rng(0)

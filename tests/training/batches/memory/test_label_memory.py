@@ -61,7 +61,7 @@ def test_the_labels_outside_the_pool_are_scored(dtype: str, storage: str, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("sample", [1, 7, L])
+@pytest.mark.parametrize("sample", [pytest.param(1, marks=pytest.mark.slow), 7, L])
 def test_a_sample_estimates_the_partition_function_without_bias(sample: int) -> None:
     memory = filled(dtype="float32", sample=sample)
     queries, pool = torch.randn(B, D) * 0.5, np.array([1, 2, 20])

@@ -199,6 +199,7 @@ def test_labels_that_are_queries_of_themselves(listed: bool) -> None:
     assert_unbiased(np.array(found), FULL[ROW])
 
 
+@pytest.mark.slow
 def test_every_label_is_included_as_often_as_is_said() -> None:
     config = MinedConfig(count=2, last=6)
     mined = draw_mined(config, hardest(), L, np.random.default_rng(0))
