@@ -21,7 +21,7 @@ print(model.similarity(queries, labels))
 `label_offsets.parquet` holds one number per label to add to its score, `label_residuals.safetensors` one
 vector per label to add to its encoded text (`label_residuals.parquet` has the rows by uid), and
 `label_table.safetensors` one vector per label to use instead of its encoded text (`label_table.parquet` has
-the uid of each row). With [xmc](https://pypi.org/project/xmc-dual-encoder/),
+the uid of each row). With xmc (the distribution `xmc-dual-encoder`),
 `xmc index MODEL --labels DATASET --out INDEX` and `xmc search INDEX "a text"` rank the labels with all of
 these.
 """
