@@ -68,7 +68,7 @@ def share(truth: sp.csr_matrix, ids: np.ndarray, weights: np.ndarray) -> dict[st
     return totals.metrics()
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_the_totals_of_ranks_are_those_of_one_process(ranks: Ranks, size: int) -> None:
     truth, ids = random_ranking(23, 40, 6, 1)
     weights = np.random.default_rng(0).random(40) + 1

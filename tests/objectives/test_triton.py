@@ -73,7 +73,7 @@ def test_values_and_gradients_for_any_shape(
 
 
 @pytest.mark.parametrize("case", STATISTICS, ids=str)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 def test_half_precision_is_accumulated_in_float32(case: Case, dtype: torch.dtype) -> None:
     """Losses are as exact as float32's; for gradients slopes are rounded to bfloat16's 8 bits."""
     found = check(case, make_batch(18, 40, 20, seed=4).to(dtype), loss=1e-4, gradients=2e-2)
@@ -128,7 +128,7 @@ def on_shards() -> list[list[Tensor]]:
     return answers
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_shards_give_what_one_process_gives(ranks: Ranks, size: int) -> None:
     answers = ranks.run(on_shards, size=size, seconds=120.0)
     for number, case in enumerate(STATISTICS):
