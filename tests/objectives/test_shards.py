@@ -90,7 +90,9 @@ def cases_for(size: int) -> list[Case]:
     ]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "size", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), 4]
+)
 def test_ranks_agree_with_one_process(ranks: Ranks, size: int) -> None:
     cases = cases_for(size)
     if size == 1:
