@@ -18,10 +18,11 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 # Before torch is imported, and for the processes that tests start: workers side by side do not fight for
 # cores, and sums come out the same on any machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Nor for the processes that tests start; the libraries of the hub do not even try.
+# Nor for the processes that tests start, wherever they work; the libraries of the hub do not even try.
 os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
-_BLOCKED = str(Path(__file__).parent / "no_network")
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_BLOCKED, os.environ.get("PYTHONPATH")]))
+_FOLDER = Path(__file__).parent
+_FIRST = [str(_FOLDER / "no_network"), str(_FOLDER.parent)]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*_FIRST, os.environ.get("PYTHONPATH")]))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.heads.largest import LargestTensor
+from tests.largest import LargestTensor
 from xmc.bench.spherical import HeadCase, bench_spherical, growth_lines, head_table
 from xmc.bench.spherical_plot import plot_heads
 from xmc.cli.main import main

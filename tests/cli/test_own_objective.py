@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import losses
 from xmc.cli.main import main
 from xmc.training.run.interrupt import InterruptGuard, Verdict
 
@@ -42,11 +43,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def losses(folder: Path) -> list[float]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
 
 
 def test_it_trains_and_goes_on_where_it_was_interrupted(

@@ -66,7 +66,7 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env={**environment},
         start_new_session=True,
     )
 
@@ -241,9 +241,23 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
     return monkeypatch
 
 
-def test_starts_where_accelerate_left_the_process_alone(asked: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Started):
+def starts() -> bool:
+    """Whether the processes would be started."""
+    try:
         launch.start_missing_processes()
+    except Started:
+        return True
+    return False
+
+
+def test_starts_where_accelerate_left_the_process_alone(asked: pytest.MonkeyPatch) -> None:
+    assert starts()
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_nothing_starts_where_accelerate_asked_for_nothing(name: str, asked: pytest.MonkeyPatch) -> None:
+    asked.delenv(name)
+    assert not starts()
 
 
 @pytest.mark.parametrize(
@@ -260,23 +274,22 @@ def test_starts_where_accelerate_left_the_process_alone(asked: pytest.MonkeyPatc
 def test_other_starts_are_left_alone(environment: dict[str, str], asked: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         asked.setenv(name, value)
-    launch.start_missing_processes()
+    assert not starts()
 
 
 def test_a_batch_script_of_slurm_is_no_launcher(asked: pytest.MonkeyPatch) -> None:
     asked.setenv("SLURM_STEP_NUM_TASKS", "1")
-    with pytest.raises(Started):
-        launch.start_missing_processes()
+    assert starts()
 
 
 def test_nothing_starts_once_ranks_have_met(asked: pytest.MonkeyPatch) -> None:
     asked.setattr(torch.distributed, "is_initialized", lambda: True)
-    launch.start_missing_processes()
+    assert not starts()
 
 
 def test_nothing_starts_in_a_worker(asked: pytest.MonkeyPatch) -> None:
     asked.setattr(multiprocessing, "parent_process", object)
-    launch.start_missing_processes()
+    assert not starts()
 
 
 def test_an_interactive_session_is_told_why(asked: pytest.MonkeyPatch) -> None:
@@ -289,5 +302,5 @@ def test_a_process_of_another_parent_works_alone_and_says_so(
     asked: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked.setattr(psutil.Process, "parent", lambda _: None)
-    launch.start_missing_processes()
+    assert not starts()
     assert "works alone" in caplog.text

@@ -43,7 +43,7 @@ def run_in_both_types(name, options, lr, num_steps, num_labels=2000, dimension=6
 @pytest.mark.parametrize("decoupled", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(("name", "options", "lr"), LOSSES)
 def test_float32_stays_with_float64(name, options, lr, decoupled):
-    exact, single = run_in_both_types(name, {**options, "decoupled": decoupled}, 4 * lr, 110, 400, 16)
+    exact, single = run_in_both_types(name, {**options, "decoupled": decoupled}, 4 * lr, 150, 400, 16)
     assert distance(single.table(), exact.table()) < 1e-5
 
 

@@ -10,25 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.largest import LargestStorage
 from xmc.objectives import decoupled_softmax
 from xmc.scoring.tiled import scaled_product, tile_width
 
 B, D = 64, 4
-
-
-class LargestStorage(TorchDispatchMode):
-    """Records the bytes of the largest storage that any operation returns."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(tensor, torch.Tensor):
-                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
-        return result
 
 
 def largest_storage(num_labels: int, implementation: str, memory_bytes: int) -> int:

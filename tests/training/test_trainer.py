@@ -10,17 +10,13 @@ import pytest
 import yaml
 from sentence_transformers import SentenceTransformer
 
+from tests.runs import losses
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.training import Trainer, loop, train
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.interrupt import InterruptGuard, Verdict
 from xmc.training.step import StepInputs, StepResult, optimise
-
-
-def losses(folder: str | Path) -> list[float]:
-    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
 
 
 def test_learns_and_leaves_a_whole_run_folder(config, dataset):

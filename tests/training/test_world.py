@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +10,7 @@ import numpy as np
 import torch.distributed as dist
 
 from tests.distributed.ranks import Ranks
+from tests.runs import losses
 from xmc.encoders import DualEncoder
 from xmc.training import TrainConfig, train
 
@@ -40,11 +40,6 @@ def as_rank(work: Callable[[], T]) -> T:
 
 def train_as_rank(config: TrainConfig) -> float:
     return as_rank(lambda: train(config).validation["P@1"])
-
-
-def losses(folder: str | Path) -> list[float]:
-    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
 
 
 def test_two_and_three_ranks_follow_the_curve_of_one(config, changed, tmp_path, ranks: Ranks):

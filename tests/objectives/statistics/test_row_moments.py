@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.largest import LargestTensor
 from tests.objectives.batches import make_batch
 from xmc.objectives import spherical_softmax, spherical_z_loss, taylor_softmax
 from xmc.objectives.statistics.row_moments import dense_negative_moments, negative_moments
@@ -44,19 +45,6 @@ def test_adding_positives_is_what_a_larger_set_has() -> None:
         kept = scores[row][[j for j in range(11) if j not in others]]
         torch.testing.assert_close(own.mean[pair], kept.mean())
         torch.testing.assert_close(own.variance[pair], kept.var(correction=0))
-
-
-class LargestTensor(torch.utils._python_dispatch.TorchDispatchMode):
-    """Notes the largest tensor that any operation makes."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = func(*args, **(kwargs or {}))
-        for tensor in torch.utils._pytree.tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self.elements = max(self.elements, tensor.numel())
-        return result
 
 
 def test_no_matrix_of_queries_by_labels_is_made_forward_or_backward() -> None:

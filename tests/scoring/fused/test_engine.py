@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.largest import LargestStorage
 from tests.scoring.fused.interpreted import needs_interpreter, tiny_tiles
 from xmc.objectives.statistics.log_partition import LogPartition
 from xmc.objectives.statistics.negative_softplus import NegativeSoftplus
@@ -50,7 +50,9 @@ def results(
     return [scores, value, *torch.autograd.grad(mixture, list(leaves.values()))]
 
 
-def check(tensors: dict[str, Tensor], pairs: Positives, tolerance: float = 1e-5, **options: Any) -> None:
+def assert_as_dense(
+    tensors: dict[str, Tensor], pairs: Positives, tolerance: float = 1e-5, **options: Any
+) -> None:
     found = results(tensors, pairs, implementation="triton", **options)
     wide = {name: tensor.double() for name, tensor in tensors.items()}
     for number, expected in enumerate(results(wide, pairs, implementation="dense")):
@@ -72,12 +74,12 @@ def pairs_of(num_rows: int, num_labels: int) -> Positives:
     [(1, 1, 1), (17, 1, 5), (1, 65, 33), (16, 64, 16), (3, 0, 4), (0, 5, 4), (2, 3, 1030)],
 )
 def test_odd_shapes(num_rows: int, num_labels: int, dimension: int) -> None:
-    check(inputs(num_rows, num_labels, dimension), pairs_of(num_rows, num_labels))
+    assert_as_dense(inputs(num_rows, num_labels, dimension), pairs_of(num_rows, num_labels))
 
 
 @pytest.mark.parametrize("memory_bytes", [1, 20_000, 1 << 28])
 def test_any_slab_gives_the_same(memory_bytes: int) -> None:
-    check(inputs(18, 101, 5), pairs_of(18, 101), memory_bytes=memory_bytes)
+    assert_as_dense(inputs(18, 101, 5), pairs_of(18, 101), memory_bytes=memory_bytes)
 
 
 def test_all_labels_masked_is_minus_infinity_and_passes_no_gradient() -> None:
@@ -105,7 +107,7 @@ def test_inputs_need_not_be_contiguous_or_of_one_type() -> None:
         assert torch.equal(found, expected)
     mixed = tensors | {"labels": tensors["labels"].bfloat16()}
     assert results(mixed, pairs, implementation="triton")[3].dtype == torch.bfloat16
-    check(mixed, pairs, tolerance=5e-3)
+    assert_as_dense(mixed, pairs, tolerance=5e-3)
 
 
 def test_labels_of_weight_zero_are_left_out() -> None:
@@ -120,21 +122,6 @@ def test_labels_of_weight_zero_are_left_out() -> None:
         rest = as_positives([[], [], []], 3, int(kept.sum()))
         expected = results(fewer, rest, log_weights=log_weights[kept], **options)[1]
         torch.testing.assert_close(found, expected)
-
-
-class LargestStorage(TorchDispatchMode):
-    """Records the bytes of the largest storage that any operation returns."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(tensor, Tensor):
-                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
-        return result
 
 
 def test_no_tensor_grows_with_queries_times_labels() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.distributed.ranks import Ranks
+from tests.runs import logged, losses
 from tests.training.test_world import train_as_rank
 from xmc.errors import ConfigError
 from xmc.training import Trainer, train
@@ -95,14 +95,6 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(tmp_path / "mine.py")
 
 
-def lines(folder: str | Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
-
-
-def losses(folder: str | Path) -> list[float]:
-    return [line["loss"] for line in lines(folder) if "loss" in line]  # type: ignore[misc]
-
-
 def test_a_draw_joins_the_pools_with_its_probabilities(config, changed, mine, tmp_path):
     plain = Trainer(config)
     joined = Trainer(
@@ -123,7 +115,7 @@ def test_a_source_is_asked_logged_and_resumed(config, changed, mine, tmp_path, m
         validation={"rows": 0},
     )
     train(own)
-    assert [line["counter"] for line in lines(own.run.dir)] == [{"count": step} for step in range(1, 9)]
+    assert [line["counter"] for line in logged(own.run.dir)] == [{"count": step} for step in range(1, 9)]
     cut = changed(own, run={"dir": str(tmp_path / "cut")})
     asked = iter([Verdict.GO_ON] * 5 + [Verdict.INTERRUPT])
     monkeypatch.setattr(InterruptGuard, "agree", lambda self, wish: next(asked, Verdict.GO_ON))
@@ -131,7 +123,7 @@ def test_a_source_is_asked_logged_and_resumed(config, changed, mine, tmp_path, m
         train(cut)
     train(changed(cut, run={"resume": True}))
     assert losses(cut.run.dir) == losses(own.run.dir)
-    assert lines(cut.run.dir)[-1]["counter"] == {"count": 8}
+    assert logged(cut.run.dir)[-1]["counter"] == {"count": 8}
 
 
 def test_ranks_draw_alike(config, changed, mine, tmp_path, ranks: Ranks):

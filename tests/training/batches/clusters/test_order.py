@@ -30,6 +30,7 @@ def test_runs_are_the_groups(dtype: type) -> None:
         runs = group[balanced_order(points.astype(dtype), 8, seed)].reshape(16, 8)
         pure.append(sum(len(set(run.tolist())) == 1 for run in runs))
     assert max(pure) == 16 and np.mean(pure) >= 10, "balanced halves cut some groups, by chance none"
+    assert min(pure) >= 4, "at random none is pure"
 
 
 def test_neighbours_are_nearer_than_at_random() -> None:
