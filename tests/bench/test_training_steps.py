@@ -64,3 +64,16 @@ def test_collectives_are_told_apart(config, ranks: Ranks) -> None:
 def test_a_run_too_short_is_refused(config, changed) -> None:
     with pytest.raises(ConfigError, match="at most the run's 3 steps less 3"):
         profile_steps(changed(config, training={"epochs": 0.3}), 1)
+
+
+def test_a_head_scores_no_pairs(config, changed) -> None:
+    measured = profile_steps(
+        changed(
+            config,
+            objective={"name": "spherical_z_loss", "label_offsets": False, "learn_scale": False, "options": {}},
+            negatives={"mode": "all"},
+            head={"kind": "factored"},
+        ),
+        2,
+    )
+    assert measured.scores == 0 and "head" in measured.parts

@@ -13,7 +13,7 @@ import pytest
 from tests.reports.conftest import NASTY
 from xmc.errors import ConfigError, DataError, DependencyError
 from xmc.reports import page
-from xmc.reports.page import plain, to_html, to_json, to_markdown, write_report
+from xmc.reports.page import to_html, to_json, to_markdown, write_report
 from xmc.reports.report import Report, build_report
 from xmc.reports.svg import line_style
 
@@ -276,7 +276,3 @@ def test_a_missing_library_names_the_extra(report: Report, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(DependencyError, match=r"xmc-dual-encoder\[report\]"):
         to_html(report)
-
-
-def test_plain_values() -> None:
-    assert plain({"a": (1, float("nan")), 2: [float("inf"), "x"]}) == {"a": [1, None], "2": [None, "x"]}

@@ -98,7 +98,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def validate(folder: Path, name: str, rows: np.ndarray) -> dict[str, float]:
     learned = CASES[name]
     world, device = current_world(), torch.device("cpu")
-    validator = Validator(Dataset.load(folder), rows, ["title"], ["title"], world, device, learned.config)
+    validator = Validator(Dataset.load(folder), rows, world, device, learned.config)
     return validator(learned)  # type: ignore[arg-type]
 
 

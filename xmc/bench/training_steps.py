@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def profile_steps(config: TrainConfig, num_steps: int) -> StepProfile:
                 f"--profile: expected at most the run's {trainer.num_steps} steps less {WARM_UP} to warm up, "
                 f"got {num_steps}: profile fewer steps or train for more epochs"
             )
-        return _measure(trainer, num_steps)
+        with closing(trainer.batches):
+            return _measure(trainer, num_steps)
 
 
 def _measure(trainer: Trainer, num_steps: int) -> StepProfile:
@@ -69,6 +71,6 @@ def _measure(trainer: Trainer, num_steps: int) -> StepProfile:
         collective_bytes=collectives.num_bytes,
         rows=num_steps * trainer.config.training.batch_size * trainer.config.training.accumulation,
         texts=watch.counts["texts"],
-        scores=watch.counts["scores"],
+        scores=watch.counts.get("scores", 0),
         peak_bytes=machine.peak_device_bytes or machine.peak_memory_bytes or 0,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from xmc.reports.run_facts import flat
+from xmc.nested import flat
 from xmc.training.config import DataConfig, RunOptions, TrainConfig
 
 __all__ = ["recipe_defaults"]

@@ -65,7 +65,7 @@ class StepProfile:
         collective_bytes: Bytes this rank put into collectives.
         rows: Training rows, over all ranks.
         texts: Queries and labels encoded on this rank.
-        scores: Query-label pairs scored on this rank.
+        scores: Query-label pairs scored on this rank; 0 with a head, which scores none.
         peak_bytes: Most memory of the process (GPU: of its tensors) during the steps.
     """
 

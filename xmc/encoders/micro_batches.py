@@ -19,9 +19,17 @@ from torch import Tensor
 
 from xmc.encoders.tower import Tower
 
-__all__ = ["CachedEncoding", "encode_with_cache", "flatten_tokens", "gather_rows", "pack_by_length"]
+__all__ = [
+    "AutocastFactory",
+    "CachedEncoding",
+    "encode_with_cache",
+    "flatten_tokens",
+    "gather_rows",
+    "pack_by_length",
+]
 
 AutocastFactory = Callable[[], AbstractContextManager[object]]
+"""Makes the context that a tower runs in."""
 
 
 def flatten_tokens(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xmc.files import atomic_file
+from xmc.nested import finite
 from xmc.reports.figures import (
     FigureParts,
     calibration_figure,
@@ -30,7 +30,7 @@ from xmc.reports.rows import (
 from xmc.reports.segments import SegmentTable
 from xmc.reports.svg import check_plotting
 
-__all__ = ["FILES", "plain", "to_html", "to_json", "to_markdown", "write_report"]
+__all__ = ["FILES", "to_html", "to_json", "to_markdown", "write_report"]
 
 FILES = ("report.html", "report.md", "report.json")
 CURVE_METRICS = ("P@1", "P@5", "nDCG@5", "PSP@5", "R@100")
@@ -56,7 +56,7 @@ def write_report(report: Report, folder: str | Path) -> list[Path]:
 
 def to_json(report: Report) -> str:
     """All numbers and texts as a JSON object; what is not a number is null."""
-    return json.dumps(plain(report.content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(finite(report.content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_html(report: Report) -> str:
@@ -68,15 +68,6 @@ def to_html(report: Report) -> str:
 def to_markdown(report: Report) -> str:
     """The tables and examples; learning curves as tables, other figures in the page alone."""
     return _render("report.md.jinja", report, {})
-
-
-def plain(value: Any) -> Any:
-    """The value with tuples as lists and numbers that are not finite as None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _render(template: str, report: Report, figures: Mapping[str, FigureParts | None]) -> str:
@@ -99,7 +90,7 @@ def _render(template: str, report: Report, figures: Mapping[str, FigureParts | N
         grouped=grouped,
         in_group=_in_group,
     )
-    content = plain(report.content)
+    content = finite(report.content)
     return environment.get_template(template).render(
         **content,
         names=[system["name"] for system in content["systems"]],

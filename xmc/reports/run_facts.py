@@ -11,9 +11,10 @@ import yaml
 
 from xmc.errors import DataError
 from xmc.machine import read_machine
+from xmc.nested import flat
 from xmc.reports.curves import LearningCurves, read_curves
 
-__all__ = ["RunFacts", "flat", "peculiarities", "read_run"]
+__all__ = ["RunFacts", "peculiarities", "read_run"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,3 @@ def peculiarities(name: str, facts: RunFacts) -> list[str]:
     if result.get("stopped"):
         told.append(f"{name} ended before its last step: {result['stopped']}.")
     return told
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options by dotted name; lists and empty dictionaries stay values."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        nested = isinstance(value, dict) and value
-        found.update(flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value})
-    return found

@@ -148,6 +148,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, a seed out of range and sections that do not go together."""
         check_seed("seed", self.seed)
+        if self.training.patience is not None and not self.validation.rows:
+            raise ConfigError(
+                "training.patience: expected validations to count, got validation.rows 0: hold some rows "
+                "out, or leave patience null"
+            )
         # What an objective of your own takes is known when it is loaded; the trainer checks it then.
         if not is_reference(self.objective.name):
             check_objective(self, facts_of(self.objective.name))

@@ -7,9 +7,7 @@ queries against its shard, and carries the gradients back through both encoders 
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from xmc.data import TokenRows, TokenStore
 from xmc.distributed import World, all_gather_rows
 from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
+from xmc.encoders.micro_batches import AutocastFactory
 from xmc.errors import NonFiniteError
 from xmc.heads import FactoredHead
 from xmc.objectives.objective import Loss
@@ -31,12 +30,6 @@ from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.learner import Learner, warmup_linear_decay
 
 __all__ = ["StepInputs", "StepResult", "accumulate_gradients", "optimise", "step_head"]
-
-
-class Autocast(Protocol):
-    """Makes the context that encoders run in."""
-
-    def __call__(self) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ class StepInputs:
     objective: Loss
     world: World
     device: torch.device
-    autocast: Autocast
+    autocast: AutocastFactory
     watch: StopWatch = SILENT
 
 
@@ -65,7 +58,8 @@ class StepResult:
         loss: Mean over its batches, before the step; a detached scalar.
         gradient_norm: Of the encoder, before clipping; None where a loss that is not finite came before it.
         factor: The share of the peak rates that it was taken at.
-        skipped: Why nothing was changed by it, or None.
+        skipped: Why no optimiser stepped, or None. A head steps by itself, batch after batch: it stays as it
+            was where queries are not finite, not where only the encoder's gradient is.
         queries: [n] int64, the training queries of its batches.
     """
 
@@ -88,12 +82,12 @@ def optimise(inputs: StepInputs, step: int) -> StepResult:
         moment = Moment(batch_index, step, inputs.frozen, learner.parameters)
         batch = batches.next(moment, inputs.watch)
         drawn.append(batch.queries)
-        if learner.head is not None:
-            loss += step_head(inputs, learner.head, batch, factor)
-            continue
         try:
+            if learner.head is not None:
+                loss += step_head(inputs, learner.head, batch, factor)
+                continue
             part, embeddings = accumulate_gradients(inputs, batch)
-        except NonFiniteError as error:  # raised alike on every rank, before any gradient
+        except NonFiniteError as error:  # raised alike on every rank, before anything is changed
             part, skipped = loss.new_tensor(torch.nan), str(error)
         else:
             batches.after(batch, embeddings, moment, inputs.watch)
@@ -152,6 +146,9 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
     Returns:
         The loss of the global batch before the step, a detached scalar, equal on every rank. The gradients
         are this rank's part; their sum over ranks is the gradient of the loss.
+
+    Raises:
+        NonFiniteError: When queries are not finite, on every rank; the head is left alone.
     """
     world, count = inputs.world, len(batch.queries)
     _seed_dropout(inputs, batch)
@@ -160,6 +157,12 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
     encoding = _encode(inputs, tower, inputs.queries, batch.queries[start:stop])
     with inputs.watch.part("head"):
         queries = all_gather_rows(encoding.embeddings, count, world)
+        finite = torch.isfinite(queries).all(1)
+        if not finite.all():
+            raise NonFiniteError(
+                f"expected finite embeddings of queries, got {int((~finite).sum())} of {count} that are not: "
+                "lower the learning rate, or clip gradients"
+            )
         scale = inputs.learner.parameters.scale
         rate = inputs.config.head.learning_rate * factor
         step = head.step(queries * scale.detach(), batch.pool.positives, rate)

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from xmc.data import Dataset, train_validation_split
 from xmc.distributed import current_world, start_missing_processes
 from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError
 from xmc.machine import save_machine
 from xmc.objectives.objective import Loss
 from xmc.objectives.plain import PlainLoss
@@ -132,8 +133,6 @@ class Trainer:
         self.validator = Validator(
             self.dataset,
             self.validation_rows,
-            config.data.query_fields,
-            config.data.label_fields,
             self.world,
             self.device,
             config,
@@ -211,8 +210,18 @@ class Trainer:
         return Path(self.config.run.dir)
 
     def _resume(self) -> int:
-        """Load the newest checkpoint and return its step, 0 when there is none."""
+        """Load the newest checkpoint and return its step, 0 when there is none.
+
+        Raises:
+            ConfigError: When it is of a later step than the last one.
+        """
         step = self.checkpointer.load_latest()
+        if step is not None and step > self.num_steps:
+            raise ConfigError(
+                f"run.resume: expected at least the {step} steps that the run in {self.folder} has taken, "
+                f"got {self.num_steps} in all: raise training.epochs or training.max_steps, or lower "
+                "training.accumulation"
+            )
         if self.world.is_main:
             MetricsLog.truncate(self.folder / "metrics.jsonl", -1 if step is None else step)
             tqdm.write(f"resumed after step {step}" if step else "no checkpoint yet: starting over")

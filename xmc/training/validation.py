@@ -32,8 +32,6 @@ class Validator:
     Attributes:
         dataset: Whose training rows these are.
         rows: [V] validation row ids.
-        query_fields: Fields of a query's text, or None for the data set's own.
-        label_fields: Fields of a label's text, or None for the data set's own.
         world: The ranks that share encoding and search.
         device: Where the label vectors are searched.
         config: The run, which decides what ranks labels.
@@ -41,8 +39,6 @@ class Validator:
 
     dataset: Dataset
     rows: NDArray[np.int64]
-    query_fields: list[str] | None
-    label_fields: list[str] | None
     world: World
     device: torch.device
     config: TrainConfig
@@ -80,7 +76,7 @@ class Validator:
     def _queries(self, learner: Learner) -> NDArray[np.float32]:
         """This rank's shard of the query embeddings, [v, D]."""
         own = slice(*self.world.shard(len(self.rows)))
-        texts = self.dataset.texts("train", self.query_fields)
+        texts = self.dataset.texts("train", self.config.data.query_fields)
         return _encoded(learner.encoder.encode_queries, texts, self.rows[own], learner.encoder.dimension)
 
     def _labels(self, learner: Learner) -> Tensor:
@@ -88,7 +84,7 @@ class Validator:
         own = slice(*self.world.shard(self.dataset.num_labels))
         if learner.head is not None:
             return learner.head.table(torch.float32)[own].to(self.device)
-        texts = self.dataset.texts("labels", self.label_fields)
+        texts = self.dataset.texts("labels", self.config.data.label_fields)
         rows = np.arange(own.start, own.stop)
         encoded = _encoded(learner.encoder.encode_labels, texts, rows, learner.encoder.dimension)
         labels = torch.from_numpy(encoded)

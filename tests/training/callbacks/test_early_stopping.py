@@ -45,6 +45,19 @@ def test_a_resumed_run_goes_on_waiting() -> None:
     assert heard(after, [9.5], first=3) == ["no better P@1 than 10.00 in 2 validations"]
 
 
+def test_a_run_that_was_interrupted_when_it_was_to_stop_stops_again() -> None:
+    before, after, run = EarlyStopping("P@1", 1), EarlyStopping("P@1", 1), Run(step=2)
+    heard(before, [10.0, 9.0])
+    after.load_state_dict(before.state_dict())
+    after.on_start(run)  # type: ignore[arg-type]
+    assert run.reason == "no better P@1 than 10.00 in 1 validations"
+
+
+def test_there_have_to_be_validations(config, changed) -> None:
+    with pytest.raises(ConfigError, match="training.patience: expected validations"):
+        changed(config, training={"patience": 2}, validation={"rows": 0})
+
+
 def test_a_run_ends_by_it(config, changed) -> None:
     # At a rate of nothing no validation is better than the first.
     still = changed(

@@ -10,7 +10,7 @@ import torch
 
 from tests.distributed.ranks import Ranks
 from tests.objectives.functions import FUNCTIONS
-from tests.training.test_trainer import losses
+from tests.runs import losses
 from tests.training.test_world import train_as_rank
 from xmc import LabelIndex, evaluate
 from xmc.encoders import DualEncoder
@@ -21,7 +21,7 @@ from xmc.training.batches import Moment, NegativesConfig
 from xmc.training.config import ObjectiveConfig
 from xmc.training.learned.head import build_head, ranking_of
 from xmc.training.run.interrupt import InterruptGuard, Verdict
-from xmc.training.step import step_head
+from xmc.training.step import optimise, step_head
 
 RATES = {
     "spherical_z_loss": 20.0,
@@ -104,6 +104,20 @@ def test_the_step_is_that_of_autograd_on_the_whole_table(head_config, changed):
             )
     moved = table.detach() - 0.5 * learning.head.learning_rate * expected[-1]
     torch.testing.assert_close(head.table().double(), moved, rtol=1e-5, atol=1e-6)
+
+
+def test_queries_that_are_not_finite_are_skipped_and_leave_the_head_alone(head_config):
+    trainer = Trainer(head_config)
+    inputs, before = trainer.prepare_inputs(), trainer.learner.head.table()
+    with torch.no_grad():
+        for parameter in trainer.encoder.parameters():
+            parameter.fill_(torch.nan)
+    result = optimise(inputs, 0)
+    assert result.skipped == (
+        "expected finite embeddings of queries, got 14 of 14 that are not: lower the learning rate, or clip "
+        "gradients"
+    )
+    assert torch.equal(trainer.learner.head.table(), before)
 
 
 def test_a_run_that_was_interrupted_goes_on_as_if_it_was_not(head_config, changed, tmp_path, monkeypatch):

@@ -60,3 +60,15 @@ def test_starting_over_forgets_the_changes_before(cut, changed):
     train(changed(cut, run={"resume_with_changes": True}, training={"learning_rate": 0.02}))
     result = train(changed(cut, run={"resume": False, "overwrite": True}))
     assert result.changes == []
+
+
+def test_fewer_steps_than_were_taken_are_refused(cut, changed):
+    fewer = changed(cut, run={"resume_with_changes": True}, training={"max_steps": 3})
+    with pytest.raises(ConfigError, match="at least the 5 steps .* has taken, got 3 in all"):
+        train(fewer)
+    assert read_changes(Path(cut.run.dir)) == []
+
+
+def test_the_number_of_models_kept_stays(cut, changed):
+    with pytest.raises(ConfigError, match="run.keep_best: expected 1, .* got 2"):
+        train(changed(cut, run={"resume_with_changes": True, "keep_best": 2}))

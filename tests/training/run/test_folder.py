@@ -24,3 +24,10 @@ def test_a_finished_run_is_not_resumed(tmp_path):
         (tmp_path / name).write_text("")
     with pytest.raises(ConfigError, match="it is finished"):
         prepare_run_folder(RunOptions(dir=str(tmp_path), resume=True))
+
+
+def test_starting_over_removes_what_a_killed_run_left(tmp_path):
+    for name in ("config.yaml", "label_memory-0.bin", "label_memory-11.bin"):
+        (tmp_path / name).write_text("")
+    prepare_run_folder(RunOptions(dir=str(tmp_path), overwrite=True))
+    assert not list(tmp_path.iterdir())

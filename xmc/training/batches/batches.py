@@ -189,8 +189,8 @@ def build_batches(
         check_label_queries(config)
         sources.append(LabelQueries(num_queries, num_labels, label_queries, seed))
         relevance = with_label_rows(relevance)
+    drawn = [*draws, *(draw for source in sources for draw in source.draws())]
     more_draws, more = own_sources(config, objective, facts, [source.name for source in sources])
-    sources += more
-    drawn = [*draws, *more_draws, *(draw for source in sources for draw in source.draws())]
+    sources, drawn = [*sources, *more], [*drawn, *more_draws]
     pools = build_pool_sampler(config, own, batch_size, seed, queries, drawn)
     return Batches(relevance, sampler, pools, sources)

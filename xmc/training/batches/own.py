@@ -23,7 +23,7 @@ METHODS = [name for name in vars(BatchSource) if not name.startswith("_") and na
 def own_sources(
     config: NegativesConfig, objective: ObjectiveFacts, facts: Mapping[str, object], taken: Sequence[str]
 ) -> tuple[list[LabelDraw], list[BatchSource]]:
-    """The draws and the sources of the user's own.
+    """The draws, those of sources among them, and the sources of the user's own.
 
     Args:
         config: Names them.
@@ -43,9 +43,11 @@ def own_sources(
             draws.append(made)
             continue
         _check_source(made, part.name, [*taken, *(source.name for source in sources)])
-        _check_fit(made, config, objective, part.name)
-        for draw in made.draws():
+        drawn = list(made.draws())
+        _check_fit(made, drawn, config, objective, part.name)
+        for draw in drawn:
             check_draw(draw, num_labels, f"{OPTION}: {part.name}: a draw")
+        draws += drawn
         sources.append(made)
     return draws, sources
 
@@ -82,10 +84,16 @@ def _check_source(made: Any, name: str, taken: Sequence[str]) -> None:
         )
 
 
-def _check_fit(source: BatchSource, config: NegativesConfig, objective: ObjectiveFacts, name: str) -> None:
+def _check_fit(
+    source: BatchSource,
+    draws: Sequence[LabelDraw],
+    config: NegativesConfig,
+    objective: ObjectiveFacts,
+    name: str,
+) -> None:
     """Refuse what the objective cannot weigh or the mode has no use for, before it is found in a step."""
     brings, outside = _overrides(source, "brought"), _overrides(source, "outside")
-    if brings or outside or source.draws():
+    if brings or outside or draws:
         what = "labels that queries bring" if brings else "labels outside the pool" if outside else "a draw"
         _refuse_in_mode_all(config, name, what)
     if brings and config.corrected and not objective.takes_certain:

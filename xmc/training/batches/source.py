@@ -52,7 +52,10 @@ class BatchSource(Protocol):
         return None
 
     def after(self, batch: Batch, embeddings: Tensor, moment: Moment) -> None:
-        """Take the embeddings [n, D] of this rank's shard of the pool, encoded text alone, detached."""
+        """Take the embeddings [n, D] of this rank's shard of the pool, encoded text alone, detached.
+
+        Not called where a head is trained, whose labels are not encoded, nor after a loss that is not finite.
+        """
         return
 
     def metrics(self, batch_index: int, step: int) -> dict[str, Any] | None:

@@ -22,6 +22,10 @@ class EarlyStopping(Callback):
         self.metric, self.patience = metric, patience
         self.best, self.waited = float("-inf"), 0
 
+    def on_start(self, run: RunState) -> None:
+        """Stop again what was interrupted as it was about to stop."""
+        self._stop_when_due(run)
+
     def after_validation(self, run: RunState, metrics: Mapping[str, float]) -> None:
         """See :class:`.callback.Callback`."""
         if run.step == 0:
@@ -30,6 +34,9 @@ class EarlyStopping(Callback):
             self.best, self.waited = metrics[self.metric], 0
             return
         self.waited += 1
+        self._stop_when_due(run)
+
+    def _stop_when_due(self, run: RunState) -> None:
         if self.waited >= self.patience:
             run.stop(f"no better {self.metric} than {self.best:.2f} in {self.waited} validations")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from xmc.data import TokenRows, TokenStore
 from xmc.encoders import DualEncoder, Tower, add_residuals
-from xmc.encoders.micro_batches import gather_rows, pack_by_length
+from xmc.encoders.micro_batches import AutocastFactory, gather_rows, pack_by_length
 from xmc.training.learned.residual_table import ResidualTable
 
 __all__ = ["FrozenEncoder"]
@@ -39,7 +37,7 @@ class FrozenEncoder:
     queries: TokenRows
     labels: TokenStore
     max_tokens: int | None
-    autocast: Callable[[], AbstractContextManager[None]]
+    autocast: AutocastFactory
 
     def snapshot(self) -> FrozenEncoder:
         """A copy that later steps do not change, in eval mode."""

@@ -170,6 +170,9 @@ def parameter_groups(
     encoder: Sequence[nn.Parameter], scores: ScoreParameters, config: OptimisationConfig
 ) -> list[ParameterGroup]:
     """The encoder (decay on matrices only), the label offsets and the log scale, in that order."""
+    scale_rate = config.scale_learning_rate
+    if scale_rate is None:  # no objective has said its own
+        scale_rate = SCALE_LEARNING_RATE
     # Biases and norms are vectors, which decay would pull towards a shift or a gain of 0.
     return [
         ParameterGroup(
@@ -177,7 +180,7 @@ def parameter_groups(
         ),
         ParameterGroup(_trained([p for p in encoder if p.ndim <= 1]), config.learning_rate),
         ParameterGroup(_trained([scores.label_offsets]), config.offset_learning_rate),
-        ParameterGroup(_trained([scores.log_scale]), config.scale_learning_rate or SCALE_LEARNING_RATE),
+        ParameterGroup(_trained([scores.log_scale]), scale_rate),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from xmc.errors import ConfigError, DataError
+from xmc.nested import flat
 from xmc.training.config import TrainConfig
 
 __all__ = ["CHANGES_FILE", "check_changes", "read_changes", "record_changes"]
@@ -28,17 +29,23 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
         Before and after of each option that makes another run, by its dotted name.
 
     Raises:
-        ConfigError: When there are any, and ``run.resume_with_changes`` is not given.
+        ConfigError: When there are any, and ``run.resume_with_changes`` is not given; and for another
+            ``run.keep_best``, as other models were kept so far.
         DataError: When the folder's configuration cannot be read.
     """
     path = Path(config.run.dir) / "config.yaml"
     if not config.run.resume or not path.is_file():
         return {}
     try:
-        before = _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+        before = flat(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
         raise DataError(f"{path}: expected the configuration of a run: {error}") from error
-    after = _flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
+    after = flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
+    kept = [values.get("run.keep_best") for values in (before, after)]
+    if kept[0] != kept[1]:
+        raise ConfigError(
+            f"run.keep_best: expected {kept[0]}, which the run in {config.run.dir} began with, got {kept[1]}"
+        )
     changed = {
         name: [before.get(name), after.get(name)]
         for name in sorted({*before, *after})
@@ -70,12 +77,3 @@ def read_changes(folder: Path) -> list[dict[str, Any]]:
 
 def _listed(changes: dict[str, list[Any]]) -> str:
     return ", ".join(f"{name} {before!r} -> {after!r}" for name, (before, after) in changes.items())
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options by dotted name; lists and empty dictionaries stay values."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        nested = isinstance(value, dict) and value
-        found.update(_flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value})
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
@@ -30,8 +31,9 @@ OWN = (
     "machine.json",
     "evaluations",
     "index",
-    "finished.json",
+    "label_memory-*.bin",
 )
+"""What runs write, and what is made of them: names, or patterns of names."""
 
 
 def prepare_run_folder(options: RunOptions) -> Path:
@@ -57,9 +59,10 @@ def prepare_run_folder(options: RunOptions) -> Path:
             "or give --run.overwrite true to start over"
         )
     if options.overwrite:
-        for name in OWN:
+        own = [name for name in found if any(fnmatch(name, pattern) for pattern in OWN)]
+        for name in own:
             _remove(folder / name)
-        found = [name for name in found if name not in OWN]
+        found = [name for name in found if name not in own]
     if found and not options.resume:
         raise ConfigError(
             f"run.dir: expected {folder} to be new or empty, but it holds {', '.join(found[:3])}; choose "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 
 from xmc.errors import ConfigError
+from xmc.nested import finite
 
 __all__ = ["MetricsLog", "check_trackers", "open_log"]
 
@@ -49,10 +49,10 @@ class MetricsLog:
         """Write ``values`` of ``step``; nested dictionaries go to the trackers as ``outer/inner``."""
         if self.file is None:
             return
-        self.file.write(json.dumps({"step": step, **_finite(values)}, allow_nan=False) + "\n")
+        self.file.write(json.dumps({"step": step, **finite(values)}, allow_nan=False) + "\n")
         self.file.flush()
-        flat = {name: value for name, value in _flat(values, prefix) if isinstance(value, (int, float))}
-        self.accelerator.log(flat, step=step)
+        numbers = {name: value for name, value in _flat(values, prefix) if isinstance(value, (int, float))}
+        self.accelerator.log(numbers, step=step)
 
     def close(self) -> None:
         """Close the file and the trackers.
@@ -72,15 +72,6 @@ class MetricsLog:
             path.write_text(
                 "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step), encoding="utf-8"
             )
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for numbers that are not finite, which JSON cannot say."""
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _flat(values: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:

@@ -126,3 +126,16 @@ def test_ranks_share_the_memory(ranks: Ranks) -> None:
         sampled = ranks.run(on_a_rank, L, size=size)
         for found in sampled:
             torch.testing.assert_close(found[0], expected[0])
+
+
+def test_what_is_not_finite_is_not_remembered(tmp_path: Path) -> None:
+    config = MemoryConfig(enabled=True, dtype="float32")
+    memory = LabelMemory(config, L, D, folder=tmp_path, keeps_moments=True)
+    memory.write(np.arange(L), vectors(), 0)
+    ids, fresh = np.array([3, 5]), torch.stack([torch.full((D,), torch.nan), torch.ones(D)])
+    memory.write(ids, fresh, 9)
+    assert torch.equal(memory.embeddings[3], vectors()[3]) and torch.equal(memory.embeddings[5], fresh[1])
+    assert memory.written[ids].tolist() == [0, 9]
+    assert memory.moments is not None
+    expected = memory.embeddings.double().sum(0) - L * memory.moments.reference
+    torch.testing.assert_close(memory.moments.total, expected, rtol=1e-5, atol=1e-5)

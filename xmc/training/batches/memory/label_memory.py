@@ -144,6 +144,7 @@ class LabelMemory:
             batch_index: Of the batch they are of.
             measure: Whether their drift goes into the next `staleness`.
 
+        Labels whose embedding is not finite keep their old one: a sum that once had NaN in it never loses it.
         A memory that keeps moments needs one all-reduce, of D^2 + D + 1 float64 numbers.
         """
         # Every rank is given all of them, and keeps its own.
@@ -151,6 +152,8 @@ class LabelMemory:
         places = label_ids[mine] - self.bounds[0]
         device = self.embeddings.device
         fresh = embeddings[torch.from_numpy(mine).to(embeddings.device)].to(device)
+        finite = torch.isfinite(fresh).all(1)
+        places, fresh = places[finite.cpu().numpy()], fresh[finite]
         rows = torch.from_numpy(places).to(device)
         if measure:
             known = torch.from_numpy(self.written[places] != NEVER).to(device)
