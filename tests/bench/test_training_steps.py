@@ -70,7 +70,12 @@ def test_a_head_scores_no_pairs(config, changed) -> None:
     measured = profile_steps(
         changed(
             config,
-            objective={"name": "spherical_z_loss", "label_offsets": False, "learn_scale": False, "options": {}},
+            objective={
+                "name": "spherical_z_loss",
+                "label_offsets": False,
+                "learn_scale": False,
+                "options": {},
+            },
             negatives={"mode": "all"},
             head={"kind": "factored"},
         ),
