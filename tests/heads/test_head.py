@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.heads.dense import LOSSES, DenseHead, draw_batch, draw_table
 from xmc.errors import ConfigError
 from xmc.heads import FactoredHead, IllConditionedError, StabilityPolicy, factor, factored_step, plain_table
 from xmc.heads.stabilise import moment_drift
+from xmc.objectives import build_objective
 
 OFF = StabilityPolicy(enabled=False)
 
@@ -186,6 +188,16 @@ def test_a_batch_without_scipy_and_the_gradient_of_the_queries_fits_them():
 def test_losses_that_do_not_fit_are_refused(loss, options, text):
     with pytest.raises(ConfigError, match=text):
         FactoredHead(draw_table(5, 3), loss, options)
+
+
+def test_what_a_head_would_leave_out_is_refused(monkeypatch):
+    objective = build_objective("spherical_z_loss")
+    with pytest.raises(ConfigError, match="got a with a function"):
+        FactoredHead(draw_table(5, 3), objective.value, {"a": 2.0})
+    with_margin = replace(objective, margin=lambda own: own.scores - 1.0)
+    monkeypatch.setattr("xmc.heads.head.build_objective", lambda name, options: with_margin)
+    with pytest.raises(ConfigError, match="a loss without a margin.*spherical_z_loss"):
+        FactoredHead(draw_table(5, 3), "spherical_z_loss")
 
 
 def test_policies_that_do_not_fit_are_refused():

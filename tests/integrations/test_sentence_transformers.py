@@ -84,7 +84,12 @@ def test_loss_and_gradients_are_the_objectives_on_the_distinct_labels(name: str)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close([queries.grad, texts.grad], [tensor.grad for tensor in own])
     if name != "spherical_z_loss":  # whose value does not depend on the scale
-        torch.testing.assert_close(loss.log_scale.grad, 3.0 * scale.grad)
+        torch.testing.assert_close(loss.loss.log_scale.grad, 3.0 * scale.grad)
+
+
+@pytest.mark.parametrize(("name", "scale"), [("decoupled_softmax", 20.0), ("mean_squared_error", 1.0)])
+def test_scale_starts_where_the_objective_says(name: str, scale: float) -> None:
+    assert loss_of(objective=name).get_config_dict()["scale"] == scale == objectives.CATALOGUE[name].scale
 
 
 def test_every_known_positive_of_the_batch_counts_with_its_weight() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.distributed.ranks import Ranks
 from tests.objectives import cubic
@@ -92,6 +93,16 @@ def test_recipes_modules_benchmarks_and_messages_know_it(
         )
     assert main(["bench", "scoring", "--objectives", "[cubic_los]"]) == 2
     assert "cubic_loss" in capsys.readouterr().err
+
+
+def of_any_option(queries: Tensor, labels: Tensor, positives: Tensor, **options: float) -> Tensor:
+    return (queries @ labels.T).sum() * options.get("weight", 1.0)
+
+
+def test_what_a_step_gives_is_no_option_even_of_a_function_that_takes_any() -> None:
+    assert build_objective(f"{__name__}:of_any_option", {"weight": 2.0})
+    with pytest.raises(ConfigError, match="has no option 'scale'"):
+        build_objective(f"{__name__}:of_any_option", {"scale": 2.0})
 
 
 def test_a_name_is_given_once(registered: None) -> None:

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import yaml
 
-from xmc.errors import ConfigError
+from xmc.data import Dataset, DatasetWriter
+from xmc.encoders import DualEncoder
+from xmc.encoders.config import EncoderConfig
+from xmc.errors import ConfigError, DataError
 from xmc.reports.curves import Curve, LearningCurves
 from xmc.reports.run_facts import RunFacts
 from xmc.reports.untrained import Gain, open_untrained, training_gains
@@ -24,3 +30,31 @@ def test_what_is_no_run_has_no_untrained_encoder(dataset, tmp_path: Path) -> Non
     (tmp_path / "config.yaml").write_text("encoder: {modell: x}\n")
     with pytest.raises(ConfigError, match="expected the configuration of a run"):
         open_untrained(tmp_path, dataset, "test")
+
+
+def test_it_is_built_from_the_texts_of_the_run_also_for_another_data_set(
+    dataset: Dataset, static_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DatasetWriter(tmp_path / "trained", name="trained") as writer:
+        writer.add_label("l", "of the run", "")
+        writer.add_row("train", "q", "a query of the run", "", [0])
+    config = {
+        "encoder": {"model": str(static_folder), "kind": "static"},
+        "data": {"path": str(tmp_path / "trained"), "query_fields": None, "label_fields": None},
+        "seed": 0,
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    texts: list[str] = []
+    original = DualEncoder.build
+
+    def build(config: EncoderConfig, given: Iterable[str]) -> DualEncoder:
+        texts.extend(given)
+        return original(config, given)
+
+    monkeypatch.setattr(DualEncoder, "build", build)
+    system = open_untrained(tmp_path, dataset, "test", progress=False)
+    assert texts == ["a query of the run", "of the run"]
+    assert len(system.ids) == dataset.num_test
+    shutil.rmtree(tmp_path / "trained")
+    with pytest.raises(DataError, match="trained"):
+        open_untrained(tmp_path, dataset, "test", progress=False)

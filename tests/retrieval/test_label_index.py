@@ -206,6 +206,15 @@ def test_bad_additions_and_removals_change_nothing(index):
     assert len(index) == 4 and index.hits("9 9 9", 9)[0].score == 9
 
 
+def test_labels_can_be_added_after_all_were_removed(make_encoder, tmp_path):
+    index = LabelIndex.build(make_encoder(), LABELS, uids=UIDS, progress=False)
+    index.remove(UIDS)
+    assert index.add(["0 1 0", "1 0 0"], ["new", "newer"]).tolist() == [4, 5]
+    assert [hit.uid for hit in index.hits("1 2 0", k=3)] == ["new", "newer"]
+    index.save(tmp_path / "index")
+    assert len(LabelIndex.load(tmp_path / "index")) == 2
+
+
 def test_hnsw_says_that_it_cannot_remove(make_encoder):
     index = LabelIndex.build(make_encoder(), LABELS, uids=UIDS, factory="HNSW8", progress=False)
     with pytest.raises(ConfigError, match="cannot remove"):

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from xmc.data.dataset import Dataset
 from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.propensity import Propensity
-from xmc.data.text_facts import TextFacts, text_facts
+from xmc.data.text_facts import TextFacts, num_repeated, text_facts
 
 __all__ = ["DatasetInfo", "Distribution", "describe"]
 
@@ -91,7 +91,7 @@ class DatasetInfo:
 
 
 def describe(dataset: Dataset) -> DatasetInfo:
-    """The facts of ``dataset``; reads every text once, in chunks."""
+    """The facts of ``dataset``; reads the texts in chunks."""
     relevance = {split: dataset.relevance(split) for split in SPLITS}
     labels_of = {split: np.diff(matrix.indptr) for split, matrix in relevance.items()}
     points = np.bincount(relevance["train"].indices, minlength=dataset.num_labels)
@@ -124,8 +124,7 @@ def describe(dataset: Dataset) -> DatasetInfo:
 
 def _repeated(uids: Iterable[str]) -> int:
     hashes = np.fromiter((hash(uid) for uid in uids), dtype=np.int64)
-    counts = np.unique(hashes, return_counts=True)[1]
-    return int(counts[counts > 1].sum())
+    return num_repeated(hashes)
 
 
 def _lengths(dataset: Dataset, table: Any) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xmc.data.dataset import Dataset
 from xmc.data.manifest import FIELDS, Table
@@ -76,6 +77,10 @@ def text_facts(dataset: Dataset, table: Table, fields: str | Sequence[str] | Non
             hashes[row] = hash(text) or 1
         else:
             num_empty += 1
-    counts = np.unique(hashes[hashes != 0], return_counts=True)[1]
-    repeated = int(counts[counts > 1].sum())
-    return TextFacts(table, used, num_texts, filled, num_empty, repeated)
+    return TextFacts(table, used, num_texts, filled, num_empty, num_repeated(hashes[hashes != 0]))
+
+
+def num_repeated(hashes: NDArray[np.int64]) -> int:
+    """How many of some hashes [N] are there more than once."""
+    counts = np.unique(hashes, return_counts=True)[1]
+    return int(counts[counts > 1].sum())

@@ -41,13 +41,19 @@ def recorded(tensor: Tensor) -> Iterator[None]:
     if not _active:
         yield
         return
+    # What the device was busy with before is not the collective's.
+    _wait_for(tensor)
     started = time.perf_counter()
     yield
-    if tensor.is_cuda:
-        import torch
-
-        torch.cuda.synchronize(tensor.device)
+    _wait_for(tensor)
     for cost in _active:
         cost.seconds += time.perf_counter() - started
         cost.num_bytes += tensor.nbytes
         cost.num_calls += 1
+
+
+def _wait_for(tensor: Tensor) -> None:
+    if tensor.is_cuda:
+        import torch
+
+        torch.cuda.synchronize(tensor.device)

@@ -179,6 +179,11 @@ class FactoredHead(nn.Module):
 
 def _value(loss: str | SphericalValue, options: dict[str, Any]) -> SphericalValue:
     if callable(loss):
+        if options:
+            raise ConfigError(
+                f"expected options with the name of a loss, got {', '.join(options)} with a function: give "
+                "it one that has them bound, such as functools.partial"
+            )
         return loss
     if not facts_of(loss).takes_moments:
         known = ", ".join(name for name, facts in CATALOGUE.items() if facts.takes_moments)
@@ -186,5 +191,10 @@ def _value(loss: str | SphericalValue, options: dict[str, Any]) -> SphericalValu
             f"expected a loss that knows the labels by their moments, one of {known}, got {loss!r}"
         )
     objective = build_objective(loss, options)
-    assert isinstance(objective, Objective)
+    if not isinstance(objective, Objective):
+        raise ConfigError(
+            f"expected {loss} to build one objective, the head's loss, got {type(objective).__name__}"
+        )
+    if objective.margin is not None:
+        raise ConfigError(f"expected a loss without a margin, which a factored head does not apply: {loss}")
     return objective.value

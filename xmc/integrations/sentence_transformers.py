@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from xmc.errors import ConfigError
 from xmc.objectives import build_objective
-from xmc.scoring import ScoreInputs
+from xmc.objectives.public import LossModule
 from xmc.training.batches import in_batch_inclusion
 
 __all__ = ["InBatchLabels"]
@@ -40,8 +40,8 @@ class InBatchLabels(nn.Module):
             relevance weights.
         objective: A name of ``xmc.objectives.CATALOGUE``, or your own as ``package.module:name`` or
             ``./file.py:name``.
-        scale: One over the temperature; scores are ``scale * q.e`` of the model's embeddings as they are, so
-            use 1 for a model that does not normalise them.
+        scale: One over the temperature, the objective's own when None; scores are ``scale * q.e`` of the
+            model's embeddings as they are, so use 1 for a model that does not normalise them.
         learn_scale: Whether the scale is trained too, as its logarithm; the trainer's optimizer finds it.
         options: The objective's own keywords, such as ``{"k": 5}`` for ``soft_top_k``.
 
@@ -106,17 +106,14 @@ class InBatchLabels(nn.Module):
         relevance: sp.csr_matrix | sp.csr_array | sp.coo_matrix | sp.coo_array,
         objective: str = "decoupled_softmax",
         *,
-        scale: float = 20.0,
+        scale: float | None = None,
         learn_scale: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if not scale > 0:
-            raise ConfigError(f"expected a scale above 0, as its logarithm is kept, got {scale}")
         self.model = model
         self.objective, self.options = objective, dict(options or {})
-        self.loss = build_objective(objective, self.options)
-        self.log_scale = nn.Parameter(torch.log(torch.tensor(float(scale))), requires_grad=learn_scale)
+        self.loss = LossModule(build_objective(objective, self.options), scale, learn_scale=learn_scale)
         self.relevance = _pairs(relevance)
         self.label_counts = np.bincount(self.relevance.indices, minlength=self.relevance.shape[1])
 
@@ -137,15 +134,13 @@ class InBatchLabels(nn.Module):
         label_ids, first, own = np.unique(ids[:, 1], return_index=True, return_inverse=True)
         positives = self.relevance[ids[:, 0]][:, label_ids]
         _check_pairs(positives, own, ids)
-        return self.loss(
-            ScoreInputs(
-                queries,
-                texts[torch.from_numpy(first).to(texts.device)],
-                positives,
-                scale=self.log_scale.exp(),
-                log_weights=self.log_weights(label_ids, len(ids)).to(texts.device),
-            )
+        loss: Tensor = self.loss(
+            queries,
+            texts[torch.from_numpy(first).to(texts.device)],
+            positives,
+            log_weights=self.log_weights(label_ids, len(ids)).to(texts.device),
         )
+        return loss
 
     def log_weights(self, label_ids: np.ndarray, batch_size: int) -> Tensor:
         """Minus the log of each label's probability to be brought by another pair of a batch: [b] float32.
@@ -160,7 +155,7 @@ class InBatchLabels(nn.Module):
 
     def get_config_dict(self) -> dict[str, Any]:
         """What sentence-transformers writes of the loss into the model's card."""
-        scale = round(float(self.log_scale.detach().exp()), 4)
+        scale = round(float(self.loss.log_scale.detach().exp()), 4)
         return {"objective": self.objective, "scale": scale, **self.options}
 
     def _columns(self, embeddings: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import facts_of
 from xmc.objectives.objective import Loss
-from xmc.objectives.plain import is_plain_loss, plain_objective
+from xmc.objectives.plain import GIVEN, is_plain_loss, plain_objective
 from xmc.plugins import is_reference, load_object
 
 __all__ = ["build_objective"]
@@ -72,15 +72,16 @@ def _build(name: str, builder: Callable[..., Any], options: dict[str, Any]) -> L
     return loss
 
 
+_COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def _check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        return
+    any_name = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
     # What a step gives by itself is no option.
-    taken = ("queries", "labels", "positives", "scale", "offsets", "log_weights")
-    own = sorted({p.name for p in parameters} - set(taken))
+    own = sorted(p.name for p in parameters if p.name not in GIVEN and p.kind not in _COLLECTING)
     for option in options:
-        if option not in own:
+        if option in GIVEN or not (any_name or option in own):
             near = difflib.get_close_matches(option, own, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(own) or 'none'}"
             raise ConfigError(f"objective.options: {name} has no option '{option}': {hint}")

@@ -18,6 +18,7 @@ from xmc.reports.figures import (
     learning_figure,
     score_figure,
 )
+from xmc.reports.numbers import number, p_value, signed, span
 from xmc.reports.report import SEGMENT_KS, Report
 from xmc.reports.rows import (
     configuration_tables,
@@ -82,10 +83,10 @@ def _render(template: str, report: Report, figures: Mapping[str, FigureParts | N
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        number=_number,
-        span=_span,
-        signed=_signed,
-        p=_p_value,
+        number=number,
+        span=span,
+        signed=signed,
+        p=p_value,
         md=_markdown,
         grouped=grouped,
         in_group=_in_group,
@@ -143,24 +144,6 @@ def _in_group(metric: str, of: str) -> str:
         return metric
     kind, _, k = metric.partition("@")
     return {"P": "part of P@{}", "R": "recall in group @{}", "slots": "slots given @{}"}[kind].format(k)
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _signed(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _span(interval: Mapping[str, float | None], digits: int = 2, signed: bool = False) -> str:
-    """``[63.66, 65.77]``."""
-    shown = _signed if signed else _number
-    return f"[{shown(interval['low'], digits)}, {shown(interval['high'], digits)}]"
-
-
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _markdown(text: object) -> str:

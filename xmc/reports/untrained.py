@@ -57,6 +57,7 @@ def open_untrained(run: str | Path, dataset: Dataset, split: Split, *, progress:
 
     Raises:
         ConfigError: When ``run`` is no run's folder, or its configuration is of another version.
+        DataError: When the data set that the run was trained on is gone.
         ModelError: When the model that the run began with cannot be opened any more.
     """
     path = Path(run) / "config.yaml"
@@ -64,10 +65,13 @@ def open_untrained(run: str | Path, dataset: Dataset, split: Split, *, progress:
         raise ConfigError(f"--untrained: expected the first of the runs to be a run's folder, got {run}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        config, fields, seed = EncoderConfig(**content["encoder"]), content["data"], int(content["seed"])
+        config, data, seed = EncoderConfig(**content["encoder"]), content["data"], int(content["seed"])
+        trained_on = Path(data["path"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected the configuration of a run: {error}") from error
-    encoder = _built(config, fields, seed, dataset)
+    # A vocabulary, and the fields where none are named, come from what the run was trained on.
+    same = dataset.path.resolve() == trained_on.resolve()
+    encoder = _built(config, data, seed, dataset if same else Dataset.load(trained_on))
     with tempfile.TemporaryDirectory() as folder:
         ranking = Path(folder) / "ranking.npz"
         evaluation = evaluate(encoder, dataset, split=split, predictions=ranking, progress=progress)
@@ -92,6 +96,8 @@ def _built(config: EncoderConfig, data: Mapping[str, Any], seed: int, dataset: D
     texts = _Texts((dataset.texts("train", query_fields), dataset.texts("labels", label_fields)))
     torch.manual_seed(torch_seed(seed, Stream.INITIAL_WEIGHTS))
     encoder = DualEncoder.build(config, texts)
+    if torch.accelerator.is_available():
+        encoder.to(torch.accelerator.current_accelerator() or "cpu")
     encoder.metadata = replace(
         encoder.metadata,
         query_fields=query_fields,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xmc.reports.numbers import p_value, signed, span
 from xmc.reports.untrained import NAME, Gain
 
 __all__ = ["Verdict", "clear", "compared", "headline_metric", "verdict"]
@@ -77,7 +78,10 @@ def compared(change: Row, first: str, second: str, metric: str, where: str = "")
         metric: What they were measured by.
         where: On which queries: " on 774 test queries of api-docs".
     """
-    amount = f"{_signed(change['difference'])} points {_span(change)}, p {_p(change['p_value'])}"
+    amount = (
+        f"{signed(change['difference'], 1)} points {span(change, 1, with_sign=True)}, "
+        f"p {p_value(change['p_value'])}"
+    )
     if not clear(change):
         return f"No difference between {second} and {first} is shown by {metric}{where}: {amount}."
     word = "better" if change["difference"] > 0 else "worse"
@@ -136,7 +140,7 @@ def _sorted_out(row: Row, others: Sequence[str], metric: str, first: str) -> lis
             if change["difference"] > 0
             else "clearly worse than"
         )
-        sides[side].append(f"{name} ({_signed(change['difference'])})")
+        sides[side].append(f"{name} ({signed(change['difference'], 1)})")
     return [f"By {metric} {side} {first}: {', '.join(found)}." for side, found in sides.items() if found]
 
 
@@ -146,7 +150,7 @@ def _clear_metrics(rows: Mapping[str, Row], name: str, first: str) -> str:
     sides = []
     for word, sign in (("higher", 1), ("lower", -1)):
         found = [
-            f"{metric} ({_signed(change['difference'])})"
+            f"{metric} ({signed(change['difference'], 1)})"
             for metric, change in changes.items()
             if clear(change) and sign * change["difference"] > 0
         ]
@@ -166,7 +170,7 @@ def _baseline(names: Sequence[str], metric: str, gains: Mapping[str, Sequence[Ga
     for name, found in gains.items():
         gain = next((g for g in found if g.metric == metric), None)
         if gain is not None:
-            change = _signed(gain.trained - gain.untrained)
+            change = signed(gain.trained - gain.untrained, 1)
             facts.append(
                 f"Training {name} took {metric} from {gain.untrained:.1f} (the untrained encoder) to "
                 f"{gain.trained:.1f} ({change} points) on its validation rows, which are training "
@@ -183,15 +187,3 @@ def _value(found: Row) -> str:
     if None in (found["value"], found["low"], found["high"]):
         return "–"
     return f"{found['value']:.1f} [{found['low']:.1f}, {found['high']:.1f}]"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
-
-
-def _span(change: Row) -> str:
-    return f"[{_signed(change['low'])}, {_signed(change['high'])}]"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

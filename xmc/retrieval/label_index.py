@@ -306,7 +306,8 @@ class LabelIndex:
                 part_texts, part_uids = texts[start : start + _CHUNK], list(uids[start : start + _CHUNK])
                 vectors = self._vectors(encoder, part_texts, part_uids, cuts)
                 add_vectors(self._index, vectors, self._table.next_id + np.arange(len(vectors)))
-                if not len(self._table):
+                # Of the first labels there ever were: ids go on after all have been removed.
+                if not self._table.next_id:
                     exact = score_error(self._index, vectors) <= _EXACT
                     self.manifest = replace(self.manifest, exact_scores=exact)
                 self._table.append(part_uids, part_texts)
