@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from xmc.distributed import current_world
 from xmc.training.config import ObjectiveConfig, OptimisationConfig
-from xmc.training.learned.learner import ScoreParameters, parameter_groups, warmup_linear_decay
+from xmc.training.learned.learner import Learner, ScoreParameters, parameter_groups, warmup_linear_decay
 
 
 def test_schedule_rises_then_falls_to_zero():
@@ -30,3 +33,32 @@ def test_a_fixed_scale_and_no_offsets_learn_nothing():
     assert [len(group.parameters) for group in groups] == [1, 1, 0, 0]
     assert float(parameters.scale) == pytest.approx(7.0) and parameters.offsets(torch.arange(2)) is None
     assert parameters.relative_offsets() is None
+
+
+class Descent:
+    """Plain gradient descent: what it subtracts is the gradient that it was given."""
+
+    def __init__(self, parameters):
+        self.dense = parameters
+
+    def gather(self, world):
+        pass
+
+    def step(self, factor):
+        with torch.no_grad():
+            for parameter in self.dense:
+                parameter -= factor * parameter.grad
+
+
+@pytest.mark.parametrize(("clip_norm", "step"), [(2.0, 2.0), (10.0, 5.0), (None, 5.0)])
+def test_the_encoders_gradient_alone_is_clipped_to_its_norm(clip_norm, step):
+    """Of a gradient [3, 4], whose norm is 5."""
+    encoder, offsets = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(2))
+    encoder.grad = offsets.grad = torch.tensor([3.0, 4.0])
+    offsets.grad = offsets.grad.clone()
+    owner = SimpleNamespace(parameters=lambda: [encoder])
+    optimisers = {"descent": Descent([encoder, offsets])}
+    learner = Learner(owner, None, None, None, optimisers, clip_norm, current_world())
+    assert learner.apply_gradients(1.0) == pytest.approx(5.0)
+    torch.testing.assert_close(encoder.detach(), torch.tensor([-3.0, -4.0]) * step / 5, atol=1e-5, rtol=0)
+    torch.testing.assert_close(offsets.detach(), torch.tensor([-3.0, -4.0]))
