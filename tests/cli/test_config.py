@@ -83,7 +83,7 @@ def test_a_recipe_that_is_wrong_names_file_and_key(tmp_path: Path, text: str, ex
         (["--training.clip_norm", "x", *REQUIRED], "training.clip_norm: expected float or null, got 'x'"),
         (
             ["--encoder.kind", "statik", *REQUIRED],
-            "encoder.kind: expected one of ['transformer', 'static'], got 'statik'",
+            "encoder.kind: expected one of ['auto', 'transformer', 'static'], got 'statik'",
         ),
         (
             ["--trainin.epochs", "3", *REQUIRED],

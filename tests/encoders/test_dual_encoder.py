@@ -176,11 +176,25 @@ def test_saving_over_a_folder_is_asked_for(static_folder: Path, tmp_path: Path) 
     assert not list((tmp_path / "m").rglob("*.bin"))
 
 
+@pytest.mark.parametrize("accelerator", [False, True])
+def test_the_kind_that_is_left_open_suits_the_model_and_the_machine(
+    accelerator: bool, static_folder: Path, bert_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: accelerator)
+    fits = "transformer" if accelerator else "static"
+    for folder, kind in (
+        (bert_folder, fits),
+        (static_folder, "static"),
+    ):
+        config = EncoderConfig(str(folder), query_length=8, label_length=4)
+        assert DualEncoder.build(config).kind == kind
+
+
 def test_what_cannot_be_built_says_why(static_folder: Path, bert_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='kind to "static"'):
-        DualEncoder.build(EncoderConfig(str(static_folder)))
+        DualEncoder.build(EncoderConfig(str(static_folder), kind="transformer"))
     with pytest.raises(ConfigError, match="query_length of at most 32"):
-        DualEncoder.build(EncoderConfig(str(bert_folder), query_length=33))
+        DualEncoder.build(EncoderConfig(str(bert_folder), kind="transformer", query_length=33))
     separate = DualEncoder.build(EncoderConfig(str(static_folder), kind="static", tied=False))
     with torch.no_grad():
         separate.label_tower.modules[0].embedding.weight += 1

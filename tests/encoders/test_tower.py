@@ -51,7 +51,7 @@ def test_tokens_are_cut_and_special_where_wanted(static_folder: Path, bert_folde
     settings = {"query_length": 3, "label_length": 5}
     text = ["the red house of stone"]
     static = DualEncoder.build(EncoderConfig(str(static_folder), kind="static", **settings))  # type: ignore[arg-type]
-    bert = DualEncoder.build(EncoderConfig(str(bert_folder), **settings))  # type: ignore[arg-type]
+    bert = DualEncoder.build(EncoderConfig(str(bert_folder), kind="transformer", **settings))  # type: ignore[arg-type]
     assert [len(t.tokenize(text)[0]) for t in (static.query_tower, static.label_tower)] == [3, 5]
     assert [len(t.tokenize(text)[0]) for t in (bert.query_tower, bert.label_tower)] == [3, 5]
     assert bert.query_tower.tokenize(text)[0][::2] == [2, 3]

@@ -99,11 +99,20 @@ def build_model(config: EncoderConfig, texts: Iterable[str] | None = None) -> Se
     query_core, label_core = (_core(side) for side in routes(base))
     if config.tied and not shares_weights(query_core, label_core):
         raise ConfigError(f"{config.model} has separate towers: set tied to false, or take another model")
-    if config.kind == "static":
+    if _is_static(config, query_core):
         query_core, label_core = _static(config, folder, query_core, label_core, texts)
     else:
         query_core, label_core = _transformer(config, folder, query_core, label_core)
     return _assemble(config, base, query_core, label_core)
+
+
+def _is_static(config: EncoderConfig, modules: Modules) -> bool:
+    """What the configuration says; else what the model is, or what this machine trains in reasonable time."""
+    if config.kind != "auto":
+        return config.kind == "static"
+    if isinstance(modules[0], StaticEmbedding) or config.vocabulary is not None:
+        return True
+    return not torch.accelerator.is_available()
 
 
 def _core(modules: Modules) -> Modules:

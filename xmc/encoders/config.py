@@ -26,8 +26,9 @@ class EncoderConfig:
     """Your own builder, as package.module:name or ./file.py:name: a function of this configuration and the
     training texts that returns the model; null to build what the other keys describe."""
 
-    kind: Literal["transformer", "static"] = "transformer"
-    """A fine-tuned transformer, or a bag of token vectors that trains at thousands of texts per second."""
+    kind: Literal["auto", "transformer", "static"] = "auto"
+    """A fine-tuned transformer, or a bag of token vectors that trains at thousands of texts per second on a
+    CPU; auto is a transformer where there is an accelerator, and static elsewhere."""
 
     tied: bool = True
     """One set of weights for queries and labels; false parts the towers, which start alike."""
@@ -59,14 +60,17 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown choices and options that do not go together."""
-        for name, choices in (("kind", ("transformer", "static")), ("static_init", ("tokens", "distill"))):
+        for name, choices in (
+            ("kind", ("auto", "transformer", "static")),
+            ("static_init", ("tokens", "distill")),
+        ):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"expected {name} to be one of {choices}, got {getattr(self, name)!r}")
         if self.builder is not None and not is_reference(self.builder):
             raise ConfigError(
                 f"expected builder as package.module:name or ./file.py:name, got '{self.builder}'"
             )
-        if self.vocabulary is not None and self.kind != "static":
+        if self.vocabulary is not None and self.kind == "transformer":
             raise ConfigError('expected vocabulary only with kind "static": a transformer keeps its tokens')
         for name in ("query_length", "label_length", "vocabulary"):
             if getattr(self, name) is not None and getattr(self, name) < 1:

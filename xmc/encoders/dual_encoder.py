@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -79,6 +79,11 @@ class DualEncoder:
             query_length=self.query_tower.max_length,
             label_length=self.label_tower.max_length,
         )
+
+    @property
+    def kind(self) -> Literal["transformer", "static"]:
+        """Whether texts go through a transformer or a bag of token vectors."""
+        return "transformer" if self.query_tower.padded else "static"
 
     @classmethod
     def load(cls, path_or_name: str | Path, *, device: str | None = None) -> DualEncoder:

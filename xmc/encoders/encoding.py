@@ -92,5 +92,5 @@ def encode_texts(
 
 
 def _suitable_tokens(tower: Tower) -> int:
-    on_cpu = all(p.device.type == "cpu" for module in tower.modules for p in module.parameters())
-    return min(CPU_TOKENS, tower.micro_batch_tokens) if tower.padded and on_cpu else tower.micro_batch_tokens
+    on_cpu = tower.padded and tower.device.type == "cpu"
+    return min(CPU_TOKENS, tower.micro_batch_tokens) if on_cpu else tower.micro_batch_tokens

@@ -41,8 +41,6 @@ class Tower:
         self.prompt = prompt
         self.padded = isinstance(self._first, Transformer)
         """True: a batch costs rows x longest (transformer). False: it costs its total of tokens (static)."""
-        self.micro_batch_tokens = 16_384 if self.padded else 1 << 20
-        """Its default size: a bag of tokens keeps 20 bytes or so per token, a small transformer 300,000."""
         self.max_length = _max_length(self._first, task)
         _check(self.modules, prompt)
 
@@ -79,6 +77,16 @@ class Tower:
         for module in rest:
             features = module(features)
         return features["sentence_embedding"].float()
+
+    @property
+    def micro_batch_tokens(self) -> int:
+        """Tokens of a micro-batch with gradients: a bag of them keeps 20 bytes each, a transformer 300,000.
+
+        On a CPU a transformer's are fewer: larger ones leave its caches, and are slower.
+        """
+        if not self.padded:
+            return 1 << 20
+        return 4_096 if self.device.type == "cpu" else 16_384
 
     @property
     def device(self) -> torch.device:

@@ -13,7 +13,7 @@ from xmc.plugins import is_reference
 from xmc.random_streams import check_seed
 from xmc.training.batches.checks import check_sources
 from xmc.training.batches.config import NegativesConfig
-from xmc.training.learned.config import OptimisationConfig, ResidualConfig
+from xmc.training.learned.config import LEARNING_RATES, OptimisationConfig, ResidualConfig
 from xmc.training.options import one_of, positive
 from xmc.training.run.config import RunOptions, ValidationConfig
 
@@ -28,6 +28,7 @@ __all__ = [
     "TrainConfig",
     "ValidationConfig",
     "check_objective",
+    "with_encoder_choices",
     "with_scale_rate",
 ]
 
@@ -189,6 +190,19 @@ def with_scale_rate(config: TrainConfig, objective: ObjectiveFacts) -> TrainConf
         return config
     rate = objective.scale_learning_rate or SCALE_LEARNING_RATE
     return replace(config, training=replace(config.training, scale_learning_rate=rate))
+
+
+def with_encoder_choices(config: TrainConfig, kind: Literal["transformer", "static"]) -> TrainConfig:
+    """The configuration with the kind of encoder that was built, and the peak rate that suits it.
+
+    A run records what it did: where the recipe left either open, another machine may choose otherwise.
+    """
+    rate = config.training.learning_rate
+    return replace(
+        config,
+        encoder=replace(config.encoder, kind=kind),
+        training=replace(config.training, learning_rate=LEARNING_RATES[kind] if rate is None else rate),
+    )
 
 
 def check_objective_name(option: str, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from xmc.distributed import current_world, start_missing_processes
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.machine import save_machine
+from xmc.nested import flat
 from xmc.objectives.objective import Loss
 from xmc.objectives.plain import PlainLoss
 from xmc.random_streams import Stream, torch_seed
@@ -28,7 +30,7 @@ from xmc.training.callbacks.callbacks import Callbacks
 from xmc.training.callbacks.chosen import chosen_callbacks
 from xmc.training.callbacks.run_state import RunState
 from xmc.training.callbacks.skipped_steps import SkippedSteps
-from xmc.training.config import TrainConfig, check_objective, with_scale_rate
+from xmc.training.config import TrainConfig, check_objective, with_encoder_choices, with_scale_rate
 from xmc.training.given import Given
 from xmc.training.inputs import step_inputs
 from xmc.training.learned.learner import build_learner
@@ -39,12 +41,13 @@ from xmc.training.run.changes import check_changes, read_changes, record_changes
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.folder import prepare_run_folder, save_config
 from xmc.training.run.interrupt import InterruptGuard
-from xmc.training.run.metrics_log import MetricsLog, check_trackers, open_log
+from xmc.training.run.metrics_log import MetricsLog
 from xmc.training.run.models import RunModels
 from xmc.training.run.origins import origins
 from xmc.training.run.pace import Pace
 from xmc.training.run.precision import mixed_precision
 from xmc.training.run.result import TrainResult, save_result
+from xmc.training.run.trackers import check_trackers, chosen_trackers, start_trackers
 from xmc.training.step import StepInputs
 from xmc.training.validation import Validator
 
@@ -98,7 +101,7 @@ class Trainer:
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),
             mixed_precision=mixed_precision(config.training.precision),
-            log_with=config.run.trackers or None,
+            log_with=chosen_trackers(config.run),
             project_dir=config.run.dir,
         )
         self.world, self.device = current_world(), self.accelerator.device
@@ -107,9 +110,10 @@ class Trainer:
         torch.manual_seed(torch_seed(config.seed, Stream.INITIAL_WEIGHTS))
         self.objective = configured_objective(config.objective, given.loss)
         check_objective(config, self.objective.facts)
-        self.config = config = with_scale_rate(config, self.objective.facts)
+        config = with_scale_rate(config, self.objective.facts)
         texts = TrainingTexts(self.dataset, config.data)
         self.encoder = given.dual_encoder or DualEncoder.build(config.encoder, texts)
+        self.config = config = with_encoder_choices(config, self.encoder.kind)
         relevance = self.dataset.relevance("train")
         rows, self.validation_rows = train_validation_split(relevance, config.validation.rows, config.seed)
         self.batches = build_batches(
@@ -167,7 +171,7 @@ class Trainer:
             save_config(self.config, self.folder / "config.yaml")
         with (
             closing(self.batches),
-            closing(open_log(self.folder, self.accelerator, self.config.run.trackers)) as log,
+            closing(self._open_log()) as log,
             InterruptGuard(self.world, self.device) as guard,
         ):
             run = RunState(
@@ -202,6 +206,10 @@ class Trainer:
             world=self.world,
             accelerator=self.accelerator,
         )
+
+    def _open_log(self) -> MetricsLog:
+        start_trackers(self.accelerator, self.config.run, flat(asdict(self.config)))
+        return MetricsLog(self.folder / "metrics.jsonl", self.accelerator)
 
     def _prepare_folder(self) -> Path:
         if self.world.is_main:

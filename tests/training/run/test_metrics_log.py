@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-from xmc.errors import ConfigError
-from xmc.training.run.metrics_log import MetricsLog, check_trackers
+from xmc.training.run.metrics_log import MetricsLog
 
 
 def test_lines_after_the_checkpoint_are_dropped(tmp_path):
@@ -13,9 +10,3 @@ def test_lines_after_the_checkpoint_are_dropped(tmp_path):
     path.write_text("".join(json.dumps({"step": step}) + "\n" for step in range(5)) + '{"step": 5, "los')
     MetricsLog.truncate(path, 2)
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [0, 1, 2]
-
-
-def test_unknown_trackers_are_named_with_the_known():
-    check_trackers(["tensorboard"])
-    with pytest.raises(ConfigError, match="tensorboard.* got nope"):
-        check_trackers(["tensorboard", "nope"])

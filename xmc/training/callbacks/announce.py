@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
+import numpy as np
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, text_facts
+from xmc.durations import duration
 from xmc.training.batches.batches import Batches
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.run_state import RunState
@@ -12,6 +16,9 @@ from xmc.training.config import DataConfig
 from xmc.training.run.estimate import estimate_cost
 
 __all__ = ["Announce", "announce_texts"]
+
+SAMPLE = 16
+"""Texts whose encoding is timed."""
 
 
 class Announce(Callback):
@@ -38,8 +45,32 @@ class Announce(Callback):
         )
         tqdm.write(f"{dataset.name}: {estimate}")
         announce_texts(dataset, config.data)
+        if run.encoder.kind == "transformer" and run.device.type == "cpu":
+            seconds = transformer_step_seconds(run, self.batches.pools.expected_size())
+            tqdm.write(
+                f"a transformer on a CPU: about {duration(seconds)} a step, "
+                f"{duration(run.num_steps * seconds)} in all; --encoder.kind static trains in minutes"
+            )
         if dataset.rows_without_labels:
             tqdm.write(f"{dataset.rows_without_labels:,} training rows have no label and are skipped")
+
+
+def transformer_step_seconds(run: RunState, pool_size: int) -> float:
+    """What encoding takes in a step of this rank, from the time of a few texts; seconds."""
+    dataset, data, training = run.dataset, run.config.data, run.config.training
+    sides = (
+        (run.encoder.encode_queries, dataset.texts("train", data.query_fields), training.batch_size),
+        (run.encoder.encode_labels, dataset.texts("labels", data.label_fields), pool_size),
+    )
+    seconds = 0.0
+    for encode, texts, number in sides:
+        sample = texts[np.linspace(0, len(texts) - 1, min(len(texts), SAMPLE)).astype(np.int64)]
+        encode(sample[:1])  # the first call of a process sets libraries up
+        started = time.perf_counter()
+        encode(sample)
+        seconds += (time.perf_counter() - started) * number / len(sample)
+    # Through the gradient cache a text goes forward twice, and backward costs two of that.
+    return 4 * seconds * training.accumulation / run.world.size
 
 
 def announce_texts(dataset: Dataset, config: DataConfig) -> None:

@@ -28,7 +28,7 @@ class LogMetrics(Callback):
         values: dict[str, Any] = {
             "epoch": round(run.step / run.num_steps * self.epochs, 4),
             "loss": float(result.loss),
-            "learning_rate": training.learning_rate * result.factor,
+            "learning_rate": training.encoder_rate * result.factor,
             "scale": float(run.learner.parameters.scale.detach()),
             "rows_per_second": run.pace.rows_per_second,
         }

@@ -9,7 +9,10 @@ from xmc.errors import ConfigError
 from xmc.training.options import at_least, one_of, positive
 from xmc.training.parts import PartConfig, as_parts
 
-__all__ = ["OptimisationConfig", "ResidualConfig"]
+__all__ = ["LEARNING_RATES", "OptimisationConfig", "ResidualConfig"]
+
+LEARNING_RATES = {"static": 3e-3, "transformer": 1e-4}
+"""Peak rates by kind of encoder, where none is given: a table of token vectors stands far larger steps."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class OptimisationConfig:
     """Tokens encoded at once on each rank; more than that are encoded twice through the gradient cache. The
     encoder's own choice when null."""
 
-    learning_rate: float = 3e-4
-    """Peak rate of the encoder."""
+    learning_rate: float | None = None
+    """Peak rate of the encoder; 0.003 for a static one and 0.0001 for a transformer when null."""
 
     offset_learning_rate: float = 3e-2
     """Peak rate of the label offsets, in units of a score."""
@@ -71,12 +74,18 @@ class OptimisationConfig:
     callbacks: list[str | PartConfig] = field(default_factory=list)
     """Callbacks of your own, each ./file.py:name or package.module:name, or {name, options}."""
 
+    @property
+    def encoder_rate(self) -> float:
+        """Peak rate of the encoder; a transformer's where none is given and the kind is not known yet."""
+        return LEARNING_RATES["transformer"] if self.learning_rate is None else self.learning_rate
+
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, numbers out of range and an unknown precision."""
-        for name in ("epochs", "batch_size", "accumulation", "learning_rate", "max_skipped"):
+        for name in ("epochs", "batch_size", "accumulation", "max_skipped"):
             positive(f"training.{name}", getattr(self, name))
-        if self.micro_batch_tokens is not None:
-            positive("training.micro_batch_tokens", self.micro_batch_tokens)
+        for name in ("micro_batch_tokens", "learning_rate"):
+            if getattr(self, name) is not None:
+                positive(f"training.{name}", getattr(self, name))
         at_least("training.checkpoint_every", self.checkpoint_every, 0)
         if self.checkpoint_minutes < 0:
             raise ConfigError(

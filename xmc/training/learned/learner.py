@@ -176,9 +176,9 @@ def parameter_groups(
     # Biases and norms are vectors, which decay would pull towards a shift or a gain of 0.
     return [
         ParameterGroup(
-            _trained([p for p in encoder if p.ndim > 1]), config.learning_rate, config.weight_decay
+            _trained([p for p in encoder if p.ndim > 1]), config.encoder_rate, config.weight_decay
         ),
-        ParameterGroup(_trained([p for p in encoder if p.ndim <= 1]), config.learning_rate),
+        ParameterGroup(_trained([p for p in encoder if p.ndim <= 1]), config.encoder_rate),
         ParameterGroup(_trained([scores.label_offsets]), config.offset_learning_rate),
         ParameterGroup(_trained([scores.log_scale]), scale_rate),
     ]

@@ -36,7 +36,14 @@ class RunOptions:
     is in models/ under its step; result.json has their metrics."""
 
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
-    """Where metrics go besides metrics.jsonl: any tracker of Accelerate by name, such as wandb."""
+    """Where metrics go besides metrics.jsonl: any tracker of Accelerate by name, such as wandb. TensorBoard's
+    files are in tensorboard/ of the folder."""
+
+    project: str = "xmc"
+    """The project, or experiment, that trackers file the run under."""
+
+    name: str | None = None
+    """What trackers call the run; the name of its folder when null."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, an interval that is not above 0, and resuming what is overwritten."""

@@ -7,35 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.tracking import get_available_trackers
 
-from xmc.errors import ConfigError
 from xmc.nested import finite
 
-__all__ = ["MetricsLog", "check_trackers", "open_log"]
-
-
-def check_trackers(names: list[str]) -> None:
-    """Refuse trackers that Accelerate does not know or that are not installed.
-
-    Raises:
-        ConfigError: Naming them and the ones that would work.
-    """
-    available = sorted(tracker.value for tracker in get_available_trackers())
-    missing = sorted(set(names) - set(available))
-    if missing:
-        raise ConfigError(
-            f"run.trackers: expected some of {', '.join(available) or 'none'}, which are installed here, got "
-            f"{', '.join(missing)}; install what is missing or leave it out (metrics.jsonl is always written)"
-        )
-
-
-def open_log(folder: Path, accelerator: Accelerator, trackers: list[str]) -> MetricsLog:
-    """The log of the run in ``folder``, with its trackers started."""
-    if trackers:
-        # The name is TensorBoard's folder in the run's, and the project of any other tracker.
-        accelerator.init_trackers("tensorboard" if trackers == ["tensorboard"] else "xmc")
-    return MetricsLog(folder / "metrics.jsonl", accelerator)
+__all__ = ["MetricsLog"]
 
 
 class MetricsLog:

@@ -104,7 +104,7 @@ def _what(config: TrainConfig, encoder: DualEncoder) -> str:
     kind = "one encoder for both" if encoder.tied else "an encoder each"
     lengths = (encoder.metadata.query_length, encoder.metadata.label_length)
     read = " and ".join("any number of" if length is None else str(length) for length in lengths)
-    architecture = "transformer" if encoder.query_tower.padded else "static"
+    architecture = encoder.kind
     builder, model = config.encoder.builder, config.encoder.model
     origin = f"initialised from `{model}`" if builder is None else f"built by `{builder}`"
     weights = sum(parameter.numel() for parameter in encoder.parameters())
@@ -149,7 +149,7 @@ def _limits(config: TrainConfig, dataset: Dataset, encoder: DualEncoder) -> str:
             "Labels learned offsets (`label_offsets.parquet`), which `SentenceTransformer` alone does not "
             "add; a label that was not in training gets their median."
         )
-    if not encoder.query_tower.padded:
+    if encoder.kind == "static":
         lines.append("A static encoder adds up token vectors: word order and context are not seen.")
     return "\n".join(f"- {line}" for line in lines)
 
