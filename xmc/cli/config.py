@@ -50,7 +50,11 @@ def parse_train(arguments: Sequence[str]) -> tuple[TrainConfig, int | None]:
         _check_file(Path(recipe), parser)
     given = [word for recipe in recipes for word in ("--config", recipe)]
     values = parse(parser, [*given, *words[len(recipes) :]]).as_dict()
-    return _build(TrainConfig, values), values["profile"]
+    config = _build(TrainConfig, values)
+    if values["deterministic"]:
+        training = dataclasses.replace(config.training, deterministic=True)
+        config = dataclasses.replace(config, training=training)
+    return config, values["profile"]
 
 
 def train_parser() -> jsonargparse.ArgumentParser:
@@ -74,6 +78,9 @@ def train_parser() -> jsonargparse.ArgumentParser:
         default=None,
         metavar="N",
         help="Instead of training, run N steps and print where their time and memory go; saves nothing.",
+    )
+    parser.add_argument(
+        "--deterministic", action="store_true", help="The same as --training.deterministic true."
     )
     parser.add_class_arguments(TrainConfig)
     return parser

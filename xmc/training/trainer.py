@@ -39,6 +39,7 @@ from xmc.training.objective import configured_objective
 from xmc.training.run.allocator import keep_freed_memory
 from xmc.training.run.changes import check_changes, read_changes, record_changes
 from xmc.training.run.checkpoint import Checkpointer
+from xmc.training.run.deterministic import compute_deterministically
 from xmc.training.run.folder import prepare_run_folder, save_config
 from xmc.training.run.interrupt import InterruptGuard
 from xmc.training.run.metrics_log import MetricsLog
@@ -97,6 +98,8 @@ class Trainer:
         given = Given(objective, callbacks, dataset, encoder)
         config = given.shown_in(config)
         check_trackers(config.run.trackers)
+        if config.training.deterministic:
+            compute_deterministically()
         self.dataset = dataset or Dataset.load(config.data.path)
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),

@@ -64,6 +64,10 @@ class OptimisationConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the encoders' forward passes; auto is bf16 on a GPU that has it and fp32 elsewhere."""
 
+    deterministic: bool = False
+    """Only algorithms that give the same bits each time, on one machine with as many threads and ranks; an
+    operation that has none is an error. On a CPU it changes nothing but that, on a GPU it takes time."""
+
     checkpoint_every: int = 0
     """Steps between checkpoints to resume from, besides those by time; 0 for none."""
 
