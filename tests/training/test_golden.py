@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from tests.runs import losses
-from xmc.heads import HeadConfig
 from xmc.training import TrainConfig, train
 from xmc.training.batches import MemoryConfig, MinedConfig
 
