@@ -176,7 +176,9 @@ def _add(
             "them there, leave such clicks out (--unknown skip), or make labels of them (--unknown add)"
         )
     if strangers:
-        clicks.leave_out("on unknown labels", partial(table.source.place, first_stranger), strangers.total())
+        clicks.leave_out(
+            "clicks on unknown labels", partial(table.source.place, first_stranger), strangers.total()
+        )
 
 
 class _Row:
@@ -221,10 +223,10 @@ class _Row:
     def lacks(self) -> str | None:
         """Why the record is no click, or None."""
         if not self.title and not self.content:
-            return "without a query"
+            return "rows without a query"
         if not self.names:
-            return "without a label"
-        return None if any(self.weights) else "of weight 0"
+            return "rows without a label"
+        return None if any(self.weights) else "rows of weight 0"
 
     def _text(self, given: Mapping[str, Any], role: str) -> str:
         self.part = role

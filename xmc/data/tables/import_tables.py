@@ -163,13 +163,13 @@ def _tell(paths: Sequence[Path], clicks: Clicks) -> None:
     """Say what became of the rows, or refuse tables without a click."""
     names = ", ".join(path.name for path in paths)
     for why, count in clicks.left_out.items():
-        first = clicks.first_left_out[why]
-        _log.warning("%s: %s clicks %s left out (the first: %s)", names, f"{count:,}", why, first)
+        _log.warning(
+            "%s: left out %s: %s (the first: %s)", names, why, f"{count:,}", clicks.first_left_out[why]
+        )
     if not clicks.num_clicks:
         raise DataError(f"{names}: expected at least one click with a query and a label, got none")
     pairs = clicks.num_pairs()
     _log.info(
-        "%s: %s clicks are %s queries with %s labels, %s repeated clicks added up",
-        *(names, f"{clicks.num_clicks:,}", f"{len(clicks.texts):,}", f"{pairs:,}"),
-        f"{clicks.num_clicks - pairs:,}",
+        "%s: %s clicks of %s queries; %s that came again are added to the weight of their pair",
+        *(names, f"{clicks.num_clicks:,}", f"{len(clicks.texts):,}", f"{clicks.num_clicks - pairs:,}"),
     )
