@@ -57,7 +57,7 @@ class Drift:
             lines.append("few clicks go to new labels: adding them to the index will do, without training")
         if self.gone_labels:
             lines.append(
-                "old labels are gone: remove them from the index, or build it anew, without training"
+                "old labels are gone: take them out of the index, or build it anew, without training"
             )
         if self.new_words >= _MUCH_OF_WORDS:
             lines.append(
@@ -86,8 +86,8 @@ class Drift:
             ("on old, untrained labels", f"{_percent(self.clicks_on_untrained_labels)} of the clicks"),
             (
                 "clicks moved",
-                f"{_percent(self.moved_clicks)} among labels that both have ({_percent(self.moved_by_chance)} "
-                "by chance alone)",
+                f"{_percent(self.moved_clicks)} among the labels of both ({_percent(self.moved_by_chance)} by "
+                "chance alone)",
             ),
             *(("so", line) for line in self.sentences()),
         ]
