@@ -86,8 +86,8 @@ class Drift:
             ("on old, untrained labels", f"{_percent(self.clicks_on_untrained_labels)} of the clicks"),
             (
                 "clicks moved",
-                f"{_percent(self.moved_clicks)} among the labels of both ({_percent(self.moved_by_chance)} by "
-                "chance alone)",
+                f"{_percent(self.moved_clicks)} among labels that both have "
+                f"({_percent(self.moved_by_chance)} by chance alone)",
             ),
             *(("so", line) for line in self.sentences()),
         ]

@@ -37,7 +37,7 @@ LABEL_NAMES: dict[str, tuple[str, ...]] = {
 """What a column of a file of labels may be called."""
 
 
-_MINOR = ("weight", "query_content", "query_uid", "content")
+_MINOR = ("weight", "query_content", "query_uid")
 """Columns whose names alone make no header: "n" or "description" may be a query as well."""
 
 
