@@ -45,7 +45,11 @@ class TableFiles:
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How tables are read, where they do not tell by themselves."""
+    """How tables are read, where they do not tell by themselves.
+
+    Of a table of labels beside clicks the columns alone are told here; one that needs more is imported on its
+    own, and then named as a data set.
+    """
 
     columns: Columns = field(default_factory=Columns)
     text: TextOptions = field(default_factory=TextOptions)
@@ -100,7 +104,7 @@ def import_tables(
                 "split: expected clicks to train on and no file of test clicks, as one of them is split: "
                 "leave it out"
             )
-    labels = _labels(files.labels, options, progress)
+    labels = _labels(files, options, progress)
     unknown = options.unknown or ("add" if files.labels is None else "refuse")
     parts = {"train": list(files.train), "test": list(files.test)}
     clicks = {
@@ -139,11 +143,14 @@ def import_tables(
     return Dataset.load(out)
 
 
-def _labels(path: Path | None, options: TableOptions, progress: bool) -> LabelTexts:
+def _labels(files: TableFiles, options: TableOptions, progress: bool) -> LabelTexts:
+    path = files.labels
     if path is None:
         return LabelTexts("the clicks")
     if path.is_dir():
         return dataset_labels(Dataset.load(path))
+    if files.train or files.test:  # what is told of how files are written is told of the clicks
+        return table_labels(path, options.columns, TextOptions(), progress=progress)
     return table_labels(path, options.columns, options.text, header=options.header, progress=progress)
 
 
