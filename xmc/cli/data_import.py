@@ -21,9 +21,9 @@ Hugging Face dataset by its folder or hub name with --format hub. docs/your-data
 docs/data-formats.md shows each format.
 
 Tables: a row a click (columns query and label), or a list of labels in a row (column labels, a|b|c). Columns
-are found by their names; count or weight, query_uid and query_content may be there too. --header, --delimiter,
---quote and --encoding are those of SOURCE: import a table of labels that needs them on its own (--part labels),
-and name that data set with --labels."""
+are found by their names; count or weight, query_uid and query_content may be there too. --header,
+--delimiter, --quote and --encoding are those of SOURCE: import a table of labels that needs them on its own
+(--part labels), and name that data set with --labels."""
 
 
 def run(arguments: Sequence[str]) -> None:
