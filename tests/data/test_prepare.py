@@ -40,9 +40,10 @@ def test_what_lies_beside_a_file_is_pointed_out(
 ) -> None:
     prepare(clicks, tmp_path / "one", progress=False)
     assert "beside" not in caplog.text
-    (tmp_path / "products.csv").write_text("uid,title\nx,X\ny,Y\n", encoding="utf-8")
+    for name in ("products.csv", "labels.csv"):
+        (tmp_path / name).write_text("uid,title\nx,X\ny,Y\n", encoding="utf-8")
     prepare(clicks, tmp_path / "two", progress=False)
-    assert "products.csv lies beside clicks.csv and is not read" in caplog.text
+    assert "labels.csv lies beside clicks.csv and is not read" in caplog.text
 
 
 def test_files_by_name(clicks: Path, tmp_path: Path) -> None:
@@ -59,6 +60,10 @@ def test_what_does_not_fit(clicks: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="expected a file, found none"):
         prepare([tmp_path / "nowhere.csv", clicks], out)
+    with pytest.raises(DataError, match="expected a file, found none"):
+        prepare(tmp_path / "nowhere.csv", out)
+    with pytest.raises(DataError, match="expected one table of labels, got labels.csv, products.csv"):
+        prepare([clicks, tmp_path / "labels.csv", tmp_path / "products.csv"], out)
     with pytest.raises(DataError, match="the files of one of these formats"):
         prepare(tmp_path / "empty", out)
     with pytest.raises(DataError, match="expected clicks.csv or train.csv"):

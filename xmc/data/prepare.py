@@ -12,8 +12,8 @@ from xmc.data.dataset import Dataset
 from xmc.data.importers import FORMATS, import_folder
 from xmc.data.manifest import MANIFEST_NAME, check_choice
 from xmc.data.propensity import Propensity
-from xmc.data.tables import TableFiles, TableOptions, import_tables
-from xmc.data.tables.folder import LOOKS_FOR, has_tables, tables_of, tables_of_folder
+from xmc.data.tables import TableFiles, TableOptions, import_tables, is_table
+from xmc.data.tables.folder import LOOKS_FOR, has_tables, label_tables, tables_of, tables_of_folder
 from xmc.errors import ConfigError, DataError
 
 __all__ = ["INPUT_FORMATS", "Part", "is_prepared", "prepare"]
@@ -127,7 +127,7 @@ def _paths(given: _Paths) -> list[Path]:
 
 
 def _are_tables(paths: Sequence[Path]) -> bool:
-    if len(paths) != 1 or paths[0].is_file():
+    if len(paths) != 1 or paths[0].is_file() or is_table(paths[0]):
         return True
     folder = paths[0]
     # What a format of its own reads is its: a train.jsonl beside labels.jsonl knows labels by number, too.
@@ -150,18 +150,17 @@ def _files(paths: list[Path], test: list[Path], labels: Path | None, part: Part)
     if labels is not None and files.labels is not None:
         raise ConfigError(f"labels: expected one table of labels, got {labels} and {files.labels}")
     files = replace(files, test=[*files.test, *test], labels=labels or files.labels)
-    if labels is None and files.labels is None and len(paths) == 1:
+    if labels is None and files.labels is None and paths[0].is_file():
         _point_out(paths[0])
     return files
 
 
 def _point_out(path: Path) -> None:
     """Say that a table of labels lies beside a file and is not read."""
-    beside = tables_of_folder(path.parent).labels
-    if beside is not None and beside != path:
+    if beside := [one for one in label_tables(path.absolute().parent) if one.name != path.name]:
         _log.warning(
             "%s lies beside %s and is not read: --labels %s takes the labels' texts from it",
-            *(beside.name, path.name, beside),
+            *(beside[0].name, path.name, path.parent / beside[0].name),
         )
 
 

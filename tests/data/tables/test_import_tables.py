@@ -52,7 +52,9 @@ def test_a_file_as_excel_writes_it(write: Write, run: Run, caplog: pytest.LogCap
     assert dataset.manifest.sources[1]["file"] == "clicks.csv"
     for why, line in (("without a query", 5), ("without a label", 9), ("of weight 0", 10)):
         assert f"left out rows {why}: 1 (the first: {path}, line {line})" in caplog.text
-    assert "5 clicks of 3 queries; 1 that came again" in caplog.text
+    assert (
+        "clicks 5, different queries 3, clicks that came again and are added to their pair 1" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,7 @@ def test_a_file_without_a_header_says_so(write: Write, run: Run, caplog: pytest.
             r"a\.csv, line 3, column 'n': expected a number of at least 0",
         ),
         ("query,label,n\na,x,-1\n", "line 2, column 'n'"),
+        ("query,label,Query\na,x,b\n", r"a\.csv: expected one column 'query', got 2: .* --columns query=1"),
         ("query,label,n\na,x,nan\n", "line 2, column 'n'"),
         ("query,label\n,x\n", "expected at least one click with a query and a label"),
         ("qid,query,label\n,a,x\n", "line 2, column 'qid': expected a uid for every query"),
@@ -249,3 +252,14 @@ def test_relevance_of_a_long_file_is_that_of_a_plain_loop(write: Write, run: Run
         row = expected.setdefault(f"q{query}", {})
         row[f"l{label}"] = row.get(f"l{label}", 0.0) + 1
     assert pairs(run(path)) == expected
+
+
+def test_a_list_cut_at_another_mark_is_pointed_out(
+    write: Write, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write("a.csv", 'query,tags\nred,"a, b"\nblue,"b, c"\n')
+    assert run(path).uids("labels")[:] == ["a, b", "b, c"]
+    assert "have no | to be cut at: is it --separator ','?" in caplog.text
+    caplog.clear()
+    assert run(path, options=TableOptions(separator=",")).uids("labels")[:] == ["a", "b", "c"]
+    assert "separator" not in caplog.text

@@ -49,6 +49,7 @@ def test_other_encodings(encoding: str, write: Write) -> None:
         ('q,l\na,b\n"c\nd",e,f\n', r"line 3: expected 2 fields between ',', as in the first line, got 3"),
         ("q,l\na,b\nc\n", "line 3: expected 2 fields .* got 1 in 'c'"),
         ('q,l\na,b\nc,"d\ne,f\ng,h\n', "line 3: expected every quote to be closed"),
+        ('q,l\na,b\n"c,d\ne,f\n', "line 3: expected every quote to be closed"),
         ("q,l\n" + "a,b\n" * 70_000 + "Schühe,x\n", "line 70002: expected utf-8"),
     ],
 )

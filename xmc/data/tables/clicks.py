@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,8 @@ UnknownLabels = Literal["refuse", "skip", "add"]
 """What becomes of clicks on labels that the labels' own table has not."""
 
 SEPARATOR = "|"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -149,6 +152,8 @@ def _add(
     strangers: Counter[str] = Counter()
     first_stranger = 0
     row = _Row(table, separator)
+    if separator is None and row.named_by == "labels":
+        _warn_of_separator(table)
     for number, fields in table.rows(progress=progress):
         try:
             row.read(fields)
@@ -179,6 +184,21 @@ def _add(
         clicks.leave_out(
             "clicks on unknown labels", partial(table.source.place, first_stranger), strangers.total()
         )
+
+
+def _warn_of_separator(table: Table) -> None:
+    """Point out a list that looks as if it were separated by something else than ``SEPARATOR``."""
+    place = table.places["labels"]
+    cells = [record[place] for record in table.source.sample if place < len(record)]
+    for other in (",", ";", " / "):
+        if sum(other in cell for cell in cells) > len(cells) / 2 and not any(
+            SEPARATOR in cell for cell in cells
+        ):
+            _log.warning(
+                "%s: the lists of labels, such as %.60r, have no %s to be cut at: is it --separator %r?",
+                *(table.source.path, cells[-1], SEPARATOR, other),
+            )
+            return
 
 
 class _Row:

@@ -22,7 +22,8 @@ CLICK_NAMES: dict[str, tuple[str, ...]] = {
     "labels": ("labels", "products", "items", "documents", "targets", "categories", "classes", "tags"),
     "weight": ("weight", "count", "clicks", "num_clicks", "n", "freq", "frequency", "relevance"),
     "query_content": ("query_content", "content", "body", "abstract", "description"),
-    "query_uid": ("query_uid", "query_id", "qid", "uid", "id"),
+    # Not "id": in a log it is often the name of a click, and clicks of one query are to be one row.
+    "query_uid": ("query_uid", "qid"),
 }
 """What a column of a file of clicks may be called, the likeliest name first."""
 
@@ -87,6 +88,11 @@ def find_columns(
             continue
         free = [keys.index(name) for name in choices if name in keys]
         place = next((one for one in free if one not in found.values()), None)
+        if place is not None and keys.count(keys[place]) > 1:
+            raise DataError(
+                f"{where}: expected one column {header[place]!r}, got {keys.count(keys[place])}: say by number "
+                f"which is the {role.replace('_', ' ')} (--columns {role}={place + 1})"
+            )
         if place is not None:
             found[role] = place
     for role, place in found.items():

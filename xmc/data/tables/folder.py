@@ -13,7 +13,7 @@ from xmc.data.tables.import_tables import TableFiles
 from xmc.data.tables.sources import is_table, stem
 from xmc.errors import DataError
 
-__all__ = ["LOOKS_FOR", "has_tables", "tables_of", "tables_of_folder"]
+__all__ = ["LOOKS_FOR", "has_tables", "label_tables", "tables_of", "tables_of_folder"]
 
 LOOKS_FOR = "clicks.csv or train.csv (.tsv, .jsonl, .parquet), with or without test.csv, products or labels"
 
@@ -24,7 +24,7 @@ _LABELS = ("labels", "products", "items", "documents", "catalogue", "catalog")
 
 def has_tables(folder: Path) -> bool:
     """Whether a folder holds tables of clicks, or of labels, by their names."""
-    return bool(tables_of_folder(folder).tables())
+    return bool(_named(folder, (*_TRAIN, *_TEST, *_LABELS)))
 
 
 def tables_of_folder(folder: Path) -> TableFiles:
@@ -33,8 +33,12 @@ def tables_of_folder(folder: Path) -> TableFiles:
     Raises:
         DataError: When several are of labels.
     """
-    named = [path for path in sorted(folder.iterdir()) if path.is_file() and is_table(path)]
-    return tables_of([path for path in named if _of(path, (*_TRAIN, *_TEST, *_LABELS))])
+    return tables_of(_named(folder, (*_TRAIN, *_TEST, *_LABELS)))
+
+
+def label_tables(folder: Path) -> list[Path]:
+    """The tables in ``folder`` that are named as tables of labels are."""
+    return _named(folder, _LABELS)
 
 
 def tables_of(paths: Sequence[Path]) -> TableFiles:
@@ -46,10 +50,18 @@ def tables_of(paths: Sequence[Path]) -> TableFiles:
     labels = [path for path in paths if _of(path, _LABELS)]
     if len(labels) > 1:
         names = ", ".join(path.name for path in labels)
-        raise DataError(f"{labels[0].parent}: expected one table of labels, got {names}: leave one")
+        raise DataError(
+            f"{labels[0].parent}: expected one table of labels, got {names}: leave one, or name the "
+            "files to read"
+        )
     test = [path for path in paths if _of(path, _TEST)]
     train = [path for path in paths if path not in labels and path not in test]
     return TableFiles(train, test, labels[0] if labels else None)
+
+
+def _named(folder: Path, names: Sequence[str]) -> list[Path]:
+    tables = [path for path in sorted(folder.iterdir()) if path.is_file() and is_table(path)]
+    return [path for path in tables if _of(path, names)]
 
 
 def _of(path: Path, names: Sequence[str]) -> bool:

@@ -177,6 +177,6 @@ def _tell(paths: Sequence[Path], clicks: Clicks) -> None:
         raise DataError(f"{names}: expected at least one click with a query and a label, got none")
     pairs = clicks.num_pairs()
     _log.info(
-        "%s: %s clicks of %s queries; %s that came again are added to the weight of their pair",
+        "%s: clicks %s, different queries %s, clicks that came again and are added to their pair %s",
         *(names, f"{clicks.num_clicks:,}", f"{len(clicks.texts):,}", f"{clicks.num_clicks - pairs:,}"),
     )

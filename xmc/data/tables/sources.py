@@ -168,12 +168,16 @@ class CsvSource(TableSource):
         if isinstance(error, EOFError) or "gzip" in message.lower() or "compress" in message.lower():
             return DataError(f"{self.path}: expected a complete gzip file ({message}): fetch it again")
         if "straddling" in message:
-            return DataError(f"{self.place(count + 1)}: {_OPEN_QUOTE}")
+            return DataError(
+                f"{self.place(count + 1)}: {_OPEN_QUOTE} (a record there has more than {_BLOCK_BYTES:,} bytes)"
+            )
         row = re.search(r"Row #(\d+)", message)
         if isinstance(error, UnicodeError) or "UTF8" in message:
             line = line_of(self.path, self._dialect, int(row[1]) if row else count + 1)
             return not_of_encoding(self.path, line, self._dialect.encoding)
         place = self.place(int(row[1]) if row else count + 1)
+        if '"' in message and quote_left_open(self.path, self._dialect):
+            return DataError(f"{place}: {_OPEN_QUOTE}")
         if widths := re.search(r"Expected (\d+) columns, got (\d+): (.*)", message, re.DOTALL):
             delimiter = {"\t": "a tab"}.get(self._dialect.delimiter, repr(self._dialect.delimiter))
             return DataError(
