@@ -141,7 +141,7 @@ def test_a_file_without_a_header_says_so(write: Write, run: Run, caplog: pytest.
             r"a\.csv, line 3, column 'n': expected a number of at least 0",
         ),
         ("query,label,n\na,x,-1\n", "line 2, column 'n'"),
-        ("query,label,Query\na,x,b\n", r"a\.csv: expected one column 'query', got 2: .* --columns query=1"),
+        ("query,label,Query\na,x,b\n", r"a\.csv: expected one column 'query', got 2: .*--columns query=1"),
         ("query,label,n\na,x,nan\n", "line 2, column 'n'"),
         ("query,label\n,x\n", "expected at least one click with a query and a label"),
         ("qid,query,label\n,a,x\n", "line 2, column 'qid': expected a uid for every query"),

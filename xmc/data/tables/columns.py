@@ -90,8 +90,8 @@ def find_columns(
         place = next((one for one in free if one not in found.values()), None)
         if place is not None and keys.count(keys[place]) > 1:
             raise DataError(
-                f"{where}: expected one column {header[place]!r}, got {keys.count(keys[place])}: say by number "
-                f"which is the {role.replace('_', ' ')} (--columns {role}={place + 1})"
+                f"{where}: expected one column {header[place]!r}, got {keys.count(keys[place])}: say by "
+                f"number which is the {role.replace('_', ' ')} (--columns {role}={place + 1})"
             )
         if place is not None:
             found[role] = place

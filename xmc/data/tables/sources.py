@@ -169,7 +169,7 @@ class CsvSource(TableSource):
             return DataError(f"{self.path}: expected a complete gzip file ({message}): fetch it again")
         if "straddling" in message:
             return DataError(
-                f"{self.place(count + 1)}: {_OPEN_QUOTE} (a record there has more than {_BLOCK_BYTES:,} bytes)"
+                f"{self.place(count + 1)}: {_OPEN_QUOTE} (there is a record of over {_BLOCK_BYTES:,} bytes)"
             )
         row = re.search(r"Row #(\d+)", message)
         if isinstance(error, UnicodeError) or "UTF8" in message:
