@@ -61,3 +61,75 @@ def test_unknown_corpus_and_format(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "api-docs" in capsys.readouterr().err
     assert main(["data", "import", str(tmp_path), str(tmp_path / "out"), "--format", "csv"]) == 2
     assert "jsonl" in capsys.readouterr().err
+
+
+def test_tables_with_options(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "clicks.txt").write_bytes(
+        "Suchwort~Artikel~5\nrote Schühe~s1/s2~3\nHut~h~1\nx~gone~1\n".encode("cp1252")
+    )
+    (tmp_path / "articles.csv").write_text("uid,title\ns1,Schuh\ns2,Stiefel\nh,Hut\n", encoding="utf-8")
+    out = tmp_path / "out"
+    words = [
+        "data",
+        "import",
+        str(tmp_path / "clicks.txt"),
+        str(out),
+        "--labels",
+        str(tmp_path / "articles.csv"),
+    ]
+    words += [
+        "--delimiter",
+        "~",
+        "--quote",
+        "none",
+        "--encoding",
+        "cp1252",
+        "--separator",
+        "/",
+        "--unknown",
+        "skip",
+    ]
+    words += ["--weights", "one", "--split", "0.5", "--seed", "3", "--columns", "query=Suchwort", "label=2"]
+    assert main(words) == 0
+    dataset = Dataset.load(out)
+    texts = [text for split in ("train", "test") for text in dataset.texts(split)]
+    assert sorted(texts) == ["Hut", "rote Schühe"] and dataset.num_test == 1
+    pairs = [dataset.relevance(split) for split in ("train", "test")]
+    assert sum(one.nnz for one in pairs) == 3 and all((one.data == 1).all() for one in pairs)
+    assert "left out clicks on unknown labels: 1 (the first" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--columns", "querry=a"], "expected WHAT=COLUMN, got 'querry': did you mean query=...?"),
+        (["--columns", "query"], "WHAT is one of query"),
+        (["--colums", "query=a"], "did you mean --columns?"),
+        (["--split", "2"], "split: expected a share between 0 and 1"),
+        (["--part", "tests"], "expected one of train, test, labels"),
+    ],
+)
+def test_options_of_tables_that_cannot_be(
+    option: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clicks.csv").write_text("query,label\na,x\nb,y\n", encoding="utf-8")
+    words = ["data", "import", str(tmp_path / "clicks.csv"), str(tmp_path / "out"), *option]
+    assert main(words) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_export_split_labels_and_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = "".join(f"word {number},l{number % 9}\n" for number in range(90))
+    (tmp_path / "clicks.csv").write_text("query,label\n" + lines, encoding="utf-8")
+    data = str(tmp_path / "data")
+    assert main(["data", "import", str(tmp_path / "clicks.csv"), data, "--split", "0.3"]) == 0
+    assert main(["data", "split-labels", data, str(tmp_path / "unseen"), "--unseen", "0.3"]) == 0
+    assert "held out of training on purpose" in capsys.readouterr().out
+    assert main(["data", "export", data, str(tmp_path / "trec"), "--format", "trec"]) == 0
+    assert "test.qrels" in capsys.readouterr().out
+    assert main(["data", "import", str(tmp_path / "clicks.csv"), str(tmp_path / "same")]) == 0
+    capsys.readouterr()
+    assert main(["data", "drift", str(tmp_path / "same"), data]) == 0
+    assert "nothing here asks for training again" in capsys.readouterr().out
+    assert main(["data", "exprot", data, "x"]) == 2
+    assert "did you mean 'export'?" in capsys.readouterr().err

@@ -76,6 +76,21 @@ def test_the_train_split_uses_its_own_rows(make_encoder, dataset):
     assert result.metrics["P@1"] == pytest.approx(100 * 2 / 3)
 
 
+def test_without_training_rows_there_is_no_propensity(make_encoder, dataset, tmp_path, caplog):
+    with DatasetWriter(tmp_path / "june", name="june", label_fields=("title",)) as writer:
+        for uid, title in zip(dataset.uids("labels"), dataset.texts("labels", ["title"]), strict=True):
+            writer.add_label(uid, title, content="0 0 0")
+        for row, text in enumerate(dataset.texts("test")):
+            writer.add_row("test", str(row), text, "", dataset.relevance("test")[row].indices)
+        for row, label in zip(*dataset.filter("test").nonzero(), strict=True):
+            writer.add_filter("test", int(row), int(label))
+    whole, alone = (
+        evaluate(make_encoder(), data, progress=False).metrics for data in (dataset, tmp_path / "june")
+    )
+    assert alone == {name: value for name, value in whole.items() if "PS" not in name} != whole
+    assert "june has no training rows to count labels in: PSP and PSnDCG are left out" in caplog.text
+
+
 def test_bad_cut_offs_are_refused(make_encoder, dataset):
     for ks in ((), (0, 1)):
         with pytest.raises(ConfigError, match="cut-offs of 1 and more"):

@@ -1,10 +1,11 @@
-"""``xmc data``: build or draw a data set, import files, describe a prepared data set."""
+"""``xmc data``: build or draw a data set, describe a prepared one; other files have the other verbs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from xmc.cli import data_import, data_tools
 from xmc.cli.outputs import check_output_file, check_output_place
 from xmc.cli.parser import make_parser, nearest, parse
 from xmc.errors import ConfigError
@@ -12,24 +13,36 @@ from xmc.files import atomic_file
 
 __all__ = ["run"]
 
-_HELP = """usage: xmc data {build,synthetic,import,info} ...
+_HELP = """usage: xmc data {build,synthetic,import,info,export,split-labels,drift} ...
 
 Prepared data sets: folders that every other command reads.
 
 commands:
-  build      build a built-in data set (api-docs, debian)
-  synthetic  draw a data set of any size whose best possible precision is known
-  import     import files: extreme classification repository, DEXML, PECOS, JSON Lines, Parquet, Hugging Face
-  info       counts, lengths, propensity and an example
+  build         build a built-in data set (api-docs, debian)
+  synthetic     draw a data set of any size whose best possible precision is known
+  import        import files: CSV, TSV, JSON Lines, Parquet, extreme classification repository, DEXML, PECOS,
+                Hugging Face
+  info          counts, lengths, propensity, an example, and what to mend
+  export        write a data set for other tools: JSON Lines, raw text and npz, TREC
+  split-labels  hold labels out of training, to measure how unseen ones are found
+  drift         how far new data have moved from old ones, and whether to train again
 
 example:
-  xmc data import downloads/LF-AmazonTitles-131K data/amazontitles-131k"""
+  xmc data import clicks.csv data/shop --labels products.csv --split 0.1"""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Dispatch to ``build``, ``synthetic``, ``import`` or ``info``."""
+    """Dispatch to ``build``, ``import``, ``info`` and the others."""
     words = list(arguments)
-    verbs = {"build": _build, "synthetic": _synthetic, "import": _import, "info": _info}
+    verbs = {
+        "build": _build,
+        "synthetic": _synthetic,
+        "import": data_import.run,
+        "info": _info,
+        "export": data_tools.run_export,
+        "split-labels": data_tools.run_split_labels,
+        "drift": data_tools.run_drift,
+    }
     if not words or words[0] in ("-h", "--help"):
         print(_HELP)
     elif words[0] in verbs:
@@ -105,43 +118,6 @@ def _synthetic(arguments: Sequence[str]) -> None:
         num_test=options.test,
         seed=options.seed,
         law=Law(noise=options.noise),
-        overwrite=options.overwrite,
-    )
-    print(describe(dataset).table())
-
-
-def _import(arguments: Sequence[str]) -> None:
-    from xmc.data import Propensity, describe
-    from xmc.data.importers import FORMATS, import_folder
-
-    parser = make_parser(
-        "data import",
-        "Import a folder of files (docs/data-formats.md shows each format), or a Hugging Face dataset\n"
-        "by its folder or hub name with --format hub.",
-        "xmc data import downloads/LF-AmazonTitles-131K data/amazontitles-131k --format xc",
-    )
-    parser.add_argument("folder", help="The folder with the files, or a Hugging Face dataset's name.")
-    parser.add_argument("out", help="The folder to make.")
-    parser.add_argument(
-        "--format", default="auto", choices=("auto", *FORMATS), help="Told from the files by default."
-    )
-    parser.add_argument("--name", default=None, help="The data set's name; the folder's by default.")
-    parser.add_argument(
-        "--propensity",
-        type=float,
-        nargs=2,
-        metavar=("A", "B"),
-        help="Constants of the propensity-scored metrics; known benchmarks have theirs, others 0.55 1.5.",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
-    options = parse(parser, arguments)
-    check_output_place("out", options.out)
-    dataset = import_folder(
-        options.folder,
-        options.out,
-        format=options.format,
-        name=options.name,
-        propensity=Propensity(*options.propensity) if options.propensity else None,
         overwrite=options.overwrite,
     )
     print(describe(dataset).table())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from xmc.data.dataset import Dataset
 from xmc.data.importers import import_folder
 from xmc.data.info import DatasetInfo, describe
+from xmc.data.prepare import prepare
 from xmc.data.propensity import (
     Propensity,
     describe_propensity,
@@ -37,6 +38,7 @@ __all__ = [
     "inverse_propensity",
     "known_propensity",
     "labelled_rows",
+    "prepare",
     "text_facts",
     "train_validation_split",
 ]

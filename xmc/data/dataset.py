@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.data.manifest import SPLITS, TABLES, Manifest, check_choice, chosen_fields
+from xmc.data.manifest import SPLITS, TABLES, UNSEEN_NAME, Manifest, check_choice, chosen_fields
 from xmc.data.propensity import Propensity
 from xmc.data.relevance import load_matrix
 from xmc.data.texts import TextColumn, open_table
@@ -128,6 +129,14 @@ class Dataset:
         check_choice("split", split, SPLITS)
         name = f"filter_{split}.npz"
         return self._matrix(name, self._num_rows(split)) if name in self.manifest.files else None
+
+    @cached_property
+    def unseen_labels(self) -> np.ndarray:
+        """Labels held out of training on purpose (``xmc data split-labels``): int64 [n], ascending."""
+        if UNSEEN_NAME not in self.manifest.files:
+            return np.zeros(0, dtype=np.int64)
+        uids = json.loads((self.path / UNSEEN_NAME).read_text(encoding="utf-8"))
+        return np.flatnonzero(np.isin(np.asarray(self.uids("labels")[:]), uids)).astype(np.int64)
 
     def verify(self) -> None:
         """Read every file and compare its SHA-256.

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmc.data.dataset import Dataset
+from xmc.data.leaks import advice, leaked_rows
 from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.propensity import Propensity
 from xmc.data.text_facts import TextFacts, num_repeated, text_facts
@@ -70,6 +71,12 @@ class DatasetInfo:
     """By split: rows that share their uid with another row."""
     texts: dict[str, TextFacts]
     """By table: what its texts are made of."""
+    leaked_test_rows: int
+    """Test rows whose text is a training row's, case and white space aside."""
+    unseen_labels: int
+    """Labels that were held out of training on purpose."""
+    advice: list[str]
+    """What a measurement or a training run may suffer from, and what to do."""
     fingerprint: str
     label_fingerprint: str
     example: dict[str, Any]
@@ -96,6 +103,8 @@ def describe(dataset: Dataset) -> DatasetInfo:
     labels_of = {split: np.diff(matrix.indptr) for split, matrix in relevance.items()}
     points = np.bincount(relevance["train"].indices, minlength=dataset.num_labels)
     filters = {split: dataset.filter(split) for split in SPLITS}
+    texts = {table: text_facts(dataset, table) for table in TABLES}
+    num_leaked, unclicked = len(leaked_rows(dataset)), int((points == 0).sum())
     return DatasetInfo(
         name=dataset.name,
         num_train=dataset.num_train,
@@ -104,7 +113,7 @@ def describe(dataset: Dataset) -> DatasetInfo:
         labels_per_point={split: Distribution.of(counts) for split, counts in labels_of.items()},
         points_per_label=Distribution.of(points),
         share_of_one_point_labels=float((points == 1).mean()) if len(points) else 0.0,
-        labels_without_points=int((points == 0).sum()),
+        labels_without_points=unclicked,
         rows_without_labels={split: int((counts == 0).sum()) for split, counts in labels_of.items()},
         text_lengths={table: Distribution.of(_lengths(dataset, table)) for table in TABLES},
         empty_texts=dict(dataset.manifest.empty_texts),
@@ -115,7 +124,10 @@ def describe(dataset: Dataset) -> DatasetInfo:
         query_fields=dataset.manifest.query_fields,
         label_fields=dataset.manifest.label_fields,
         repeated_uids={split: _repeated(dataset.uids(split)) for split in SPLITS},
-        texts={table: text_facts(dataset, table) for table in TABLES},
+        texts={table: facts for table, facts in texts.items()},
+        leaked_test_rows=num_leaked,
+        unseen_labels=len(dataset.unseen_labels),
+        advice=advice(dataset, num_leaked, unclicked - len(dataset.unseen_labels), texts),
         fingerprint=dataset.fingerprint,
         label_fingerprint=dataset.label_fingerprint,
         example=_example(dataset, relevance["train"]),
@@ -163,8 +175,11 @@ def _table_rows(info: DatasetInfo) -> list[tuple[str, str]]:
         ("a query's text", " + ".join(info.query_fields)),
         ("a label's text", " + ".join(info.label_fields)),
         *(("note", note) for facts in info.texts.values() for note in facts.notes()),
+        *(("advice", line) for line in info.advice),
         ("fingerprint", f"{info.fingerprint} (labels {info.label_fingerprint})"),
     ]
+    if info.unseen_labels:
+        rows.insert(4, ("unseen labels", f"{info.unseen_labels:,} held out of training on purpose"))
     if info.ceiling:
         best = ", ".join(f"{metric} {value:.2f}" for metric, value in info.ceiling.items())
         rows.append(("best possible", f"{best} % (expected; chance moves a measured one)"))

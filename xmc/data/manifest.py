@@ -17,6 +17,7 @@ __all__ = [
     "MANIFEST_NAME",
     "SPLITS",
     "TABLES",
+    "UNSEEN_NAME",
     "Manifest",
     "Split",
     "Table",
@@ -26,6 +27,8 @@ __all__ = [
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "dataset.json"
+UNSEEN_NAME = "unseen_labels.json"
+"""A list of the uids of labels that were held out of training on purpose; only where there are any."""
 
 Split = Literal["train", "test"]
 Table = Literal["train", "test", "labels"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from xmc.data.manifest import (
     MANIFEST_NAME,
     SPLITS,
     TABLES,
+    UNSEEN_NAME,
     Manifest,
     Split,
     Table,
@@ -71,6 +73,8 @@ class DatasetWriter:
         self.name = name
         self.ceiling: dict[str, float] = {}
         """For ``Manifest.ceiling``; to be set before the block ends."""
+        self.unseen_labels: Sequence[str] = ()
+        """Uids of labels held out of training on purpose; to be set before the block ends."""
         self._propensity = propensity or known_propensity(name)
         self._sources = list(sources)
         self._fields = {"train": queries, "test": queries, "labels": labels}
@@ -178,6 +182,9 @@ class DatasetWriter:
             self._warn_unlabelled(split, relevance)
             self._warn_repeated(split)
         self._warn_empty()
+        if self.unseen_labels:
+            text = json.dumps(list(self.unseen_labels), indent=0, ensure_ascii=False)
+            (self._folder / UNSEEN_NAME).write_text(text + "\n", encoding="utf-8")
         files = sorted(self._folder.iterdir())
         Manifest(
             name=self.name,

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xmc.data import Dataset, Propensity, describe_propensity, inverse_propensity
 from xmc.distributed import World, current_world, gather_rows_to_main
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
-from xmc.evaluation.kinds import KINDS, check_cuts
+from xmc.evaluation.kinds import KINDS, PROPENSITY_KINDS, check_cuts
 from xmc.evaluation.predictions import PredictionsWriter, write_predictions
 from xmc.evaluation.rank import RankedBlock, rank_labels, ranked_blocks
 from xmc.evaluation.result import Evaluation
 from xmc.evaluation.totals import MetricTotals, walk_hits
 from xmc.retrieval import Ranker, warn_of_other_labels
 
-__all__ = ["check_all_cuts", "evaluate", "open_split", "propensity_source", "rank_labels"]
+__all__ = [
+    "check_all_cuts",
+    "evaluate",
+    "open_split",
+    "propensity_source",
+    "propensity_weights",
+    "rank_labels",
+]
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -69,8 +81,8 @@ def evaluate(
     model = model if isinstance(model, DualEncoder) else DualEncoder.load(model)
     warn_of_other_labels(model, dataset)
     constants = propensity or dataset.propensity
-    weights = inverse_propensity(dataset.relevance("train"), constants.a, constants.b)
-    totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=KINDS)
+    weights, kinds = propensity_weights(dataset, constants)
+    totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
     truth, depth = dataset.relevance(split), max(*ks, *recall_ks)
     device = next(iter(model.parameters())).device
     with _writer(predictions, world) as writer:
@@ -112,6 +124,24 @@ def open_split(dataset: Dataset | str | Path, split: Literal["train", "test"]) -
             "import the data with them"
         )
     return dataset
+
+
+def propensity_weights(
+    dataset: Dataset, constants: Propensity
+) -> tuple[NDArray[np.floating] | None, Sequence[str]]:
+    """The labels' inverse propensities [L] and the kinds of metric that can be taken.
+
+    Without training rows, as in a data set of test rows alone, there are no frequencies and so no
+    propensity-scored metrics, which the log says.
+    """
+    if dataset.num_train:
+        return inverse_propensity(dataset.relevance("train"), constants.a, constants.b), KINDS
+    _log.warning(
+        "%s has no training rows to count labels in: %s are left out",
+        dataset.name,
+        " and ".join(PROPENSITY_KINDS),
+    )
+    return None, [kind for kind in KINDS if kind not in PROPENSITY_KINDS]
 
 
 def propensity_source(dataset: Dataset, given: Propensity | None) -> str:

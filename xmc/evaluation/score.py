@@ -11,10 +11,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmc.data import Dataset, Propensity, inverse_propensity
-from xmc.evaluation.evaluate import check_all_cuts, open_split, propensity_source
+from xmc.data import Dataset, Propensity
+from xmc.evaluation.evaluate import check_all_cuts, open_split, propensity_source, propensity_weights
 from xmc.evaluation.hits import check_ranking, find_hits
-from xmc.evaluation.kinds import KINDS
 from xmc.evaluation.readers import ListBlock, Target, read_predictions
 from xmc.evaluation.result import Evaluation
 from xmc.evaluation.short_lists import warn_of_short_lists
@@ -56,8 +55,8 @@ def score_predictions(
     started, depth = time.perf_counter(), max(*ks, *recall_ks)
     dataset = open_split(dataset, split)
     constants = propensity or dataset.propensity
-    weights = inverse_propensity(dataset.relevance("train"), constants.a, constants.b)
-    totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=KINDS)
+    weights, kinds = propensity_weights(dataset, constants)
+    totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
     truth, target = dataset.relevance(split), Target(dataset, split, depth)
     lengths = np.zeros(target.num_rows, dtype=np.int64)
     for block in _complete(read_predictions(predictions, target, format), target.num_rows):

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xmc.data.writer import DatasetWriter
+from xmc.files import sha256_file
 
-__all__ = ["SourceFormat", "no_extra_files"]
+__all__ = ["SourceFormat", "file_facts", "no_extra_files"]
+
+
+def file_facts(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Name, size and SHA-256 of each file, for ``dataset.json``."""
+    return [{"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths]
 
 
 def no_extra_files(source: str) -> Sequence[Path]:

@@ -9,17 +9,18 @@ from typing import Any
 
 from xmc.data.dataset import Dataset
 from xmc.data.importers.dexml import DEXML
-from xmc.data.importers.formats import SourceFormat
+from xmc.data.importers.formats import SourceFormat, file_facts
 from xmc.data.importers.hub import HUB
 from xmc.data.importers.jsonl import JSONL
 from xmc.data.importers.parquet import PARQUET
 from xmc.data.importers.pecos import PECOS
+from xmc.data.importers.split_off import SplitOff
 from xmc.data.importers.xc import XC
 from xmc.data.manifest import MANIFEST_NAME, check_choice
 from xmc.data.propensity import Propensity
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.files import check_replaceable, sha256_file
+from xmc.files import check_replaceable
 
 __all__ = ["FORMATS", "detect_format", "import_folder"]
 
@@ -36,6 +37,8 @@ def import_folder(
     format: str = "auto",
     name: str | None = None,
     propensity: Propensity | None = None,
+    split: float | None = None,
+    seed: int = 0,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Dataset:
@@ -47,12 +50,14 @@ def import_folder(
         format: "auto", or one of :data:`FORMATS`; auto never goes to the network.
         name: Of the data set; default the folder's name.
         propensity: Constants A and B; default by the name, see ``known_propensity``.
+        split: Share of the training texts to hold out as the test split, where the source has none.
+        seed: Of the split.
         overwrite: Replace the prepared data set at ``out``.
         progress: Progress bars on stderr.
 
     Raises:
         DataError: When the format cannot be told, or for bad input, naming file, line and what was expected.
-        ConfigError: For an unknown format.
+        ConfigError: For an unknown format, or a split that cannot be made.
         XMCError: When ``out`` is taken and ``overwrite`` is false, or holds anything but a prepared data set.
     """
     check_choice("format", format, ["auto", *FORMATS])
@@ -66,11 +71,14 @@ def import_folder(
         out,
         name=name or _name(source),
         propensity=propensity,
-        sources=_sources(chosen, text),
+        sources=_sources(chosen, text, {} if split is None else {"split": split, "seed": seed}),
         overwrite=overwrite,
     )
+    parted = None if split is None else SplitOff(writer, split, seed)
     with writer:
-        chosen.read(text, writer, progress)
+        chosen.read(text, parted.as_writer() if parted else writer, progress)
+        if parted:
+            parted.check()
         if not writer.num_labels or not writer.num_rows("train"):
             found = f"{writer.num_labels} labels and {writer.num_rows('train')} training rows"
             raise DataError(f"{source}: expected at least one label and one training row, got {found}")
@@ -110,10 +118,6 @@ def _name(source: str | Path) -> str:
     return path.resolve().name if path.is_dir() else path.name
 
 
-def _sources(chosen: SourceFormat, source: str) -> Sequence[dict[str, Any]]:
-    files = [
-        {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        for path in chosen.files(source)
-    ]
+def _sources(chosen: SourceFormat, source: str, made: dict[str, Any]) -> Sequence[dict[str, Any]]:
     origin = Path(source).name if Path(source).is_dir() else source
-    return [{"format": chosen.name, "source": origin}, *files]
+    return [{"format": chosen.name, "source": origin, **made}, *file_facts(chosen.files(source))]

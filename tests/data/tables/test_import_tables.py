@@ -1,0 +1,265 @@
+"""Tables to prepared data sets: what is folded, left out, refused, split."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xmc.data import Dataset
+from xmc.data.tables import Columns, TableOptions, TextOptions
+from xmc.data.text_keys import folded
+from xmc.errors import ConfigError, DataError, XMCError
+
+Write = Callable[..., Path]
+Run = Callable[..., Dataset]
+
+EXCEL = (
+    '\ufeffSearch term;Product;Clicks\r\n"rote ""Schuhe""\r\nfür Kinder";00123;3\r\n'
+    'Stiefel;"Winter; Stiefel";\r\n'
+    ";00123;2\r\n stiefel ;00123;1\r\nStiefel;00123;1\r\nStiefel;00123;2.5\r\nhat;;1\r\nhat;00123;0\r\n"
+)
+
+
+def pairs(dataset: Dataset, split: str = "train") -> dict[str, dict[str, float]]:
+    """Query text to label uid to weight."""
+    uids, relevance = dataset.uids("labels"), dataset.relevance(split).tolil()
+    return {
+        text: {
+            uids[label]: value for label, value in zip(relevance.rows[row], relevance.data[row], strict=True)
+        }
+        for row, text in enumerate(dataset.texts(split))
+    }
+
+
+def test_a_file_as_excel_writes_it(write: Write, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    path = write("clicks.csv", EXCEL)
+    with caplog.at_level(logging.INFO, "xmc"):
+        dataset = run(path)
+    assert pairs(dataset) == {
+        'rote "Schuhe"\r\nfür Kinder': {"00123": 3.0},
+        "Stiefel": {"Winter; Stiefel": 1.0, "00123": 3.5},
+        "stiefel": {"00123": 1.0},
+    }
+    assert dataset.name == "clicks" and dataset.num_test == 0
+    assert dataset.manifest.sources[0] == {"format": "tables"}
+    assert dataset.manifest.sources[1]["file"] == "clicks.csv"
+    for why, line in (("without a query", 5), ("without a label", 9), ("of weight 0", 10)):
+        assert f"left out rows {why}: 1 (the first: {path}, line {line})" in caplog.text
+    assert (
+        "clicks 5, different queries 3, clicks that came again and are added to their pair 1" in caplog.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "query,label\nred,x\nblue,y\nred,y\nred,x\n"),
+        ("a.tsv", "red\tx\nblue\ty\nred\ty\nred\tx\n"),
+        ("a.csv", "query,labels\nred,x|y\nblue,y\nred,x\n"),
+        ("a.csv", "query,clicks,sku\nred,2,x\nblue,1,y\nred,1,y\n"),
+        (
+            "a.jsonl",
+            '{"query": "red", "label": "x", "n": 2}\n{"query": "blue", "label": "y"}\n'
+            '{"query": "red", "label": "y"}\n',
+        ),
+        (
+            "a.jsonl",
+            '{"text": "red", "labels": ["x", "y"], "relevance": [2, 1]}\n{"text": "blue", "labels": ["y"]}\n',
+        ),
+    ],
+)
+def test_one_content_in_many_shapes(name: str, text: str, write: Write, run: Run) -> None:
+    dataset = run(write(name, text))
+    assert pairs(dataset) == {"red": {"x": 2.0, "y": 1.0}, "blue": {"y": 1.0}}
+    assert dataset.uids("labels")[:] == ["x", "y"] == dataset.texts("labels")[:]
+
+
+def test_weights_of_one_and_ids_that_pandas_made_floats(tmp_path: Path, run: Run) -> None:
+    table = pa.table({"query": ["a", "a", "b", "b"], "product_id": [7.0, 7.0, 8.0, None]})
+    pq.write_table(table, tmp_path / "clicks.parquet")
+    assert pairs(run(tmp_path / "clicks.parquet")) == {"a": {"7": 2.0}, "b": {"8": 1.0}}
+    once = run(tmp_path / "clicks.parquet", options=TableOptions(weights="one"))
+    assert pairs(once) == {"a": {"7": 1.0}, "b": {"8": 1.0}}
+
+
+def test_clicks_beside_products(tmp_path: Path, write: Write, run: Run) -> None:
+    write("clicks.csv", "query,product\nred,p1\nblue,Boots\n")
+    write("products.csv", "sku;name;description\np1;Shoes;for feet\np2;Boots;\np3;Hats;\n")
+    write("test.csv", "query,product\ngreen,p2\n")
+    write("notes.csv", "not,read\n")
+    dataset = run(tmp_path)
+    assert pairs(dataset) == {"red": {"p1": 1.0}, "blue": {"p2": 1.0}}
+    assert pairs(dataset, "test") == {"green": {"p2": 1.0}}
+    assert dataset.texts("labels")[:] == ["Shoes for feet", "Boots", "Hats"]
+    assert dataset.manifest.sources[0]["format"] == "tables" and len(dataset.manifest.sources) == 4
+
+
+def test_columns_as_told(write: Write, run: Run) -> None:
+    path = write("a.csv", "Suchwort;Artikel;x\nrot;p1, p2;9\n")
+    with pytest.raises(DataError, match="expected 2 fields|no such column"):
+        run(path, options=TableOptions(columns=Columns(query="Suche")))
+    options = TableOptions(columns=Columns(query="Suchwort", label="2"), separator=",")
+    assert pairs(run(path, options=options)) == {"rot": {"p1": 1.0, "p2": 1.0}}
+    header = TableOptions(columns=Columns(query="1", label="2"), header=True)
+    assert pairs(run(path, options=header)) == {"rot": {"p1, p2": 1.0}}
+
+
+def test_query_uids_and_content(write: Write, run: Run) -> None:
+    path = write("a.csv", "qid,title,content,label\nq7,red,long,x\nq7,red,long,y\nq8,red,long,x\n")
+    dataset = run(path)
+    assert dataset.uids("train")[:] == ["q7", "q8"] and dataset.texts("train")[:] == ["red long", "red long"]
+    assert dataset.relevance("train").toarray().tolist() == [[1, 1], [1, 0]]
+    write("a.csv", "qid,query,label\nq7,red,x\nq7,blue,y\n")
+    with pytest.raises(
+        DataError, match=r"a\.csv, line 3, column 'qid': expected one text for each query uid"
+    ):
+        run(path)
+
+
+def test_a_file_without_a_header_says_so(write: Write, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    path = write("a.tsv", 'blue "shoes\tshoes\t2\nred\thats\t1.5\n')
+    assert pairs(run(path)) == {'blue "shoes': {"shoes": 2.0}, "red": {"hats": 1.5}}
+    assert "no header" in caplog.text and "as query, label, weight" in caplog.text
+    options = TableOptions(header=False, text=TextOptions(quote=None))
+    assert pairs(run(write("b.tsv", 'query\tlabel\n"red\tx\n'), options=options))['"red'] == {"x": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("query,count\na,1\n", r"a\.csv: expected a column with the label of each click.* 'query', 'count'"),
+        ("label,count\na,1\n", r"a\.csv: expected a column with the queries' text"),
+        (
+            'query,label,n\na,x,1\n"b\nc",y,"1,5"\n',
+            r"a\.csv, line 3, column 'n': expected a number of at least 0",
+        ),
+        ("query,label,n\na,x,-1\n", "line 2, column 'n'"),
+        ("query,label,Query\na,x,b\n", r"a\.csv: expected one column 'query', got 2: .*--columns query=1"),
+        ("query,label,n\na,x,nan\n", "line 2, column 'n'"),
+        ("query,label\n,x\n", "expected at least one click with a query and a label"),
+        ("qid,query,label\n,a,x\n", "line 2, column 'qid': expected a uid for every query"),
+    ],
+)
+def test_bad_clicks(text: str, message: str, write: Write, run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        run(write("a.csv", text))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "uid,title\np1,a\np1,b\n",
+            r"labels\.csv, line 3, column 'uid': expected each label once, got 'p1' again",
+        ),
+        ("title\na\na\n", r"line 3, column 'title': expected each label once"),
+        ("uid,title\n,a\n", r"line 2, column 'uid': expected a label, got an empty field"),
+        ("content\na\n", "expected a column with the labels' uid or title"),
+        ("uid,title\n", "expected at least one label"),
+    ],
+)
+def test_bad_labels(text: str, message: str, write: Write, run: Run) -> None:
+    clicks = write("clicks.csv", "query,label\na,p1\n")
+    with pytest.raises(DataError, match=message):
+        run(clicks, labels=write("labels.csv", text))
+
+
+def test_clicks_on_unknown_labels(write: Write, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    clicks = write("clicks.csv", "query,label\na,p1\nb,gone\na,gone\nc,lost\n")
+    labels = write("labels.csv", "uid,title\np1,Shoes\np2,Shoes\n")
+    message = (
+        r"clicks\.csv, line 3, column 'label': expected a uid or title of labels\.csv, got 'gone'; 3 clicks "
+    )
+    with pytest.raises(DataError, match=message + "name 2 labels"):
+        run(clicks, labels=labels)
+    skipped = run(clicks, labels=labels, options=TableOptions(unknown="skip"))
+    assert pairs(skipped) == {"a": {"p1": 1.0}} and "clicks on unknown labels: 3" in caplog.text
+    added = run(clicks, labels=labels, options=TableOptions(unknown="add"))
+    assert added.uids("labels")[:] == ["p1", "p2", "gone", "lost"] and added.num_train == 3
+    with pytest.raises(
+        DataError, match="line 2, column 'label': expected a label's uid, got 'Shoes', the title of"
+    ):
+        run(write("c.csv", "query,label\na,Shoes\n"), labels=labels)
+
+
+def test_a_split_by_text(write: Write, run: Run) -> None:
+    words = [f"word {number}" for number in range(300)]
+    lines = [
+        f"{text},x{number % 7}\n"
+        for number, word in enumerate(words)
+        for text in (word, word.upper(), f"{word} ", f" {word.upper()}")
+    ]
+    path = write("clicks.csv", "query,label\n" + "".join(lines))
+    dataset = run(path, split=0.2)
+    sides = [{folded(text) for text in dataset.texts(split)} for split in ("train", "test")]
+    assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 300
+    assert 30 < len(sides[1]) < 90 and dataset.num_test == 2 * len(sides[1])
+    assert dataset.manifest.sources[0] == {"format": "tables", "split": 0.2, "seed": 0}
+    # In any order, with any other rows: on the same side.
+    part = run(write("clicks.csv", "query,label\n" + "".join(reversed(lines[:800]))), split=0.2)
+    assert {folded(text) for text in part.texts("test")} == sides[1] & {folded(word) for word in words[:200]}
+    assert {folded(text) for text in run(path, split=0.2, seed=1).texts("test")} != sides[1]
+
+
+def test_small_data_have_a_test_row_or_are_refused(write: Write, run: Run) -> None:
+    dataset = run(write("clicks.csv", "query,label\na,x\nb,y\n"), split=0.01)
+    assert (dataset.num_train, dataset.num_test) == (1, 1)
+    with pytest.raises(ConfigError, match="at least two different texts"):
+        run(write("clicks.csv", "query,label\na,x\nA,y\n"), split=0.5)
+    with pytest.raises(ConfigError, match="split: expected a share between 0 and 1"):
+        run(write("clicks.csv", "query,label\na,x\nb,y\n"), split=10)
+    with pytest.raises(ConfigError, match="no file of test clicks"):
+        run(write("clicks.csv", "query,label\na,x\n"), split=0.1, test=write("t.csv", "query,label\na,x\n"))
+
+
+def test_labels_alone_and_tests_alone(write: Write, run: Run, tmp_path: Path) -> None:
+    labels = run(write("whatever.csv", "uid,title\np1,Shoes\np2,Hats\n"), part="labels")
+    assert (labels.num_labels, labels.num_train, labels.num_test) == (2, 0, 0)
+    labels.path.rename(tmp_path / "labels")
+    tests = run(write("june.csv", "query,label\na,Hats\n"), part="test", labels=tmp_path / "labels")
+    assert (tests.num_train, tests.num_test) == (0, 1) and tests.label_fingerprint == labels.label_fingerprint
+    assert pairs(tests, "test") == {"a": {"p2": 1.0}}
+
+
+def test_several_files_of_clicks(write: Write, run: Run) -> None:
+    may, june = write("may.csv", "query,label\na,x\n"), write("june.tsv", "label\tquery\nx\ta\ny\tb\n")
+    assert pairs(run([may, june])) == {"a": {"x": 2.0}, "b": {"y": 1.0}}
+
+
+def test_an_error_leaves_what_was_there(write: Write, run: Run) -> None:
+    before = run(write("clicks.csv", "query,label\na,x\n"))
+    with pytest.raises(XMCError):
+        run(write("clicks.csv", "query,label\na,x\nb\n"))
+    assert pairs(Dataset.load(before.path)) == {"a": {"x": 1.0}}
+
+
+def test_relevance_of_a_long_file_is_that_of_a_plain_loop(write: Write, run: Run) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 30, (2000, 2)).tolist()
+    path = write(
+        "c.jsonl", "".join(json.dumps({"query": f"q{q}", "label": f"l{n}"}) + "\n" for q, n in drawn)
+    )
+    expected: dict[str, dict[str, float]] = {}
+    for query, label in drawn:
+        row = expected.setdefault(f"q{query}", {})
+        row[f"l{label}"] = row.get(f"l{label}", 0.0) + 1
+    assert pairs(run(path)) == expected
+
+
+def test_a_list_cut_at_another_mark_is_pointed_out(
+    write: Write, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write("a.csv", 'query,tags\nred,"a, b"\nblue,"b, c"\n')
+    assert run(path).uids("labels")[:] == ["a, b", "b, c"]
+    assert "have no | to be cut at: is it --separator ','?" in caplog.text
+    caplog.clear()
+    assert run(path, options=TableOptions(separator=",")).uids("labels")[:] == ["a", "b", "c"]
+    assert "separator" not in caplog.text

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xmc.data import Dataset, DatasetWriter, describe
+from xmc.data.unseen_labels import split_labels
+from xmc.errors import ConfigError
+
+NUM_LABELS = 40
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Row i has labels i and i + 1; the last label has no training row, row 0 has none."""
+    with DatasetWriter(tmp_path / "whole", name="toy", label_fields=["title"]) as writer:
+        for label in range(NUM_LABELS):
+            writer.add_label(f"l{label}", f"label {label}", "more")
+        for row in range(NUM_LABELS - 2):
+            labels = [row, row + 1] if row else []
+            writer.add_row("train", f"q{row}", f"query {row}", "", labels, [0.5, 2.0] if row else [])
+            writer.add_filter("train", row, NUM_LABELS - 1)
+        for row in range(NUM_LABELS):
+            writer.add_row("test", f"t{row}", f"test {row}", "", [row])
+    return Dataset.load(tmp_path / "whole")
+
+
+def test_unseen_labels_are_nowhere_in_training(dataset: Dataset, tmp_path: Path) -> None:
+    parted = split_labels(dataset, tmp_path / "out", unseen=0.5)
+    unseen = parted.unseen_labels
+    assert 10 < len(unseen) < 30 and not np.isin(unseen, [0, NUM_LABELS - 1]).any()
+    before, after = dataset.relevance("train"), parted.relevance("train")
+    expected = before.toarray()
+    expected[:, unseen] = 0
+    kept = (expected.sum(axis=1) > 0) | (np.arange(len(expected)) == 0)
+    assert 0 < (~kept).sum()
+    np.testing.assert_array_equal(after.toarray(), expected[kept])
+    assert parted.uids("train")[:] == [f"q{row}" for row in np.flatnonzero(kept)]
+    excluded = parted.filter("train")
+    assert excluded is not None and excluded.nnz == kept.sum() == parted.num_train
+    # What is tested, and the labels, are as they were.
+    assert (parted.relevance("test") != dataset.relevance("test")).nnz == 0
+    assert parted.label_fingerprint == dataset.label_fingerprint
+    assert parted.manifest.label_fields == ("title",)
+    assert parted.manifest.files["unseen_labels.json"]["bytes"] > 0
+    assert f"{len(unseen)} held out of training on purpose" in describe(parted).table()
+    assert dataset.unseen_labels.tolist() == []
+    again = split_labels(dataset, tmp_path / "again", unseen=0.5)
+    assert again.fingerprint == parted.fingerprint
+    assert split_labels(dataset, tmp_path / "other", unseen=0.5, seed=1).fingerprint != parted.fingerprint
+
+
+@pytest.mark.parametrize(("unseen", "message"), [(0.0, "between 0 and 1"), (1.5, "between 0 and 1")])
+def test_a_share_that_cannot_be(unseen: float, message: str, dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        split_labels(dataset, tmp_path / "out", unseen=unseen)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unseen_labels_have_to_be_tested(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "whole", name="toy") as writer:
+        for label in range(4):
+            writer.add_label(f"l{label}", f"label {label}")
+            writer.add_row("train", f"q{label}", f"query {label}", "", [label])
+    with pytest.raises(ConfigError, match="expected to leave a test row with an unseen label, got none"):
+        split_labels(tmp_path / "whole", tmp_path / "out", unseen=0.5)

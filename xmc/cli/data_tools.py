@@ -1,0 +1,71 @@
+"""``xmc data export``, ``split-labels`` and ``drift``: what is made from a prepared data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xmc.cli.outputs import check_output_place
+from xmc.cli.parser import make_parser, parse
+
+__all__ = ["run_drift", "run_export", "run_split_labels"]
+
+
+def run_export(arguments: Sequence[str]) -> None:
+    """Write a data set in another format."""
+    from xmc.data.export import EXPORT_FORMATS, export
+
+    parser = make_parser(
+        "data export",
+        "Write a prepared data set as files for other tools.\n"
+        "xc: the extreme classification repository's raw text and npz; jsonl: JSON Lines, which keep all;\n"
+        "trec: queries, corpus and qrels.",
+        "xmc data export data/shop shop-jsonl --format jsonl",
+    )
+    parser.add_argument("dataset", help="A prepared data set's folder.")
+    parser.add_argument("out", help="The folder to make.")
+    parser.add_argument("--format", required=True, choices=EXPORT_FORMATS, help="What to write.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace an earlier export.")
+    options = parse(parser, arguments)
+    check_output_place("out", options.out)
+    folder = export(options.dataset, options.out, format=options.format, overwrite=options.overwrite)
+    for path in sorted(folder.iterdir()):
+        print(f"{path}  {path.stat().st_size:,} bytes")
+
+
+def run_split_labels(arguments: Sequence[str]) -> None:
+    """Hold labels out of training."""
+    from xmc.data import describe
+    from xmc.data.unseen_labels import split_labels
+
+    parser = make_parser(
+        "data split-labels",
+        "Write a data set in which a share of the labels has no training row, to measure how a model finds\n"
+        "labels that it was never shown. Test rows keep all their labels.",
+        "xmc data split-labels data/shop data/shop-unseen --unseen 0.1",
+    )
+    parser.add_argument("dataset", help="A prepared data set's folder.")
+    parser.add_argument("out", help="The folder to make.")
+    parser.add_argument("--unseen", type=float, required=True, metavar="SHARE", help="Share of the labels.")
+    parser.add_argument("--seed", type=int, default=0, help="Another seed holds other labels out.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
+    options = parse(parser, arguments)
+    check_output_place("out", options.out)
+    dataset = split_labels(
+        options.dataset, options.out, unseen=options.unseen, seed=options.seed, overwrite=options.overwrite
+    )
+    print(describe(dataset).table())
+
+
+def run_drift(arguments: Sequence[str]) -> None:
+    """Compare new data with those a model was trained on."""
+    from xmc.data.drift import drift
+
+    parser = make_parser(
+        "data drift",
+        "How far new data have moved from those that a model was trained on, and whether to train again.",
+        "xmc data drift data/shop data/shop-june",
+    )
+    parser.add_argument("old", help="The prepared data set that the model was trained on.")
+    parser.add_argument("new", help="A prepared data set of newer clicks.")
+    options = parse(parser, arguments)
+    print(drift(options.old, options.new).table())

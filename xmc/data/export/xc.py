@@ -1,0 +1,43 @@
+"""The extreme classification repository's raw text: a text a line, relevance as SciPy matrices."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import scipy.sparse as sp
+
+from xmc.data.dataset import Dataset
+from xmc.data.export.filters import write_filters
+
+__all__ = ["write_xc"]
+
+_log = logging.getLogger(__name__)
+
+
+def write_xc(dataset: Dataset, folder: Path) -> None:
+    """Write ``trn_X.txt``, ``tst_X.txt``, ``Y.txt`` with ``Y.trn.npz``, ``Y.tst.npz``, and filters.
+
+    Line ends within a text become spaces, and the log says how many texts had any.
+    """
+    changed = 0
+    for name, table in (("trn_X.txt", "train"), ("tst_X.txt", "test"), ("Y.txt", "labels")):
+        changed += _write_lines(folder / name, dataset.texts(table))
+    sp.save_npz(folder / "Y.trn.npz", dataset.relevance("train"))
+    sp.save_npz(folder / "Y.tst.npz", dataset.relevance("test"))
+    write_filters(dataset, folder)
+    if changed:
+        _log.warning("%s: line ends became spaces in %s texts", dataset.name, f"{changed:,}")
+
+
+def _write_lines(path: Path, texts: Iterable[str]) -> int:
+    changed = 0
+    # The line feed alone ends a line, on every system.
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for text in texts:
+            line = re.sub(r"[\r\n]+", " ", text)
+            changed += line != text
+            file.write(line + "\n")
+    return changed

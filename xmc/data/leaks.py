@@ -1,0 +1,63 @@
+"""Test queries whose text is a training query's too, and what to do about this and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from xmc.data.dataset import Dataset
+from xmc.data.manifest import Table
+from xmc.data.text_facts import TextFacts
+from xmc.data.text_keys import text_hashes
+
+__all__ = ["advice", "leaked_rows"]
+
+
+def leaked_rows(dataset: Dataset) -> np.ndarray:
+    """The test rows whose text a training row has, case and white space aside: int64 [n], ascending.
+
+    A model may know their labels by heart. Reads both splits' texts once and keeps 8 bytes of each; texts
+    that are empty are of no account.
+    """
+    train, test = (text_hashes(dataset.texts(split)) for split in ("train", "test"))
+    empty = text_hashes([""])
+    return np.flatnonzero(np.isin(test, np.setdiff1d(train, empty))).astype(np.int64)
+
+
+def advice(dataset: Dataset, num_leaked: int, unclicked: int, texts: Mapping[Table, TextFacts]) -> list[str]:
+    """A sentence for each thing that a measurement or a training run may suffer from, with what to do.
+
+    Args:
+        dataset: What it is about.
+        num_leaked: How many rows :func:`leaked_rows` gives.
+        unclicked: Labels that no training row has.
+        texts: Facts of each table.
+    """
+    lines = []
+    if num_leaked:
+        lines.append(
+            f"{num_leaked:,} of {dataset.num_test:,} test queries have the text of a training query, which "
+            "flatters every metric: import all rows as training rows with --split, which keeps a text on one "
+            "side"
+        )
+    if not dataset.num_test and dataset.num_train:
+        lines.append(
+            "no test rows to evaluate on: import again with --split 0.1, or with a file of test rows"
+        )
+    if texts["train"].num_repeated:
+        lines.append(
+            "training queries of one text are several rows: a table of clicks (CSV, TSV) makes one of them, "
+            "with all their labels"
+        )
+    if unclicked and dataset.num_train:
+        lines.append(
+            f"{unclicked:,} of {dataset.num_labels:,} labels have no training row: they are found by their "
+            "text alone, so see that it says what they are"
+        )
+    if texts["labels"].num_repeated:
+        lines.append(
+            "labels of one text cannot be told apart by it: merge them, give them a content, or learn a "
+            "vector for each (residuals.enabled)"
+        )
+    return lines

@@ -1,0 +1,168 @@
+"""The one door for data of any kind: files or a folder in, a prepared data set out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from xmc.data.dataset import Dataset
+from xmc.data.importers import FORMATS, import_folder
+from xmc.data.manifest import MANIFEST_NAME, check_choice
+from xmc.data.propensity import Propensity
+from xmc.data.tables import TableFiles, TableOptions, import_tables, is_table
+from xmc.data.tables.folder import LOOKS_FOR, has_tables, label_tables, tables_of, tables_of_folder
+from xmc.errors import ConfigError, DataError
+
+__all__ = ["INPUT_FORMATS", "Part", "is_prepared", "prepare"]
+
+_log = logging.getLogger(__name__)
+
+Part = Literal["train", "test", "labels"]
+INPUT_FORMATS = ("auto", "tables", *FORMATS)
+"""What :func:`prepare` may be told that its input is."""
+
+_Paths = str | Path | Sequence[str | Path]
+
+
+def prepare(
+    source: _Paths,
+    out: str | Path,
+    *,
+    test: _Paths = (),
+    labels: str | Path | None = None,
+    part: Part = "train",
+    split: float | None = None,
+    seed: int = 0,
+    options: TableOptions | None = None,
+    format: str = "auto",
+    name: str | None = None,
+    propensity: Propensity | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Dataset:
+    """Make a prepared data set of whatever ``source`` is, or open it where it is one already.
+
+    A folder is one of :data:`xmc.data.importers.FORMATS`, or holds tables: ``clicks.csv`` or ``train.csv``,
+    with or without ``test.csv`` and ``products.csv`` or ``labels.csv``, each CSV, TSV, JSON Lines or Parquet.
+    Files are tables. Those called test, products or labels are that; the others hold clicks.
+
+    Args:
+        source: A folder, a file, several files, or a data set's name on the Hugging Face hub
+            (``format="hub"``).
+        out: Folder to make; not used where ``source`` is prepared already.
+        test: Files of test clicks.
+        labels: A table of labels, or a prepared data set whose labels the clicks lead to: for clicks alone.
+        part: What the files of ``source`` are. "test" makes a data set of test rows alone, to evaluate a
+            model on; "labels" one of labels alone, to index.
+        split: Share of the query texts to hold out as the test split where there is none. Every text is on
+            one side, the same one whenever it comes again; see :func:`xmc.data.text_keys.drawn`.
+        seed: Of the split.
+        options: How tables are read.
+        format: One of :data:`INPUT_FORMATS`; auto never goes to the network.
+        name: Of the data set; default the folder's, or the first file's without its ending.
+        propensity: Constants A and B; default by the name, see ``known_propensity``.
+        overwrite: Replace the prepared data set at ``out``.
+        progress: Show bars.
+
+    Raises:
+        DataError: When it cannot be told what ``source`` is, or for bad input, naming file, line and column.
+        ConfigError: For options that do not fit ``source``.
+        XMCError: When ``out`` is taken and ``overwrite`` is false, or holds anything but a prepared data set.
+    """
+    check_choice("format", format, INPUT_FORMATS)
+    check_choice("part", part, ("train", "test", "labels"))
+    paths = _paths(source)
+    if len(paths) == 1 and is_prepared(paths[0]):
+        return _opened(paths[0], split, test, labels)
+    if format == "tables" or (format == "auto" and _are_tables(paths)):
+        files = _files(paths, _paths(test), None if labels is None else Path(labels), part)
+        return import_tables(
+            files,
+            out,
+            name=name or _name(paths[0]),
+            options=options,
+            split=split,
+            seed=seed,
+            propensity=propensity,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    alone = {"test": test, "labels": labels, "options": options, "part": part != "train"}
+    if extra := [what for what, value in alone.items() if value]:
+        raise ConfigError(f"{', '.join(extra)}: expected with tables alone, got {source}: leave it out")
+    if len(paths) != 1:
+        raise DataError(f"expected one folder, or files of tables, got {', '.join(map(str, paths))}")
+    return import_folder(
+        source if isinstance(source, (str, Path)) else source[0],
+        out,
+        format=format,
+        name=name,
+        propensity=propensity,
+        split=split,
+        seed=seed,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def is_prepared(path: Path) -> bool:
+    """Whether ``path`` is a prepared data set."""
+    return (path / MANIFEST_NAME).is_file()
+
+
+def _opened(path: Path, split: float | None, test: _Paths, labels: str | Path | None) -> Dataset:
+    if split is not None or test or labels is not None:
+        raise ConfigError(
+            f"split, test, labels: expected with files, but {path} is a prepared data set: import its "
+            "files again"
+        )
+    return Dataset.load(path)
+
+
+def _paths(given: _Paths) -> list[Path]:
+    return [Path(given)] if isinstance(given, (str, Path)) else [Path(path) for path in given]
+
+
+def _are_tables(paths: Sequence[Path]) -> bool:
+    if len(paths) != 1 or paths[0].is_file() or is_table(paths[0]):
+        return True
+    folder = paths[0]
+    # What a format of its own reads is its: a train.jsonl beside labels.jsonl knows labels by number, too.
+    return folder.is_dir() and has_tables(folder) and not any(one.matches(folder) for one in FORMATS.values())
+
+
+def _files(paths: list[Path], test: list[Path], labels: Path | None, part: Part) -> TableFiles:
+    if labels is not None and not labels.is_file() and not is_prepared(labels):
+        raise DataError(f"labels: expected a table or a prepared data set, found none at {labels}")
+    if part == "labels":
+        if len(paths) != 1 or labels is not None or test:
+            raise ConfigError("part labels: expected one file of labels and nothing else, got more")
+        return TableFiles(labels=paths[0])
+    if len(paths) == 1 and paths[0].is_dir():
+        files = tables_of_folder(paths[0])
+        if not files.tables():
+            raise DataError(f"{paths[0]}: expected {LOOKS_FOR}, found none")
+    else:
+        files = TableFiles(test=paths) if part == "test" else tables_of(paths)
+    if labels is not None and files.labels is not None:
+        raise ConfigError(f"labels: expected one table of labels, got {labels} and {files.labels}")
+    files = replace(files, test=[*files.test, *test], labels=labels or files.labels)
+    if labels is None and files.labels is None and paths[0].is_file():
+        _point_out(paths[0])
+    return files
+
+
+def _point_out(path: Path) -> None:
+    """Say that a table of labels lies beside a file and is not read."""
+    if beside := [one for one in label_tables(path.absolute().parent) if one.name != path.name]:
+        _log.warning(
+            "%s lies beside %s and is not read: --labels %s takes the labels' texts from it",
+            *(beside[0].name, path.name, path.parent / beside[0].name),
+        )
+
+
+def _name(path: Path) -> str:
+    return path.resolve().name if path.is_dir() else path.name.partition(".")[0]

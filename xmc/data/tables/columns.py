@@ -1,0 +1,119 @@
+"""Which column of a table of clicks or of labels is what: by its name, or as told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from xmc.errors import DataError
+
+__all__ = ["CLICK_NAMES", "LABEL_NAMES", "Columns", "find_columns", "has_names"]
+
+CLICK_NAMES: dict[str, tuple[str, ...]] = {
+    "query": (
+        *("query", "query_text", "text", "search", "search_term", "search_query", "searchterm", "term"),
+        *("keyword", "keywords", "question", "utterance", "input", "title"),
+    ),
+    "label": (
+        *("label", "label_uid", "label_id", "product", "product_id", "item", "item_id", "sku", "asin", "doc"),
+        *("doc_id", "document", "document_id", "clicked", "clicked_id", "target", "category", "class"),
+        *("intent", "tag", "page", "url"),
+    ),
+    "labels": ("labels", "products", "items", "documents", "targets", "categories", "classes", "tags"),
+    "weight": ("weight", "count", "clicks", "num_clicks", "n", "freq", "frequency", "relevance"),
+    "query_content": ("query_content", "content", "body", "abstract", "description"),
+    # Not "id": in a log it is often the name of a click, and clicks of one query are to be one row.
+    "query_uid": ("query_uid", "qid"),
+}
+"""What a column of a file of clicks may be called, the likeliest name first."""
+
+LABEL_NAMES: dict[str, tuple[str, ...]] = {
+    "uid": ("uid", "id", "label_uid", "label_id", *CLICK_NAMES["label"][3:10]),
+    "title": (
+        *("title", "name", "product_name", "product_title", "item_name", "label", "text", "product", "item"),
+        *("category", "class", "tag", "intent"),
+    ),
+    "content": ("content", "description", "body", "abstract", "summary", "text"),
+}
+"""What a column of a file of labels may be called."""
+
+
+_MINOR = ("weight", "query_content", "query_uid")
+"""Columns whose names alone make no header: "n" or "description" may be a query as well."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns as told: a name in the header, or a number from 1. None is found by its name.
+
+    ``query``, ``query_content`` (more text of it), ``label`` or ``labels`` (a list), ``weight`` and
+    ``query_uid`` are of the clicks; ``uid``, ``title`` and ``content`` of the labels.
+    """
+
+    query: str | None = None
+    query_content: str | None = None
+    label: str | None = None
+    labels: str | None = None
+    weight: str | None = None
+    query_uid: str | None = None
+    uid: str | None = None
+    title: str | None = None
+    content: str | None = None
+
+    def told(self, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """What is told of the columns that ``names`` has: click or label columns."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {role: str(given[role]) for role in names if given[role] is not None}
+
+
+def has_names(record: Sequence[str], names: Mapping[str, Sequence[str]], told: Mapping[str, str]) -> bool:
+    """Whether a file's first record is a header: a field of it is told, or named as a text or label is."""
+    known = {name for role, several in names.items() if role not in _MINOR for name in several}
+    return any(_key(cell) in known for cell in record) or any(value in record for value in told.values())
+
+
+def find_columns(
+    where: str, header: Sequence[str], names: Mapping[str, Sequence[str]], told: Mapping[str, str]
+) -> dict[str, int]:
+    """The place of each column, from 0, by what it is; those that the file has not are left out.
+
+    Raises:
+        DataError: When a column that was told is not there, or one has two meanings.
+    """
+    found = {role: _told_place(where, role, value, header) for role, value in told.items()}
+    keys = [_key(name) for name in header]
+    for role, choices in names.items():
+        # A list and single labels exclude each other, so a told one settles it.
+        if role in found or (role in ("label", "labels") and {"label", "labels"} & found.keys()):
+            continue
+        free = [keys.index(name) for name in choices if name in keys]
+        place = next((one for one in free if one not in found.values()), None)
+        if place is not None and keys.count(keys[place]) > 1:
+            raise DataError(
+                f"{where}: expected one column {header[place]!r}, got {keys.count(keys[place])}: say by "
+                f"number which is the {role.replace('_', ' ')} (--columns {role}={place + 1})"
+            )
+        if place is not None:
+            found[role] = place
+    for role, place in found.items():
+        twice = [other for other, same in found.items() if same == place and other != role]
+        if twice:
+            raise DataError(
+                f"{where}: expected a column each for {role} and {twice[0]}, got {header[place]!r} for both"
+            )
+    return found
+
+
+def _key(name: str) -> str:
+    return "_".join(name.strip().casefold().replace("-", " ").replace("_", " ").split())
+
+
+def _told_place(where: str, role: str, value: str, header: Sequence[str]) -> int:
+    if value in header:
+        return list(header).index(value)
+    if value.isascii() and value.isdigit() and 1 <= int(value) <= len(header):
+        return int(value) - 1
+    raise DataError(
+        f"{where}, column {value!r}: expected it to be the {role.replace('_', ' ')}, but there is no such "
+        f"column: the file has {', '.join(map(repr, header))}; name one of them, or give its number from 1"
+    )

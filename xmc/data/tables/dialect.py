@@ -1,0 +1,176 @@
+"""How a CSV or TSV file is written: its encoding, its delimiter, its quotes."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from xmc.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
+
+__all__ = ["Dialect", "line_of", "open_bytes", "open_text", "quote_left_open", "records", "sniff"]
+
+_SAMPLE_BYTES = 1 << 18
+_SAMPLE_RECORDS = 200
+_DELIMITERS = (",", "\t", ";", "|")
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the records of a text file are told apart."""
+
+    encoding: str
+    """As Python names it."""
+    delimiter: str
+    """Between the fields of a record."""
+    quote: str | None
+    """Around a field that holds delimiters or line ends, doubled within; None where quotes mean nothing."""
+    skipped_lines: int
+    """Lines before the first record: Excel's ``sep=;``."""
+    sample: tuple[tuple[str, ...], ...]
+    """The first records, for whoever has to know what the columns hold."""
+
+
+def sniff(
+    path: Path, *, delimiter: str | None = None, encoding: str | None = None, quote: str | None = '"'
+) -> Dialect:
+    """The dialect of ``path``, plain or gzipped, told from its beginning.
+
+    A byte order mark decides the encoding, which is UTF-8 without one. The delimiter is the one that cuts
+    the most records into the same number of fields, two at least; a comma where none does.
+
+    Args:
+        path: The file.
+        delimiter: One character, where it is known.
+        encoding: Where it is known.
+        quote: One character; None where a quote is a character like others.
+
+    Raises:
+        DataError: When the file is empty or its beginning is not of that encoding.
+        ConfigError: For a delimiter or quote of more than a character, or an encoding unknown to Python.
+    """
+    for option, value in (("delimiter", delimiter), ("quote", quote)):
+        if value is not None and (len(value) != 1 or value in "\r\n"):
+            raise ConfigError(f"{option}: expected one character, got {value!r}")
+    with open_bytes(path) as file:
+        try:
+            data = file.read(_SAMPLE_BYTES)
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise DataError(f"{path}: expected a complete gzip file ({error}): fetch it again") from error
+    encoding = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    text, skipped = _decoded(path, data, encoding), 0
+    # A line by which Excel says which delimiter follows.
+    first, _, rest = text.partition("\n")
+    if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:
+        delimiter, text, skipped = delimiter or first[4], rest, 1
+    if not text.strip():
+        raise DataError(f"{path}: expected records, but the file is empty")
+    # A tab first for a file that says it has tabs, where several cut equally well.
+    choices = sorted(_DELIMITERS, key=lambda one: one != "\t") if ".tsv" in path.suffixes else _DELIMITERS
+    whole = len(data) < _SAMPLE_BYTES
+    delimiter = delimiter or max(choices, key=lambda one: _agreement(_sample(text, one, quote, whole)))
+    return Dialect(encoding, delimiter, quote, skipped, _sample(text, delimiter, quote, whole))
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked where it is gzipped, whatever it is called."""
+    with open(path, "rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if gzipped else open(path, "rb")  # type: ignore[return-value]
+
+
+def open_text(path: Path, dialect: Dialect) -> IO[str]:
+    """The text of a file from its first record on, with its line ends as they are."""
+    file = io.TextIOWrapper(open_bytes(path), encoding=dialect.encoding, errors="replace", newline="")
+    for _ in range(dialect.skipped_lines):
+        file.readline()
+    return file
+
+
+def line_of(path: Path, dialect: Dialect, record: int) -> int:
+    """The line on which the record of that number begins, both from 1; empty lines are no records.
+
+    A record may have several lines, so the file is read again, which only an error is worth.
+    """
+    with open_text(path, dialect) as file:
+        reader = records(file, dialect.delimiter, dialect.quote)
+        before, count = 0, 0
+        try:
+            for fields in reader:
+                count += bool(fields)
+                if count == record:
+                    break
+                before = reader.line_num
+        except csv.Error:  # a field beyond the limit of csv: the record before is as near as it gets
+            pass
+        return before + 1 + dialect.skipped_lines
+
+
+def quote_left_open(path: Path, dialect: Dialect) -> bool:
+    """Whether the file ends within quotes, so that what looks like its last record holds all that follow."""
+    with open_text(path, dialect) as file:
+        try:
+            for _ in records(file, dialect.delimiter, dialect.quote, strict=True):
+                pass
+        except csv.Error as error:
+            return "unexpected end" in str(error) or "field limit" in str(error)
+    return False
+
+
+def records(text: IO[str], delimiter: str, quote: str | None, *, strict: bool = False) -> CsvReader:
+    """Python's own reader, which counts lines: for a sample, and for the place of an error."""
+    if quote is None:
+        return csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    return csv.reader(text, delimiter=delimiter, quotechar=quote, strict=strict)
+
+
+def not_of_encoding(path: Path, line: int, encoding: str, byte: int | None = None) -> DataError:
+    """The error of a file that is of another encoding than ``encoding``."""
+    came = "" if byte is None else f", got the byte 0x{byte:02x}"
+    return DataError(
+        f"{path}, line {line}: expected {encoding}{came}: save the file as UTF-8 (Excel: CSV UTF-8), or say "
+        "what it is (--encoding cp1252, for example)"
+    )
+
+
+def _decoded(path: Path, data: bytes, encoding: str) -> str:
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data)
+    except LookupError as error:
+        raise ConfigError(
+            f"encoding: expected a name that Python knows, such as cp1252, got {encoding!r}"
+        ) from error
+    except UnicodeError as error:
+        start = getattr(error, "start", 0)
+        line = data[:start].count(b"\n") + 1
+        raise not_of_encoding(path, line, encoding, data[start]) from error
+
+
+def _sample(text: str, delimiter: str, quote: str | None, whole: bool) -> tuple[tuple[str, ...], ...]:
+    """The first records; the last may be cut, so it is left out where the sample is not the whole file."""
+    found: list[tuple[str, ...]] = []
+    try:
+        for record in records(io.StringIO(text, newline=""), delimiter, quote):
+            if record:
+                found.append(tuple(record))
+            if len(found) > _SAMPLE_RECORDS:
+                break
+    except csv.Error:  # a field beyond the limit of csv: some quote is open with this delimiter
+        pass
+    cut = len(found) > _SAMPLE_RECORDS or not whole
+    return tuple(found[:-1] if cut and len(found) > 1 else found)
+
+
+def _agreement(sample: tuple[tuple[str, ...], ...]) -> float:
+    """The share of records with the commonest number of fields, where that is two or more."""
+    widths = [len(record) for record in sample]
+    common = max(set(widths), key=widths.count, default=0)
+    return widths.count(common) / len(widths) if common > 1 else 0.0

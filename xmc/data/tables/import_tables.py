@@ -1,0 +1,182 @@
+"""Clicks and labels in tables, made into a prepared data set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from xmc.data.dataset import Dataset
+from xmc.data.importers.formats import file_facts
+from xmc.data.manifest import MANIFEST_NAME, Split
+from xmc.data.propensity import Propensity
+from xmc.data.tables.clicks import Clicks, UnknownLabels, read_clicks
+from xmc.data.tables.columns import Columns
+from xmc.data.tables.labels import LabelTexts, dataset_labels, table_labels
+from xmc.data.tables.sources import TextOptions
+from xmc.data.text_keys import check_share, drawn
+from xmc.data.writer import DatasetWriter
+from xmc.errors import ConfigError, DataError
+from xmc.files import check_replaceable
+
+__all__ = ["TableFiles", "TableOptions", "import_tables"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """Which tables make a data set; any of them may be missing, but not all."""
+
+    train: Sequence[Path] = ()
+    test: Sequence[Path] = ()
+    labels: Path | None = None
+    """A table of labels or a prepared data set, whose labels are then these."""
+
+    def tables(self) -> list[Path]:
+        """Every file that is a table."""
+        labels = [self.labels] if self.labels is not None and self.labels.is_file() else []
+        return [*labels, *self.train, *self.test]
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How tables are read, where they do not tell by themselves.
+
+    Of a table of labels beside clicks the columns alone are told here; one that needs more is imported on its
+    own, and then named as a data set.
+    """
+
+    columns: Columns = field(default_factory=Columns)
+    text: TextOptions = field(default_factory=TextOptions)
+    header: bool | None = None
+    """Whether a CSV file begins with one; None to see."""
+    separator: str | None = None
+    """Between labels in one field; "|" where a column is a list."""
+    unknown: UnknownLabels | None = None
+    """What becomes of clicks on labels that their table has not: "refuse" where there is a table."""
+    weights: Literal["sum", "one"] = "sum"
+    """A pair's relevance: its clicks' number or sum of weights, or 1."""
+
+
+def import_tables(
+    files: TableFiles,
+    out: str | Path,
+    *,
+    name: str,
+    options: TableOptions | None = None,
+    split: float | None = None,
+    seed: int = 0,
+    propensity: Propensity | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Dataset:
+    """Read clicks and labels and write them, whole or not at all, as a prepared data set to ``out``.
+
+    Args:
+        files: Clicks to train on, clicks to test on, labels.
+        out: Folder to make.
+        name: Of the data set.
+        options: Columns, delimiter and the like.
+        split: Share of the query texts that is held out of the clicks to train on, as the test split. All
+            clicks of a text go to one side; which one, its hash and ``seed`` decide
+            (:func:`xmc.data.text_keys.drawn`), so that it stays there as clicks are added.
+        seed: Of the split.
+        propensity: Constants A and B; default by the name, see ``known_propensity``.
+        overwrite: Replace the prepared data set at ``out``.
+        progress: Show bars.
+
+    Raises:
+        DataError: For bad input, naming file, line and column.
+        ConfigError: For a split that cannot be made.
+        XMCError: When ``out`` is taken.
+    """
+    options = options or TableOptions()
+    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    if split is not None:
+        check_share("split", split)
+        if files.test or not files.train:
+            raise ConfigError(
+                "split: expected clicks to train on and no file of test clicks, as one of them is split: "
+                "leave it out"
+            )
+    labels = _labels(files, options, progress)
+    unknown = options.unknown or ("add" if files.labels is None else "refuse")
+    parts = {"train": list(files.train), "test": list(files.test)}
+    clicks = {
+        part: read_clicks(
+            paths,
+            labels,
+            options.columns,
+            options.text,
+            header=options.header,
+            separator=options.separator,
+            unknown=unknown,
+            progress=progress,
+        )
+        for part, paths in parts.items()
+        if paths
+    }
+    for part, folded in clicks.items():
+        _tell(parts[part], folded)
+    made: dict[str, Any] = {"format": "tables"}
+    if split is not None:
+        made |= {"split": split, "seed": seed}
+    writer = DatasetWriter(
+        out,
+        name=name,
+        propensity=propensity,
+        sources=[made, *file_facts(files.tables())],
+        overwrite=overwrite,
+    )
+    with writer:
+        for uid, title, content in labels:
+            writer.add_label(uid, title, content)
+        for part, folded in clicks.items():
+            texts = (f"{title} {content}" for _, title, content in folded.texts)
+            tested = drawn(texts, split, seed) if split else np.full(len(folded.texts), part == "test")
+            _write(writer, folded, tested, len(labels), options.weights)
+    return Dataset.load(out)
+
+
+def _labels(files: TableFiles, options: TableOptions, progress: bool) -> LabelTexts:
+    path = files.labels
+    if path is None:
+        return LabelTexts("the clicks")
+    if path.is_dir():
+        return dataset_labels(Dataset.load(path))
+    if files.train or files.test:  # what is told of how files are written is told of the clicks
+        return table_labels(path, options.columns, TextOptions(), progress=progress)
+    return table_labels(path, options.columns, options.text, header=options.header, progress=progress)
+
+
+def _write(
+    writer: DatasetWriter, clicks: Clicks, tested: np.ndarray, num_labels: int, weights: Literal["sum", "one"]
+) -> None:
+    relevance = clicks.relevance(num_labels)
+    for row, (uid, title, content) in enumerate(clicks.texts):
+        side: Split = "test" if tested[row] else "train"
+        pairs = slice(relevance.indptr[row], relevance.indptr[row + 1])
+        ids = relevance.indices[pairs].tolist()
+        values = relevance.data[pairs].tolist() if weights == "sum" else None
+        writer.add_row(side, str(writer.num_rows(side)) if uid is None else uid, title, content, ids, values)
+
+
+def _tell(paths: Sequence[Path], clicks: Clicks) -> None:
+    """Say what became of the rows, or refuse tables without a click."""
+    names = ", ".join(path.name for path in paths)
+    for why, count in clicks.left_out.items():
+        _log.warning(
+            "%s: left out %s: %s (the first: %s)", names, why, f"{count:,}", clicks.first_left_out[why]
+        )
+    if not clicks.num_clicks:
+        raise DataError(f"{names}: expected at least one click with a query and a label, got none")
+    pairs = clicks.num_pairs()
+    _log.info(
+        "%s: clicks %s, different queries %s, clicks that came again and are added to their pair %s",
+        *(names, f"{clicks.num_clicks:,}", f"{len(clicks.texts):,}", f"{clicks.num_clicks - pairs:,}"),
+    )

@@ -1,0 +1,96 @@
+"""A table whose columns are known: which of them is what, and where in it an error is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xmc.data.tables.columns import find_columns, has_names
+from xmc.data.tables.sources import TableSource, TextOptions, open_source
+from xmc.errors import DataError
+
+__all__ = ["Table", "open_table"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Open with :func:`open_table`.
+
+    Attributes:
+        source: The file.
+        places: The place of each column that is read, from 0, by what it is.
+        names: Of all columns, as the header has them, or their numbers from 1 where there is none.
+        header: Whether the first record is one.
+    """
+
+    source: TableSource
+    places: Mapping[str, int]
+    names: Sequence[str]
+    header: bool
+
+    def rows(self, *, progress: bool) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Each record's number, a header among them, and its fields in the order of ``places``."""
+        records = self.source.records(list(self.places.values()), header=self.header, progress=progress)
+        return enumerate(records, int(self.header) + 1)
+
+    def at(self, number: int, what: str) -> str:
+        """The place of a field: ``clicks.csv, line 7, column 'query'``."""
+        return f"{self.source.place(number)}, column {self.names[self.places[what]]!r}"
+
+
+def open_table(
+    path: Path,
+    choices: Mapping[str, tuple[str, ...]],
+    told: Mapping[str, str],
+    options: TextOptions,
+    *,
+    header: bool | None,
+    by_place: Callable[[Sequence[Sequence[str]]], Sequence[str]],
+) -> Table:
+    """The table in ``path``, its columns found by name, or by place where it has no header.
+
+    Args:
+        path: A file.
+        choices: What columns may be called, by what they are.
+        told: Names or numbers of columns as told, by what they are.
+        options: How a CSV file is written.
+        header: Whether a CSV file has one; None to see.
+        by_place: What the columns of a file without a header are, from its first records.
+
+    Raises:
+        DataError: When there is no such file, its beginning cannot be read, or a told column is not in it.
+    """
+    source = open_source(path, options)
+    if source.names is not None:
+        names = source.names
+        return Table(source, find_columns(str(path), names, choices, told), names, header=False)
+    sample = [[cell.strip() for cell in record] for record in source.sample]
+    if has_names(sample[0], choices, told) if header is None else header:
+        return Table(source, find_columns(str(path), sample[0], choices, told), sample[0], header=True)
+    numbers = [str(number) for number in range(1, len(sample[0]) + 1)]
+    places = find_columns(str(path), numbers, {}, told)
+    for place, role in enumerate(by_place(sample)):
+        if role not in places and place not in places.values():
+            places[role] = place
+    if header is None:
+        shown = ", ".join(repr(cell)[:40] for cell in sample[0])
+        _log.warning(
+            "%s: no header, as no column of the first line is named as expected: %s is taken for data, as "
+            "%s; otherwise say which column is which (--columns), or --header yes",
+            *(path, shown, ", ".join(places)),
+        )
+    return Table(source, places, numbers, header=False)
+
+
+def missing(path: Path, what: str, names: Sequence[str], example: str) -> DataError:
+    """The error of a table that has not the columns it needs."""
+    listed = ", ".join(repr(name) for name in names)
+    return DataError(
+        f"{path}: expected a column with {what}, the file has {listed}: say which column it is, such as "
+        f"--columns {example}=NAME"
+    )
