@@ -9,6 +9,8 @@ __all__ = [
     "IndexMismatchError",
     "ModelError",
     "NonFiniteError",
+    "OutOfMemoryError",
+    "RankError",
     "XMCError",
 ]
 
@@ -31,6 +33,19 @@ class ModelError(XMCError):
 
 class NonFiniteError(XMCError):
     """A loss that is NaN or infinite, raised alike on every rank."""
+
+
+class OutOfMemoryError(XMCError):
+    """Too little memory for the smallest micro-batch, raised alike on every rank."""
+
+
+class RankError(XMCError):
+    """Another rank of the run died, hung or failed; the text names it and the cause.
+
+    A process that ends by it has the exit code ``exit_code``.
+    """
+
+    exit_code = 3
 
 
 class IndexMismatchError(XMCError):

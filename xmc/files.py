@@ -13,9 +13,22 @@ from pathlib import Path
 
 from xmc.errors import XMCError
 
-__all__ = ["atomic_file", "atomic_folder", "check_replaceable", "fingerprint", "sha256_file"]
+__all__ = [
+    "atomic_file",
+    "atomic_folder",
+    "check_replaceable",
+    "check_space",
+    "explained",
+    "fingerprint",
+    "point_to",
+    "sha256_file",
+]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_IN_RUST = tuple(f"(os error {number})" for number in (*_FULL, 112))
+"""How safetensors says it, in an exception that is no OSError; 112 is Windows' number."""
+
+_REFUSED = (*_FULL, errno.EROFS, errno.EACCES)
 
 
 @contextmanager
@@ -33,7 +46,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         temporary = _beside(path)
         temporary.touch()
     try:
-        with _explained(path):
+        with explained(path):
             yield temporary
             os.replace(temporary, path)
     finally:
@@ -55,7 +68,7 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
         temporary = _beside(path)
         temporary.mkdir(parents=True)
     try:
-        with _explained(path):
+        with explained(path):
             yield temporary
             _take_place(temporary, path)
     finally:
@@ -104,10 +117,50 @@ def _take_place(temporary: Path, path: Path) -> None:
     if path.exists():
         os.replace(path, old)
     os.replace(temporary, path)
-    if old.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
+
+
+def point_to(path: str | Path, folder: str | Path) -> None:
+    """Make ``path`` lead to ``folder``, in place of where it led before.
+
+    It is a relative symbolic link, replaced in one step, so that ``path`` is whole at any moment. On a file
+    system without links it is a copy, with shared files where the disk can; a copy is replaced in two steps,
+    between which ``path`` is absent.
+
+    Raises:
+        XMCError: When the disk is full, or nothing can be made there.
+    """
+    path, folder = Path(path), Path(folder)
+    temporary = _beside(path)
+    with _writable(path):
+        try:
+            os.symlink(os.path.relpath(folder, path.parent), temporary, target_is_directory=True)
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno in _REFUSED:
+                raise
+            shutil.copytree(folder, temporary, copy_function=_link_or_copy)
+    try:
+        with explained(path):
+            if temporary.is_symlink() and (path.is_symlink() or not path.exists()):
+                os.replace(temporary, path)
+            else:
+                _take_place(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        old.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
@@ -129,17 +182,56 @@ def _writable(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: str | Path) -> Iterator[None]:
+    """Around what writes ``path``.
+
+    Raises:
+        XMCError: When the disk is full, with what is free; other errors are left as they are.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise _full(path) from error
+    except Exception as error:
+        if _is_full(error):
+            raise _full(Path(path)) from error
         raise
 
 
+def check_space(path: str | Path, needed: int) -> None:
+    """Refuse to begin writing what the disk has no room for.
+
+    Args:
+        path: What is to be written.
+        needed: Its bytes.
+
+    Raises:
+        XMCError: With both numbers.
+    """
+    if needed > (free := _free(Path(path))):
+        raise XMCError(
+            f"expected {_megabytes(needed)} free to write {path}, got {_megabytes(free)}: free some space or "
+            "write elsewhere"
+        )
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return type(error).__name__ == "SafetensorError" and any(text in str(error) for text in _FULL_IN_RUST)
+
+
 def _full(path: Path) -> XMCError:
-    return XMCError(f"no space left while writing {path}: free some space or write elsewhere")
+    return XMCError(
+        f"no space left while writing {path} ({_megabytes(_free(path))} are free): free some space or write "
+        "elsewhere"
+    )
+
+
+def _free(path: Path) -> int:
+    return shutil.disk_usage(next(place for place in (path, *path.absolute().parents) if place.exists())).free
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
 
 
 def sha256_file(path: str | Path) -> str:

@@ -1,6 +1,6 @@
 """Chooses the verb, and turns errors into one line and an exit code.
 
-0: done. 2: something to mend. 130: interrupted.
+0: done. 2: something to mend. 3: another process of the run failed. 130: interrupted. 143: terminated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from xmc import __version__
-from xmc.errors import ConfigError, XMCError
+from xmc.errors import ConfigError, RankError, XMCError
 
 __all__ = ["VERBS", "guarded", "main"]
 
@@ -45,12 +45,16 @@ def guarded(work: Callable[[], None]) -> int:
     try:
         work()
         sys.stdout.flush()
+    except RankError as error:
+        print(f"error{_rank_suffix()}: {error}", file=sys.stderr)
+        return error.exit_code
     except XMCError as error:
         print(f"error{_rank_suffix()}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        code = int(getattr(error, "exit_code", 130))
+        print("interrupted" if code == 130 else "terminated", file=sys.stderr)
+        return code
     except BrokenPipeError:
         # The reader (`| head`) went away; without this the interpreter complains again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

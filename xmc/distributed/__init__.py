@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from xmc.distributed.agreement import from_main
     from xmc.distributed.collectives import (
         World,
         all_gather_rows,
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     )
     from xmc.distributed.exchange import exchange_rows, gather_rows_to_main
     from xmc.distributed.launch import launched_size, start_missing_processes
+    from xmc.distributed.presence import answering
     from xmc.distributed.recording import CollectiveCost, record_collectives
+    from xmc.distributed.watch import watch_ranks
 
 __all__ = [
     "CollectiveCost",
@@ -30,8 +33,10 @@ __all__ = [
     "all_gather_rows",
     "all_reduce_max",
     "all_reduce_sum",
+    "answering",
     "current_world",
     "exchange_rows",
+    "from_main",
     "gather_rows_to_main",
     "launched_size",
     "record_collectives",
@@ -39,6 +44,7 @@ __all__ = [
     "start_missing_processes",
     "sum_gradients",
     "sum_over_ranks",
+    "watch_ranks",
 ]
 
 _COLLECTIVES = (
@@ -55,6 +61,9 @@ _COLLECTIVES = (
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        "answering": "xmc.distributed.presence",
+        "watch_ranks": "xmc.distributed.watch",
+        "from_main": "xmc.distributed.agreement",
         **dict.fromkeys(_COLLECTIVES, "xmc.distributed.collectives"),
         **dict.fromkeys(("CollectiveCost", "record_collectives"), "xmc.distributed.recording"),
         **dict.fromkeys(("exchange_rows", "gather_rows_to_main"), "xmc.distributed.exchange"),

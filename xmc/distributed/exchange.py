@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from xmc.distributed.collectives import World
+from xmc.distributed.presence import waiting
 from xmc.errors import ConfigError
 
 __all__ = ["exchange_rows", "gather_rows_to_main"]
@@ -28,7 +29,8 @@ def exchange_rows(values: Tensor, world: World) -> Tensor:
         return values[None]
     counts = _counts(len(values), world)
     received = values.new_empty((world.size * (stop - start), *values.shape[1:]))
-    dist.all_to_all_single(received, values.contiguous(), [stop - start] * world.size, counts)
+    with waiting():
+        dist.all_to_all_single(received, values.contiguous(), [stop - start] * world.size, counts)
     return received.view(world.size, stop - start, *values.shape[1:])
 
 
@@ -52,7 +54,8 @@ def gather_rows_to_main(local: Tensor, num_rows: int, world: World) -> Tensor | 
     padded = local.new_zeros((-(-num_rows // world.size), *local.shape[1:]))
     padded[: len(local)] = local
     parts = [torch.empty_like(padded) for _ in range(world.size)] if world.is_main else None
-    dist.gather(padded, parts, dst=0)
+    with waiting():
+        dist.gather(padded, parts, dst=0)
     if parts is None:
         return None
     return torch.cat([part[:n] for part, n in zip(parts, _counts(num_rows, world), strict=True)])

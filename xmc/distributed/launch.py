@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -148,6 +149,15 @@ def _launch_arguments(command: Sequence[str]) -> list[str] | None:
     return None
 
 
+def _end_with_parent() -> None:
+    """Have SIGTERM sent to what this process becomes when accelerate ends, which does not pass it on."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>; it outlives exec
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGTERM)
+
+
 def _become(command: list[str]) -> None:
     sys.stdout.flush()
     environment = {k: v for k, v in os.environ.items() if k not in ("MASTER_ADDR", "MASTER_PORT")}
@@ -155,6 +165,7 @@ def _become(command: list[str]) -> None:
     environment |= {STARTED: "1", "PYTHONUNBUFFERED": "1"}
     if sys.platform == "win32":  # exec there returns to the launcher at once and loses the exit code
         sys.exit(subprocess.call(command, env=environment))
+    _end_with_parent()
     # In place of this process, not beside it: what it has loaded is freed, signals reach torchrun, and its
     # exit code is ours.
     os.execve(command[0], command, environment)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from xmc.distributed.presence import waiting
+
 __all__ = ["CollectiveCost", "record_collectives", "recorded"]
 
 
@@ -37,14 +39,16 @@ def record_collectives() -> Iterator[CollectiveCost]:
 
 @contextmanager
 def recorded(tensor: Tensor) -> Iterator[None]:
-    """Around one collective of ``tensor``; costs nothing while nobody records."""
+    """Around one collective of ``tensor``; costs next to nothing while nobody records."""
     if not _active:
-        yield
+        with waiting():
+            yield
         return
     # What the device was busy with before is not the collective's.
     _wait_for(tensor)
     started = time.perf_counter()
-    yield
+    with waiting():
+        yield
     _wait_for(tensor)
     for cost in _active:
         cost.seconds += time.perf_counter() - started

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
+from xmc.distributed import answering
 from xmc.training.callbacks.callbacks import Callbacks
 from xmc.training.callbacks.run_state import RunState
 from xmc.training.learned.learner import Learner
 from xmc.training.run.checkpoint import Checkpointer
-from xmc.training.run.interrupt import InterruptGuard, Verdict
+from xmc.training.run.interrupt import Interrupted, InterruptGuard, Verdict
 from xmc.training.step import StepInputs, optimise
 
 __all__ = ["Loop"]
@@ -47,7 +48,7 @@ class Loop:
             Why the run ended before its last step, or None.
 
         Raises:
-            KeyboardInterrupt: When any rank was interrupted; a checkpoint is written.
+            Interrupted: When any rank was sent SIGINT or SIGTERM; a checkpoint is written.
         """
         run, validation = self.run, self.run.config.validation
         rows = run.config.training.batch_size * run.config.training.accumulation
@@ -57,7 +58,7 @@ class Loop:
             self._validate()
         while not self._ends():
             self.callbacks.before_step(run)
-            with run.pace.timed_step(rows):
+            with run.pace.timed_step(rows), answering(f"step {run.step + 1}"):
                 result = optimise(self.inputs, run.step)
             run.step += 1
             self.callbacks.after_step(run, result)
@@ -70,7 +71,7 @@ class Loop:
         return stopped
 
     def _validate(self) -> None:
-        with self.run.pace.timed_validation():
+        with self.run.pace.timed_validation(), answering(f"the validation after step {self.run.step}"):
             metrics = self.validate(self.run.learner)
         self.callbacks.after_validation(self.run, metrics)
 
@@ -80,8 +81,8 @@ class Loop:
         if run.step == run.num_steps:
             return True
         verdict = self.guard.agree(self._wish())
-        if verdict is Verdict.INTERRUPT:
-            self._interrupted()
+        if verdict in (Verdict.INTERRUPT, Verdict.TERMINATE):
+            self._interrupted(verdict)
         if verdict is Verdict.SAVE:
             self.callbacks.on_save(run, self.checkpointer.save(run.step))
             self._saved = time.monotonic()
@@ -99,13 +100,13 @@ class Loop:
         by_time = training.checkpoint_minutes and minutes >= training.checkpoint_minutes
         return Verdict.SAVE if by_step or by_time else Verdict.GO_ON
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, verdict: Verdict) -> None:
         run = self.run
         path = self.checkpointer.save(run.step) if run.step else None
         self.callbacks.on_save(run, path)
         if path is not None:
             tqdm.write(f"interrupted after step {run.step}: saved {path}; go on with --run.resume true")
-        raise KeyboardInterrupt
+        raise Interrupted(verdict)
 
     def _reason(self) -> str | None:
         """What the first rank that asked to stop said. Over W ranks: one gather of the texts."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from sentence_transformers import SentenceTransformer
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, train_validation_split
-from xmc.distributed import current_world, start_missing_processes
+from xmc.distributed import current_world, from_main, start_missing_processes, watch_ranks
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.machine import save_machine
@@ -38,9 +38,9 @@ from xmc.training.loop import Loop
 from xmc.training.objective import configured_objective
 from xmc.training.run.allocator import keep_freed_memory
 from xmc.training.run.changes import check_changes, read_changes, record_changes
-from xmc.training.run.checkpoint import Checkpointer
+from xmc.training.run.checkpoint import CHECKPOINTS, Checkpointer
 from xmc.training.run.deterministic import compute_deterministically
-from xmc.training.run.folder import prepare_run_folder, save_config
+from xmc.training.run.folder import open_run_folder, save_config
 from xmc.training.run.interrupt import InterruptGuard
 from xmc.training.run.metrics_log import MetricsLog
 from xmc.training.run.models import RunModels
@@ -63,8 +63,16 @@ def train(
     dataset: Dataset | None = None,
     encoder: DualEncoder | SentenceTransformer | None = None,
 ) -> TrainResult:
-    """Train as ``config`` says; see :class:`Trainer`."""
-    return Trainer(config, objective=objective, callbacks=callbacks, dataset=dataset, encoder=encoder).fit()
+    """Train as ``config`` says; see :class:`Trainer`.
+
+    Raises:
+        RankError: When another rank died, hung or failed.
+    """
+    start_missing_processes()
+    PartialState(cpu=not torch.accelerator.is_available())  # joins the ranks
+    with watch_ranks(current_world(), config.run.rank_timeout):
+        trainer = Trainer(config, objective=objective, callbacks=callbacks, dataset=dataset, encoder=encoder)
+        return trainer.fit()
 
 
 class Trainer:
@@ -145,18 +153,21 @@ class Trainer:
             config,
         )
         self.changes = check_changes(config)
-        self.folder = self._prepare_folder()
+        self.folder = Path(config.run.dir)
+        self.locks = ExitStack()
+        from_main(self._open_folder, self.world)
         self.models = RunModels(self.folder, config, self.dataset, self.learner, self.world)
         epochs = config.training.epochs * (self.num_steps / whole)
         self.callbacks = Callbacks(
             chosen_callbacks(config, self.batches, self.models, epochs, given.callbacks)
         )
         self.checkpointer = Checkpointer(
-            self.folder / "checkpoints",
+            self.folder / CHECKPOINTS,
             self.learner.modules,
             self.learner.optimisers,
             {"batches": self.batches, "callbacks": self.callbacks},
             self.world,
+            config.run.keep_checkpoints,
         )
         self.plugins = origins(config, given.named())
 
@@ -167,6 +178,10 @@ class Trainer:
             KeyboardInterrupt: After Ctrl-C, when the running step is done and a checkpoint is written.
             XMCError: When a callback fails; the text names it.
         """
+        with watch_ranks(self.world, self.config.run.rank_timeout), self.locks:
+            return self._fit()
+
+    def _fit(self) -> TrainResult:
         inputs = self.prepare_inputs()
         step = self._resume() if self.config.run.resume else 0
         if self.world.is_main:
@@ -197,6 +212,9 @@ class Trainer:
                 stopped = loop()
                 return self._finish(run, time.perf_counter() - started, stopped)
 
+    def _open_folder(self) -> None:
+        self.locks.callback(open_run_folder(self.config.run).release)
+
     def prepare_inputs(self) -> StepInputs:
         """Everything a step needs: the tokens are made where they are not on disk yet."""
         return step_inputs(
@@ -213,12 +231,6 @@ class Trainer:
     def _open_log(self) -> MetricsLog:
         start_trackers(self.accelerator, self.config.run, flat(asdict(self.config)))
         return MetricsLog(self.folder / "metrics.jsonl", self.accelerator)
-
-    def _prepare_folder(self) -> Path:
-        if self.world.is_main:
-            prepare_run_folder(self.config.run)
-        self.accelerator.wait_for_everyone()
-        return Path(self.config.run.dir)
 
     def _resume(self) -> int:
         """Load the newest checkpoint and return its step, 0 when there is none.
@@ -258,5 +270,6 @@ class Trainer:
         if self.world.is_main:
             save_result(result, self.folder)
             save_machine(self.folder, self.world.size)
+            self.models.prune()
         self.accelerator.wait_for_everyone()
         return result

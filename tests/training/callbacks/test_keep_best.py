@@ -48,10 +48,11 @@ def test_a_resumed_run_keeps_the_same_models(config, changed, tmp_path, monkeypa
         assert fingerprint(one["path"]) == fingerprint(other["path"])
 
 
-def test_one_model_is_kept_where_it_was(config, changed):
-    result = train(changed(config, training={"epochs": 1}))
+def test_of_one_model_the_others_are_removed(config, changed):
+    result = train(config)
     folder = Path(config.run.dir)
-    assert not (folder / "models").exists()
-    assert [kept["path"] for kept in result.kept] == [folder / "model"]
+    assert [path.name for path in (folder / "models").iterdir()] == [f"step-{result.best_step:08d}"]
+    assert [kept["path"] for kept in result.kept] == [(folder / "model").resolve()]
+    assert result.model_path == folder / "model"
     with pytest.raises(ConfigError, match="run.keep_best"):
         changed(config, run={"keep_best": 0})

@@ -48,7 +48,7 @@ def test_restores_weights_moments_and_parts(tmp_path: Path) -> None:
         step_once(layer, optimiser)
         counter.count, counter.vector = step, counter.vector + 1
         assert checkpointer.save(step) == tmp_path / f"step-0000000{step}"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["latest", "step-00000002", "step-00000003"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
     other, found = torch.nn.Linear(2, 3), Counter()
     moments = adamw(other)
     assert (

@@ -4,7 +4,7 @@ import pytest
 
 from xmc.errors import ConfigError
 from xmc.training.run.config import RunOptions
-from xmc.training.run.folder import prepare_run_folder
+from xmc.training.run.folder import open_run_folder, prepare_run_folder
 
 
 def test_run_folder_keeps_files_that_are_not_its_own(tmp_path):
@@ -16,7 +16,7 @@ def test_run_folder_keeps_files_that_are_not_its_own(tmp_path):
     with pytest.raises(ConfigError, match="expected an earlier run"):
         prepare_run_folder(RunOptions(dir=str(tmp_path), resume=True))
     with pytest.raises(ConfigError, match="is a file"):
-        prepare_run_folder(RunOptions(dir=str(tmp_path / "notes.txt")))
+        open_run_folder(RunOptions(dir=str(tmp_path / "notes.txt")))
 
 
 def test_a_finished_run_is_not_resumed(tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.run_state import RunState
+from xmc.training.run.checkpoint import CHECKPOINTS, stored_states
 from xmc.training.run.models import RunModels
 
 __all__ = ["KeepBest"]
@@ -22,6 +24,17 @@ class KeepBest(Callback):
         """See :class:`.callback.Callback`."""
         if run.step > 0:
             self.models.offer(run.step, dict(metrics))
+            self._prune(run)
+
+    def on_save(self, run: RunState, path: Path) -> None:
+        """See :class:`.callback.Callback`; after a checkpoint, models that it no longer names go."""
+        if path.parent.name == CHECKPOINTS:
+            self._prune(run)
+
+    def _prune(self, run: RunState) -> None:
+        # A killed run goes on from a checkpoint, whose best models have to be there still.
+        states = [state["callbacks"].get(self.name, {}) for state in stored_states(run.folder / CHECKPOINTS)]
+        self.models.prune({model["step"] for state in states for model in state.get("kept", [])})
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`.callback.Callback`."""

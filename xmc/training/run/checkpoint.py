@@ -1,29 +1,34 @@
 """Checkpoints to resume from: whole or absent, free of pickles, and usable on another number of ranks.
 
-``checkpoints/step-<n>/`` holds safetensors of each module, each optimiser and the batches, and
-``state.json``; ``checkpoints/latest`` names the newest. Draws depend on the seed, a stream and its
-counters alone (`xmc.random_streams`), so no random state is kept.
+``checkpoints/step-<n>/`` holds safetensors of each module, each optimiser and the batches, ``state.json``,
+and ``SHA256SUMS`` of them all, which `sha256sum --check` reads too. A damaged one is passed over for the one
+before. Draws depend on the seed, a stream and its counters alone (`xmc.random_streams`), so no random state
+is kept.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-from xmc.distributed import World
+from xmc.distributed import World, from_main
 from xmc.errors import DataError
-from xmc.files import atomic_file, atomic_folder
+from xmc.files import atomic_folder, check_space
 from xmc.training.learned.optimisers.optimiser import Optimiser
+from xmc.training.run.checksums import damaged, write_checksums
 
-__all__ = ["Checkpointer", "Stateful"]
+__all__ = ["CHECKPOINTS", "Checkpointer", "Stateful", "stored_states"]
 
-KEPT = 2
+CHECKPOINTS = "checkpoints"
+"""The folder in a run's."""
 
 
 class Stateful(Protocol):
@@ -52,6 +57,7 @@ class Checkpointer:
         optimisers: What they keep, by name.
         parts: What else has a state, by name.
         world: The ranks, of which the main one writes.
+        keep: How many of the newest stay.
     """
 
     folder: Path
@@ -59,18 +65,23 @@ class Checkpointer:
     optimisers: dict[str, Optimiser]
     parts: dict[str, Stateful] = field(default_factory=dict)
     world: World = field(default_factory=World)
+    keep: int = 2
 
     def save(self, step: int) -> Path | None:
-        """Write the checkpoint of ``step``, and keep the newest two. Every rank calls it.
+        """Write the checkpoint of ``step``, and remove all but the newest. Every rank calls it.
 
         Returns:
             Its folder; None on ranks that do not write.
+
+        Raises:
+            XMCError: When the disk has no room for it; those that are there stay whole.
         """
         tensors = {name: part.tensors() for name, part in self.parts.items()}  # of every rank's share
         if not self.world.is_main:
             return None
         state = {"step": step, **{name: part.state_dict() for name, part in self.parts.items()}}
         path = self.folder / f"step-{step:08d}"
+        check_space(path, self.num_bytes(tensors))
         with atomic_folder(path, overwrite=True) as temporary:
             for name, module in self.modules.items():
                 save_model(module, str(temporary / f"{name}.safetensors"))
@@ -80,23 +91,33 @@ class Checkpointer:
                 if kept:
                     save_file(_contiguous(kept), temporary / f"{name}.safetensors")
             (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
-        with atomic_file(self.folder / "latest") as temporary:
-            temporary.write_text(path.name, encoding="utf-8")
-        for old in sorted(self.folder.glob("step-*"))[:-KEPT]:
+            write_checksums(temporary)
+        stored = _stored(self.folder)
+        # Of later steps are those that were damaged, or that a run with other options left behind.
+        for old in [*stored[: stored.index(path)], *stored[stored.index(path) + self.keep :]]:
             shutil.rmtree(old)
         return path
 
+    def num_bytes(self, tensors: dict[str, dict[str, Tensor]] | None = None) -> int:
+        """Bytes of the tensors of a checkpoint as things are, with those ``tensors`` of its parts."""
+        groups = [module.state_dict() for module in self.modules.values()]
+        groups += [optimiser.tensors() for optimiser in self.optimisers.values()]
+        groups += list((tensors or {}).values())
+        return sum(tensor.nbytes for group in groups for tensor in group.values())
+
     def load_latest(self) -> int | None:
-        """Load the newest checkpoint in place and return its step, or None when there is none.
+        """Load the newest checkpoint that is whole and return its step, or None when there is none at all.
+
+        The main rank looks which it is, and says what it passes over. Every rank calls it.
 
         Raises:
-            DataError: When the checkpoint does not fit the configured model.
+            DataError: When none of them is whole, or it does not fit the configured model.
             XMCError: When it does not fit a part.
         """
-        pointer = self.folder / "latest"
-        if not pointer.is_file():
+        name = from_main(self._newest_whole, self.world)
+        if name is None:
             return None
-        path = self.folder / pointer.read_text(encoding="utf-8").strip()
+        path = self.folder / name
         try:
             for name, module in self.modules.items():
                 load_model(module, path / f"{name}.safetensors")
@@ -112,6 +133,34 @@ class Checkpointer:
                 "configuration it was made with (the run's config.yaml), or start anew in another folder"
             ) from error
         return int(state["step"])
+
+    def _newest_whole(self) -> str | None:
+        reasons: list[str] = []
+        for path in _stored(self.folder):
+            reason = damaged(path)
+            if reason is None:
+                if reasons:
+                    tqdm.write(f"{'; '.join(reasons)}: going on from the checkpoint before, {path.name}")
+                return path.name
+            reasons.append(f"{path} is damaged ({reason})")
+        if reasons:
+            raise DataError(
+                f"run.resume: expected a checkpoint that is whole, but {'; '.join(reasons)}: start anew in "
+                "another folder, or with --run.overwrite true"
+            )
+        return None
+
+
+def stored_states(folder: Path) -> Iterator[dict[str, Any]]:
+    """The ``state.json`` of each checkpoint in ``folder``, the newest first; damaged ones are left out."""
+    for path in _stored(folder):
+        if damaged(path, "state.json") is None:
+            yield json.loads((path / "state.json").read_text(encoding="utf-8"))
+
+
+def _stored(folder: Path) -> list[Path]:
+    """The checkpoints, the newest first; each is whole as its name appears last."""
+    return sorted(folder.glob("step-*"), reverse=True)
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

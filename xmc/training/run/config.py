@@ -35,6 +35,13 @@ class RunOptions:
     """How many of the best models by validation are kept: model/ is the best, and with more than one each
     is in models/ under its step; result.json has their metrics."""
 
+    keep_checkpoints: int = 2
+    """How many of the newest checkpoints are kept; a damaged one is passed over for the one before."""
+
+    rank_timeout: int = 40
+    """Seconds without a sign of life in a step or validation after which a process of several hangs, and all
+    are ended; 0 to leave them alone."""
+
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
     """Where metrics go besides metrics.jsonl: any tracker of Accelerate by name, such as wandb. TensorBoard's
     files are in tensorboard/ of the folder."""
@@ -49,6 +56,8 @@ class RunOptions:
         """Refuse, with a ConfigError, an interval that is not above 0, and resuming what is overwritten."""
         positive("run.log_every", self.log_every)
         at_least("run.keep_best", self.keep_best, 1)
+        at_least("run.keep_checkpoints", self.keep_checkpoints, 1)
+        at_least("run.rank_timeout", self.rank_timeout, 0)
         if self.resume and self.overwrite:
             raise ConfigError(
                 "expected run.resume or run.overwrite, got both: resume keeps what overwrite removes"

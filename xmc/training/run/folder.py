@@ -13,8 +13,9 @@ from xmc.errors import ConfigError
 from xmc.files import atomic_file
 from xmc.training.config import TrainConfig
 from xmc.training.run.config import RunOptions
+from xmc.training.run.lock import LOCK_FILES, FolderLock, lock_folder
 
-__all__ = ["prepare_run_folder", "save_config"]
+__all__ = ["open_run_folder", "prepare_run_folder", "save_config"]
 
 OWN = (
     "config.yaml",
@@ -36,6 +37,29 @@ OWN = (
 """What runs write, and what is made of them: names, or patterns of names."""
 
 
+def open_run_folder(options: RunOptions) -> FolderLock:
+    """Lock and prepare ``options.dir``; the lock is to be released when the run is over.
+
+    Raises:
+        ConfigError: As :func:`.lock.lock_folder` and :func:`prepare_run_folder`.
+    """
+    folder = Path(options.dir)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"run.dir: expected a folder, but {folder} is a file")
+    new, unlocked = not folder.exists(), not (folder / LOCK_FILES[0]).exists()
+    lock = lock_folder(folder)
+    try:
+        prepare_run_folder(options)
+    except BaseException:
+        lock.release()
+        if unlocked:  # a folder that is refused is left as it was
+            (folder / LOCK_FILES[0]).unlink(missing_ok=True)
+        if new:
+            folder.rmdir()
+        raise
+    return lock
+
+
 def prepare_run_folder(options: RunOptions) -> Path:
     """Make ``options.dir``, or clear it of an earlier run when asked to.
 
@@ -44,11 +68,10 @@ def prepare_run_folder(options: RunOptions) -> Path:
     """
     folder = Path(options.dir)
     found = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    found = [name for name in found if name not in LOCK_FILES]
     for name in [name for name in found if name.startswith(".") and name.endswith(".partial")]:
         _remove(folder / name)  # what a killed run was writing
         found.remove(name)
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"run.dir: expected a folder, but {folder} is a file")
     if options.resume and "config.yaml" not in found:
         raise ConfigError(
             f"run.resume: expected an earlier run in {folder}, found none; train without run.resume"
@@ -73,7 +96,7 @@ def prepare_run_folder(options: RunOptions) -> Path:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import enum
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 
 import torch
 
 from xmc.distributed import World, all_reduce_max
 
-__all__ = ["InterruptGuard", "Verdict"]
+__all__ = ["InterruptGuard", "Interrupted", "Verdict"]
+
+ECHO_SECONDS = 5.0
+"""A launcher passes on the Ctrl-C that its terminal sent to every process already."""
 
 
 class Verdict(enum.IntEnum):
@@ -23,7 +27,23 @@ class Verdict(enum.IntEnum):
     STOP = 2
     """Finish the run, as after its last step."""
     INTERRUPT = 3
-    """Save a checkpoint and leave."""
+    """Save a checkpoint and leave, as SIGINT was sent."""
+    TERMINATE = 4
+    """The same, as SIGTERM was sent."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run ended between two steps, on every rank, as one was sent a signal.
+
+    Attributes:
+        exit_code: Of a command that ends by it: 130 for SIGINT, 143 for SIGTERM.
+    """
+
+    agreed = True
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__()
+        self.exit_code = 128 + (signal.SIGTERM if verdict is Verdict.TERMINATE else signal.SIGINT)
 
 
 class InterruptGuard:
@@ -31,7 +51,8 @@ class InterruptGuard:
 
     def __init__(self, world: World, device: torch.device) -> None:
         self.world, self.device = world, device
-        self.asked = False
+        self.asked: Verdict | None = None
+        self._when = 0.0
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> InterruptGuard:
@@ -49,16 +70,23 @@ class InterruptGuard:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
+        now = time.monotonic()
+        if (
+            self.asked
+            and number == signal.SIGINT
+            and (self.world.size == 1 or now - self._when > ECHO_SECONDS)
+        ):
             raise KeyboardInterrupt
-        self.asked = True
+        if self.asked is None:
+            self.asked = Verdict.TERMINATE if number == signal.SIGTERM else Verdict.INTERRUPT
+            self._when = now
 
     def agree(self, wish: Verdict = Verdict.GO_ON) -> Verdict:
         """What all ranks do now, by this one's wish and whether any was interrupted.
 
         Over W ranks: one all-reduce of one number.
         """
-        wish = Verdict.INTERRUPT if self.asked else wish
+        wish = self.asked or wish
         if self.world.size == 1:
             return wish
         return Verdict(int(all_reduce_max(torch.tensor(float(wish), device=self.device), self.world)))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm.auto import tqdm
 
 from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import LabelOffsets, LabelResiduals, LabelVectors
-from xmc.files import atomic_folder
+from xmc.files import check_space, point_to
 from xmc.training.config import TrainConfig
 from xmc.training.learned.head import ranking_of
 from xmc.training.learned.learner import Learner
@@ -35,9 +35,10 @@ class KeptModel:
 class RunModels:
     """Saves the encoder with its scale, its label offsets and what it was trained on.
 
-    The main rank alone writes. ``kept`` are the best models so far, the best first; it is in ``model/``, and
-    where more than one is kept each is in ``models/`` under its step. ``saved`` is called with the folder of
-    each model written.
+    The main rank alone writes. Each of the best models is a folder of its own in ``models/``, under its step,
+    and is never written to again; ``model/`` leads to the best (:func:`xmc.files.point_to`). So a run that is
+    killed at any moment has a whole ``model/``, and every model that a checkpoint names. ``kept`` are the
+    best models so far, the best first. ``saved`` is called with the folder of each model written.
     """
 
     folder: Path
@@ -67,28 +68,50 @@ class RunModels:
         name, most = self.config.validation.metric, self.config.run.keep_best
         offered = KeptModel(step, metrics)
         # Stable: of equal models the earlier one is the better.
-        ranked = sorted([*self.kept, offered], key=lambda model: -model.metrics[name])
-        self.kept, dropped = ranked[:most], ranked[most:]
+        ranked = sorted([*self.kept, offered], key=lambda model: -model.metrics.get(name, 0.0))
+        self.kept = ranked[:most]
         if offered not in self.kept:
             return
-        is_best = self.kept[0] == offered
-        if most == 1:
-            self.save(self.best_path, metrics)
-            return
+        self._set_aside(step)
         self.save(self.path_of(step), metrics)
-        if self.world.is_main:
-            if is_best:
-                _link_folder(self.path_of(step), self.best_path)
-                self.saved(self.best_path)
-            for model in dropped:
-                shutil.rmtree(self.path_of(model.step), ignore_errors=True)
+        if most > 1:
+            self._tell(self.path_of(step))
+        if self.kept[0] == offered:
+            self._lead_to_best()
+            self._tell(self.best_path)
+
+    def prune(self, named: Collection[int] = ()) -> None:
+        """Remove models that are neither kept nor of the steps ``named``, which checkpoints go on from."""
+        if not self.world.is_main:
+            return
+        steps = {model.step for model in self.kept} | set(named)
+        wanted = {self.path_of(step) for step in steps}
+        for path in (self.folder / "models").glob("step-*"):
+            if path not in wanted:
+                shutil.rmtree(path, ignore_errors=True)
 
     def finish(self, step: int) -> None:
         """Save the last model, which is also the best when nothing was validated."""
         self.save(self.last_path)
+        self._tell(self.last_path)
         if not self.kept:
-            self.kept = [KeptModel(step, {})]
-            self.save(self.best_path)
+            self.offer(step, {})
+
+    def _set_aside(self, step: int) -> None:
+        """Lead ``model/`` to a copy where a killed run left it at ``step``, which is written anew."""
+        path = self.path_of(step)
+        if self.world.is_main and self.best_path.is_symlink() and self.best_path.resolve() == path.resolve():
+            copy = path.with_name(f"{path.name}-before")
+            shutil.copytree(path, copy, dirs_exist_ok=True)
+            point_to(self.best_path, copy)
+
+    def _tell(self, path: Path) -> None:
+        if self.world.is_main:
+            self.saved(path)
+
+    def _lead_to_best(self) -> None:
+        if self.world.is_main:
+            point_to(self.best_path, self.path_of(self.kept[0].step))
 
     def save(self, path: Path, metrics: dict[str, float] | None = None) -> None:
         """Write the model as it is to ``path``, in place of an earlier one.
@@ -122,17 +145,13 @@ class RunModels:
         if self.learner.head is not None:
             dtype = torch.float16 if self.config.head.table == "fp16" else torch.float32
             encoder.label_vectors = LabelVectors(uids, self.learner.head.table(dtype).cpu().numpy())
+        check_space(path, sum(x.nbytes for x in encoder.model.state_dict().values()))
         encoder.save(path, overwrite=True)
         write_model_card(path, self.config, self.dataset, encoder, metrics or {})
-        self.saved(path)
 
     def listed(self) -> list[dict[str, Any]]:
         """The kept models for ``result.json``, the best first: path, step and metrics."""
-        several = self.config.run.keep_best > 1 and bool(self.kept[0].metrics)
-        return [
-            {"path": self.path_of(model.step) if several else self.best_path, **asdict(model)}
-            for model in self.kept
-        ]
+        return [{"path": self.path_of(model.step), **asdict(model)} for model in self.kept]
 
     def state_dict(self) -> dict[str, Any]:
         """Which models are the best, for a checkpoint."""
@@ -141,19 +160,13 @@ class RunModels:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's best models.
 
-        Models of later steps may lie in the folder; the resumed run makes them again.
+        A model that is gone is told of, and is no longer one of the best. Models of later steps may lie in
+        the folder; the resumed run makes them again.
         """
-        self.kept = [KeptModel(**model) for model in state["kept"]]
-
-
-def _link_folder(source: Path, path: Path) -> None:
-    """Put a copy of a model folder in the place of another; its files are shared where the disk can."""
-    with atomic_folder(path, overwrite=True) as temporary:
-        shutil.copytree(source, temporary, copy_function=_link, dirs_exist_ok=True)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+        said = [KeptModel(**model) for model in state["kept"]]
+        self.kept = [model for model in said if self.path_of(model.step).is_dir()]
+        for model in said:
+            if model not in self.kept and self.world.is_main:
+                tqdm.write(f"{self.path_of(model.step)} is gone: the best model is chosen without it")
+        if self.kept:
+            self._lead_to_best()
