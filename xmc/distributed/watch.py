@@ -1,4 +1,4 @@
-"""Ranks that look after one another: one that dies, hangs or fails ends the others, who name it and the cause.
+"""Ranks that look after one another: one that dies, hangs or fails ends the others, who name it and why.
 
 Without it ranks wait for a lost one in a collective, which times out after half an hour. A thread of each
 rank beats in a store of the main rank's every two seconds, and looks at the others:

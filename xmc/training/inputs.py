@@ -14,6 +14,7 @@ from xmc.training.batches.tokens import training_tokens, truncated_note, with_la
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
 from xmc.training.learned.learner import Learner
+from xmc.training.memory_limit import MicroBatchLimit
 from xmc.training.step import StepInputs
 
 __all__ = ["step_inputs"]
@@ -29,6 +30,7 @@ def step_inputs(
     num_steps: int,
     world: World,
     accelerator: Accelerator,
+    limit: MicroBatchLimit,
 ) -> StepInputs:
     """The inputs of a run's steps. The main rank makes tokens first; the others read what it wrote."""
     encoder = learner.encoder
@@ -59,6 +61,7 @@ def step_inputs(
         world=world,
         device=accelerator.device,
         autocast=accelerator.autocast,
+        limit=limit,
     )
 
 

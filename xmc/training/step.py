@@ -7,14 +7,16 @@ queries against its shard, and carries the gradients back through both encoders 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from xmc.data import TokenRows, TokenStore
-from xmc.distributed import World, all_gather_rows
+from xmc.distributed import World, all_gather_rows, all_reduce_max
 from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
 from xmc.encoders.micro_batches import AutocastFactory
@@ -28,8 +30,11 @@ from xmc.training.batches.batches import Batches
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.learner import Learner, warmup_linear_decay
+from xmc.training.memory_limit import MicroBatchLimit
 
 __all__ = ["StepInputs", "StepResult", "accumulate_gradients", "optimise", "step_head"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class StepInputs:
     world: World
     device: torch.device
     autocast: AutocastFactory
+    limit: MicroBatchLimit
     watch: StopWatch = SILENT
 
 
@@ -106,23 +112,56 @@ def accumulate_gradients(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tens
         The loss of the batch over ``accumulation``, a scalar that is equal on every rank, and the embeddings
         [n, D] of this rank's shard of the pool, both detached. The gradients are this rank's part; their sum
         over ranks is the gradient of the loss.
+
+    Raises:
+        OutOfMemoryError: When memory runs out with the smallest micro-batches, or while ranks wait for one
+            another.
     """
+    limit, put_back = inputs.limit, inputs.learner.gradients_so_far()
+    while True:
+        before, result, said = limit.halvings, None, ""
+        try:
+            result = _take(inputs, batch)
+        except Exception as error:
+            said = limit.shortage(error)
+        if result is None:
+            limit.halve(said)
+        if inputs.world.size > 1:
+            limit.halvings = int(
+                all_reduce_max(torch.tensor(float(limit.halvings), device=inputs.device), inputs.world)
+            )
+        if result is not None and limit.halvings == before:
+            return result
+        limit.check(said)
+        put_back()
+
+
+def _take(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Carry a batch through; memory that runs out on one rank alone runs out in the replay, the last part."""
     world, encoder, watch, pool = inputs.world, inputs.learner.encoder, inputs.watch, batch.pool
-    _seed_dropout(inputs, batch)
-    start, stop = world.shard(len(batch.queries))
-    queries = _encode(inputs, encoder.query_tower, inputs.queries, batch.queries[start:stop])
     start, stop = world.shard(len(pool.label_ids))
-    labels = _encode(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
+
+    def encode() -> tuple[CachedEncoding, CachedEncoding]:
+        first, last = world.shard(len(batch.queries))
+        queries = _encode(inputs, encoder.query_tower, inputs.queries, batch.queries[first:last])
+        return queries, _encode(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
+
+    queries, labels = _fitting(inputs, batch, encode)
     watch.count("scores", len(batch.queries) * (stop - start))
     query_leaf = queries.embeddings.requires_grad_()
     label_leaf = labels.embeddings.requires_grad_()
-    with watch.part("scoring"):
-        residuals, vectors = inputs.learner.residuals, label_leaf
-        if residuals is not None:
-            vectors = residuals.join(label_leaf, pool.label_ids, (start, stop), batch.batch_index)
-        gathered = all_gather_rows(query_leaf, len(batch.queries), world)
-        loss = _loss(inputs, gathered, vectors, batch, (start, stop)) / inputs.config.training.accumulation
-        loss.backward()
+    try:
+        with watch.part("scoring"):
+            residuals, vectors = inputs.learner.residuals, label_leaf
+            if residuals is not None:
+                vectors = residuals.join(label_leaf, pool.label_ids, (start, stop), batch.batch_index)
+            gathered = all_gather_rows(query_leaf, len(batch.queries), world)
+            loss = (
+                _loss(inputs, gathered, vectors, batch, (start, stop)) / inputs.config.training.accumulation
+            )
+            loss.backward()
+    except Exception as error:
+        raise inputs.limit.final(error, world.size > 1) from error
     loss = loss.detach()  # its graph holds the score tiles, which the replay below has no use for
     with watch.part("replay"):
         for encoding, leaf in ((queries, query_leaf), (labels, label_leaf)):
@@ -151,10 +190,9 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
         NonFiniteError: When queries are not finite, on every rank; the head is left alone.
     """
     world, count = inputs.world, len(batch.queries)
-    _seed_dropout(inputs, batch)
     start, stop = world.shard(count)
-    tower = inputs.learner.encoder.query_tower
-    encoding = _encode(inputs, tower, inputs.queries, batch.queries[start:stop])
+    tower, rows = inputs.learner.encoder.query_tower, batch.queries[start:stop]
+    encoding = _fitting(inputs, batch, lambda: _encode(inputs, tower, inputs.queries, rows))
     with inputs.watch.part("head"):
         queries = all_gather_rows(encoding.embeddings, count, world)
         finite = torch.isfinite(queries).all(1)
@@ -169,12 +207,26 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
     leaf = encoding.embeddings.requires_grad_()
     (scale * leaf).backward(step.gradient[start:stop].to(leaf.dtype))
     if leaf.grad is not None:
-        encoding.backward(leaf.grad)
+        try:
+            encoding.backward(leaf.grad)
+        except Exception as error:  # the head has stepped, and cannot step back
+            raise inputs.limit.final(error) from error
     return step.loss.to(leaf.dtype)
 
 
-def _seed_dropout(inputs: StepInputs, batch: Batch) -> None:
-    torch.manual_seed(torch_seed(inputs.config.seed, Stream.DROPOUT, batch.batch_index, inputs.world.rank))
+def _fitting(inputs: StepInputs, batch: Batch, encode: Callable[[], T]) -> T:
+    """What ``encode`` makes, in smaller micro-batches where it does not fit; other ranks do not notice."""
+    while True:
+        torch.manual_seed(
+            torch_seed(inputs.config.seed, Stream.DROPOUT, batch.batch_index, inputs.world.rank)
+        )
+        inputs.limit.smaller = False
+        try:
+            return encode()
+        except Exception as error:
+            said = inputs.limit.shortage(error)
+        inputs.limit.halve(said)
+        inputs.limit.check(said)
 
 
 def _encode(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarray) -> CachedEncoding:
@@ -183,7 +235,10 @@ def _encode(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarra
     with inputs.watch.part("tokens"):
         ids, offsets = tokens.gather(rows)
     with inputs.watch.part("encode"):
-        budget = inputs.config.training.micro_batch_tokens
+        whole = inputs.config.training.micro_batch_tokens or tower.micro_batch_tokens
+        budget = max(1, whole >> inputs.limit.halvings)
+        # A text is never cut: micro-batches of the longest one are the smallest.
+        inputs.limit.smaller |= min(budget, len(ids)) > np.diff(offsets).max(initial=1)
         return encode_with_cache(tower, ids, offsets, max_tokens=budget, autocast=inputs.autocast)
 
 

@@ -35,6 +35,7 @@ from xmc.training.given import Given
 from xmc.training.inputs import step_inputs
 from xmc.training.learned.learner import build_learner
 from xmc.training.loop import Loop
+from xmc.training.memory_limit import MicroBatchLimit
 from xmc.training.objective import configured_objective
 from xmc.training.run.allocator import keep_freed_memory
 from xmc.training.run.changes import check_changes, read_changes, record_changes
@@ -161,11 +162,12 @@ class Trainer:
         self.callbacks = Callbacks(
             chosen_callbacks(config, self.batches, self.models, epochs, given.callbacks)
         )
+        self.limit = MicroBatchLimit(self.world.rank)
         self.checkpointer = Checkpointer(
             self.folder / CHECKPOINTS,
             self.learner.modules,
             self.learner.optimisers,
-            {"batches": self.batches, "callbacks": self.callbacks},
+            {"batches": self.batches, "callbacks": self.callbacks, "micro_batches": self.limit},
             self.world,
             config.run.keep_checkpoints,
         )
@@ -226,6 +228,7 @@ class Trainer:
             num_steps=self.num_steps,
             world=self.world,
             accelerator=self.accelerator,
+            limit=self.limit,
         )
 
     def _open_log(self) -> MetricsLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,6 +92,21 @@ class Learner:
         """Forget the gradients of the step before."""
         for optimiser in self.optimisers.values():
             optimiser.zero_grad()
+
+    def gradients_so_far(self) -> Callable[[], None]:
+        """What puts back the gradients as they are now, after a batch that is to be taken again."""
+        dense = [p for optimiser in self.optimisers.values() for p in optimiser.dense]
+        # Copies only of what earlier batches of the step have left: of the first there is nothing.
+        kept = [None if p.grad is None else p.grad.clone() for p in dense]
+        read = 0 if self.residuals is None else len(self.residuals.read)
+
+        def put_back() -> None:
+            for parameter, gradient in zip(dense, kept, strict=True):
+                parameter.grad = None if gradient is None else gradient.clone()
+            if self.residuals is not None:
+                del self.residuals.read[read:]
+
+        return put_back
 
     def apply_gradients(self, factor: float, watch: StopWatch = SILENT) -> float:
         """Bring the ranks' gradients together, clip the encoder's, and step at ``factor`` of the peak rates.
