@@ -54,7 +54,7 @@ def step_collectives(shape: StepShape) -> list[Collective]:
         after = [rows("pool to keep", shape.pool)]
     scoring = [numbers("pool: pairs", pairs), *of_rows("pool"), *memory]
     back = [numbers("gradient of the queries", shape.tower.dimension * shape.batch)]
-    halvings = [numbers("halvings of the micro-batches", 1)]
+    halvings = [numbers("halvings of the micro-batches", 1, 8)]
     residuals = [rows("gradient of the residuals", shape.pool)] if shape.residuals else []
     parameters = shape.tower.parameters + shape.score_parameters
     last = [numbers("gradient of the parameters", parameters)]

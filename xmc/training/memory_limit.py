@@ -50,9 +50,14 @@ class MicroBatchLimit:
             raise error
         return str(error).split("\n", 1)[0]
 
-    def final(self, error: Exception, no_way_back: bool = True) -> Exception:
-        """The error to raise where a batch cannot be taken again, as ranks wait for one another in it."""
-        return _error(str(error)) if no_way_back and is_out_of_memory(error) else error
+    def refuse(self, error: Exception) -> None:
+        """Explain an error that memory ran out by, where a batch cannot be taken again.
+
+        Raises:
+            OutOfMemoryError: Naming what to lower.
+        """
+        if is_out_of_memory(error):
+            raise _error(str(error)) from error
 
     def halve(self, said: str) -> None:
         """Halve micro-batches, and say so; call it when the error is gone, whose traceback holds tensors."""
@@ -62,8 +67,8 @@ class MicroBatchLimit:
             return
         self.halvings += 1
         tqdm.write(
-            f"rank {self.rank} is out of memory ({said}): micro-batches are halved, to 1/{1 << self.halvings} of "
-            "training.micro_batch_tokens, and the batch is taken again"
+            f"rank {self.rank} is out of memory ({said}): micro-batches are halved, to "
+            f"1/{1 << self.halvings} of training.micro_batch_tokens, and the batch is taken again"
         )
 
     def check(self, said: str) -> None:

@@ -127,9 +127,8 @@ def accumulate_gradients(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tens
         if result is None:
             limit.halve(said)
         if inputs.world.size > 1:
-            limit.halvings = int(
-                all_reduce_max(torch.tensor(float(limit.halvings), device=inputs.device), inputs.world)
-            )
+            most = all_reduce_max(torch.tensor(limit.halvings, device=inputs.device), inputs.world)
+            limit.halvings = int(most)
         if result is not None and limit.halvings == before:
             return result
         limit.check(said)
@@ -156,12 +155,13 @@ def _take(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
             if residuals is not None:
                 vectors = residuals.join(label_leaf, pool.label_ids, (start, stop), batch.batch_index)
             gathered = all_gather_rows(query_leaf, len(batch.queries), world)
-            loss = (
-                _loss(inputs, gathered, vectors, batch, (start, stop)) / inputs.config.training.accumulation
-            )
+            loss = _loss(inputs, gathered, vectors, batch, (start, stop))
+            loss = loss / inputs.config.training.accumulation
             loss.backward()
     except Exception as error:
-        raise inputs.limit.final(error, world.size > 1) from error
+        if world.size > 1:  # others wait in it
+            inputs.limit.refuse(error)
+        raise
     loss = loss.detach()  # its graph holds the score tiles, which the replay below has no use for
     with watch.part("replay"):
         for encoding, leaf in ((queries, query_leaf), (labels, label_leaf)):
@@ -210,7 +210,8 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
         try:
             encoding.backward(leaf.grad)
         except Exception as error:  # the head has stepped, and cannot step back
-            raise inputs.limit.final(error) from error
+            inputs.limit.refuse(error)
+            raise
     return step.loss.to(leaf.dtype)
 
 
