@@ -47,12 +47,9 @@ def test_what_the_allocators_say_is_known(error: Exception) -> None:
 def test_a_halved_run_is_the_run_that_was_small_from_the_start(
     config: TrainConfig, changed: Callable[..., TrainConfig], tmp_path, monkeypatch, capsys, graph_only: bool
 ) -> None:
-    # Dropout is on: its draws depend on the micro-batches. Accumulation: gradients of a batch before are kept.
-    small = changed(
-        config,
-        training={"epochs": 1, "accumulation": 2, "micro_batch_tokens": 10},
-        residuals={"enabled": True},
-    )
+    # Dropout is on: its draws depend on the micro-batches. Accumulation: gradients of the batch before stay.
+    training = {"epochs": 1, "accumulation": 2, "micro_batch_tokens": 10}
+    small = changed(config, training=training, residuals={"enabled": True})
     train(small)
     large = changed(small, training={"micro_batch_tokens": 40}, run={"dir": str(tmp_path / "halved")})
     capsys.readouterr()

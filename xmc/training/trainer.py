@@ -18,6 +18,7 @@ from xmc.data import Dataset, train_validation_split
 from xmc.distributed import current_world, from_main, start_missing_processes, watch_ranks
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
+from xmc.files import check_space
 from xmc.machine import save_machine
 from xmc.nested import flat
 from xmc.objectives.objective import Loss
@@ -171,6 +172,7 @@ class Trainer:
             self.world,
             config.run.keep_checkpoints,
         )
+        from_main(self._check_space, self.world)
         self.plugins = origins(config, given.named())
 
     def fit(self) -> TrainResult:
@@ -216,6 +218,16 @@ class Trainer:
 
     def _open_folder(self) -> None:
         self.locks.callback(open_run_folder(self.config.run).release)
+
+    def _check_space(self) -> None:
+        """Refuse to begin what the disk has no room for: models, and a checkpoint where any is due."""
+        run, training = self.config.run, self.config.training
+        needed = self.models.num_bytes() * (run.keep_best + 1)
+        if training.checkpoint_every or training.checkpoint_minutes:
+            # The state of AdamW is two numbers for each that is trained, and comes with the first step.
+            trained = sum(p.nbytes for p in self.encoder.parameters() if p.requires_grad)
+            needed += self.checkpointer.num_bytes() + 2 * trained
+        check_space(self.folder, needed)
 
     def prepare_inputs(self) -> StepInputs:
         """Everything a step needs: the tokens are made where they are not on disk yet."""

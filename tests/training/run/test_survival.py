@@ -81,7 +81,7 @@ class Run:
         return int(self.state.step)
 
     def go_on(self, until: int) -> None:
-        """Steps, of which every second is validated, each better than the one before, and every third saved."""
+        """Steps, of which every second is validated, each better than those before, every third saved."""
         while self.state.step < until:
             step_once(self.layer, self.optimiser)
             self.state.step += 1
@@ -99,8 +99,9 @@ def killed_at(write: int, work: Callable[[], None]) -> bool:
     if process == 0:
         count = 0
         for owner, name in WRITES:
+            real = getattr(owner, name)
 
-            def dying(*given: Any, real: Any = getattr(owner, name), **named: Any) -> Any:
+            def dying(*given: Any, real: Any = real, **named: Any) -> Any:
                 nonlocal count
                 count += 1
                 if count == write:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from xmc.errors import ConfigError, DataError
+from xmc.files import atomic_file
 from xmc.nested import flat
 from xmc.training.config import TrainConfig
 
@@ -61,10 +62,16 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
 
 
 def record_changes(folder: Path, step: int, changes: dict[str, list[Any]]) -> None:
-    """Add a line to ``changes.jsonl``: from ``step`` on the run has these options."""
-    if changes:
-        with (folder / CHANGES_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "changes": changes}) + "\n")
+    """Add a line to ``changes.jsonl``: from ``step`` on the run has these options.
+
+    A run that was killed before it kept its new ``config.yaml`` comes here twice with the same.
+    """
+    said, before = {"step": step, "changes": changes}, read_changes(folder)
+    if changes and before[-1:] != [said]:
+        with atomic_file(folder / CHANGES_FILE) as temporary:
+            temporary.write_text(
+                "".join(json.dumps(line) + "\n" for line in [*before, said]), encoding="utf-8"
+            )
 
 
 def read_changes(folder: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from xmc.files import atomic_file, explained
 from xmc.nested import finite
 
 __all__ = ["MetricsLog"]
@@ -21,13 +22,18 @@ class MetricsLog:
         self.file = path.open("a", encoding="utf-8") if accelerator.is_main_process else None
 
     def write(self, step: int, values: dict[str, Any], prefix: str = "") -> None:
-        """Write ``values`` of ``step``; nested dictionaries go to the trackers as ``outer/inner``."""
+        """Write ``values`` of ``step``; nested dictionaries go to the trackers as ``outer/inner``.
+
+        Raises:
+            XMCError: When the disk is full.
+        """
         if self.file is None:
             return
-        self.file.write(json.dumps({"step": step, **finite(values)}, allow_nan=False) + "\n")
-        self.file.flush()
         numbers = {name: value for name, value in _flat(values, prefix) if isinstance(value, (int, float))}
-        self.accelerator.log(numbers, step=step)
+        with explained(self.path):
+            self.file.write(json.dumps({"step": step, **finite(values)}, allow_nan=False) + "\n")
+            self.file.flush()
+            self.accelerator.log(numbers, step=step)
 
     def close(self) -> None:
         """Close the file and the trackers.
@@ -37,16 +43,26 @@ class MetricsLog:
         for tracker in self.accelerator.trackers:
             tracker.finish()
         if self.file is not None:
-            self.file.close()
+            with explained(self.path):  # it writes again what a full disk did not take
+                self.file.close()
 
     @staticmethod
     def truncate(path: Path, step: int) -> None:
         """Drop the lines after ``step``, which a resumed run writes again; a negative one drops all."""
         if path.is_file():
-            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            path.write_text(
-                "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step), encoding="utf-8"
-            )
+            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _is_whole(line)]
+            kept = "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step)
+            with atomic_file(path) as temporary:
+                temporary.write_text(kept, encoding="utf-8")
+
+
+def _is_whole(line: str) -> bool:
+    """Whether a line was written to its end: a killed run's last one may not be."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _flat(values: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:

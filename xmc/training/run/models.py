@@ -63,6 +63,10 @@ class RunModels:
         """Where one of several models is kept."""
         return self.folder / "models" / f"step-{step:08d}"
 
+    def num_bytes(self) -> int:
+        """Bytes of the weights of a model."""
+        return sum(tensor.nbytes for tensor in self.learner.encoder.model.state_dict().values())
+
     def offer(self, step: int, metrics: dict[str, float]) -> None:
         """Keep the model of ``step`` when it is among the best so far on the configured metric."""
         name, most = self.config.validation.metric, self.config.run.keep_best
@@ -145,7 +149,7 @@ class RunModels:
         if self.learner.head is not None:
             dtype = torch.float16 if self.config.head.table == "fp16" else torch.float32
             encoder.label_vectors = LabelVectors(uids, self.learner.head.table(dtype).cpu().numpy())
-        check_space(path, sum(x.nbytes for x in encoder.model.state_dict().values()))
+        check_space(path, self.num_bytes())
         encoder.save(path, overwrite=True)
         write_model_card(path, self.config, self.dataset, encoder, metrics or {})
 
