@@ -103,8 +103,8 @@ def test_only_doing_nothing_in_a_step_is_a_hang(monkeypatch) -> None:
         ("kill", 1, r"rank 1 died \(process \d+ on .* is gone\)", 20),
         ("kill", 0, r"rank 0 died", 20),
         ("raise", 1, "rank 1 failed: ValueError: bad", 20),
-        ("hang", 1, r"rank 1 hangs in step 4: for 10 s .* lost_rank.py:\d+", 10 + 2 * BEAT + GRACE + 10),
-        ("hang", 0, r"rank 0 hangs in step 4: for 10 s .* lost_rank.py:\d+", 10 + 2 * BEAT + GRACE + 10),
+        ("hang", 1, r"rank 1 hangs in step 4: for 10 s .*lost_rank.py:\d+", 10 + 4 * BEAT + GRACE + 10),
+        ("hang", 0, r"rank 0 hangs in step 4: for 10 s .*lost_rank.py:\d+", 10 + 4 * BEAT + GRACE + 10),
     ],
 )
 def test_a_lost_rank_ends_the_others(tmp_path: Path, how: str, rank: int, cause: str, seconds: float) -> None:

@@ -84,7 +84,10 @@ options that are used most:
 more, by section (--help all shows every key):
 {sections}
 
-{parser.epilog}"""
+{parser.epilog}
+
+exit codes: 0 done, 2 something to mend, 3 another process of the run failed; saved and to be gone on with by
+--run.resume true: 130 after Ctrl-C (SIGINT), 143 after SIGTERM"""
 
 
 def _section(name: str, parser: jsonargparse.ArgumentParser) -> str:

@@ -91,6 +91,7 @@ class _RankWatch:
             for rank, said in enumerate(everyone)
             if rank != world.rank
         }
+        self.known: str | None = None  # why the run ends, once this rank has seen it
         self.stopped = threading.Event()
         self.main_thread = threading.get_ident()
         self.thread = threading.Thread(target=self._watch, name="rank-watch", daemon=True)
@@ -133,20 +134,27 @@ class _RankWatch:
                     f"done nothing and not waited for others (run.rank_timeout); it is at {where}"
                 )
                 self._report(cause)
+                # Not before the others have seen it, of whom rank 0 keeps the store.
+                self.stopped.wait(2 * BEAT)
             if cause is not None and not self.stopped.wait(GRACE):
                 self._end(cause)
 
     def _cause(self) -> str | None:
         """What ended another rank, or is known to have ended the run."""
+        if self.known is not None:
+            return self.known
         try:
             if self.store.check(["failed"]):
-                return self.store.get("failed").decode()
+                self.known = self.store.get("failed").decode()
+                return self.known
             for rank, peer in self.peers.items():
                 reason = peer.lost(self.store, rank, self.timeout)
                 if reason is not None and not self.store.check([f"done/{rank}"]):
                     return self._report(f"rank {rank} {reason}")
         except RuntimeError:
-            return "rank 0 died, or cannot be reached"
+            main = self.peers.get(0)  # it keeps the store
+            who = "" if main is None else f" (process {main.pid} on {main.host})"
+            return f"rank 0 died, or cannot be reached{who}"
         return None
 
     def _report(self, cause: str) -> str:
