@@ -123,7 +123,7 @@ def test_state_goes_on_with_a_resumed_run_and_the_end_is_told_of(
     with pytest.raises(KeyboardInterrupt):
         train(cut)
     heard = (tmp_path / "heard.txt").read_text().splitlines()
-    assert heard[-2:] == ["save checkpoints/step-00000003", "end 3 KeyboardInterrupt"]
+    assert heard[-2:] == ["save checkpoints/step-00000003", "end 3 Interrupted"]
     train(changed(cut, run={"resume": True}))
     heard = (tmp_path / "heard.txt").read_text().splitlines()
     assert "start 3 of 5" in heard and "step 5 5 True" in heard and heard[-1] == "end 5 NoneType"
