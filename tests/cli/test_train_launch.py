@@ -40,8 +40,11 @@ def test_accelerate_launch_on_two_cpu_processes_trains_on_two(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whole_group", [False, True], ids=["launcher alone", "process group"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "whole_group"),
+    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)],  # Ctrl-C goes to the group
+    ids=["SIGTERM to the launcher", "SIGTERM to all", "SIGINT to all"],
+)
 def test_a_signal_to_the_launcher_leaves_a_checkpoint(
     recipe: Path, tmp_path: Path, number: signal.Signals, whole_group: bool
 ) -> None:
