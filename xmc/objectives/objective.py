@@ -19,7 +19,7 @@ from xmc.distributed import sum_over_ranks
 from xmc.errors import ConfigError, NonFiniteError
 from xmc.objectives.catalogue import ObjectiveFacts
 from xmc.objectives.extra_negatives import reduce_with_extra
-from xmc.scoring import Positives, RowStatistic, ScoreInputs
+from xmc.scoring import Positives, RowStatistic, ScoreInputs, reduce_scores
 from xmc.scoring.scaled_gradient import scaled_gradient
 
 __all__ = [
@@ -129,7 +129,9 @@ class StatisticOfScores:
 
     def __call__(self, inputs: ScoreInputs) -> tuple[PositiveScores, Tensor]:
         """See :class:`Statistic`; the statistic is [B] or [B, n]."""
-        scores, of_rows = reduce_with_extra(inputs, self.make(inputs))
+        # Most steps have none: they need not pass through what joins them.
+        reduce = reduce_scores if inputs.extra is None else reduce_with_extra
+        scores, of_rows = reduce(inputs, self.make(inputs))
         return PositiveScores(scores, inputs.pairs, inputs), of_rows
 
 
