@@ -21,6 +21,8 @@ VERBS = {
     "train": "train a dual encoder from a YAML recipe",
     "index": "build a FAISS index of a data set's labels",
     "search": "rank an index's labels for a text",
+    "predict": "the labels of texts in a file, by a threshold where wanted",
+    "calibrate": "probabilities and thresholds of a model, from held-out rows",
     "evaluate": "score a model on a data set's test split",
     "score": "measure any system's predictions on a data set",
     "compare": "two runs on the same queries: differences, p-values, changed queries",

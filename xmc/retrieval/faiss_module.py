@@ -19,8 +19,8 @@ __all__ = ["check_faiss_distributions", "faiss_distributions", "import_faiss"]
 def faiss_distributions() -> tuple[str, ...]:
     """The installed distributions that hold the module ``faiss``, in order of name.
 
-    Looked up once per process. The usual case, one distribution called faiss-something, is told from the names
-    of folders; else the file lists of everything installed are read, a quarter of a second.
+    Looked up once per process. The usual case, one distribution called faiss-something, is told from the
+    names of folders; else the file lists of all that is installed are read, a quarter of a second.
     """
     named = {found.name for entry in sys.path for found in Path(entry).glob("faiss*.dist-info")}
     if len(named) == 1:
