@@ -14,6 +14,7 @@ import yaml
 
 from xmc.cli.parser import explain, help_options, make_parser, nearest, parse
 from xmc.errors import ConfigError
+from xmc.recipes import find_recipe, shipped_recipes
 
 if TYPE_CHECKING:
     from xmc.training.config import TrainConfig
@@ -27,7 +28,7 @@ _REQUIRED = {"data": {"path": "."}, "run": {"dir": "."}}
 
 
 def load_train_config(arguments: Sequence[str]) -> TrainConfig:
-    """The configuration of ``xmc train``: ``[RECIPE.yaml ...] [--section.key value ...]``, later words win.
+    """The configuration of ``xmc train``: ``[RECIPE ...] [--section.key value ...]``, later words win.
 
     Raises: as `parse_train`.
     """
@@ -46,9 +47,10 @@ def parse_train(arguments: Sequence[str]) -> tuple[TrainConfig, int | None]:
     words = list(arguments)
     parser = train_parser()
     recipes = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
-    for recipe in recipes:
-        _check_file(Path(recipe), parser)
-    given = [word for recipe in recipes for word in ("--config", recipe)]
+    places = [_place(recipe) for recipe in recipes]
+    for place in places:
+        _check_file(place, parser)
+    given = [word for place in places for word in ("--config", str(place))]
     values = parse(parser, [*given, *words[len(recipes) :]]).as_dict()
     config = _build(TrainConfig, values)
     if values["deterministic"]:
@@ -65,9 +67,10 @@ def train_parser() -> jsonargparse.ArgumentParser:
         "train",
         "Train a dual encoder. Every key of a recipe is an option too; later recipes win over earlier ones,\n"
         "options over all.\n"
-        "Several processes: accelerate launch scripts/train.py RECIPE.yaml [--section.key value ...]",
-        "xmc train configs/api-docs/static.yaml --data.path data/api-docs --run.dir runs/first --seed 3",
-        usage="xmc train RECIPE.yaml [MORE.yaml ...] [--section.key value ...]",
+        "A recipe is a YAML file, or the name of a shipped one (xmc recipes).\n"
+        "Several processes: accelerate launch scripts/train.py RECIPE [--section.key value ...]",
+        "xmc train api-docs --data.path data/api-docs --run.dir runs/first --seed 3",
+        usage="xmc train RECIPE [MORE ...] [--section.key value ...]",
     )
     # Without this the help of an option would not show the text under its field.
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -86,10 +89,26 @@ def train_parser() -> jsonargparse.ArgumentParser:
     return parser
 
 
+def _place(recipe: str) -> Path:
+    """The file of a recipe: one of the user's, or a shipped one by its name.
+
+    Raises:
+        ConfigError: When it is neither.
+    """
+    if Path(recipe).is_file():
+        return Path(recipe)
+    if (shipped := find_recipe(recipe)) is not None:
+        return shipped
+    names = [found.name for found in shipped_recipes()]
+    near = nearest(recipe, names)
+    raise ConfigError(
+        f"{recipe}: expected a YAML recipe, but there is no such file, nor is it the name of a shipped one"
+        + (f": did you mean '{near}'?" if near else " (xmc recipes lists them)")
+    )
+
+
 def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
     """Refuse unknown keys before the parser does, which would not name the file or the nearest valid key."""
-    if not path.is_file():
-        raise ConfigError(f"{path}: expected a YAML recipe, but there is no such file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

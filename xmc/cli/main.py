@@ -19,6 +19,7 @@ __all__ = ["VERBS", "guarded", "main"]
 VERBS = {
     "data": "build, import or describe a prepared data set",
     "train": "train a dual encoder from a YAML recipe",
+    "recipes": "the recipes that are shipped: list, show, copy",
     "index": "build a FAISS index of a data set's labels",
     "search": "rank an index's labels for a text",
     "predict": "the labels of texts in a file, by a threshold where wanted",

@@ -17,15 +17,15 @@ _K, _MOST = 10, 100
 
 def run(arguments: Sequence[str]) -> None:
     """Write the labels of every query; with a threshold, those that reach it."""
-    from xmc.prediction.threshold import HELP, Threshold
+    from xmc.prediction.threshold import Threshold
 
     parser = make_parser(
         "predict",
         "Rank labels for texts without labels: a text file of one query a line, CSV, TSV or JSON Lines with\n"
-        "a column of queries, or standard input (-). Labels are named by uid and text. A run or a model\n"
-        "encodes its labels first; an index has them ready. Where `xmc calibrate` was run, the probability\n"
-        "that a label is right stands beside its score.\n\n"
-        "Files by ending: .jsonl, .csv, .npz (ids and scores [N, K]), .trec.",
+        "a column of queries, or standard input (-). A run or a model encodes its labels first; an index has\n"
+        "them ready. Probabilities stand beside scores where `xmc calibrate` was run.\n\n"
+        "Thresholds: f1 (the greatest F1 on the rows of xmc calibrate), 0.5 (a probability), precision=0.9,\n"
+        "coverage=0.8 (so many queries get a label), score=0.7. Files: .jsonl, .csv, .npz, .trec.",
         "xmc predict runs/demo queries.csv --out labels.csv --threshold f1",
     )
     parser.add_argument("model", help="An index folder, a run folder, or a model (with --labels).")
@@ -39,7 +39,9 @@ def run(arguments: Sequence[str]) -> None:
         default=None,
         help=f"Most labels of a query; {_K} by default, with a threshold {_MOST}.",
     )
-    parser.add_argument("--threshold", type=str | None, default=None, help=f"Which labels are kept: {HELP}.")
+    parser.add_argument(
+        "--threshold", type=str | None, default=None, help="Which labels are kept; see above."
+    )
     parser.add_argument("--labels", default=None, help="A data set with the labels; the run's by default.")
     parser.add_argument(
         "--calibration", default=None, help="A file of xmc calibrate; by default the model's."

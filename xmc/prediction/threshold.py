@@ -12,13 +12,9 @@ from xmc.errors import ConfigError
 if TYPE_CHECKING:
     from xmc.prediction.calibration import Calibration
 
-__all__ = ["HELP", "Threshold"]
+__all__ = ["Threshold"]
 
-HELP = (
-    "f1 (the greatest F1 on the rows it was fitted on), 0.5 (a probability), precision=0.9 (the lowest score "
-    "with such a precision), coverage=0.8 (the highest score at which so many queries get a label), or "
-    "score=0.7"
-)
+_EXPECTED = "f1, a probability such as 0.5, precision=0.9, coverage=0.8 or score=0.7"
 _KINDS = ("precision", "coverage", "score")
 
 
@@ -42,7 +38,7 @@ class Threshold:
         kind, equals, value = text.rpartition("=")
         kind = kind if equals else "probability"
         if kind not in (*_KINDS, "probability") or not re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", value):
-            raise ConfigError(f"--threshold: expected {HELP}, got {text!r}")
+            raise ConfigError(f"--threshold: expected {_EXPECTED}, got {text!r}")
         try:
             number = float(value)
         except ValueError:
