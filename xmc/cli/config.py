@@ -7,7 +7,7 @@ import itertools
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import jsonargparse
 import yaml
@@ -19,7 +19,7 @@ from xmc.recipes import find_recipe, shipped_recipes
 if TYPE_CHECKING:
     from xmc.training.config import TrainConfig
 
-__all__ = ["load_train_config", "parse_train", "train_parser"]
+__all__ = ["TrainCommand", "load_train_config", "parse_train", "train_parser"]
 
 T = TypeVar("T")
 
@@ -32,11 +32,21 @@ def load_train_config(arguments: Sequence[str]) -> TrainConfig:
 
     Raises: as `parse_train`.
     """
-    return parse_train(arguments)[0]
+    return parse_train(arguments).config
 
 
-def parse_train(arguments: Sequence[str]) -> tuple[TrainConfig, int | None]:
-    """The configuration of ``xmc train``, and how many steps to profile instead of training.
+class TrainCommand(NamedTuple):
+    """What ``xmc train`` was asked for."""
+
+    config: TrainConfig
+    profile: int | None
+    """Steps to profile instead of training."""
+    seeds: list[int] | None
+    """Train with each of them instead of ``config.seed``."""
+
+
+def parse_train(arguments: Sequence[str]) -> TrainCommand:
+    """What the words after ``xmc train`` ask for.
 
     Raises:
         ConfigError: For a missing or malformed file, an unknown key (the text names the nearest valid one), a
@@ -56,7 +66,7 @@ def parse_train(arguments: Sequence[str]) -> tuple[TrainConfig, int | None]:
     if values["deterministic"]:
         training = dataclasses.replace(config.training, deterministic=True)
         config = dataclasses.replace(config, training=training)
-    return config, values["profile"]
+    return TrainCommand(config, values["profile"], values["seeds"])
 
 
 def train_parser() -> jsonargparse.ArgumentParser:
@@ -84,6 +94,13 @@ def train_parser() -> jsonargparse.ArgumentParser:
     )
     parser.add_argument(
         "--deterministic", action="store_true", help="The same as --training.deterministic true."
+    )
+    parser.add_argument(
+        "--seeds",
+        type=list[int] | None,
+        default=None,
+        metavar="0,1,2",
+        help="Train with each seed, into RUN.DIR/seed-0 and so on; what is finished there is left as it is.",
     )
     parser.add_class_arguments(TrainConfig)
     return parser

@@ -27,6 +27,7 @@ VERBS = {
     "evaluate": "score a model on a data set's test split",
     "score": "measure any system's predictions on a data set",
     "compare": "two runs on the same queries: differences, p-values, changed queries",
+    "table": "runs by metrics, mean and deviation over seeds; Markdown, LaTeX, CSV",
     "report": "a page about one run, or several side by side",
     "bench": "time and memory of the objectives on this machine",
     "doctor": "versions, devices, FAISS flavour, and what is missing",

@@ -79,6 +79,7 @@ Several processes: accelerate launch scripts/train.py RECIPE [--section.key valu
 
 options that are used most:
 {usual}
+  --{"seeds 0,1,2":<{width}} Train with each, into RUN.DIR/seed-0, ...; finished ones are left
   --{"profile N":<{width}} Instead of training, run N steps and say where their time goes
 
 more, by section (--help all shows every key):
