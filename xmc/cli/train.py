@@ -49,6 +49,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def seeds_summary(results: Sequence[TrainResult], seeds: Sequence[int], config: TrainConfig) -> str:
     """A line for each seed, and mean and deviation of the validation metrics over them."""
+    from xmc.training.callbacks.progress import SHOWN
     from xmc.training.repeat import mean_and_deviation
 
     lines = [
@@ -58,6 +59,7 @@ def seeds_summary(results: Sequence[TrainResult], seeds: Sequence[int], config: 
     told = ", ".join(
         f"{name} {mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
         for name, (mean, deviation) in mean_and_deviation(results).items()
+        if name in {*SHOWN, config.validation.metric}
     )
     if told:
         lines.append(f"validation over {len(seeds)} seeds, each on rows of its own: {told}")

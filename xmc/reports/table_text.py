@@ -20,6 +20,7 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "–": "--",
+    "<": "$<$",
     "−": "$-$",
 }
 
