@@ -51,6 +51,11 @@ def test_finished_seeds_are_left_and_an_interrupted_one_goes_on(short, tmp_path,
     assert losses(place(short, 1)) == losses(tmp_path / "whole" / "seed-1")
 
 
+def test_what_a_recipe_leaves_open_is_no_change(short, changed):
+    open_ = changed(short, encoder={"kind": "auto"}, training={"learning_rate": None})
+    assert repeat(open_, [0]) == repeat(open_, [0])
+
+
 def test_another_configuration_is_refused(short, changed):
     before = repeat(short, [0])[0].num_steps
     other = changed(short, training={"epochs": 2})

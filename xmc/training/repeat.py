@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
 from xmc.errors import ConfigError, DataError
 from xmc.reports.seeds import seed_folder
-from xmc.training.config import TrainConfig, with_scale_rate
+from xmc.training.config import TrainConfig, with_encoder_choices, with_scale_rate
 from xmc.training.objective import configured_objective
 from xmc.training.run.changes import check_changes
 from xmc.training.run.result import TrainResult
@@ -65,14 +67,26 @@ def _one(config: TrainConfig, folder: Path) -> TrainResult:
     config = replace(config, run=replace(config.run, dir=str(folder), resume=begun))
     if not begun or not (folder / "result.json").is_file():
         return train(config)
-    facts = configured_objective(config.objective).facts
-    if changes := check_changes(with_scale_rate(config, facts)):
+    if changes := check_changes(_as_recorded(config, folder / "config.yaml")):
         raise ConfigError(
             f"{folder} is finished with another configuration ({', '.join(changes)}): choose another folder, "
             "or give --run.overwrite true to train every seed anew"
         )
     _log.info("%s is finished and not trained again", folder)
     return _read_result(folder / "result.json")
+
+
+def _as_recorded(config: TrainConfig, file: Path) -> TrainConfig:
+    """The configuration as a run records it: what it leaves open filled in, as the finished run chose."""
+    try:
+        kind = yaml.safe_load(file.read_text(encoding="utf-8"))["encoder"]["kind"]
+    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: expected the configuration of a run: {error}") from error
+    if config.encoder.kind == "auto" or config.encoder.builder is not None:
+        config = with_encoder_choices(config, kind)
+    else:
+        config = with_encoder_choices(config, config.encoder.kind)
+    return with_scale_rate(config, configured_objective(config.objective).facts)
 
 
 def _read_result(file: Path) -> TrainResult:
