@@ -93,6 +93,7 @@ def _read_result(file: Path) -> TrainResult:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         content |= {name: Path(content[name]) for name in ("model_path", "last_path")}
+        content["kept"] = [{**model, "path": Path(model["path"])} for model in content["kept"]]
         return TrainResult(**content)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"expected a run's result in {file}: {error}: train that seed again") from error
