@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from xmc.cli import demo
 from xmc.cli.main import guarded
 from xmc.cli.quiet import quiet_libraries
-
-RECIPE = Path(__file__).resolve().parent.parent / "configs" / "api-docs" / "static.yaml"
+from xmc.recipes import find_recipe
 
 if __name__ == "__main__":
     quiet_libraries()
-    sys.exit(guarded(lambda: demo.run(sys.argv[1:], RECIPE)))
+    sys.exit(guarded(lambda: demo.run(sys.argv[1:], find_recipe("api-docs"))))

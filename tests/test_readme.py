@@ -27,7 +27,7 @@ def commands(first: str, text: str = README) -> list[list[str]]:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with ``configs/`` and ``mine/``, whose records have the keys that the README shows."""
+    """A folder with ``mine/``, whose records have the keys that the README shows."""
     shown = [json.loads(line.split(None, 1)[1]) for line in blocks("text")[0].splitlines()]
     # As many as the sampled run draws from; without "camping", which the Python example adds.
     labels = ["shoes", "sport", "hiking", *(f"item {number}" for number in range(4200))]
@@ -47,8 +47,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write("train.jsonl", rows(1100), shown[0])
     write("test.jsonl", rows(10), shown[1])
     write("labels.jsonl", [{"uid": name, "text": f"Everything for {name}"} for name in labels], shown[2])
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
-    (tmp_path / "my-recipe.yaml").symlink_to(ROOT / "configs" / "api-docs" / "static.yaml")
+    (tmp_path / "my-recipe.yaml").symlink_to(ROOT / "xmc" / "recipes" / "api-docs" / "static.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -42,7 +42,6 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     june = [*products[50:], ["p900", "yellow kayak", "with two paddles"]]
     write("products-june.csv", june, "products.csv")
     write("clicks-june.csv", clicks(60, [*june[-9:], june[-1]]), "clicks.csv")
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

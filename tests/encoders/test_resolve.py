@@ -50,7 +50,7 @@ def test_hub_names(static_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
             raise LocalEntryNotFoundError("no connection")
         return str(static_folder)
 
-    monkeypatch.setattr("xmc.encoders.resolve.snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert resolve_model("someone/model") == static_folder
     assert resolve_model("some-model-v2") == static_folder
     assert asked == ["someone/model", "sentence-transformers/some-model-v2"]

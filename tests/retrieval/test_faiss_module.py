@@ -20,7 +20,9 @@ def test_the_installed_faiss_is_found():
     assert hasattr(import_faiss(), "index_factory")
 
 
-def test_several_distributions_are_an_error_with_the_way_out(monkeypatch):
+def test_several_distributions_are_an_error_with_the_way_out(monkeypatch, tmp_path):
+    (tmp_path / "faiss_gpu_cuvs-1.14.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
     both = {"faiss": ["faiss-gpu-cuvs", "faiss-cpu", "faiss-cpu"]}
     monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: both)
     with pytest.raises(DependencyError, match="pip uninstall -y faiss-cpu faiss-gpu-cuvs"):

@@ -7,18 +7,19 @@ import itertools
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import jsonargparse
 import yaml
 
 from xmc.cli.parser import explain, help_options, make_parser, nearest, parse
 from xmc.errors import ConfigError
+from xmc.recipes import find_recipe, shipped_recipes
 
 if TYPE_CHECKING:
     from xmc.training.config import TrainConfig
 
-__all__ = ["load_train_config", "parse_train", "train_parser"]
+__all__ = ["TrainCommand", "load_train_config", "parse_train", "train_parser"]
 
 T = TypeVar("T")
 
@@ -27,15 +28,25 @@ _REQUIRED = {"data": {"path": "."}, "run": {"dir": "."}}
 
 
 def load_train_config(arguments: Sequence[str]) -> TrainConfig:
-    """The configuration of ``xmc train``: ``[RECIPE.yaml ...] [--section.key value ...]``, later words win.
+    """The configuration of ``xmc train``: ``[RECIPE ...] [--section.key value ...]``, later words win.
 
     Raises: as `parse_train`.
     """
-    return parse_train(arguments)[0]
+    return parse_train(arguments).config
 
 
-def parse_train(arguments: Sequence[str]) -> tuple[TrainConfig, int | None]:
-    """The configuration of ``xmc train``, and how many steps to profile instead of training.
+class TrainCommand(NamedTuple):
+    """What ``xmc train`` was asked for."""
+
+    config: TrainConfig
+    profile: int | None
+    """Steps to profile instead of training."""
+    seeds: list[int] | None
+    """Train with each of them instead of ``config.seed``."""
+
+
+def parse_train(arguments: Sequence[str]) -> TrainCommand:
+    """What the words after ``xmc train`` ask for.
 
     Raises:
         ConfigError: For a missing or malformed file, an unknown key (the text names the nearest valid one), a
@@ -46,15 +57,16 @@ def parse_train(arguments: Sequence[str]) -> tuple[TrainConfig, int | None]:
     words = list(arguments)
     parser = train_parser()
     recipes = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
-    for recipe in recipes:
-        _check_file(Path(recipe), parser)
-    given = [word for recipe in recipes for word in ("--config", recipe)]
+    places = [_place(recipe) for recipe in recipes]
+    for place in places:
+        _check_file(place, parser)
+    given = [word for place in places for word in ("--config", str(place))]
     values = parse(parser, [*given, *words[len(recipes) :]]).as_dict()
     config = _build(TrainConfig, values)
     if values["deterministic"]:
         training = dataclasses.replace(config.training, deterministic=True)
         config = dataclasses.replace(config, training=training)
-    return config, values["profile"]
+    return TrainCommand(config, values["profile"], values["seeds"])
 
 
 def train_parser() -> jsonargparse.ArgumentParser:
@@ -65,9 +77,10 @@ def train_parser() -> jsonargparse.ArgumentParser:
         "train",
         "Train a dual encoder. Every key of a recipe is an option too; later recipes win over earlier ones,\n"
         "options over all.\n"
-        "Several processes: accelerate launch scripts/train.py RECIPE.yaml [--section.key value ...]",
-        "xmc train configs/api-docs/static.yaml --data.path data/api-docs --run.dir runs/first --seed 3",
-        usage="xmc train RECIPE.yaml [MORE.yaml ...] [--section.key value ...]",
+        "A recipe is a YAML file, or the name of a shipped one (xmc recipes).\n"
+        "Several processes: accelerate launch scripts/train.py RECIPE [--section.key value ...]",
+        "xmc train api-docs --data.path data/api-docs --run.dir runs/first --seed 3",
+        usage="xmc train RECIPE [MORE ...] [--section.key value ...]",
     )
     # Without this the help of an option would not show the text under its field.
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -82,14 +95,37 @@ def train_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument(
         "--deterministic", action="store_true", help="The same as --training.deterministic true."
     )
+    parser.add_argument(
+        "--seeds",
+        type=list[int] | None,
+        default=None,
+        metavar="0,1,2",
+        help="Train with each seed, into RUN.DIR/seed-0 and so on; what is finished there is left as it is.",
+    )
     parser.add_class_arguments(TrainConfig)
     return parser
 
 
+def _place(recipe: str) -> Path:
+    """The file of a recipe: one of the user's, or a shipped one by its name.
+
+    Raises:
+        ConfigError: When it is neither.
+    """
+    if Path(recipe).is_file():
+        return Path(recipe)
+    if (shipped := find_recipe(recipe)) is not None:
+        return shipped
+    names = [found.name for found in shipped_recipes()]
+    near = nearest(recipe, names)
+    raise ConfigError(
+        f"{recipe}: expected a YAML recipe, but there is no such file, nor is it the name of a shipped one"
+        + (f": did you mean '{near}'?" if near else " (xmc recipes lists them)")
+    )
+
+
 def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
     """Refuse unknown keys before the parser does, which would not name the file or the nearest valid key."""
-    if not path.is_file():
-        raise ConfigError(f"{path}: expected a YAML recipe, but there is no such file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,15 +1,20 @@
-"""``xmc search``: the labels of an index ranked for a text."""
+"""``xmc search``: the labels of an index ranked for texts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import jsonargparse
+
 from xmc.cli.parser import make_parser, parse
+from xmc.cli.query_options import add_query_options, check_query_options, queries_of
 from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
-    from xmc.retrieval import Hit
+    from xmc.prediction import Query
+    from xmc.retrieval import Hit, LabelIndex
 
 __all__ = ["ranking", "run"]
 
@@ -20,31 +25,73 @@ def run(arguments: Sequence[str]) -> None:
     """Print the ``-k`` best labels of each text."""
     parser = make_parser(
         "search",
-        "Rank the labels of an index for one text or several.",
+        "Rank the labels of an index for one text or several, or for those of a file.\n"
+        "`xmc predict` writes files of labels, by a threshold where wanted.",
         'xmc search runs/demo-index "sort an array along an axis" -k 5',
     )
     parser.add_argument("index", help="An index folder.")
-    parser.add_argument("text", nargs="+", help="The text to find labels for.")
+    parser.add_argument("text", nargs="*", help="The text to find labels for.")
     parser.add_argument("-k", type=int, default=10, help="Labels to show.")
+    parser.add_argument("--json", action="store_true", help="A JSON object a text, for programs.")
+    parser.add_argument(
+        "--queries", type=str | None, default=None, help="A file of texts instead; - is standard input."
+    )
+    add_query_options(parser)
     parser.add_argument(
         "--model", default=None, help="The model; by default the one the index was built with."
     )
     options = parse(parser, arguments)
-    if options.k < 1:
-        raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
-    if not all(text.strip() for text in options.text):
-        raise ConfigError("expected a text to search for, got an empty one, which fits every label alike")
+    _check(options)
 
     from xmc import DualEncoder, LabelIndex
 
     encoder = DualEncoder.load(options.model) if options.model else None
     index = LabelIndex.load(options.index, encoder)
-    if not index.manifest.exact_scores:
+    if not index.manifest.exact_scores and not options.json:
         print(f"scores are approximate (~): the index {index.manifest.factory} compresses its vectors")
-    for text, hits in zip(options.text, index.hits(options.text, options.k), strict=True):
-        if len(options.text) > 1:
-            print(text)
-        print(ranking(hits))
+    _search(index, _queries(options), options, shown=len(options.text) != 1)
+
+
+def _check(options: jsonargparse.Namespace) -> None:
+    """Refuse, before anything is loaded, what cannot be."""
+    if options.k < 1:
+        raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
+    if bool(options.text) == (options.queries is not None):
+        came = "both" if options.text else "neither"
+        raise ConfigError(f"expected a text to search for, or a file of texts (--queries), got {came}")
+    if not all(text.strip() for text in options.text):
+        raise ConfigError("expected a text to search for, got an empty one, which fits every label alike")
+    if options.queries is not None:
+        check_query_options(options, options.queries)
+
+
+def _queries(options: jsonargparse.Namespace) -> Iterator[Query]:
+    from xmc.prediction.queries import Query
+
+    if options.queries is not None:
+        return queries_of(options, options.queries)
+    return (Query(str(number), text) for number, text in enumerate(options.text, 1))
+
+
+def _search(
+    index: LabelIndex, queries: Iterator[Query], options: jsonargparse.Namespace, *, shown: bool
+) -> None:
+    """Print each query's labels as they are found; ``shown`` puts the query before them."""
+    from xmc.encoders import CutCount
+    from xmc.prediction.predict import predict_blocks
+    from xmc.prediction.writers import as_record
+
+    cuts = CutCount()
+    for block in predict_blocks(index, queries, min(options.k, len(index)), cuts=cuts):
+        for prediction in block:
+            if options.json:
+                print(json.dumps(as_record(prediction, index), ensure_ascii=False))
+                continue
+            if shown:
+                print(prediction.query.text)
+            if prediction.count:
+                print(ranking(index.hits_of(prediction.ids, prediction.scores)))
+    cuts.warn("queries")
 
 
 def ranking(hits: Sequence[Hit]) -> str:

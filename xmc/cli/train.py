@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from xmc.cli.config import parse_train, train_parser
 from xmc.cli.train_help import train_help
 from xmc.distributed import start_missing_processes
+from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
-    from xmc.training import TrainResult
+    from xmc.training import TrainConfig, TrainResult
 
-__all__ = ["run", "summary"]
+__all__ = ["run", "seeds_summary", "summary"]
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -21,7 +22,9 @@ def run(arguments: Sequence[str]) -> None:
     if (text := train_help(arguments, train_parser())) is not None:
         print(text)
         return
-    config, steps = parse_train(arguments)
+    config, steps, seeds = parse_train(arguments)
+    if seeds is not None and steps is not None:
+        raise ConfigError("expected --seeds or --profile, got both")
     start_missing_processes()
     from xmc.bench.training_steps import profile_steps
     from xmc.training import train
@@ -32,9 +35,35 @@ def run(arguments: Sequence[str]) -> None:
         if is_main:
             print(measured.table())
         return
+    if seeds is not None:
+        from xmc.training.repeat import repeat
+
+        results = repeat(config, seeds)
+        if is_main:
+            print(seeds_summary(results, seeds, config))
+        return
     result = train(config)
     if is_main:
         print(summary(result, config.validation.metric))
+
+
+def seeds_summary(results: Sequence[TrainResult], seeds: Sequence[int], config: TrainConfig) -> str:
+    """A line for each seed, and mean and deviation of the validation metrics over them."""
+    from xmc.training.callbacks.progress import SHOWN
+    from xmc.training.repeat import mean_and_deviation
+
+    lines = [
+        f"seed {seed}: {summary(result, config.validation.metric)}"
+        for seed, result in zip(seeds, results, strict=True)
+    ]
+    told = ", ".join(
+        f"{name} {mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
+        for name, (mean, deviation) in mean_and_deviation(results).items()
+        if name in {*SHOWN, config.validation.metric}
+    )
+    if told:
+        lines.append(f"validation over {len(seeds)} seeds, each on rows of its own: {told}")
+    return "\n".join([*lines, f"on the test set, with tests: xmc table {config.run.dir}"])
 
 
 def summary(result: TrainResult, metric: str) -> str:

@@ -71,14 +71,15 @@ def _short(parser: jsonargparse.ArgumentParser) -> str:
     sections = "\n".join(
         f"  --help.{name:<11} {counts[name]:>3} keys: {text}" for name, text in SECTIONS.items()
     )
-    return f"""usage: xmc train RECIPE.yaml [MORE.yaml ...] [--section.key value ...]
+    return f"""usage: xmc train RECIPE [MORE ...] [--section.key value ...]
 
 Train a dual encoder. Every key of a recipe is an option too. Later recipes win over earlier ones,
-options over all.
-Several processes: accelerate launch scripts/train.py RECIPE.yaml [--section.key value ...]
+options over all. A recipe is a YAML file, or the name of a shipped one (xmc recipes).
+Several processes: accelerate launch scripts/train.py RECIPE [--section.key value ...]
 
 options that are used most:
 {usual}
+  --{"seeds 0,1,2":<{width}} Train with each, into RUN.DIR/seed-0, ...; finished ones are left
   --{"profile N":<{width}} Instead of training, run N steps and say where their time goes
 
 more, by section (--help all shows every key):
@@ -101,7 +102,7 @@ def _section(name: str, parser: jsonargparse.ArgumentParser) -> str:
         "train",
         f"The keys of {name}: {SECTIONS[name]}.",
         f"xmc train RECIPE.yaml --{next(key for key in _keys(parser) if key.startswith(f'{name}.'))} VALUE",
-        usage="xmc train RECIPE.yaml [MORE.yaml ...] [--section.key value ...]",
+        usage="xmc train RECIPE [MORE ...] [--section.key value ...]",
     )
     alone.add_class_arguments(typing.get_type_hints(TrainConfig)[name], name)
     return alone.format_help().rstrip()

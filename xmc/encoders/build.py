@@ -18,11 +18,12 @@ from xmc.encoders.config import EncoderConfig
 from xmc.encoders.metadata import EncoderMetadata
 from xmc.encoders.quiet import quiet_loading
 from xmc.encoders.resolve import resolve_model
+from xmc.encoders.sides import share_equal_tables, shares_weights
 from xmc.encoders.static import distilled_table, input_table, static_copy
 from xmc.encoders.vocabulary import extend_vocabulary
 from xmc.errors import ConfigError, ModelError
 
-__all__ = ["build_model", "open_model", "routes", "shares_weights"]
+__all__ = ["build_model", "open_model", "routes"]
 
 Modules = list[nn.Module]
 
@@ -45,22 +46,8 @@ def open_model(folder: Path, device: str | None = None) -> SentenceTransformer:
         raise ModelError(f"expected a sentence-transformers model in {folder}, got: {error}") from error
     metadata = EncoderMetadata.load(folder)
     if metadata is not None and metadata.tied:
-        _tie(*(side[0] for side in routes(model)))
+        share_equal_tables(*(side[0] for side in routes(model)))
     return model
-
-
-def shares_weights(query: Modules, label: Modules) -> bool:
-    """Whether the two sides have the same parameters, and so learn as one."""
-    # By identity of parameters: equal numbers in two tensors would part at the first step.
-    mine, yours = ({id(p) for module in side for p in module.parameters()} for side in (query, label))
-    return mine == yours
-
-
-def _tie(query: nn.Module, label: nn.Module) -> None:
-    if isinstance(query, StaticEmbedding) and isinstance(label, StaticEmbedding):
-        # Saved as two tables; if something has changed one of them since, they are two models.
-        if torch.equal(query.embedding.weight, label.embedding.weight):
-            label.embedding = query.embedding
 
 
 def routes(model: SentenceTransformer) -> tuple[Modules, Modules]:

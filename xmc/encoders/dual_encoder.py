@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Module, Transformer
-from sentence_transformers.sentence_transformer.modules import Dropout, StaticEmbedding
 from torch import nn
 
 from xmc.data import Dataset, TextColumn
-from xmc.encoders.build import build_model, open_model, routes, shares_weights
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.encoding import CutCount, encode_texts
 from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+from xmc.encoders.module_digest import describe_modules, digest_weights
 from xmc.encoders.own import as_sentence_transformer, call_builder, check_towers
 from xmc.encoders.resolve import resolve_model
+from xmc.encoders.sides import share_equal_tables, shares_weights
+from xmc.encoders.static_model import StaticModel, read_static
 from xmc.encoders.text_input import TextInput, as_texts
 from xmc.encoders.tower import Tower
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, fingerprint
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 __all__ = ["DualEncoder"]
 
@@ -42,7 +43,8 @@ class DualEncoder:
     """A ``SentenceTransformer`` seen as two towers; queries and labels meet in one space of D dimensions.
 
     Args:
-        model: A model of one pipeline, or one whose ``Router`` has the routes "query" and "document".
+        model: A model of one pipeline, or one whose ``Router`` has the routes "query" and "document"; or what
+            `load` read of a static model's folder itself, which the library opens when `model` is asked for.
         metadata: What ``xmc.json`` says; None for a model of other making.
         label_offsets: A number per label that is added to its score.
         label_residuals: A vector per label that is added to its encoded text.
@@ -54,7 +56,7 @@ class DualEncoder:
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: SentenceTransformer | StaticModel,
         metadata: EncoderMetadata | None = None,
         label_offsets: LabelOffsets | None = None,
         label_residuals: LabelResiduals | None = None,
@@ -64,12 +66,12 @@ class DualEncoder:
             raise ModelError(
                 f"expected a model that keeps its dimensions, got truncate_dim={model.truncate_dim}"
             )
-        self.model = model
+        self._model = model
         self.label_offsets = label_offsets
         self.label_residuals = label_residuals
         self.label_vectors = label_vectors
         # A model without a router gives the same modules twice: one tower may then do for both.
-        query, label = routes(model)
+        query, label = _sides(model)
         self.tied = shares_weights(query, label)
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.query_tower, self.label_tower = _towers(model, query, label, self.dimension)
@@ -101,7 +103,7 @@ class DualEncoder:
         offsets = LabelOffsets.load(folder) if metadata is not None and metadata.has_offsets else None
         residuals = LabelResiduals.load(folder) if metadata is not None and metadata.has_residuals else None
         vectors = LabelVectors.load(folder) if metadata is not None and metadata.has_label_table else None
-        return cls(open_model(folder, device), metadata, offsets, residuals, vectors)
+        return cls(_open(folder, device, metadata), metadata, offsets, residuals, vectors)
 
     @classmethod
     def build(cls, config: EncoderConfig, texts: Iterable[str] | None = None) -> DualEncoder:
@@ -117,6 +119,8 @@ class DualEncoder:
             ModelError: When it cannot be found or opened.
         """
         if config.builder is None:
+            from xmc.encoders.build import build_model
+
             return cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
         return cls.checked(call_builder(config, texts), f"encoder.builder: {config.builder}")
 
@@ -134,6 +138,35 @@ class DualEncoder:
             raise ModelError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from error
         check_towers(encoder, name)
         return encoder
+
+    @property
+    def model(self) -> SentenceTransformer:
+        """The library's model, which has the weights of the towers.
+
+        Raises:
+            ModelError: When its folder is gone, or holds another model than the one that was loaded.
+        """
+        if isinstance(self._model, StaticModel):
+            self._model = self._opened(self._model)
+        return self._model
+
+    def _opened(self, read: StaticModel) -> SentenceTransformer:
+        """The library's model of what was read; the towers keep their tables and take its modules."""
+        from xmc.encoders.build import open_model
+
+        model = open_model(read.folder, str(self.query_tower.device))
+        towers = (self.query_tower, self.label_tower)
+        for name, side, tower in zip(("query", "document"), _sides(model), towers, strict=True):
+            own: Any = read.side(name)[0]
+            whole: Any = side[0]
+            same = own.embedding.weight.shape == whole.embedding.weight.shape
+            if not same or own.tokenizer.to_str() != whole.tokenizer.to_str():
+                raise ModelError(f"{read.folder} holds another model than when it was opened: open it again")
+            # One table, so that a change by either is seen by both.
+            whole.embedding = own.embedding
+            tower.replace_modules(side)
+        model.train(read.training)
+        return model
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write a plain sentence-transformers folder, ``xmc.json`` and the labels' parameters beside it.
@@ -270,9 +303,9 @@ class DualEncoder:
         """Names weights, tokenizers, lengths and offsets; equal after save and load."""
         # All that decides a ranking, and nothing else: a label index refuses another model by this name.
         towers = (self.query_tower, self.label_tower)
-        parts = [part for tower in towers for part in (tower.fingerprint, _structure(tower.modules))]
+        parts = [part for tower in towers for part in (tower.fingerprint, describe_modules(tower.modules))]
         # A tied model's weights are read once; all that makes its sides differ is in the parts above.
-        parts += [_digest(tower.modules) for tower in (towers[:1] if self.tied else towers)]
+        parts += [digest_weights(tower.modules) for tower in (towers[:1] if self.tied else towers)]
         if self.label_offsets is not None:
             offsets = self.label_offsets
             # The index divides offsets by the scale, so without offsets it changes no ranking.
@@ -300,21 +333,42 @@ class DualEncoder:
 
     def to(self, device: torch.device | str) -> DualEncoder:
         """Move the weights."""
-        self.model.to(device)
+        self._model.to(device)
         return self
 
     def _encode(self, tower: Tower, texts: TextInput, **options: Any) -> np.ndarray:
         # Put back afterwards, as validation encodes in the middle of training.
-        training = self.model.training
-        self.model.eval()
+        training = self._model.training
+        self._model.eval()
         try:
             return encode_texts(tower, texts, **options)
         finally:
-            self.model.train(training)
+            self._model.train(training)
+
+
+def _open(
+    folder: Path, device: str | None, metadata: EncoderMetadata | None
+) -> SentenceTransformer | StaticModel:
+    """A static model as it is read without the library; any other through it."""
+    if (read := read_static(folder, device)) is not None:
+        if metadata is not None and metadata.tied:
+            share_equal_tables(*(read.side(name)[0] for name in ("query", "document")))
+        return read
+    from xmc.encoders.build import open_model
+
+    return open_model(folder, device)
+
+
+def _sides(model: SentenceTransformer | StaticModel) -> tuple[list[nn.Module], list[nn.Module]]:
+    if isinstance(model, StaticModel):
+        return model.side("query"), model.side("document")
+    from xmc.encoders.build import routes
+
+    return routes(model)
 
 
 def _towers(
-    model: SentenceTransformer, query: list[nn.Module], label: list[nn.Module], dimension: int
+    model: SentenceTransformer | StaticModel, query: list[nn.Module], label: list[nn.Module], dimension: int
 ) -> tuple[Tower, Tower]:
     """One object for both when nothing at all differs: modules, length and prompt."""
     prompts = [_prompt(model, names) for names in (("query",), ("document", "passage", "corpus"))]
@@ -326,7 +380,7 @@ def _towers(
     return query_tower, label_tower
 
 
-def _prompt(model: SentenceTransformer, names: Sequence[str]) -> str:
+def _prompt(model: SentenceTransformer | StaticModel, names: Sequence[str]) -> str:
     """The prompt ``encode_query`` or ``encode_document`` would put before a text."""
     name = next((name for name in names if name in model.prompts), model.default_prompt_name)
     return (model.prompts.get(name) or "") if name is not None else ""
@@ -353,29 +407,3 @@ def _warn_of_other_fields(texts: TextInput, fields: tuple[str, ...] | None, name
 
 def _sha256(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-
-
-def _structure(modules: Sequence[nn.Module]) -> str:
-    """The modules by name and settings, without those that only act in training."""
-    # Dropout is off outside training: a model is the same with and without it.
-    kept = [module for module in modules if not isinstance(module, Dropout)]
-    described = [[type(module).__name__, _settings(module)] for module in kept]
-    return json.dumps(described, sort_keys=True, default=str)
-
-
-def _settings(module: nn.Module) -> dict[str, Any]:
-    # Those of the first module are in the weights' shapes and in the tower's fingerprint.
-    own = not isinstance(module, (Transformer, StaticEmbedding)) and isinstance(module, Module)
-    return module.get_config_dict() if own else {}  # type: ignore[operator]
-
-
-def _digest(modules: Sequence[nn.Module]) -> str:
-    digest = hashlib.sha256()
-    for position, module in enumerate(modules):
-        if isinstance(module, Dropout):
-            continue
-        for name, tensor in sorted(module.state_dict().items()):
-            # Names and shapes too: the same bytes in another layout are another model.
-            digest.update(f"{position} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

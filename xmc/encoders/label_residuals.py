@@ -15,12 +15,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from xmc.data.columns import read_columns
 from xmc.errors import ModelError
 
 __all__ = ["LabelResiduals", "add_residuals"]
 
 ROWS_FILE = "label_residuals.parquet"
 TABLE_FILE = "label_residuals.safetensors"
+_ROWS = pa.schema([("uid", pa.string()), ("row", pa.int64())])
 
 
 def add_residuals(labels: Tensor, residuals: Tensor) -> Tensor:
@@ -100,7 +102,7 @@ class LabelResiduals:
             ModelError: When a file is missing or malformed.
         """
         try:
-            names = pq.read_table(folder / ROWS_FILE, columns=["uid", "row"])
+            names = read_columns(folder / ROWS_FILE, _ROWS)
             table = load_file(folder / TABLE_FILE)["table"]
         except (OSError, pa.ArrowException, SafetensorError, KeyError) as error:
             raise ModelError(

@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from xmc.data.columns import read_columns
 from xmc.errors import ModelError
 
 __all__ = ["LabelVectors"]
 
 UIDS_FILE = "label_table.parquet"
 TABLE_FILE = "label_table.safetensors"
+_UIDS = pa.schema([("uid", pa.string())])
 
 
 @dataclass(eq=False)
@@ -82,7 +84,7 @@ class LabelVectors:
             ModelError: When a file is missing or malformed.
         """
         try:
-            names = pq.read_table(folder / UIDS_FILE, columns=["uid"])
+            names = read_columns(folder / UIDS_FILE, _UIDS)
             table = load_file(folder / TABLE_FILE)["table"]
         except (OSError, pa.ArrowException, SafetensorError, KeyError) as error:
             raise ModelError(

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xmc.data.columns import read_columns
 from xmc.errors import ModelError
 
 __all__ = ["EncoderMetadata", "LabelOffsets"]
@@ -17,6 +18,7 @@ __all__ = ["EncoderMetadata", "LabelOffsets"]
 FORMAT_VERSION = 1
 METADATA_FILE = "xmc.json"
 OFFSETS_FILE = "label_offsets.parquet"
+_OFFSETS = pa.schema([("uid", pa.string()), ("offset", pa.float32())])
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class LabelOffsets:
         """
         path = folder / OFFSETS_FILE
         try:
-            table = pq.read_table(path, columns=["uid", "offset"])
+            table = read_columns(path, _OFFSETS)
         except (OSError, pa.ArrowException) as error:
             raise ModelError(f"expected label offsets (uid, offset) in {path}: {error}") from error
         return cls(table.column("uid").to_pylist(), table.column("offset").to_numpy())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
 
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.tower import Tower
 from xmc.errors import ConfigError, ModelError, XMCError
 from xmc.plugins import load_object
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 __all__ = ["TwoTowers", "as_sentence_transformer", "call_builder", "check_towers"]
 
@@ -20,10 +22,13 @@ __all__ = ["TwoTowers", "as_sentence_transformer", "call_builder", "check_towers
 class TwoTowers(Protocol):
     """What :func:`check_towers` needs of a dual encoder."""
 
-    model: SentenceTransformer
     dimension: int
     query_tower: Tower
     label_tower: Tower
+
+    @property
+    def model(self) -> SentenceTransformer:
+        """The library's own view of the encoder."""
 
 
 def call_builder(config: EncoderConfig, texts: Iterable[str] | None) -> object:
@@ -57,6 +62,8 @@ def as_sentence_transformer(made: object, name: str) -> SentenceTransformer:
     Raises:
         ModelError: When it is no ``SentenceTransformer`` either.
     """
+    from sentence_transformers import SentenceTransformer
+
     if not isinstance(made, SentenceTransformer):
         raise ModelError(
             f"{name}: expected it to return a SentenceTransformer or an xmc.DualEncoder, got "

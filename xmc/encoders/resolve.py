@@ -7,10 +7,6 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-import httpx
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from xmc.errors import ModelError
 
 __all__ = ["EMBEDDED_NAMES", "resolve_model"]
@@ -112,6 +108,11 @@ def _pickled_weights(folder: Path) -> list[str]:
 
 
 def _download(name: str) -> Path:
+    # Half a second to import, and most models are folders.
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     repository = name if "/" in name else f"sentence-transformers/{name}"
     try:
         return Path(snapshot_download(repository, ignore_patterns=_LEAVE_OUT))

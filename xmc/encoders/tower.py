@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.errors import ModelError
 from xmc.files import fingerprint
 
@@ -39,7 +38,7 @@ class Tower:
         self._first: Any = self.modules[0]
         self.dimension = dimension
         self.prompt = prompt
-        self.padded = isinstance(self._first, Transformer)
+        self.padded = is_transformer(self._first)
         """True: a batch costs rows x longest (transformer). False: it costs its total of tokens (static)."""
         self.max_length = _max_length(self._first, task)
         _check(self.modules, prompt)
@@ -77,6 +76,11 @@ class Tower:
         for module in rest:
             features = module(features)
         return features["sentence_embedding"].float()
+
+    def replace_modules(self, modules: Sequence[nn.Module]) -> None:
+        """Encode with ``modules`` from now on; they must turn texts into tokens as the present ones do."""
+        self.modules[:] = modules
+        self._first = modules[0]
 
     @property
     def micro_batch_tokens(self) -> int:
@@ -145,11 +149,11 @@ def pad_tokens(ids: Tensor, offsets: Tensor, pad_id: int, side: str) -> tuple[Te
     return input_ids, filled.to(torch.int64)
 
 
-def _max_length(first: nn.Module, task: str) -> int | None:
-    if isinstance(first, Transformer):
+def _max_length(first: Any, task: str) -> int | None:
+    if is_transformer(first):
         length = (first.query_length if task == "query" else first.document_length) or first.max_seq_length
         return int(length) if length is not None and length < 1 << 30 else None
-    if isinstance(first, StaticEmbedding):
+    if is_static(first):
         # A static module's tokenizer cuts by itself, or does not cut.
         return first.tokenizer.truncation["max_length"] if first.tokenizer.truncation else None
     raise ModelError(
@@ -158,11 +162,11 @@ def _max_length(first: nn.Module, task: str) -> int | None:
     )
 
 
-def _check(modules: Sequence[nn.Module], prompt: str) -> None:
+def _check(modules: Sequence[Any], prompt: str) -> None:
     first = modules[0]
-    if isinstance(first, Transformer) and not getattr(first.tokenizer, "is_fast", False):
+    if is_transformer(first) and not getattr(first.tokenizer, "is_fast", False):
         raise ModelError(f"expected a model with a fast tokenizer, got {type(first.tokenizer).__name__}")
-    if prompt and any(isinstance(module, Pooling) and not module.include_prompt for module in modules):
+    if prompt and any(is_pooling(module) and not module.include_prompt for module in modules):
         raise ModelError(
             f"expected a model that pools over its prompt {prompt!r} too, got one that leaves it out: "
             "choose another model, or remove its prompts"

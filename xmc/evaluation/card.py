@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from xmc.encoders.card import CARD_FILE
 from xmc.errors import ModelError
 from xmc.evaluation.result import Evaluation
+
+if TYPE_CHECKING:  # half a second to import, and what only reads evaluations needs none of it
+    from huggingface_hub import EvalResult
 
 __all__ = ["add_evaluation", "evaluation_results", "evaluation_section", "metric_types"]
 
@@ -28,6 +31,8 @@ def add_evaluation(card: str, evaluation: Evaluation) -> str:
     Raises:
         ModelError: When the front matter cannot be read.
     """
+    from huggingface_hub import ModelCard, ModelCardData
+
     try:
         parsed = ModelCard(card)
         data = ModelCardData(**parsed.data.to_dict())
@@ -54,6 +59,8 @@ def evaluation_results(
 
     ``revision`` is the data set's fingerprint. Kinds of metric that a card does not show are left out.
     """
+    from huggingface_hub import EvalResult
+
     return [
         EvalResult(
             task_type="text-classification",

@@ -22,7 +22,7 @@ from xmc.evaluation.hits import Hits, all_hits, hit_matrix
 from xmc.evaluation.short_lists import warn_of_short_lists
 from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
 
-__all__ = ["System", "dataset_of", "open_systems"]
+__all__ = ["System", "dataset_of", "open_systems", "system_names"]
 
 Split = Literal["train", "test"]
 
@@ -76,7 +76,7 @@ def open_systems(
         DataError: When predictions are of another shape than the split.
         ModelError: When a model cannot be opened.
     """
-    names = _names(sources)
+    names = system_names(sources)
     return [
         replace(_open(source, dataset, split, progress), name=name)
         for source, name in zip(sources, names, strict=True)
@@ -153,8 +153,12 @@ def _without_filtered(
     return np.take_along_axis(kept, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
-def _names(sources: Sequence[str]) -> list[str]:
-    """The last part of each path, or as much as was given where that is not distinct."""
+def system_names(sources: Sequence[str]) -> list[str]:
+    """The last part of each path, or as much as was given where that is not distinct.
+
+    Raises:
+        ConfigError: When one is named twice.
+    """
     short = [Path(source).stem if source.endswith(".npz") else Path(source).name for source in sources]
     names = [
         name if name and short.count(name) == 1 else source

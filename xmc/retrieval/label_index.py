@@ -134,7 +134,7 @@ class LabelIndex:
                 label index, or when the disk is full.
         """
         check_replaceable(path, *INDEX_MARKS, overwrite=overwrite)
-        model = _relative(self._model_place(), Path(path))
+        model = _relative(self.model_place, Path(path))
         with atomic_folder(path, overwrite=overwrite) as folder:
             write_index(self._index, folder / "index.faiss")
             self._table.write(folder / "labels.parquet")
@@ -223,10 +223,11 @@ class LabelIndex:
         """
         ids, scores = self.search(texts, k, encoder)
         if ids.ndim == 1:
-            return self._hits(ids, scores)
-        return [self._hits(*row) for row in zip(ids, scores, strict=True)]
+            return self.hits_of(ids, scores)
+        return [self.hits_of(*row) for row in zip(ids, scores, strict=True)]
 
-    def _hits(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
+    def hits_of(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
+        """The labels of one query's ids and scores, both [k], as `search` gives them; pads are left out."""
         pairs = zip(ids.tolist(), scores.tolist(), strict=True)
         about = not self.manifest.exact_scores
         return [Hit(i, self.uids[i], self.texts[i], score, about) for i, score in pairs if i >= 0]
@@ -329,6 +330,16 @@ class LabelIndex:
             offsets = np.full(len(uids), self.manifest.default_offset, dtype=np.float32)
         return np.hstack([embeddings, offsets[:, None]])
 
+    @property
+    def encoder(self) -> DualEncoder:
+        """The model that the index was built with, loaded when first asked for.
+
+        Raises:
+            IndexMismatchError: When another model is where it was.
+            ModelError: When it cannot be opened, or the index was not told where it is.
+        """
+        return self._model(None)
+
     def _model(self, encoder: DualEncoder | None) -> DualEncoder:
         if encoder is not None:
             if encoder is not self._encoder:
@@ -336,7 +347,7 @@ class LabelIndex:
                 self._encoder = encoder
             return encoder
         if self._encoder is None:
-            place = self._model_place()
+            place = self.model_place
             if place is None:
                 raise ModelError(
                     "the index does not know where its model is: give the model it was built with"
@@ -352,8 +363,9 @@ class LabelIndex:
             self._encoder = loaded
         return self._encoder
 
-    def _model_place(self) -> str | None:
-        """Where the model is: a path from here, or a name."""
+    @property
+    def model_place(self) -> str | None:
+        """Where the model is: a path from here, or a name; None when the index was not told."""
         model = self.manifest.model
         if model is None or self._folder is None:
             return model

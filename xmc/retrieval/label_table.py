@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from xmc.data.columns import read_columns
 from xmc.encoders.text_input import check_texts
 from xmc.errors import DataError
 
@@ -98,7 +99,7 @@ class LabelTable:
             DataError: When the file is not such a table.
         """
         try:
-            table = pq.read_table(path, schema=_SCHEMA)
+            table = read_columns(path, _SCHEMA)
         except (OSError, pa.ArrowException) as error:
             raise DataError(
                 f"{path} is not an index's label table ({error}): build the index again"

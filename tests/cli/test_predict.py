@@ -1,0 +1,120 @@
+"""Calibrate, predict and search from files, as the commands a user types; and what these import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xmc.cli.main import main
+from xmc.data import Dataset, train_validation_split
+from xmc.encoders import DualEncoder
+from xmc.prediction import Calibration
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def run(recipe: Path, tmp_path: Path) -> Path:
+    options = ["--validation.rows", "20", "--training.epochs", "1", "--seed", "5"]
+    assert main(["train", str(recipe), *options]) == 0
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> Path:
+    path = tmp_path / "queries.csv"
+    path.write_text("uid,query\nx,red bird\ny,the blue stone\n", encoding="utf-8")
+    return path
+
+
+def test_a_run_is_calibrated_on_the_rows_it_held_out(
+    run: Path, dataset_folder: Path, capsys: Capture
+) -> None:
+    assert main(["calibrate", str(run), "--depth", "5"]) == 0
+    assert "20 validation rows of things" in capsys.readouterr().out
+    found = Calibration.load(run / "model" / "calibration.json")
+    encoder, dataset = DualEncoder.load(run), Dataset.load(dataset_folder)
+    assert (found.model_fingerprint, found.num_labels, found.depth) == (encoder.fingerprint, 20, 5)
+    truth = dataset.relevance("train")
+    rows = train_validation_split(truth, 20, 5)[1]
+    scores = encoder.encode_queries(dataset.texts("train")[rows]) @ encoder.encode_labels(dataset).T
+    lowest = found.curve[-1]
+    listed = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+    right = np.take_along_axis(truth[rows].toarray() > 0, listed, axis=1)
+    assert lowest.per_query == 5 and lowest.precision == pytest.approx(right.mean())
+
+
+def test_predicting_by_run_and_by_index_is_the_same(
+    run: Path, dataset_folder: Path, queries: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    index, out = tmp_path / "index", tmp_path / "out.jsonl"
+    assert main(["predict", str(run), str(queries), "--threshold", "f1"]) == 2
+    assert "run `xmc calibrate RUN` first" in capsys.readouterr().err
+    assert main(["calibrate", str(run)]) == 0
+    assert main(["index", str(run), "--labels", str(dataset_folder), "--out", str(index)]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(run), str(queries), "--threshold", "0.0", "-k", "2"]) == 0
+    by_run = capsys.readouterr().out
+    assert main(["predict", str(index), str(queries), "-k", "2", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"2 queries, 4 labels: {out}\n"
+    assert out.read_text(encoding="utf-8") == by_run
+    first = json.loads(by_run.splitlines()[0])
+    assert (first["uid"], first["labels"][0], first["texts"][0]) == ("x", "l16", "red bird")
+    assert len(first["probabilities"]) == 2 and first["probabilities"] == sorted(first["probabilities"])[::-1]
+    assert main(["search", str(index), "--queries", str(queries), "--json", "-k", "2"]) == 0
+    searched = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["scores"] for line in searched] == [
+        json.loads(line)["scores"] for line in by_run.splitlines()
+    ]
+    assert main(["search", str(index), "--queries", str(queries), "-k", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "red bird"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "nowhere", "Q"], "name the data set with the labels"),
+        (["predict", "nowhere", "none.csv"], "none.csv does not exist"),
+        (["predict", "nowhere", "Q", "--threshold", "most"], "--threshold: expected f1"),
+        (["predict", "nowhere", "Q", "--out", "x.xml"], "--out: expected a file that ends in .jsonl"),
+        (["predict", "nowhere", "Q", "-k", "0"], "-k: expected 1 or more"),
+        (["search", "nowhere"], "got neither"),
+        (["search", "nowhere", "boots", "--queries", "Q"], "got both"),
+        (["calibrate", "nowhere", "--depth", "0"], "--depth: expected 1 or more"),
+        (["calibrate", "MODEL"], "give a data set|--dataset"),
+        (["predict", "MODEL", "Q"], "know their labels"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_line(
+    words: list[str], message: str, queries: Path, model_folder: Path, capsys: Capture
+) -> None:
+    places = {"Q": str(queries), "MODEL": str(model_folder)}
+    assert main([places.get(word, word) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and any(part in error for part in message.split("|")), error
+
+
+HEAVY = {
+    *("sentence_transformers", "transformers", "sklearn", "pandas", "datasets", "accelerate", "httpx"),
+    *("huggingface_hub", "tensorboard", "matplotlib", "torch._dynamo", "pyarrow.dataset", "scipy.stats"),
+}
+"""What takes from half a second to several to import, each, and says nothing of a static model's labels."""
+
+
+def test_searching_with_a_static_model_imports_no_library_it_does_not_need(
+    model_folder: Path, dataset_folder: Path, queries: Path, tmp_path: Path
+) -> None:
+    index = str(tmp_path / "index")
+    assert main(["index", str(model_folder), "--labels", str(dataset_folder), "--out", index]) == 0
+    code = (
+        "import sys; from xmc.cli.main import main; "
+        f"codes = [main(['search', {index!r}, 'red bird']), main(['predict', {index!r}, {str(queries)!r}])]; "
+        f"print(codes, sorted({HEAVY} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[0, 0] []\n"

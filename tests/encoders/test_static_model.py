@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from xmc.encoders import DualEncoder, EncoderConfig
+from xmc.encoders.build import open_model
+from xmc.encoders.static_model import StaticModel, read_static
+from xmc.errors import ModelError
+
+CONFIGS = {
+    "tied": {},
+    "two lengths": {"query_length": 3, "label_length": 5},
+    "two tables": {"tied": False, "dropout": 0.2},
+    "no normalisation": {"normalize": False},
+}
+
+
+def saved(static_folder: Path, place: Path, **options: object) -> Path:
+    config = EncoderConfig(model=str(static_folder), kind="static", **options)  # type: ignore[arg-type]
+    DualEncoder.build(config).save(place)
+    return place
+
+
+def through_the_library(folder: Path) -> DualEncoder:
+    read = DualEncoder.load(folder)
+    return DualEncoder(open_model(folder, "cpu"), read.metadata)
+
+
+@pytest.mark.parametrize("options", CONFIGS.values(), ids=CONFIGS)
+def test_vectors_and_fingerprint_are_those_of_the_library(
+    static_folder: Path, tmp_path: Path, texts: list[str], options: dict[str, object]
+) -> None:
+    folder = saved(static_folder, tmp_path / "model", **options)
+    read, whole = DualEncoder.load(folder, device="cpu"), through_the_library(folder)
+    assert isinstance(read._model, StaticModel)
+    np.testing.assert_array_equal(read.encode_queries(texts), whole.encode_queries(texts))
+    np.testing.assert_array_equal(read.encode_labels(texts), whole.encode_labels(texts))
+    assert (read.fingerprint, read.tied, read.metadata) == (whole.fingerprint, whole.tied, whole.metadata)
+    assert (read.query_tower is read.label_tower) == (whole.query_tower is whole.label_tower)
+
+
+def test_the_library_s_model_has_the_same_table(static_folder: Path, tmp_path: Path) -> None:
+    encoder = DualEncoder.load(
+        saved(static_folder, tmp_path / "model", tied=False, dropout=0.5), device="cpu"
+    )
+    tower, before = encoder.label_tower, encoder.encode_labels("red bird")
+    with torch.no_grad():
+        tower.modules[0].embedding.weight.mul_(torch.arange(1, 9))  # type: ignore[operator, union-attr]
+    after = encoder.encode_labels("red bird")
+    assert not np.allclose(before, after)
+    assert isinstance(encoder.model, SentenceTransformer) and encoder.label_tower is tower
+    np.testing.assert_array_equal(encoder.encode_labels("red bird"), after)
+    np.testing.assert_allclose(encoder.model.encode_document("red bird"), after, rtol=1e-6)
+    assert {id(p) for p in encoder.parameters()} == {
+        id(p) for side in (encoder.query_tower, encoder.label_tower) for p in side.modules[0].parameters()
+    }
+    encoder.train()
+    ids, offsets = np.array(tower.tokenize(["red bird"])[0]), np.array([0, 2])
+    dropped = encoder.query_tower(ids, offsets)
+    assert (dropped == 0).any(), "expected the dropout of the configuration in training"
+
+
+def test_saved_again_it_is_the_same_model(static_folder: Path, tmp_path: Path) -> None:
+    encoder = DualEncoder.load(saved(static_folder, tmp_path / "model", query_length=3), device="cpu")
+    encoder.save(tmp_path / "again")
+    assert DualEncoder.load(tmp_path / "again", device="cpu").fingerprint == encoder.fingerprint
+
+
+def test_another_model_in_its_place_is_told(static_folder: Path, tmp_path: Path) -> None:
+    folder = saved(static_folder, tmp_path / "model")
+    encoder = DualEncoder.load(folder, device="cpu")
+    shutil.rmtree(folder)
+    saved(static_folder, folder, query_length=3, label_length=3)
+    with pytest.raises(ModelError, match="holds another model than when it was opened"):
+        encoder.parameters()
+
+
+@pytest.mark.parametrize("change", ["a class of another's", "model2vec's names", "a route more"])
+def test_other_folders_are_the_library_s(static_folder: Path, tmp_path: Path, change: str) -> None:
+    folder = saved(static_folder, tmp_path / "model", query_length=3)
+    assert read_static(folder, "cpu") is not None
+    file = folder / "router_config.json"
+    router = json.loads(file.read_text(encoding="utf-8"))
+    name = router["structure"]["query"][0]
+    if change == "a class of another's":
+        router["types"][name] = "someone.modules.StaticEmbedding"
+    elif change == "a route more":
+        router["parameters"]["route_mappings"] = {"('query', None)": "document"}
+    else:
+        from safetensors.torch import load_file, save_file
+
+        weights = folder / name / "model.safetensors"
+        save_file({"embeddings": load_file(weights)["embedding.weight"]}, weights)
+    file.write_text(json.dumps(router), encoding="utf-8")
+    assert read_static(folder, "cpu") is None
+
+
+def test_a_transformer_is_the_library_s(bert_folder: Path) -> None:
+    assert read_static(bert_folder, "cpu") is None

@@ -1,0 +1,147 @@
+"""Probabilities, curves and thresholds, against plain counts and a law that is known."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc.errors import ConfigError, DataError
+from xmc.evaluation.hits import all_hits
+from xmc.prediction import Calibration, Threshold
+from xmc.prediction.calibration import fit_calibration
+from xmc.prediction.curve import threshold_curve
+from xmc.prediction.platt import Platt, fit_platt
+
+
+def test_the_law_that_drew_the_outcomes_is_found() -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.normal(0.5, 0.2, 200_000)
+    right = generator.random(len(scores)) < Platt(12.0, -7.0)(scores)
+    found = fit_platt(scores, right)
+    assert (found.slope, found.intercept) == (pytest.approx(12, rel=0.02), pytest.approx(-7, rel=0.02))
+
+
+def test_the_fit_is_stationary_and_finite_where_scores_part_right_from_wrong() -> None:
+    scores, right = np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True])
+    found = fit_platt(scores, right)
+    target = np.where(right, 3 / 4, 1 / 4)
+    residual = found(scores) - target
+    assert abs(residual.sum()) < 1e-6 and abs((residual * scores).sum()) < 1e-6
+    assert 0.5 < found(scores)[2] < 1
+    assert found(np.array([-np.inf, np.inf])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_only_right_or_only_wrong_says_nothing(right: bool) -> None:
+    with pytest.raises(DataError, match="expected right and wrong predictions"):
+        fit_platt(np.array([0.1, 0.2]), np.array([right, right]))
+
+
+def ranking(rows: int = 40, k: int = 6) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray]:
+    """Truth [rows, 20], ids and scores [rows, k]: right with a chance that rises with the score."""
+    generator = np.random.default_rng(3)
+    ids = np.stack([generator.permutation(20)[:k] for _ in range(rows)])
+    scores = -np.sort(-generator.random((rows, k)).round(2), axis=1)
+    truth = np.zeros((rows, 20))
+    right = generator.random((rows, k)) < scores**2
+    np.put_along_axis(truth, ids, right, axis=1)
+    truth[:, 0] = 1  # positives that are often not listed
+    ids[5, 4:], scores[5, 4:] = -1, -np.inf
+    return sp.csr_matrix(truth), ids, scores
+
+
+def test_the_curve_is_what_counting_gives() -> None:
+    truth, ids, scores = ranking()
+    hits = all_hits(truth, ids)
+    right, kept, positives = hits.matrix(6), ids >= 0, int(truth.sum())
+    curve = threshold_curve(scores, right, kept, positives)
+    for point in curve:
+        taken = kept & (scores >= point.score)
+        found = int((taken & right).sum())
+        assert point.precision == pytest.approx(found / taken.sum())
+        assert point.recall == pytest.approx(found / positives)
+        assert point.f1 == pytest.approx(2 * found / (taken.sum() + positives))
+        assert point.coverage == pytest.approx(taken.any(axis=1).mean())
+        assert point.per_query == pytest.approx(taken.sum() / 40)
+    best = max(
+        2 * (right & kept & (scores >= s)).sum() / ((kept & (scores >= s)).sum() + positives)
+        for s in np.unique(scores[kept])
+    )
+    assert max(point.f1 for point in curve) == pytest.approx(best)
+    falling = [point.score for point in curve]
+    assert falling == sorted(set(falling), reverse=True)
+
+
+@pytest.fixture
+def calibration() -> Calibration:
+    truth, ids, scores = ranking()
+    return fit_calibration(
+        all_hits(truth, ids), ids, scores, model_fingerprint="m", num_labels=20, rows="40 test rows of d"
+    )
+
+
+def test_saved_and_read_again_it_is_the_same(calibration: Calibration, tmp_path: Path) -> None:
+    calibration.save(tmp_path / "c.json")
+    assert Calibration.load(tmp_path / "c.json") == calibration
+    assert "40 test rows of d" in calibration.table() and "precision=0.5" in calibration.table()
+
+
+@pytest.mark.parametrize("change", ["version", "curve", "slope", "key"])
+def test_a_file_that_is_no_calibration(calibration: Calibration, tmp_path: Path, change: str) -> None:
+    path = tmp_path / "c.json"
+    calibration.save(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if change == "version":
+        content["format_version"] = 99
+    elif change == "curve":
+        content["curve"] = []
+    elif change == "slope":
+        content["probability"]["slope"] = -1
+    else:
+        content["another"] = 1
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match="expected a calibration in .*: run xmc calibrate again"):
+        Calibration.load(path)
+
+
+def test_scores_that_do_not_rise_with_being_right_are_refused() -> None:
+    truth, ids, scores = ranking()
+    full = np.arange(40) != 5
+    truth, ids, scores = truth[full], ids[full, ::-1], scores[full]
+    with pytest.raises(DataError, match="expected higher scores to be right more often on rows"):
+        fit_calibration(all_hits(truth, ids), ids, scores, model_fingerprint="m", num_labels=20, rows="rows")
+
+
+def test_thresholds_come_to_scores(calibration: Calibration) -> None:
+    def least(text: str) -> float:
+        return Threshold.parse(text).least_score(calibration)
+
+    assert least("f1") == calibration.best_f1().score
+    assert float(calibration.probability(np.array(least("0.3")))) == pytest.approx(0.3)
+    assert (least("0"), least("1"), least("score=-0.5")) == (-math.inf, math.inf, -0.5)
+    precise = next(p for p in calibration.curve if p.score == least("precision=0.6"))
+    assert precise.precision >= 0.6
+    assert not any(p.precision >= 0.6 for p in calibration.curve if p.score < precise.score)
+    wide = next(p for p in calibration.curve if p.score == least("coverage=0.8"))
+    assert wide.coverage >= 0.8
+    assert not any(p.coverage >= 0.8 for p in calibration.curve if p.score > wide.score)
+
+
+def test_a_precision_that_nothing_reaches(calibration: Calibration) -> None:
+    low = replace(calibration, curve=[replace(calibration.curve[0], precision=0.4)])
+    with pytest.raises(ConfigError, match="the greatest there is 0.400"):
+        Threshold("precision", 0.9).least_score(low)
+    with pytest.raises(ConfigError, match="needs a calibration"):
+        Threshold("f1").least_score(None)
+
+
+@pytest.mark.parametrize("text", ["f2", "1.5", "precision=2", "recall=0.5", "score=", "nan", "0.5.5", "="])
+def test_what_is_no_threshold(text: str) -> None:
+    with pytest.raises(ConfigError, match="--threshold: expected"):
+        Threshold.parse(text)

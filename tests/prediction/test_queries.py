@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from xmc.errors import ConfigError, DataError
+from xmc.prediction import Query, read_queries
+
+
+def written(tmp_path: Path, name: str, content: str | bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_plain_text_is_one_query_a_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.txt", '\ufeffred boots\r\n\r\nblue, "soft" hat\n')
+    assert list(read_queries(path)) == [
+        Query("1", "red boots"),
+        Query("2", ""),
+        Query("3", 'blue, "soft" hat'),
+    ]
+    packed = written(tmp_path, "q.txt.gz", gzip.compress(b"red boots\n"))
+    assert list(read_queries(packed)) == [Query("1", "red boots")]
+
+
+def test_csv_has_a_header_quotes_and_line_breaks(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.csv", '\ufeffuid,query,n\r\na,"red, ""big""\nboots",1\r\nb,hat,2\r\n')
+    assert list(read_queries(path)) == [Query("a", 'red, "big"\nboots'), Query("b", "hat")]
+    assert [q.text for q in read_queries(path, column="n")] == ["1", "2"]
+
+
+def test_tsv_takes_title_and_content(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.tsv", "title\tcontent\nBoots\tred, big\nHat\t\n")
+    assert list(read_queries(path)) == [Query("1", "Boots red, big"), Query("2", "Hat")]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.jsonl", '{"uid": 7, "text": "boots", "labels": []}\n\n{"query": "hat"}\n')
+    assert list(read_queries(path)) == [Query("7", "boots"), Query("2", "hat")]
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(content: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+
+    given("grün\n".encode())
+    assert list(read_queries("-")) == [Query("1", "grün")]
+    given(b'{"text": "hat"}\n')
+    assert list(read_queries("-", "jsonl")) == [Query("1", "hat")]
+    given(b"hat\n\xff\n")
+    with pytest.raises(DataError, match="standard input, line 2: expected UTF-8"):
+        list(read_queries("-"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("q.csv", "a,b\n1,2\n", "line 2: expected a column query, text or title, got 'a', 'b'"),
+        ("q.csv", "text,n\nred, boots,1\n", "line 2: expected 2 columns as in the header, got 3"),
+        ("q.csv", 'text\n"red\n', "not a table: unexpected end of data"),
+        ("q.csv", "", "expected a header line"),
+        ("q.jsonl", "{}\n", "line 1: expected a column query, text or title, got none"),
+        ("q.jsonl", '{"text": 3}\n', "line 1: expected the text to be a string, got 3"),
+        ("q.jsonl", "[1]\n", "line 1: expected a JSON object, got list"),
+        ("q.jsonl", '{"text": "a"}\n{"text"\n', "line 2: expected a JSON object a line"),
+        ("q.txt", b"hat\n\xff\n", "line 2: expected UTF-8"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(
+    tmp_path: Path, name: str, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        list(read_queries(written(tmp_path, name, content)))
+
+
+def test_a_column_that_is_not_there(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.csv", "text\nhat\n")
+    with pytest.raises(DataError, match="expected a column 'quer', got 'text'"):
+        list(read_queries(path, column="quer"))
+    with pytest.raises(ConfigError, match="expected a column of CSV"):
+        read_queries(written(tmp_path, "q.txt", "hat\n"), column="text")
+    with pytest.raises(ConfigError, match="expected a format of text"):
+        read_queries(path, "xml")

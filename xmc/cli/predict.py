@@ -1,0 +1,82 @@
+"""``xmc predict``: the labels of texts that have none, from a file or standard input, as a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from xmc.cli.outputs import check_output_file
+from xmc.cli.parser import make_parser, parse
+from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.errors import ConfigError
+
+__all__ = ["run"]
+
+_K, _MOST = 10, 100
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Write the labels of every query; with a threshold, those that reach it."""
+    from xmc.prediction.threshold import Threshold
+
+    parser = make_parser(
+        "predict",
+        "Rank labels for texts without labels: a text file of one query a line, CSV, TSV or JSON Lines with\n"
+        "a column of queries, or standard input (-). A run or a model encodes its labels first; an index\n"
+        "has them ready. Probabilities stand beside scores where `xmc calibrate` was run.\n\n"
+        "Thresholds: f1 (the greatest F1 on the rows of xmc calibrate), 0.5 (a probability), precision=0.9,\n"
+        "coverage=0.8 (so many queries get a label), score=0.7. Files: .jsonl, .csv, .npz, .trec.",
+        "xmc predict runs/demo queries.csv --out labels.csv --threshold f1",
+    )
+    parser.add_argument("model", help="An index folder, a run folder, or a model (with --labels).")
+    parser.add_argument("file", help="The queries; - is standard input.")
+    parser.add_argument(
+        "--out", default=None, help="The file to write; JSON Lines on standard output if none."
+    )
+    parser.add_argument(
+        "-k",
+        type=int | None,
+        default=None,
+        help=f"Most labels of a query; {_K} by default, with a threshold {_MOST}.",
+    )
+    parser.add_argument(
+        "--threshold", type=str | None, default=None, help="Which labels are kept; see above."
+    )
+    parser.add_argument("--labels", default=None, help="A data set with the labels; the run's by default.")
+    parser.add_argument(
+        "--calibration", default=None, help="A file of xmc calibrate; by default the model's."
+    )
+    add_query_options(parser)
+    options = parse(parser, arguments)
+    if options.k is not None and options.k < 1:
+        raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
+    threshold = None if options.threshold is None else Threshold.parse(str(options.threshold))
+    check_output_file("--out", options.out)
+    check_query_options(options, options.file)
+
+    from xmc.encoders import CutCount
+    from xmc.prediction import find_calibration, open_labels, predict_blocks, write_predicted
+    from xmc.prediction.writers import output_format
+
+    output_format(options.out)
+    index = open_labels(options.model, options.labels)
+    calibration = find_calibration(options.model, index, options.calibration)
+    if threshold is not None and threshold.needs_calibration and calibration is None:
+        raise ConfigError(
+            f"--threshold {options.threshold} needs a calibration, which this model has not: run "
+            "`xmc calibrate RUN` first, or `xmc calibrate MODEL --dataset DATASET --split test`, or give "
+            "--threshold score=S"
+        )
+    least = None if threshold is None else threshold.least_score(calibration)
+    k = min(options.k or (_K if threshold is None else _MOST), len(index))
+    cuts = CutCount()
+    blocks = predict_blocks(
+        index, queries_of(options, options.file), k, least_score=least, calibration=calibration, cuts=cuts
+    )
+    queries, labels = write_predicted(options.out, blocks, index)
+    cuts.warn("queries")
+    if options.out is not None:
+        kept = "" if least is None else f" of a score of at least {least:.4f}"
+        print(f"{queries:,} queries, {labels:,} labels{kept}: {options.out}")
+    elif not queries:
+        print("no queries", file=sys.stderr)

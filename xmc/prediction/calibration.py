@@ -1,0 +1,163 @@
+"""What held-out rows say of a model's scores: a probability for each score, and what thresholds give."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmc.errors import DataError
+from xmc.evaluation.hits import Hits
+from xmc.files import atomic_file
+from xmc.prediction.curve import Point, threshold_curve
+from xmc.prediction.platt import Platt, fit_platt
+from xmc.reports.calibration import expected_calibration_error
+
+__all__ = ["FILE", "Calibration", "fit_calibration"]
+
+FILE = "calibration.json"
+FORMAT_VERSION = 1
+SHOWN = (0.5, 0.8, 0.9)
+"""Precisions whose thresholds are shown, where some score reaches them."""
+
+FIRST = 10
+"""Predictions of a query that probabilities are fitted on: those that are shown."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The content of ``calibration.json``."""
+
+    model_fingerprint: str
+    num_labels: int
+    """Of the labels that were ranked: another set of labels has other probabilities."""
+    rows: str
+    """Which rows it was fitted on, in words."""
+    num_rows: int
+    depth: int
+    """Labels ranked of each row; recall and F1 count positives beyond as missed."""
+    probability: Platt
+    calibration_error: float
+    """Expected calibration error of the probabilities, a fraction: fitted on every other row, measured on
+    the rest."""
+    curve: list[Point]
+    """By falling score."""
+
+    def score_of(self, probability: float) -> float:
+        """The score that has a probability; -inf for 0, +inf for 1."""
+        if not 0 < probability < 1:
+            return math.inf if probability >= 1 else -math.inf
+        logit = math.log(probability / (1 - probability))
+        return (logit - self.probability.intercept) / self.probability.slope
+
+    def best_f1(self) -> Point:
+        """The threshold of the greatest F1."""
+        return max(self.curve, key=lambda point: point.f1)
+
+    def table(self) -> str:
+        """What the threshold of the greatest F1 and those of some precisions give, a line each."""
+        lines = [
+            f"fitted on {self.rows}, {self.depth} labels each; calibration error "
+            f"{100 * self.calibration_error:.1f} % (fitted on one half of the rows, measured on the other)",
+            f"{'threshold':<16}{'score':>9}{'probability':>13}{'precision':>11}{'recall':>9}{'F1':>8}"
+            f"{'coverage':>10}{'labels':>9}",
+        ]
+        points = [("f1", self.best_f1())]
+        for precision in SHOWN:
+            if reached := [point for point in self.curve if point.precision >= precision]:
+                points.append((f"precision={precision}", reached[-1]))
+        for name, point in points:
+            chance = float(self.probability(np.array(point.score)))
+            shares = (point.precision, point.recall, point.f1, point.coverage)
+            a, b, c, d = (f"{100 * share:.1f}" for share in shares)
+            lines.append(
+                f"{name:<16}{point.score:>9.4f}{100 * chance:>13.1f}{a:>11}{b:>9}{c:>8}{d:>10}"
+                f"{point.per_query:>9.2f}"
+            )
+        return "\n".join([*lines, "percent; coverage: of queries that get a label; labels: of a query"])
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Calibration:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: When the file is missing, or no calibration.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            version = content.pop("format_version")
+            if version != FORMAT_VERSION:
+                raise ValueError(f"expected format version {FORMAT_VERSION}, got {version}")
+            curve = [Point(**point) for point in content.pop("curve")]
+            loaded = cls(probability=Platt(**content.pop("probability")), curve=curve, **content)
+            if not curve or not loaded.probability.slope > 0:
+                raise ValueError("it has no curve, or a probability that does not rise with the score")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(f"expected a calibration in {path}: {error}: run xmc calibrate again") from error
+        return loaded
+
+
+def fit_calibration(
+    hits: Hits,
+    ids: NDArray[np.integer],
+    scores: NDArray[np.floating],
+    *,
+    model_fingerprint: str,
+    num_labels: int,
+    rows: str,
+) -> Calibration:
+    """Fit probabilities on the first 10 predictions of every query, and thresholds on all of them.
+
+    Args:
+        hits: Of the ranking.
+        ids: [N, K] label ids, best first, -1 pads.
+        scores: [N, K].
+        model_fingerprint: Of the model that ranked.
+        num_labels: L.
+        rows: What the rows are, in words.
+
+    Raises:
+        DataError: When none or all predictions are right, or scores do not rise with being right.
+    """
+    kept, right = ids >= 0, hits.matrix(ids.shape[1])
+    shown = kept[:, :FIRST]
+    score, correct = scores[:, :FIRST][shown].astype(np.float64), right[:, :FIRST][shown]
+    curve = fit_platt(score, correct)
+    if not curve.slope > 0:
+        raise DataError(
+            f"expected higher scores to be right more often on {rows}, but they are not: a model that is not "
+            "trained, or the labels of other data?"
+        )
+    even = np.broadcast_to(np.arange(len(ids))[:, None] % 2 == 0, shown.shape)[shown]
+    return Calibration(
+        model_fingerprint=model_fingerprint,
+        num_labels=num_labels,
+        rows=rows,
+        num_rows=len(ids),
+        depth=ids.shape[1],
+        probability=curve,
+        calibration_error=_cross_fitted_error(score, correct, (even, ~even)),
+        curve=threshold_curve(scores, right, kept, int(hits.num_positives.sum())),
+    )
+
+
+def _cross_fitted_error(
+    score: NDArray[np.float64], right: NDArray[np.bool_], halves: Sequence[NDArray[np.bool_]]
+) -> float:
+    """The calibration error of each half of the queries by the curve of the other, all together."""
+    probability = np.zeros(len(score))
+    for fitted, used in (halves, halves[::-1]):
+        if 0 < right[fitted].sum() < fitted.sum():
+            probability[used] = fit_platt(score[fitted], right[fitted])(score[used])
+    return expected_calibration_error(probability, right)

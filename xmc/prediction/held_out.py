@@ -1,0 +1,112 @@
+"""Fits a calibration on rows that a model was not trained on."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+import yaml
+from numpy.typing import NDArray
+
+from xmc.data import Dataset, train_validation_split
+from xmc.distributed import World
+from xmc.encoders import CutCount, DualEncoder
+from xmc.errors import ConfigError, DataError
+from xmc.evaluation.hits import all_hits
+from xmc.prediction.calibration import Calibration, fit_calibration
+from xmc.reports import dataset_of
+from xmc.reports.stored import is_run_folder
+from xmc.retrieval import Ranker
+
+__all__ = ["calibrate"]
+
+_log = logging.getLogger(__name__)
+
+
+def calibrate(
+    model: str | Path,
+    dataset: str | Path | None = None,
+    *,
+    split: str = "validation",
+    depth: int = 100,
+    progress: bool = True,
+) -> Calibration:
+    """Rank all labels for held-out rows, and fit probabilities and thresholds on what is right.
+
+    Args:
+        model: A run's folder, or a model.
+        dataset: A prepared data set's folder; the one the run was trained on when None.
+        split: "validation" are the rows that the run held out of training; "train" or "test" all rows.
+        depth: Labels ranked of each row.
+        progress: Show bars.
+
+    Raises:
+        ConfigError: When there is no data set, or no validation rows.
+        DataError: When the rows cannot be calibrated on.
+        ModelError: When the model cannot be opened.
+    """
+    if split not in ("validation", "train", "test"):
+        raise ConfigError(f"expected a split of validation, train or test, got {split}")
+    if depth < 1:
+        raise ConfigError(f"expected a depth of at least 1, got {depth}")
+    opened = Dataset.load(dataset or dataset_of([str(model)]))
+    rows = _validation_rows(model, opened) if split == "validation" else None
+    half = "test" if split == "test" else "train"
+    truth, excluded = opened.relevance(half), opened.filter(half)
+    rows = np.arange(truth.shape[0]) if rows is None else rows
+    if not len(rows):
+        raise DataError(f"expected {split} rows to calibrate on, {opened.name} has none: name another split")
+    encoder = DualEncoder.load(model)
+    if split == "train":
+        _log.warning(
+            "calibrated on all training rows: if the model was trained on them, probabilities are too high"
+        )
+    cuts = CutCount()
+    labels = encoder.encode_labels(opened, progress=progress, cuts=cuts)
+    cuts.warn("labels")
+    queries = encoder.encode_queries(encoder.query_texts(opened, half)[rows], progress=progress)
+    ids, scores = Ranker.of_model(encoder, opened.uids("labels")).search(
+        queries,
+        labels,
+        min(depth, opened.num_labels),
+        num_queries=len(rows),
+        num_labels=opened.num_labels,
+        world=World(),
+        exclude=None if excluded is None else sp.csr_matrix(excluded[rows]),
+    )
+    what = f"{len(rows):,} validation rows" if split == "validation" else f"the {len(rows):,} {split} rows"
+    return fit_calibration(
+        all_hits(sp.csr_matrix(truth[rows]), ids),
+        ids,
+        scores,
+        model_fingerprint=encoder.fingerprint,
+        num_labels=opened.num_labels,
+        rows=f"{what} of {opened.name}",
+    )
+
+
+def _validation_rows(run: str | Path, dataset: Dataset) -> NDArray[np.int64]:
+    """The rows that a run held out of training, which its configuration says.
+
+    Raises:
+        ConfigError: When it is no run, or held none out.
+    """
+    if not is_run_folder(run):
+        raise ConfigError(
+            f"expected a run's folder, whose validation rows are known, got {run}: give a data set and one "
+            "of its splits (--dataset DATASET --split test)"
+        )
+    file = Path(run) / "config.yaml"
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        count, seed = int(content["validation"]["rows"]), int(content["seed"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
+        raise ConfigError(f"expected a run's configuration in {file}: {error}") from error
+    if not count:
+        raise ConfigError(
+            f"expected the run {run} to have held out rows (validation.rows), but it held out none: name "
+            "rows that it was not trained on (--dataset DATASET --split test)"
+        )
+    return train_validation_split(dataset.relevance("train"), count, seed)[1]

@@ -1,0 +1,84 @@
+"""Opens what ``xmc predict`` predicts with: an index, or a run or model and the labels of a data set."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from xmc.encoders import resolve_model
+from xmc.errors import ConfigError
+from xmc.prediction.calibration import FILE, Calibration
+from xmc.reports import dataset_of
+from xmc.reports.stored import is_run_folder
+from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
+
+__all__ = ["find_calibration", "open_labels"]
+
+_log = logging.getLogger(__name__)
+
+
+def open_labels(model: str | Path, labels: str | None = None, *, progress: bool = True) -> LabelIndex:
+    """The labels that texts are ranked against.
+
+    Args:
+        model: An index folder; or a run's folder or a model, whose labels are encoded now.
+        labels: A prepared data set's folder; the one the run was trained on when None. Not for an index.
+        progress: Show a bar over the labels.
+
+    Raises:
+        ConfigError: When labels are given for an index, or not for a model that is no run.
+        XMCError: When any of it cannot be opened.
+    """
+    if any((Path(model) / mark).is_file() for mark in INDEX_MARKS):
+        if labels is not None:
+            raise ConfigError(
+                "--labels: expected none for an index, which has its own: give a run or a model"
+            )
+        return LabelIndex.load(model)
+    if labels is None and not is_run_folder(model):
+        # Before the hub is asked for a model of that name.
+        raise ConfigError(
+            f"expected an index or a run's folder, which know their labels, got {model}: name the data set "
+            "with the labels (--labels DATASET)"
+        )
+    return LabelIndex.build(str(model), labels or dataset_of([str(model)]), progress=progress)
+
+
+def find_calibration(
+    model: str | Path, index: LabelIndex, file: str | Path | None = None
+) -> Calibration | None:
+    """The calibration of an opened model: the one given, else the one beside the model, else None.
+
+    One that was fitted with other labels is taken with a warning.
+
+    Raises:
+        ConfigError: When the one given was fitted for another model.
+        DataError: When it cannot be read.
+    """
+    place = file or _beside(index)
+    if place is None:
+        return None
+    found = Calibration.load(place)
+    if found.model_fingerprint != index.manifest.model_fingerprint:
+        told = (
+            f"{place} was fitted for the model {found.model_fingerprint}, and this one is "
+            f"{index.manifest.model_fingerprint}"
+        )
+        if file is not None:
+            raise ConfigError(f"{told}: fit it again with xmc calibrate")
+        _log.warning("%s: it is not used; fit it again with xmc calibrate", told)
+        return None
+    if found.num_labels != len(index):
+        _log.warning(
+            "probabilities were fitted with %s labels, and here are %s: they are about right at best",
+            *(f"{found.num_labels:,}", f"{len(index):,}"),
+        )
+    return found
+
+
+def _beside(index: LabelIndex) -> Path | None:
+    place = index.model_place
+    if place is None or not Path(place).exists():
+        return None
+    file = resolve_model(place) / FILE
+    return file if file.is_file() else None

@@ -1,0 +1,78 @@
+"""Ranks labels for queries as they come, a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmc.encoders import CutCount
+from xmc.prediction.calibration import Calibration
+from xmc.prediction.queries import Query
+from xmc.retrieval.label_index import LabelIndex
+
+__all__ = ["Prediction", "predict_blocks"]
+
+BLOCK = 4_096
+"""Queries encoded and searched at a time: enough to pack well, and memory does not grow with the file."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The labels of one query, best first; K is the same for all, pads at the end."""
+
+    query: Query
+    ids: NDArray[np.int64]
+    """[K] label ids; -1 pads."""
+    scores: NDArray[np.float32]
+    """[K]; -inf where there is no label."""
+    probabilities: NDArray[np.float64] | None
+    """[K] that each is right, or None without a calibration."""
+
+    @property
+    def count(self) -> int:
+        """Labels kept."""
+        return int((self.ids >= 0).sum())
+
+
+def predict_blocks(
+    index: LabelIndex,
+    queries: Iterable[Query],
+    k: int,
+    *,
+    least_score: float | None = None,
+    calibration: Calibration | None = None,
+    cuts: CutCount | None = None,
+) -> Iterator[list[Prediction]]:
+    """Predictions of 4,096 queries at a time, in the order of ``queries``. A blank query gets no label.
+
+    Args:
+        index: The labels.
+        queries: Read as they are needed.
+        k: Most labels of a query.
+        least_score: Labels of a lower score are left out.
+        calibration: Gives probabilities.
+        cuts: Counts the texts that are longer than the model reads.
+
+    Raises:
+        XMCError: As reading the queries or searching does.
+    """
+    stream = iter(queries)
+    while block := list(islice(stream, BLOCK)):
+        ids = np.full((len(block), k), -1, dtype=np.int64)
+        scores = np.full((len(block), k), -np.inf, dtype=np.float32)
+        asked = [row for row, query in enumerate(block) if query.text.strip()]
+        if asked:
+            vectors = index.encoder.encode_queries([block[row].text for row in asked], cuts=cuts)
+            ids[asked], scores[asked] = index.search_vectors(vectors, k)
+        if least_score is not None:
+            low = scores < least_score
+            ids[low], scores[low] = -1, -np.inf
+        chances = None if calibration is None else calibration.probability(scores)
+        yield [
+            Prediction(query, ids[row], scores[row], None if chances is None else chances[row])
+            for row, query in enumerate(block)
+        ]

@@ -1,0 +1,99 @@
+"""The same run with several seeds, one after another, each in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from xmc.errors import ConfigError, DataError
+from xmc.reports.seeds import seed_folder
+from xmc.training.config import TrainConfig, with_encoder_choices, with_scale_rate
+from xmc.training.objective import configured_objective
+from xmc.training.run.changes import check_changes
+from xmc.training.run.result import TrainResult
+from xmc.training.trainer import train
+
+__all__ = ["check_seeds", "mean_and_deviation", "repeat"]
+
+_log = logging.getLogger(__name__)
+
+
+def repeat(config: TrainConfig, seeds: Sequence[int]) -> list[TrainResult]:
+    """Train ``config`` with each seed, into ``seed-0``, ``seed-1``, ... of its folder; a result for each.
+
+    A seed that is finished there is not trained again, and one that was interrupted goes on from its
+    checkpoint; with ``run.overwrite`` all begin anew. The held-out rows are drawn by the seed too: validation
+    metrics of two seeds are of different rows.
+
+    Raises:
+        ConfigError: For no seed, one twice or a negative one, for a folder that holds a run itself, and for a
+            seed that was trained with another configuration.
+        XMCError: As `train` does.
+    """
+    check_seeds(seeds)
+    folder = Path(config.run.dir)
+    if (folder / "config.yaml").is_file():
+        raise ConfigError(
+            f"run.dir: expected a folder for the runs of {len(seeds)} seeds, but {folder} is a run itself: "
+            "choose another folder"
+        )
+    return [_one(replace(config, seed=seed), seed_folder(folder, seed)) for seed in seeds]
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse seeds that are not some different numbers of 0 and more, with a ConfigError."""
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds: expected different numbers of 0 or more, got {list(seeds)}")
+
+
+def mean_and_deviation(results: Sequence[TrainResult]) -> dict[str, tuple[float, float | None]]:
+    """Of each validation metric that all results have; the sample deviation, None for one result."""
+    shared = [name for name in results[0].validation if all(name in result.validation for result in results)]
+    values = {name: [result.validation[name] for result in results] for name in shared}
+    return {
+        name: (statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
+        for name, found in values.items()
+    }
+
+
+def _one(config: TrainConfig, folder: Path) -> TrainResult:
+    begun = (folder / "config.yaml").is_file() and not config.run.overwrite
+    config = replace(config, run=replace(config.run, dir=str(folder), resume=begun))
+    if not begun or not (folder / "result.json").is_file():
+        return train(config)
+    if changes := check_changes(_as_recorded(config, folder / "config.yaml")):
+        raise ConfigError(
+            f"{folder} is finished with another configuration ({', '.join(changes)}): choose another folder, "
+            "or give --run.overwrite true to train every seed anew"
+        )
+    _log.info("%s is finished and not trained again", folder)
+    return _read_result(folder / "result.json")
+
+
+def _as_recorded(config: TrainConfig, file: Path) -> TrainConfig:
+    """The configuration as a run records it: what it leaves open filled in, as the finished run chose."""
+    try:
+        kind = yaml.safe_load(file.read_text(encoding="utf-8"))["encoder"]["kind"]
+    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: expected the configuration of a run: {error}") from error
+    if config.encoder.kind == "auto" or config.encoder.builder is not None:
+        config = with_encoder_choices(config, kind)
+    else:
+        config = with_encoder_choices(config, config.encoder.kind)
+    return with_scale_rate(config, configured_objective(config.objective).facts)
+
+
+def _read_result(file: Path) -> TrainResult:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content |= {name: Path(content[name]) for name in ("model_path", "last_path")}
+        content["kept"] = [{**model, "path": Path(model["path"])} for model in content["kept"]]
+        return TrainResult(**content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"expected a run's result in {file}: {error}: train that seed again") from error
