@@ -17,8 +17,8 @@ from typing import Any
 __all__ = ["Ranks", "run_on_ranks"]
 
 START_SECONDS = 120.0  # importing torch on a busy machine
-# What nearly every function that ranks run needs, imported once: ranks are forked from a process that has it.
-PRELOADED = ["accelerate", "torch.distributed", "torch._dynamo", "tests.fixtures.words", "xmc.training.trainer"]
+# What most functions that ranks run need, imported once: ranks are forked from a process that has it.
+PRELOADED = ["accelerate", "torch._dynamo", "tests.fixtures.words", "xmc.training.trainer"]
 
 
 class Ranks:
