@@ -17,6 +17,8 @@ from typing import Any
 __all__ = ["Ranks", "run_on_ranks"]
 
 START_SECONDS = 120.0  # importing torch on a busy machine
+# What most functions that ranks run need, imported once: ranks are forked from a process that has it.
+PRELOADED = ["accelerate", "torch._dynamo", "tests.fixtures.words", "xmc.training.trainer"]
 
 
 class Ranks:
@@ -27,7 +29,9 @@ class Ranks:
     """
 
     def __init__(self, size: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        # Forked from a server that does nothing else, not from here, where threads may hold locks.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         self.folder = tempfile.TemporaryDirectory()
         self.runs = 0
         self.pipes: list[Connection] = []
