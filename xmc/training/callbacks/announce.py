@@ -28,6 +28,7 @@ class Announce(Callback):
         estimate = estimate_cost(
             config,
             num_steps=run.num_steps,
+            batch_size=self.batches.sampler.batch_size,
             num_parameters=sum(p.numel() for p in run.encoder.parameters()),
             dimension=run.encoder.dimension,
             pool_size=self.batches.pools.expected_size(),
