@@ -14,7 +14,7 @@ from torch import Tensor
 from xmc.errors import ConfigError
 from xmc.scoring.arithmetic import deterministic_index_add
 
-__all__ = ["Positives", "PositivesLike", "as_positives"]
+__all__ = ["Positives", "PositivesLike", "as_positives", "join_pairs"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,26 @@ class Positives:
         sums = deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weights * values)
         # Without positives 0 / 1, and not 0 / 0, whose gradient would be NaN even where it is not used.
         return sums / torch.where(totals > 0, totals, 1.0)
+
+
+def join_pairs(first: Positives, second: Positives, names: str) -> tuple[Positives, Tensor]:
+    """The pairs of both in one list, without relevance, and which of them are of the first: [P] bool.
+
+    Args:
+        first: Some pairs.
+        second: Pairs of the same rows and labels, none of them in the first.
+        names: What the two are, for the error: ``"masked pairs apart from positives"``.
+
+    Raises:
+        ConfigError: When a pair is in both.
+    """
+    rows, labels = torch.cat([first.rows, second.rows]), torch.cat([first.labels, second.labels])
+    # Ordered by label and then by row; the keys are unique unless a pair is listed twice.
+    keys, order = torch.sort(labels * first.num_rows + rows)
+    if bool((keys[1:] == keys[:-1]).any()):
+        raise ConfigError(f"expected {names}, but a pair is both")
+    pairs = Positives(rows[order], labels[order], None, first.num_rows, first.num_labels)
+    return pairs, order < len(first)
 
 
 PositivesLike: TypeAlias = (

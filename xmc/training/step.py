@@ -165,7 +165,7 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
             )
         scale = inputs.learner.parameters.scale
         rate = inputs.config.head.learning_rate * factor
-        step = head.step(queries * scale.detach(), batch.pool.positives, rate)
+        step = head.step(queries * scale.detach(), batch.pool.positives, rate, masked=batch.pool.masked)
     leaf = encoding.embeddings.requires_grad_()
     (scale * leaf).backward(step.gradient[start:stop].to(leaf.dtype))
     if leaf.grad is not None:
@@ -206,6 +206,7 @@ def _loss(
         implementation=scoring.implementation,
         memory_bytes=scoring.memory_mb << 20,
         extra=_extra(batch),
+        masked=pool.masked,
     )
     return inputs.objective(scored)
 

@@ -45,12 +45,15 @@ class Pool:
             that does not bring it itself, or None when all are certain.
         certain: CSR bool [B, n], the negatives that a query (or its cluster) brings itself, whose weight in
             that query's row is 1; or None when there are none.
+        masked: CSR bool [B, n], the pairs that are neither positive nor negative; or None when there are
+            none. A pool that is scored beside labels outside it has all masked labels of its queries.
     """
 
     label_ids: np.ndarray
     positives: sp.csr_matrix
     log_weights: np.ndarray | None
     certain: sp.csr_matrix | None = None
+    masked: sp.csr_matrix | None = None
 
 
 @dataclass(frozen=True)

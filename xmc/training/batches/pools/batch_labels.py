@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from xmc.errors import ConfigError
 from xmc.training.batches.pools.inclusion import in_batch_inclusion
 
-__all__ = ["BatchLabels"]
+__all__ = ["BatchLabels", "without"]
 
 
 class BatchLabels:
@@ -36,7 +36,8 @@ class BatchLabels:
         """Count.
 
         Args:
-            positives: [N, L], relevance of the rows that batches are drawn from.
+            positives: [N, L], what the rows that batches are drawn from bring that is no negative of theirs:
+                their relevance, and masked labels where they bring them.
             batch_size: Rows of a batch, over all ranks.
             mined: bool [N, L], labels drawn for each row, none of them its positive.
             units: See above; every unit has as many rows, which divide ``batch_size``.
@@ -72,11 +73,11 @@ class BatchLabels:
         Args:
             positions: [B], the batch's rows, as positions in ``range(N)``; -1 for rows that bring nothing but
                 positives and are their own units.
-            positives: [B, L], their relevance.
+            positives: [B, L], what is no negative of theirs: their relevance, and their masked pairs.
 
         Returns:
-            CSR bool [B, L], what each row's unit brings without the row's positives; None where rows bring
-            nothing but positives and are their own units.
+            CSR bool [B, L], what each row's unit brings without those; None where rows bring nothing but
+            positives and are their own units.
         """
         if not self.listed:
             return None
@@ -92,7 +93,7 @@ class BatchLabels:
             # Rows that are not known bring nothing: an empty row in their place.
             spread = (np.ones(len(known), dtype=bool), (known, np.arange(len(known))))
             brought = sp.csr_matrix(spread, shape=(len(positions), len(known))) @ brought.astype(bool)
-        return _without(sp.csr_matrix(brought), positives)
+        return without(sp.csr_matrix(brought), positives)
 
     def shared_by_all(self, positions: np.ndarray) -> bool:
         """Whether all the batch's rows are of one unit, so that what one brings is certain for all."""
@@ -111,7 +112,7 @@ def _units_per_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:
     return np.bincount(pairs % num_labels, minlength=num_labels)
 
 
-def _without(matrix: sp.csr_matrix, removed: sp.csr_matrix) -> sp.csr_matrix:
+def without(matrix: sp.csr_matrix, removed: sp.csr_matrix) -> sp.csr_matrix:
     """``matrix``'s pairs that are not among ``removed``'s: CSR bool."""
     num_labels = matrix.shape[1]
 

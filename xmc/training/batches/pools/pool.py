@@ -117,10 +117,17 @@ class TemperedDraw:
 class PoolSampler(Protocol):
     """Says which labels a step scores."""
 
-    def pool(self, positives: sp.csr_matrix, batch_index: int, rows: np.ndarray | None = None) -> Pool:
+    def pool(
+        self,
+        positives: sp.csr_matrix,
+        batch_index: int,
+        rows: np.ndarray | None = None,
+        masked: sp.csr_matrix | None = None,
+    ) -> Pool:
         """The pool of batch ``batch_index``, whose relevance is ``positives`` [B, L].
 
-        ``rows`` [B] are the batch's training query ids, for samplers that know them apart.
+        ``rows`` [B] are the batch's training query ids, for samplers that know them apart; ``masked`` bool
+        [B, L] the pairs that are neither positive nor negative, or None.
         """
         ...
 
@@ -144,9 +151,15 @@ class AllLabels:
     def __init__(self, num_labels: int) -> None:
         self.label_ids = np.arange(num_labels)
 
-    def pool(self, positives: sp.csr_matrix, batch_index: int, rows: np.ndarray | None = None) -> Pool:
+    def pool(
+        self,
+        positives: sp.csr_matrix,
+        batch_index: int,
+        rows: np.ndarray | None = None,
+        masked: sp.csr_matrix | None = None,
+    ) -> Pool:
         """See :class:`PoolSampler`."""
-        return Pool(self.label_ids, positives, None)
+        return Pool(self.label_ids, positives, None, masked=masked)
 
     def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
         """See :class:`PoolSampler`; every label is certain, whatever rows bring."""
@@ -163,7 +176,8 @@ class SampledLabels:
     all labels without bias (Horvitz-Thompson): for every row and each of its negatives the weight is one over
     the probability that the pool of a batch with that row holds that negative. Of the draws that is known;
     what other rows bring is hypergeometric (:class:`.batch_labels.BatchLabels`); what the row brings itself
-    is there for certain.
+    is there for certain. A masked pair is left out of the row's partition function, whether or not the pool
+    holds its label; the other rows' weights do not change by it.
     """
 
     def __init__(
@@ -179,6 +193,7 @@ class SampledLabels:
         seed: int = 0,
         rows: np.ndarray | None = None,
         draws: Sequence[LabelDraw] = (),
+        brought_masked: sp.csr_matrix | None = None,
     ) -> None:
         """Prepare the sampler.
 
@@ -193,12 +208,17 @@ class SampledLabels:
             seed: With the batch's index, decides the draws.
             rows: [N], the row ids of ``relevance``'s rows, ascending; ``range(N)`` when None.
             draws: What else brings labels into every pool, such as labels that are queries of themselves.
+            brought_masked: bool [N, L], the masked pairs of the rows, where rows are to bring those labels as
+                they bring their positives: needed where labels outside the pool are scored too, so that none
+                of those is masked. None where they come by chance alone.
 
         Raises:
             ConfigError: When a draw is impossible; the text names the option.
         """
         self.num_labels, self.batch_size, self.corrected = relevance.shape[1], batch_size, corrected
-        self.relevance, self.rows = relevance, rows
+        self.relevance, self.rows, self.brings_masked = relevance, rows, brought_masked is not None
+        # A masked label is none of its row's negatives: as far as chances go it is like a positive.
+        self.own = relevance if brought_masked is None else _union(relevance, brought_masked)
         counts = np.bincount(relevance.indices, minlength=self.num_labels)
         self.draws: list[LabelDraw] = [UniformDraw(self.num_labels, uniform, strata=strata, seed=seed)]
         if tempered:
@@ -218,12 +238,18 @@ class SampledLabels:
                 f"{list(self.relevance.shape)}, got {list(mined.shape)}"
             )
         # What rows bring changes the chances of every label, so the weights follow.
-        self.batch = BatchLabels(self.relevance, self.batch_size, mined=mined, units=units)
+        self.batch = BatchLabels(self.own, self.batch_size, mined=mined, units=units)
         self.inclusion = union_inclusion(*(draw.inclusion for draw in self.draws), self.batch.inclusion)
         # Above 0 for every label: the uniform draw can hold any of them.
         self.log_weights = -np.log(self.inclusion).astype(np.float32) if self.corrected else None
 
-    def pool(self, positives: sp.csr_matrix, batch_index: int, rows: np.ndarray | None = None) -> Pool:
+    def pool(
+        self,
+        positives: sp.csr_matrix,
+        batch_index: int,
+        rows: np.ndarray | None = None,
+        masked: sp.csr_matrix | None = None,
+    ) -> Pool:
         """See :class:`PoolSampler`.
 
         Raises:
@@ -234,31 +260,35 @@ class SampledLabels:
             draw.add_to(included, batch_index)
         # A row's own positives are in with certainty; as negatives of other rows they count by their chance.
         included[positives.indices] = True
-        shared, certain = self._brought(positives, rows)
+        own = positives if masked is None else _union(positives, masked)
+        if self.brings_masked:
+            included[own.indices] = True
+        shared, certain = self._brought(own, rows)
         for brought in (shared, certain):
             if brought is not None:
                 included[brought.indices] = True
         # A union of sources as a mask over labels: each once, ascending, however many sources drew it.
         label_ids = np.flatnonzero(included)
         columns = _columns(positives, label_ids, included)
+        left_out = None if masked is None else _columns(masked, label_ids, included)
         if self.log_weights is None:
-            return Pool(label_ids, columns, None)
+            return Pool(label_ids, columns, None, masked=left_out)
         weights = self.log_weights[label_ids]
         if shared is not None:
             # One unit is the whole batch, so what it brings is certain for every row: no pairs are needed.
             weights[np.isin(label_ids, shared.indices)] = 0
         # The pairs weigh 1 in their rows alone; the same labels keep their weights for the others.
         pairs = None if certain is None else _columns(certain, label_ids, included)
-        return Pool(label_ids, columns, weights, pairs)
+        return Pool(label_ids, columns, weights, pairs, left_out)
 
     def expected_size(self) -> int:
         """See :class:`PoolSampler`."""
         return round(float(self.inclusion.sum()))
 
     def _brought(
-        self, positives: sp.csr_matrix, rows: np.ndarray | None
+        self, own: sp.csr_matrix, rows: np.ndarray | None
     ) -> tuple[sp.csr_matrix | None, sp.csr_matrix | None]:
-        """What is in the pool for certain besides a row's positives: for every row alike, or row by row."""
+        """What is in the pool for certain besides a row's own labels: for every row alike, or row by row."""
         if not self.batch.listed:
             return None, None
         if rows is None:
@@ -266,7 +296,7 @@ class SampledLabels:
         positions = self._positions(rows)
         if self.batch.shared_by_all(positions):
             return self.batch.brings[positions], None
-        return None, self.batch.certain(positions, positives)
+        return None, self.batch.certain(positions, own)
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         """Where each row is among those that batches are drawn from; -1 for others, such as label queries."""
@@ -274,6 +304,11 @@ class SampledLabels:
         # searchsorted gives a place also to ids that are not there: those are told by the comparison.
         places = np.minimum(np.searchsorted(known, rows), len(known) - 1)
         return np.where(known[places] == rows, places, -1)
+
+
+def _union(first: sp.csr_matrix, second: sp.csr_matrix) -> sp.csr_matrix:
+    """The pairs of either: CSR bool."""
+    return sp.csr_matrix(first.astype(bool) + second.astype(bool))
 
 
 def _columns(pairs: sp.csr_matrix, label_ids: np.ndarray, included: np.ndarray) -> sp.csr_matrix:
@@ -293,10 +328,12 @@ def build_pool_sampler(
     seed: int,
     rows: np.ndarray | None = None,
     draws: Sequence[LabelDraw] = (),
+    brought_masked: sp.csr_matrix | None = None,
 ) -> PoolSampler:
     """The sampler that ``config`` asks for; ``relevance`` [N, L] are the rows that batches are drawn from.
 
     ``rows`` [N] are their row ids, ascending; ``range(N)`` when None. ``draws`` join the configured ones.
+    ``brought_masked`` as for :class:`SampledLabels`.
     """
     if config.mode == "all":
         return AllLabels(relevance.shape[1])
@@ -311,4 +348,5 @@ def build_pool_sampler(
         seed=seed,
         rows=rows,
         draws=draws,
+        brought_masked=brought_masked,
     )
