@@ -28,9 +28,9 @@ class PlainLoss(Protocol):
     """A function of some of these, by name, and of options of its own; a scalar, or one loss per row [B].
 
     ``queries`` [B, D]; ``labels`` [L, D]; ``positives``, a boolean mask [B, L]; ``masked``, another of the
-    pairs that are neither positive nor negative; ``scale``, one over the
-    temperature; ``offsets`` [L] or None; ``log_weights`` [L] or None, minus the log of each label's
-    probability to be in the step's sample.
+    pairs that are neither positive nor negative; ``scale``, one over the temperature; ``offsets`` [L] or
+    None; ``log_weights`` [L] or None, minus the log of each label's probability to be in the step's sample,
+    or [B, L] where labels are queries of themselves (data.label_queries), whose chances are others.
     """
 
     def __call__(self, **given: Tensor | float | None) -> Tensor:
@@ -68,7 +68,7 @@ class PlainObjective:
             "positives": whole.positive_mask(),
             "scale": whole.scale,
             "offsets": whole.offsets,
-            "log_weights": whole.log_weights,
+            "log_weights": _by_row(whole),
             "masked": whole.mask_of(whole.masked_pairs),
         }
         with torch.autocast(inputs.queries.device.type, enabled=False):
@@ -113,6 +113,13 @@ class PlainObjective:
                 f"{self.facts.name}: labels learn offsets, and the function has no argument `offsets`: add "
                 "one, or give --objective.label_offsets false"
             )
+
+
+def _by_row(whole: ScoreInputs) -> Tensor | None:
+    """Log weights [L], or [B, L] where rows have their own."""
+    if whole.apart is None or whole.log_weights is None:
+        return whole.log_weights
+    return torch.where(whole.apart.rows[:, None], whole.apart.log_weights, whole.log_weights)
 
 
 def is_plain_loss(found: object) -> bool:

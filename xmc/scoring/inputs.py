@@ -20,6 +20,7 @@ __all__ = [
     "ExtraNegatives",
     "FrozenLabels",
     "LabelShard",
+    "RowsApart",
     "ScoreInputs",
     "ScoringOptions",
     "check_inputs",
@@ -84,6 +85,19 @@ class ExtraNegatives:
     moments: LabelMoments | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class RowsApart:
+    """Rows of a batch for which labels were sampled with other chances than for the rest.
+
+    Attributes:
+        rows: bool [B], on the queries' device.
+        log_weights: [l], what ``ScoreInputs.log_weights`` is to the rest.
+    """
+
+    rows: Tensor
+    log_weights: Tensor
+
+
 class ScoringOptions(TypedDict, total=False):
     """Keywords that every public objective passes on to :class:`ScoreInputs`, which says what they are."""
 
@@ -94,6 +108,7 @@ class ScoringOptions(TypedDict, total=False):
     memory_bytes: int
     extra: ExtraNegatives | None
     masked: PositivesLike | None
+    apart: RowsApart | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +131,7 @@ class ScoreInputs:
         masked: Pairs in any form of ``positives``, none of them positive, that are left out: the label is
             neither a positive nor a negative of the row, such as an item of itself. They have no term, and no
             part in a row's statistic.
+        apart: Rows with log weights of their own, such as labels that are queries of themselves.
     """
 
     queries: Tensor
@@ -129,6 +145,7 @@ class ScoreInputs:
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     extra: ExtraNegatives | None = None
     masked: PositivesLike | None = None
+    apart: RowsApart | None = None
 
     @cached_property
     def own_shard(self) -> LabelShard:
@@ -200,7 +217,7 @@ class ScoreInputs:
         Every rank then computes the whole loss. Gradients stay what scoring promises: whole for this rank's
         labels and offsets, this rank's part (one of W equal ones) for queries and scale, which are summed
         over ranks elsewhere. Over W ranks: an all-reduce of L x D numbers, and one of L for offsets and for
-        log weights.
+        each kind of log weights.
         """
         shard = self.own_shard
         if shard.world.size == 1:
@@ -217,6 +234,9 @@ class ScoreInputs:
             scale=scaled_gradient(self.scale, share) if isinstance(self.scale, Tensor) else self.scale,
             offsets=None if self.offsets is None else _of_all_ranks(self.offsets, shard),
             log_weights=None if self.log_weights is None else _of_all_ranks(self.log_weights, shard),
+            apart=None
+            if self.apart is None
+            else replace(self.apart, log_weights=_of_all_ranks(self.apart.log_weights, shard)),
             shard=None,
         )
 
@@ -266,6 +286,11 @@ def check_inputs(inputs: ScoreInputs) -> None:
     if inputs.log_weights is not None and inputs.log_weights.requires_grad:
         raise ConfigError(
             "expected log_weights without a gradient, got one that requires it; learn offsets instead"
+        )
+    if inputs.apart is not None:
+        raise ConfigError(
+            "expected rows of one kind, got some apart: score each of row_parts by itself, as "
+            "xmc.objectives.objective.StatisticOfScores does"
         )
     for name, vector in (("offsets", inputs.offsets), ("log_weights", inputs.log_weights)):
         if vector is not None and vector.shape != (len(labels),):

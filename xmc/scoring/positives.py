@@ -53,6 +53,15 @@ class Positives:
         cuts = torch.searchsorted(self.labels, edges).tolist()
         return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
 
+    def of_rows(self, chosen: Tensor) -> Positives:
+        """The pairs of some rows, ``chosen`` bool [B], numbered among themselves."""
+        kept = chosen[self.rows]
+        places = torch.cumsum(chosen, 0) - 1
+        weights = None if self.weights is None else self.weights[kept]
+        count = int(chosen.sum())
+        # Rows keep their order, so pairs stay ordered by label and then by row.
+        return Positives(places[self.rows[kept]], self.labels[kept], weights, count, self.num_labels)
+
     def row_sum(self, values: Tensor) -> Tensor:
         """Weighted sum of [P] values over each row's positives: [B]."""
         weighted = values if self.weights is None else values * self.weights.to(values.dtype)

@@ -68,6 +68,7 @@ def decoupled_softmax(
         memory_bytes: What score tiles may take.
         extra: Negatives beside the weighted labels: pairs of certain weight, and frozen labels.
         masked: Pairs in any form of ``positives`` that are neither positive nor negative.
+        apart: Rows with log weights of their own.
 
     Returns:
         A scalar, or [B] for ``reduction="none"``; equal on every rank.

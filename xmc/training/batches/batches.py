@@ -26,7 +26,8 @@ from xmc.training.batches.memory.source import RememberedLabels
 from xmc.training.batches.mined.source import HardNegatives
 from xmc.training.batches.own import gives_outside, own_sources
 from xmc.training.batches.pools.batch_labels import without
-from xmc.training.batches.pools.pool import LabelDraw, PoolSampler, build_pool_sampler
+from xmc.training.batches.pools.draws import LabelDraw, LabelRows
+from xmc.training.batches.pools.pool import PoolSampler, build_pool_sampler
 from xmc.training.batches.query_sampler import QuerySampler
 from xmc.training.batches.source import BatchSource
 
@@ -197,9 +198,12 @@ def build_batches(
             keeps_moments=objective.takes_moments,
         )  # fmt: skip
         sources.append(RememberedLabels(memory, config.memory.refresh, seed))
+    label_rows: LabelRows | None = None
     if label_queries:
         check_label_queries(config)
-        sources.append(LabelQueries(num_queries, num_labels, label_queries, seed))
+        labels = LabelQueries(num_queries, num_labels, label_queries, seed)
+        label_rows = labels.rows
+        sources.append(labels)
         relevance = with_label_rows(relevance)
         if masked is not None:
             masked.resize(relevance.shape)  # a label's own row masks nothing
@@ -208,7 +212,7 @@ def build_batches(
     sources, drawn = [*sources, *more], [*drawn, *more_draws]
     # What is scored outside a pool is scored for every row alike, so masked labels must be within it.
     brought = own_masked if any(gives_outside(source) for source in sources) else None
-    pools = build_pool_sampler(config, own, batch_size, seed, queries, drawn, brought)
+    pools = build_pool_sampler(config, own, batch_size, seed, queries, drawn, brought, label_rows)
     return Batches(relevance, sampler, pools, sources, masked)
 
 

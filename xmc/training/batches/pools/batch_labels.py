@@ -23,6 +23,7 @@ class BatchLabels:
         units: [N] int64, the unit of each row, -1 for rows that sit the epoch out; None when every row is a
             unit of its own.
         inclusion: [L] float64, the probability that a batch brings a label to a row whose own unit does not.
+        inclusion_for_others: [L] float64, the same to a row that joins the batch without being drawn for it.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class BatchLabels:
         if units is None:
             # Every row is a unit: a label is brought by as many units as rows list it.
             counts = np.bincount(self.brings.indices, minlength=positives.shape[1])
-            self.inclusion = in_batch_inclusion(counts, positives.shape[0], batch_size)
+            self._count(counts, positives.shape[0], batch_size)
             return
         sizes = np.bincount(units[units >= 0])
         # Units of one size make a batch a fixed number of units drawn without replacement, which is what the
@@ -65,7 +66,12 @@ class BatchLabels:
                 f"{sorted(set(sizes.tolist()))}"
             )
         counts = _units_per_label(self.brings, units)
-        self.inclusion = in_batch_inclusion(counts, len(sizes), batch_size // int(sizes[0]))
+        self._count(counts, len(sizes), batch_size // int(sizes[0]))
+
+    def _count(self, counts: np.ndarray, num_units: int, units_per_batch: int) -> None:
+        self.inclusion = in_batch_inclusion(counts, num_units, units_per_batch)
+        # To a row that is no unit all units of a batch are others: as if it were one more, always drawn.
+        self.inclusion_for_others = in_batch_inclusion(counts, num_units + 1, units_per_batch + 1)
 
     def certain(self, positions: np.ndarray, positives: sp.csr_matrix) -> sp.csr_matrix | None:
         """The labels that are in a batch's pool for certain, row by row, other than positives.

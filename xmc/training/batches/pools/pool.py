@@ -1,6 +1,6 @@
 """The pool of labels a step scores, drawn alike on every rank from the seed and the batch's index.
 
-First the draws that do not look at the batch, then the samplers that join them with what its rows bring.
+Draws that do not look at the batch (:mod:`.draws`) are joined with what its rows bring.
 """
 
 from __future__ import annotations
@@ -11,107 +11,19 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.distributed import shard_bounds
 from xmc.errors import ConfigError
-from xmc.random_streams import Stream, generator
-from xmc.training.batches.batch import Pool
+from xmc.training.batches.batch import Pool, WeightsApart
 from xmc.training.batches.config import NegativesConfig
 from xmc.training.batches.pools.batch_labels import BatchLabels
-from xmc.training.batches.pools.inclusion import stratified_inclusion, tempered_inclusion, union_inclusion
+from xmc.training.batches.pools.draws import LabelDraw, LabelRows, TemperedDraw, UniformDraw
+from xmc.training.batches.pools.inclusion import union_inclusion
 
 __all__ = [
     "AllLabels",
-    "LabelDraw",
     "PoolSampler",
     "SampledLabels",
-    "TemperedDraw",
-    "UniformDraw",
     "build_pool_sampler",
 ]
-
-
-class LabelDraw(Protocol):
-    """A random set of labels, independent of the batch and of other draws.
-
-    What brings labels of its own into every pool needs no more than this; give it to
-    :func:`xmc.training.batches.build_batches`. A draw decided by a seed and the batch's index is the same on
-    every rank, and needs no state in a checkpoint.
-    """
-
-    inclusion: np.ndarray
-    """[L] float64, each label's probability to be drawn."""
-
-    def add_to(self, included: np.ndarray, batch_index: int) -> None:
-        """Mark the labels drawn for batch ``batch_index`` in ``included`` [L] bool, in place."""
-        ...
-
-
-class UniformDraw:
-    """``count`` labels uniformly without replacement, or equal shares of them from equal label shards."""
-
-    def __init__(
-        self,
-        num_labels: int,
-        count: int,
-        *,
-        strata: int = 1,
-        seed: int = 0,
-        stream: Stream = Stream.UNIFORM_LABELS,
-        option: str = "negatives.uniform",
-    ) -> None:
-        """Prepare the draw.
-
-        Args:
-            num_labels: L.
-            count: How many to draw.
-            strata: Label shards that are drawn from apart.
-            seed: With the batch's index, decides the draw.
-            stream: Decides it too, with the counters of UNIFORM_LABELS. A second uniform draw into the pools
-                of one run needs another stream or seed.
-            option: What an error names.
-
-        Raises:
-            ConfigError: When ``count`` is not in [1, L], or a stratum would have none drawn.
-        """
-        if not 1 <= count <= num_labels:
-            raise ConfigError(
-                f"{option}: expected between 1 and the {num_labels} labels, got {count}; "
-                "use mode 'all' to score every label"
-            )
-        self.count, self.strata, self.seed, self.stream = count, strata, seed, stream
-        self.inclusion = stratified_inclusion(num_labels, count, strata)
-
-    def add_to(self, included: np.ndarray, batch_index: int) -> None:
-        """See :class:`LabelDraw`."""
-        for stratum in range(self.strata):
-            included[self.stratum(stratum, batch_index)] = True
-
-    def stratum(self, stratum: int, batch_index: int) -> np.ndarray:
-        """The labels drawn from one shard, which needs nothing of the others."""
-        start, stop = shard_bounds(len(self.inclusion), stratum, self.strata)
-        first, last = shard_bounds(self.count, stratum, self.strata)
-        draw = generator(self.seed, self.stream, batch_index, stratum)
-        return start + draw.choice(stop - start, last - first, replace=False, shuffle=False)
-
-
-class TemperedDraw:
-    """Each label on its own with a chance that goes with its tempered frequency (Poisson sampling).
-
-    The number drawn varies, with a standard deviation of at most the root of its mean; the probabilities are
-    exact.
-    """
-
-    def __init__(self, label_counts: np.ndarray, expected: int, alpha: float, *, seed: int = 0) -> None:
-        """Prepare the draw; see :func:`xmc.training.batches.pools.inclusion.tempered_inclusion`."""
-        self.inclusion = tempered_inclusion(label_counts, expected, alpha)
-        self.seed = seed
-
-    def add_to(self, included: np.ndarray, batch_index: int) -> None:
-        """See :class:`LabelDraw`."""
-        # Poisson sampling: a coin for each label, with exactly the chance it should have. At a fixed size
-        # unequal chances would have no such simple form. Coins are below 1, so a chance of 1 is certain.
-        draw = generator(self.seed, Stream.TEMPERED_LABELS, batch_index)
-        included |= draw.random(len(included)) < self.inclusion
 
 
 class PoolSampler(Protocol):
@@ -194,6 +106,7 @@ class SampledLabels:
         rows: np.ndarray | None = None,
         draws: Sequence[LabelDraw] = (),
         brought_masked: sp.csr_matrix | None = None,
+        label_rows: LabelRows | None = None,
     ) -> None:
         """Prepare the sampler.
 
@@ -207,10 +120,11 @@ class SampledLabels:
             corrected: Whether pools carry log weights.
             seed: With the batch's index, decides the draws.
             rows: [N], the row ids of ``relevance``'s rows, ascending; ``range(N)`` when None.
-            draws: What else brings labels into every pool, such as labels that are queries of themselves.
+            draws: What else brings labels into every pool.
             brought_masked: bool [N, L], the masked pairs of the rows, where rows are to bring those labels as
                 they bring their positives: needed where labels outside the pool are scored too, so that none
                 of those is masked. None where they come by chance alone.
+            label_rows: Labels that are queries of themselves, whose draw joins the others.
 
         Raises:
             ConfigError: When a draw is impossible; the text names the option.
@@ -224,6 +138,7 @@ class SampledLabels:
         if tempered:
             self.draws.append(TemperedDraw(counts, tempered, alpha, seed=seed))
         self.draws += draws
+        self.label_rows = label_rows
         self.set_batches()
 
     def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
@@ -239,7 +154,13 @@ class SampledLabels:
             )
         # What rows bring changes the chances of every label, so the weights follow.
         self.batch = BatchLabels(self.own, self.batch_size, mined=mined, units=units)
-        self.inclusion = union_inclusion(*(draw.inclusion for draw in self.draws), self.batch.inclusion)
+        drawn = union_inclusion(*(draw.inclusion for draw in self.draws))
+        joined, others = drawn, self.batch.inclusion_for_others
+        if self.label_rows is not None:
+            joined = union_inclusion(drawn, self.label_rows.draw.inclusion)
+            # A label's own row is no unit, and it has taken one place of the draw of such rows.
+            self.label_inclusion = union_inclusion(drawn, self.label_rows.inclusion(), others)
+        self.inclusion = union_inclusion(joined, self.batch.inclusion)
         # Above 0 for every label: the uniform draw can hold any of them.
         self.log_weights = -np.log(self.inclusion).astype(np.float32) if self.corrected else None
 
@@ -253,11 +174,12 @@ class SampledLabels:
         """See :class:`PoolSampler`.
 
         Raises:
-            ConfigError: When rows bring more than their positives and ``rows`` is None.
+            ConfigError: When rows bring more than their positives, or some are labels, and ``rows`` is None.
         """
         included = np.zeros(self.num_labels, dtype=bool)
         for draw in self.draws:
             draw.add_to(included, batch_index)
+        apart = self._labels_among(rows)
         # A row's own positives are in with certainty; as negatives of other rows they count by their chance.
         included[positives.indices] = True
         own = positives if masked is None else _union(positives, masked)
@@ -279,7 +201,9 @@ class SampledLabels:
             weights[np.isin(label_ids, shared.indices)] = 0
         # The pairs weigh 1 in their rows alone; the same labels keep their weights for the others.
         pairs = None if certain is None else _columns(certain, label_ids, included)
-        return Pool(label_ids, columns, weights, pairs, left_out)
+        if apart is not None:
+            apart = WeightsApart(apart.rows, apart.log_weights[label_ids])
+        return Pool(label_ids, columns, weights, pairs, left_out, apart)
 
     def expected_size(self) -> int:
         """See :class:`PoolSampler`."""
@@ -297,6 +221,14 @@ class SampledLabels:
         if self.batch.shared_by_all(positions):
             return self.batch.brings[positions], None
         return None, self.batch.certain(positions, own)
+
+    def _labels_among(self, rows: np.ndarray | None) -> WeightsApart | None:
+        """Which rows are labels, and the log weights [L] of their negatives; None where there are none."""
+        if self.label_rows is None or not self.corrected:
+            return None
+        if rows is None:
+            raise ConfigError("expected the batch's row ids, as some of its rows are labels")
+        return WeightsApart(rows >= self.label_rows.first, -np.log(self.label_inclusion).astype(np.float32))
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         """Where each row is among those that batches are drawn from; -1 for others, such as label queries."""
@@ -329,11 +261,12 @@ def build_pool_sampler(
     rows: np.ndarray | None = None,
     draws: Sequence[LabelDraw] = (),
     brought_masked: sp.csr_matrix | None = None,
+    label_rows: LabelRows | None = None,
 ) -> PoolSampler:
     """The sampler that ``config`` asks for; ``relevance`` [N, L] are the rows that batches are drawn from.
 
     ``rows`` [N] are their row ids, ascending; ``range(N)`` when None. ``draws`` join the configured ones.
-    ``brought_masked`` as for :class:`SampledLabels`.
+    ``brought_masked`` and ``label_rows`` as for :class:`SampledLabels`.
     """
     if config.mode == "all":
         return AllLabels(relevance.shape[1])
@@ -349,4 +282,5 @@ def build_pool_sampler(
         rows=rows,
         draws=draws,
         brought_masked=brought_masked,
+        label_rows=label_rows,
     )
