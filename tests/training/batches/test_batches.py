@@ -199,7 +199,10 @@ def test_filter_pairs_are_masked_as_in_training_with_all_labels(
 
 
 def test_what_is_masked_is_neither_positive_nor_brought_nor_missing_from_a_pool(
-    config: TrainConfig, changed: Change, filtered: sp.csr_matrix, dataset: Dataset
+    config: TrainConfig,
+    changed: Change,
+    filtered: sp.csr_matrix,
+    dataset: Dataset,
 ) -> None:
     negatives = NegativesConfig(mode="sampled", uniform=4, memory=MemoryConfig(enabled=True, refresh=5))
     trainer = Trainer(replace(changed(config, data={"label_queries": 0.5}), negatives=negatives))

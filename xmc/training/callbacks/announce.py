@@ -38,6 +38,9 @@ class Announce(Callback):
             world_size=run.world.size,
         )
         tqdm.write(f"{dataset.name}: {estimate}")
+        if self.batches.masked is not None:
+            pairs = self.batches.masked.nnz
+            tqdm.write(f"{pairs:,} filter pairs are neither positive nor negative (negatives.filter_pairs)")
         announce_texts(dataset, config.data)
         if dataset.rows_without_labels:
             tqdm.write(f"{dataset.rows_without_labels:,} training rows have no label and are skipped")
