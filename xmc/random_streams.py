@@ -49,7 +49,7 @@ class Stream(Enum):
     """The samples and k-means that cluster the rows, before that epoch."""
 
     CLUSTER_ORDER = (6, "epoch")
-    """Which rows sit an epoch of clusters out, and the order of its clusters."""
+    """The order of an epoch's clusters."""
 
     UNIFORM_LABELS = (7, "batch_index", "stratum")
     """Labels drawn uniformly into a pool, of each label shard that has its share (one for all labels)."""
@@ -74,6 +74,9 @@ class Stream(Enum):
 
     MOMENT_PROBES = (14, "step")
     """The directions that a head's moments are checked along (torch); of seed 0, whatever the run's."""
+
+    ROWS_LEFT_OUT = (15,)
+    """The order in which rows sit an epoch out."""
 
     def __init__(self, number: int, *counters: str) -> None:
         self.number, self.counters = number, counters

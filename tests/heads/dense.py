@@ -42,9 +42,10 @@ class DenseHead:
         self.options = options
         self.optimizer = torch.optim.SGD([self.table], lr=1.0, weight_decay=decay)
 
-    def step(self, queries: Tensor, positives: Any, lr: float) -> tuple[Tensor, Tensor]:
+    def step(self, queries: Tensor, positives: Any, lr: float, masked: Any = None) -> tuple[Tensor, Tensor]:
         leaf = queries.clone().requires_grad_()
-        loss = self.loss(leaf, self.table, positives, scale=1.0, implementation="dense", **self.options)
+        options = {"scale": 1.0, "implementation": "dense", "masked": masked, **self.options}
+        loss = self.loss(leaf, self.table, positives, **options)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.param_groups[0]["lr"] = lr

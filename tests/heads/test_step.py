@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from tests.heads.dense import LOSSES, DenseHead, draw_batch, draw_table, value_of
@@ -42,6 +44,28 @@ def test_a_hundred_steps_are_those_of_autograd_and_sgd(name, options, lr, decoup
     assert relative(plain_table(state), moved) < 1e-10
     mean, scatter = table_moments(state)
     assert relative(state.mean, mean) < 1e-10 and relative(state.scatter, scatter) < 1e-9
+
+
+@pytest.mark.parametrize("num_rows", [7, 24], ids=["narrow", "wide"])
+@pytest.mark.parametrize("decoupled", [False, True], ids=["plain", "decoupled"])
+@pytest.mark.parametrize(("name", "options", "lr"), LOSSES, ids=[name for name, _, _ in LOSSES])
+def test_masked_pairs_are_neither_positives_nor_negatives(name, options, lr, decoupled, num_rows):
+    options = {**options, "decoupled": decoupled}
+    table = draw_table(40, 12)
+    dense, state = DenseHead(table, name, options), factor(table.clone())
+    ignoring = factor(table.clone())
+    for number in range(10):
+        queries, positives = draw_batch(num_rows, 40, 12, number, weighted=number % 2 == 1)
+        free = positives.toarray() == 0
+        masked = sp.csr_matrix(free & (np.random.default_rng(number).random(free.shape) < 0.2))
+        loss, gradient = dense.step(queries, positives, lr, masked)
+        step = factored_step(state, queries, positives, value_of(name, **options), lr, masked=masked)
+        state = step.state
+        assert abs(float(step.loss - loss)) <= 1e-10 * max(1.0, abs(float(loss)))
+        assert relative(step.gradient, gradient) < 1e-10
+        ignoring = factored_step(ignoring, queries, positives, value_of(name, **options), lr).state
+    assert relative(plain_table(state), dense.table.detach()) < 1e-10
+    assert relative(plain_table(ignoring), dense.table.detach()) > 1e-4
 
 
 def test_a_step_that_multiplies_the_table_out_is_the_same_step():

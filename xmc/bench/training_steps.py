@@ -69,7 +69,7 @@ def _measure(trainer: Trainer, num_steps: int) -> StepProfile:
         seconds=seconds,
         parts=parts,
         collective_bytes=collectives.num_bytes,
-        rows=num_steps * trainer.config.training.batch_size * trainer.config.training.accumulation,
+        rows=num_steps * trainer.batches.sampler.batch_size * trainer.config.training.accumulation,
         texts=watch.counts["texts"],
         scores=watch.counts.get("scores", 0),
         peak_bytes=machine.peak_device_bytes or machine.peak_memory_bytes or 0,

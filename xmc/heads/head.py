@@ -91,7 +91,9 @@ class FactoredHead(nn.Module):
         """The buffers as a state."""
         return FactoredState(self.factor, self.mix, self.inverse, self.shift, self.mean, self.scatter)
 
-    def step(self, queries: Tensor, positives: PositivesLike, lr: float) -> FactoredStep:
+    def step(
+        self, queries: Tensor, positives: PositivesLike, lr: float, *, masked: PositivesLike | None = None
+    ) -> FactoredStep:
         """One step of SGD on the mean loss of a batch, and what the policy finds due after it.
 
         Where U could not stand the step, the table is multiplied out first and, failing that, within it: the
@@ -101,12 +103,13 @@ class FactoredHead(nn.Module):
             queries: [B, D], any scale multiplied in.
             positives: In any form that :func:`xmc.scoring.as_positives` reads.
             lr: Learning rate, of the mean over the batch's rows.
+            masked: Pairs, none of them positive, that are neither positive nor negative.
 
         Raises:
             ConfigError: When shapes, ids or rates do not fit.
             IllConditionedError: When U must be stabilised and the policy is off, or training diverged.
         """
-        arguments = queries, positives, self.loss, lr, self.weight_decay
+        arguments = queries, positives, self.loss, lr, self.weight_decay, masked
         try:
             result = factored_step(self.state, *arguments)
         except IllConditionedError:

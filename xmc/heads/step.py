@@ -18,11 +18,11 @@ from torch import Tensor
 
 from xmc.errors import ConfigError
 from xmc.heads.errors import IllConditionedError
-from xmc.heads.slopes import BatchSlopes, batch_slopes
+from xmc.heads.slopes import BatchSlopes, Listed, batch_slopes
 from xmc.heads.state import FactoredState, blocks
 from xmc.heads.update import Batch, SmallUpdate, folding_update, narrow_update, wide_update
 from xmc.objectives.statistics.moments import SphericalValue
-from xmc.scoring import Positives, as_positives
+from xmc.scoring import as_positives
 from xmc.scoring.arithmetic import deterministic_index_add
 from xmc.scoring.pairs import add_pair_products, pair_products
 from xmc.scoring.positives import PositivesLike
@@ -61,6 +61,7 @@ def factored_step(
     loss: SphericalValue,
     lr: float,
     decay: float = 0.0,
+    masked: PositivesLike | None = None,
     *,
     fold: bool = False,
     limit: float | None = None,
@@ -77,6 +78,7 @@ def factored_step(
         loss: Row losses from scores and moments, the value of an objective that takes moments.
         lr: Learning rate.
         decay: Weight decay.
+        masked: Pairs, none of them positive, that are neither positive nor negative.
         fold: Multiply the whole factor by U in this step and start with U = 1 after it: L D^2, and exact
             also where 1 - lr A cannot be inverted.
         limit: Largest condition of U (:attr:`FactoredState.condition`) after the step; that of
@@ -88,8 +90,9 @@ def factored_step(
             that the step can be taken with ``fold``.
     """
     _check(state, queries, lr, decay)
-    pairs = as_positives(positives, len(queries), state.num_labels, queries.device)
-    batch, slopes = _forward(state, queries.detach().double(), pairs, loss)
+    own = as_positives(positives, len(queries), state.num_labels, queries.device)
+    listed = Listed.of(own, masked)
+    batch, slopes = _forward(state, queries.detach().double(), listed, loss)
     # keep W - lr dW = keep (W - lr / keep dW): the update below is one without decay, at the rate lr / keep,
     # and scaling by keep is left for the end.
     keep = 1.0 - lr * decay
@@ -104,9 +107,11 @@ def factored_step(
 
 
 def _forward(
-    state: FactoredState, queries: Tensor, pairs: Positives, loss: SphericalValue
+    state: FactoredState, queries: Tensor, listed: Listed, loss: SphericalValue
 ) -> tuple[Batch, BatchSlopes]:
     """Scores, loss and what both kinds of update need."""
+    # A masked pair has a slope of its own like a positive: it takes its label out of the row's moments.
+    pairs = listed.pairs
     # Pairs are in the order of their labels, so that the few rows of V that matter are found without a sort.
     labels, columns = torch.unique_consecutive(pairs.labels, return_inverse=True)
     rows = state.factor.index_select(0, labels).double()  # [n, D] of V
@@ -117,7 +122,7 @@ def _forward(
     # A row's scores over all labels have the mean q.mean and the sum of squared deviations q^T scatter q.
     spread = queries @ state.scatter  # [B, D]
     means = queries @ state.mean  # [B]
-    slopes = batch_slopes(scores, means, (spread * queries).sum(1), pairs, loss)
+    slopes = batch_slopes(scores, means, (spread * queries).sum(1), listed, loss)
     # Row i of the gradient by the scores: base_i + c_i o_il + Y_il, with base_i = grad_mean_i / L - c_i m_i.
     curvature = 2 * slopes.grad_scatter  # c [B]
     sums = deterministic_index_add(torch.zeros_like(means), pairs.rows, slopes.grad_pairs)

@@ -15,7 +15,7 @@ from xmc.distributed import sum_over_ranks
 from xmc.errors import ConfigError
 from xmc.scoring import FrozenLabels, Positives, RowStatistic, ScoreInputs, as_positives, reduce_scores
 from xmc.scoring.pairs import pair_products
-from xmc.scoring.positives import PositivesLike
+from xmc.scoring.positives import PositivesLike, join_pairs
 from xmc.scoring.scaled_gradient import scaled_gradient
 
 __all__ = ["MergeableStatistic", "reduce_with_extra"]
@@ -47,7 +47,7 @@ def reduce_with_extra(inputs: ScoreInputs, statistic: RowStatistic) -> tuple[Ten
         raise ConfigError("expected frozen labels, got their moments: only a spherical loss takes those")
     # Certain negatives travel through scoring as positives do: as listed pairs, scored without a weight.
     listed, is_positive = _listed(inputs.pairs, extra.certain)
-    inputs = replace(inputs, positives=listed, extra=None)
+    inputs = replace(inputs, positives=listed, extra=None, masked=inputs.masked_pairs)
     if extra.frozen is None:
         scores, value = reduce_scores(inputs, statistic)
     else:
@@ -89,7 +89,8 @@ def _with_frozen(
     _, of_pool = reduce_scores(pool, statistic)
     # The listed pairs' own scores: their gradient is that of a certain label, so it is not weighed.
     scores = _pair_scores(inputs).to(of_pool.dtype)
-    # Frozen labels are outside the pool, so none is a positive of a row of this batch: no pair is listed.
+    # Frozen labels are outside the pool, which has the positives and the masked labels of all its rows: no
+    # pair is listed, and none masked.
     nothing = inputs.pairs.rows.new_empty(0)
     rest = replace(
         inputs,
@@ -98,6 +99,7 @@ def _with_frozen(
         offsets=frozen.offsets,
         log_weights=frozen.log_weights,
         shard=frozen.shard,
+        masked=None,
     )
     _, of_rest = reduce_scores(rest, statistic)
     return scores, statistic.merge(of_pool, of_rest)
@@ -125,13 +127,7 @@ def _listed(positives: Positives, certain: PositivesLike | None) -> tuple[Positi
     more = as_positives(certain, positives.num_rows, positives.num_labels, device)
     if not len(more):
         return positives, None
-    rows, labels = torch.cat([positives.rows, more.rows]), torch.cat([positives.labels, more.labels])
-    # Positives are ordered by label and then by row; the keys are unique unless a pair is listed twice.
-    keys, order = torch.sort(labels * positives.num_rows + rows)
-    if bool((keys[1:] == keys[:-1]).any()):
-        raise ConfigError("expected certain negatives apart from the positives, but a pair is both")
-    pairs = Positives(rows[order], labels[order], None, positives.num_rows, positives.num_labels)
-    return pairs, order < len(positives)
+    return join_pairs(positives, more, "certain negatives apart from the positives")
 
 
 def _part(pairs: Positives, kept: Tensor) -> Positives:

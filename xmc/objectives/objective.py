@@ -20,6 +20,7 @@ from xmc.errors import ConfigError, NonFiniteError
 from xmc.objectives.catalogue import ObjectiveFacts
 from xmc.objectives.extra_negatives import reduce_with_extra
 from xmc.scoring import Positives, RowStatistic, ScoreInputs, reduce_scores
+from xmc.scoring.row_parts import in_pair_order, in_row_order, row_parts
 from xmc.scoring.scaled_gradient import scaled_gradient
 
 __all__ = [
@@ -131,7 +132,9 @@ class StatisticOfScores:
         """See :class:`Statistic`; the statistic is [B] or [B, n]."""
         # Most steps have none: they need not pass through what joins them.
         reduce = reduce_scores if inputs.extra is None else reduce_with_extra
-        scores, of_rows = reduce(inputs, self.make(inputs))
+        parts = [reduce(part, self.make(part)) for part in row_parts(inputs)]
+        scores = in_pair_order(inputs, [scores for scores, _ in parts])
+        of_rows = in_row_order(inputs, [of_rows for _, of_rows in parts])
         return PositiveScores(scores, inputs.pairs, inputs), of_rows
 
 

@@ -21,15 +21,16 @@ from xmc.scoring import ScoreInputs
 
 __all__ = ["PlainLoss", "PlainObjective", "is_plain_loss", "plain_objective"]
 
-GIVEN = ("queries", "labels", "positives", "scale", "offsets", "log_weights")
+GIVEN = ("queries", "labels", "positives", "scale", "offsets", "log_weights", "masked")
 
 
 class PlainLoss(Protocol):
     """A function of some of these, by name, and of options of its own; a scalar, or one loss per row [B].
 
-    ``queries`` [B, D]; ``labels`` [L, D]; ``positives``, a boolean mask [B, L]; ``scale``, one over the
-    temperature; ``offsets`` [L] or None; ``log_weights`` [L] or None, minus the log of each label's
-    probability to be in the step's sample.
+    ``queries`` [B, D]; ``labels`` [L, D]; ``positives``, a boolean mask [B, L]; ``masked``, another of the
+    pairs that are neither positive nor negative; ``scale``, one over the temperature; ``offsets`` [L] or
+    None; ``log_weights`` [L] or None, minus the log of each label's probability to be in the step's sample,
+    or [B, L] where labels are queries of themselves (data.label_queries), whose chances are others.
     """
 
     def __call__(self, **given: Tensor | float | None) -> Tensor:
@@ -56,7 +57,7 @@ class PlainObjective:
 
         Raises:
             ConfigError: When a sample is to be corrected and the function has no ``log_weights``, when there
-                are extra negatives or offsets it would not see, or what it gives is no loss.
+                are masked pairs, extra negatives or offsets it would not see, or what it gives is no loss.
         """
         self._check(inputs)
         # Every rank computes the whole loss; on_one_rank keeps gradients from being counted W times.
@@ -67,7 +68,8 @@ class PlainObjective:
             "positives": whole.positive_mask(),
             "scale": whole.scale,
             "offsets": whole.offsets,
-            "log_weights": whole.log_weights,
+            "log_weights": _by_row(whole),
+            "masked": whole.mask_of(whole.masked_pairs),
         }
         with torch.autocast(inputs.queries.device.type, enabled=False):
             loss = self.function(**{name: has[name] for name in self.wants})
@@ -100,11 +102,24 @@ class PlainObjective:
                 "`log_weights` to correct for it: add one, or give --negatives.corrected false, or "
                 "--negatives.mode all"
             )
+        if inputs.masked_pairs is not None and "masked" not in self.wants:
+            raise ConfigError(
+                f"{self.facts.name}: the data set's filter has pairs that are neither positive nor negative, "
+                "and the function has no argument `masked` to leave them out: add one, or give "
+                "--negatives.filter_pairs negative"
+            )
         if inputs.offsets is not None and "offsets" not in self.wants:
             raise ConfigError(
                 f"{self.facts.name}: labels learn offsets, and the function has no argument `offsets`: add "
                 "one, or give --objective.label_offsets false"
             )
+
+
+def _by_row(whole: ScoreInputs) -> Tensor | None:
+    """Log weights [L], or [B, L] where rows have their own."""
+    if whole.apart is None or whole.log_weights is None:
+        return whole.log_weights
+    return torch.where(whole.apart.rows[:, None], whole.apart.log_weights, whole.log_weights)
 
 
 def is_plain_loss(found: object) -> bool:

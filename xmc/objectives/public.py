@@ -19,7 +19,7 @@ __all__ = ["LossModule", "loss_module", "with_scoring_options"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
-SHARED = ("offsets", "log_weights", "shard", "implementation", "memory_bytes", "extra")
+SHARED = ("offsets", "log_weights", "shard", "implementation", "memory_bytes", "extra", "masked", "apart")
 
 
 def with_scoring_options(function: F) -> F:

@@ -7,6 +7,7 @@ from xmc.scoring.inputs import (
     ExtraNegatives,
     FrozenLabels,
     LabelShard,
+    RowsApart,
     ScoreInputs,
     ScoringOptions,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "FrozenLabels",
     "LabelShard",
     "Positives",
+    "RowsApart",
     "RowStatistic",
     "ScoreInputs",
     "ScoringOptions",

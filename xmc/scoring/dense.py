@@ -27,10 +27,13 @@ def reduce_dense(inputs: ScoreInputs, statistic: RowStatistic, scale: Tensor) ->
     positives, log_weights = inputs.pairs, inputs.log_weights
     scores = dense_scores(inputs.queries, inputs.labels, scale, inputs.offsets)
     positive_scores = scores[positives.rows, positives.labels]
-    mask = inputs.positive_mask()
+    mask, masked = inputs.positive_mask(), inputs.mask_of(inputs.masked_pairs)
     if statistic.masks_positives:
-        scores = scores.masked_fill(mask, -torch.inf)
+        scores = scores.masked_fill(mask | masked, -torch.inf)
+    elif inputs.masked_pairs is not None and log_weights is None:
+        log_weights = scores.new_zeros(())
     if log_weights is not None:
-        # In its own row a positive is in the pool for certain.
+        # In its own row a positive is in the pool for certain, and a masked label is not in it.
         log_weights = log_weights.expand(scores.shape).masked_fill(mask, 0.0)
+        log_weights = log_weights.masked_fill(masked, 0.0 if statistic.masks_positives else -torch.inf)
     return positive_scores, statistic.dense(scores, log_weights)

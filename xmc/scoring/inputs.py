@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from xmc.distributed import World, all_reduce_sum, sum_over_ranks
 from xmc.errors import ConfigError
 from xmc.scoring.moments import LabelMoments
-from xmc.scoring.positives import Positives, PositivesLike, as_positives
+from xmc.scoring.positives import Positives, PositivesLike, as_positives, join_pairs
 from xmc.scoring.scaled_gradient import scaled_gradient
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ExtraNegatives",
     "FrozenLabels",
     "LabelShard",
+    "RowsApart",
     "ScoreInputs",
     "ScoringOptions",
     "check_inputs",
@@ -84,6 +85,19 @@ class ExtraNegatives:
     moments: LabelMoments | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class RowsApart:
+    """Rows of a batch for which labels were sampled with other chances than for the rest.
+
+    Attributes:
+        rows: bool [B], on the queries' device.
+        log_weights: [l], what ``ScoreInputs.log_weights`` is to the rest.
+    """
+
+    rows: Tensor
+    log_weights: Tensor
+
+
 class ScoringOptions(TypedDict, total=False):
     """Keywords that every public objective passes on to :class:`ScoreInputs`, which says what they are."""
 
@@ -93,6 +107,8 @@ class ScoringOptions(TypedDict, total=False):
     implementation: str
     memory_bytes: int
     extra: ExtraNegatives | None
+    masked: PositivesLike | None
+    apart: RowsApart | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +128,10 @@ class ScoreInputs:
         implementation: "auto", "tiled", "triton" or "dense"; see :func:`xmc.scoring.reduce_scores`.
         memory_bytes: What score tiles may take.
         extra: Negatives beside the weighted labels.
+        masked: Pairs in any form of ``positives``, none of them positive, that are left out: the label is
+            neither a positive nor a negative of the row, such as an item of itself. They have no term, and no
+            part in a row's statistic.
+        apart: Rows with log weights of their own, such as labels that are queries of themselves.
     """
 
     queries: Tensor
@@ -124,6 +144,8 @@ class ScoreInputs:
     implementation: str = "auto"
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     extra: ExtraNegatives | None = None
+    masked: PositivesLike | None = None
+    apart: RowsApart | None = None
 
     @cached_property
     def own_shard(self) -> LabelShard:
@@ -139,12 +161,44 @@ class ScoreInputs:
         """
         return as_positives(self.positives, len(self.queries), self.own_shard.total, self.queries.device)
 
-    def own_pairs(self) -> tuple[Tensor, Tensor, slice]:
-        """The rows and the columns of the positives within this rank's labels, and where they are in P."""
+    @cached_property
+    def masked_pairs(self) -> Positives | None:
+        """The masked pairs over the labels of all ranks, or None when there is none; read once.
+
+        Raises:
+            ConfigError: When their shape or ids do not fit.
+        """
+        if self.masked is None:
+            return None
+        shape = len(self.queries), self.own_shard.total
+        masked = as_positives(self.masked, *shape, self.queries.device)
+        return masked if len(masked) else None
+
+    @cached_property
+    def listed_pairs(self) -> tuple[Positives, Tensor]:
+        """The positives and the masked pairs in one list, and which of them are positives: [P] bool.
+
+        Raises:
+            ConfigError: When their shape or ids do not fit, or a pair is both.
+        """
+        if self.masked_pairs is None:
+            return self.pairs, torch.ones(len(self.pairs), dtype=torch.bool, device=self.queries.device)
+        return join_pairs(self.pairs, self.masked_pairs, "masked pairs apart from the positives")
+
+    def left_out(self, positives_too: bool) -> Positives | None:
+        """The pairs that a row statistic is not to see: the masked ones, and the positives where it masks."""
+        return self.listed_pairs[0] if positives_too else self.masked_pairs
+
+    def own_pairs(self, pairs: Positives | None = None) -> tuple[Tensor, Tensor, slice]:
+        """The rows and the columns of pairs within this rank's labels, and where they are in P.
+
+        Of the positives when ``pairs`` is None.
+        """
+        pairs = self.pairs if pairs is None else pairs
         # Pairs ascend by label, so that the shard's are a slice of P: rows, columns within the shard, slice.
         start = self.own_shard.start
-        part = self.pairs.label_slices([start, start + len(self.labels)])[0]
-        return self.pairs.rows[part], self.pairs.labels[part] - start, part
+        part = pairs.label_slices([start, start + len(self.labels)])[0]
+        return pairs.rows[part], pairs.labels[part] - start, part
 
     def num_labels_stood_for(self) -> float:
         """How many labels the scored ones stand for over all ranks: L, or ``sum_j exp(log_weight_j)``.
@@ -163,7 +217,7 @@ class ScoreInputs:
         Every rank then computes the whole loss. Gradients stay what scoring promises: whole for this rank's
         labels and offsets, this rank's part (one of W equal ones) for queries and scale, which are summed
         over ranks elsewhere. Over W ranks: an all-reduce of L x D numbers, and one of L for offsets and for
-        log weights.
+        each kind of log weights.
         """
         shard = self.own_shard
         if shard.world.size == 1:
@@ -176,18 +230,27 @@ class ScoreInputs:
             queries=scaled_gradient(self.queries, share),
             labels=_of_all_ranks(self.labels, shard),
             positives=self.pairs,
+            masked=self.masked_pairs,
             scale=scaled_gradient(self.scale, share) if isinstance(self.scale, Tensor) else self.scale,
             offsets=None if self.offsets is None else _of_all_ranks(self.offsets, shard),
             log_weights=None if self.log_weights is None else _of_all_ranks(self.log_weights, shard),
+            apart=None
+            if self.apart is None
+            else replace(self.apart, log_weights=_of_all_ranks(self.apart.log_weights, shard)),
             shard=None,
         )
 
     def positive_mask(self) -> Tensor:
         """The positives as a boolean mask [B, L] on the queries' device; relevance weights are not in it."""
-        pairs = self.pairs
-        mask = torch.zeros(pairs.num_rows, pairs.num_labels, dtype=torch.bool, device=pairs.rows.device)
+        return self.mask_of(self.pairs)
+
+    def mask_of(self, pairs: Positives | None) -> Tensor:
+        """Some pairs as a boolean mask [B, L] on the queries' device, all false for None."""
+        shape, device = (len(self.queries), self.own_shard.total), self.queries.device
+        mask = torch.zeros(shape, dtype=torch.bool, device=device)
         # [B, L]: for the oracle and for plain losses, which hold the scores anyway.
-        mask[pairs.rows, pairs.labels] = True
+        if pairs is not None:
+            mask[pairs.rows, pairs.labels] = True
         return mask
 
 
@@ -211,7 +274,7 @@ def check_inputs(inputs: ScoreInputs) -> None:
             f"expected queries [B, D] and labels [l, D] of one dimension D, got {list(queries.shape)} and "
             f"{list(labels.shape)}"
         )
-    _ = inputs.pairs  # refuses positives of another shape
+    _ = inputs.listed_pairs  # refuses pairs of another shape, and pairs that are both
     if not 0 <= shard.start <= shard.start + len(labels) <= shard.total or (
         shard.world.size == 1 and len(labels) != shard.total
     ):
@@ -223,6 +286,11 @@ def check_inputs(inputs: ScoreInputs) -> None:
     if inputs.log_weights is not None and inputs.log_weights.requires_grad:
         raise ConfigError(
             "expected log_weights without a gradient, got one that requires it; learn offsets instead"
+        )
+    if inputs.apart is not None:
+        raise ConfigError(
+            "expected rows of one kind, got some apart: score each of row_parts by itself, as "
+            "xmc.objectives.objective.StatisticOfScores does"
         )
     for name, vector in (("offsets", inputs.offsets), ("log_weights", inputs.log_weights)):
         if vector is not None and vector.shape != (len(labels),):

@@ -14,7 +14,7 @@ from torch import Tensor
 from xmc.errors import ConfigError
 from xmc.scoring.arithmetic import deterministic_index_add
 
-__all__ = ["Positives", "PositivesLike", "as_positives"]
+__all__ = ["Positives", "PositivesLike", "as_positives", "join_pairs"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,15 @@ class Positives:
         cuts = torch.searchsorted(self.labels, edges).tolist()
         return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
 
+    def of_rows(self, chosen: Tensor) -> Positives:
+        """The pairs of some rows, ``chosen`` bool [B], numbered among themselves."""
+        kept = chosen[self.rows]
+        places = torch.cumsum(chosen, 0) - 1
+        weights = None if self.weights is None else self.weights[kept]
+        count = int(chosen.sum())
+        # Rows keep their order, so pairs stay ordered by label and then by row.
+        return Positives(places[self.rows[kept]], self.labels[kept], weights, count, self.num_labels)
+
     def row_sum(self, values: Tensor) -> Tensor:
         """Weighted sum of [P] values over each row's positives: [B]."""
         weighted = values if self.weights is None else values * self.weights.to(values.dtype)
@@ -69,6 +78,26 @@ class Positives:
         sums = deterministic_index_add(values.new_zeros(self.num_rows), self.rows, weights * values)
         # Without positives 0 / 1, and not 0 / 0, whose gradient would be NaN even where it is not used.
         return sums / torch.where(totals > 0, totals, 1.0)
+
+
+def join_pairs(first: Positives, second: Positives, names: str) -> tuple[Positives, Tensor]:
+    """The pairs of both in one list, without relevance, and which of them are of the first: [P] bool.
+
+    Args:
+        first: Some pairs.
+        second: Pairs of the same rows and labels, none of them in the first.
+        names: What the two are, for the error: ``"masked pairs apart from positives"``.
+
+    Raises:
+        ConfigError: When a pair is in both.
+    """
+    rows, labels = torch.cat([first.rows, second.rows]), torch.cat([first.labels, second.labels])
+    # Ordered by label and then by row; the keys are unique unless a pair is listed twice.
+    keys, order = torch.sort(labels * first.num_rows + rows)
+    if bool((keys[1:] == keys[:-1]).any()):
+        raise ConfigError(f"expected {names}, but a pair is both")
+    pairs = Positives(rows[order], labels[order], None, first.num_rows, first.num_labels)
+    return pairs, order < len(first)
 
 
 PositivesLike: TypeAlias = (

@@ -28,13 +28,15 @@ class Tile:
     """The scores of all B rows against t consecutive labels.
 
     Attributes:
-        scores: [B, t] in float32 (float64 for float64 inputs); -inf at positives where the statistic masks
-            them. Read-only: a later pass may see the same memory again.
+        scores: [B, t] in float32 (float64 for float64 inputs); -inf at masked pairs, and at positives where
+            the statistic masks them. Read-only: a later pass may see the same memory again.
         log_weights: [t], minus the log of each label's inclusion probability, or None when every label is in.
         scratch: [B, t], of the same type as ``scores``; the statistic may overwrite it.
         labels: [t, D], the labels' embeddings in the type they came in.
         positives: The row and the column of each positive in this tile; in its own row a positive is in the
             pool for certain, so a statistic that counts positives gives them the weight 1.
+        masked: The row and the column of each masked pair in this tile, None for none; a statistic gives them
+            the weight 0.
     """
 
     scores: Tensor
@@ -42,19 +44,23 @@ class Tile:
     scratch: Tensor
     labels: Tensor | None = None
     positives: tuple[Tensor, Tensor] | None = None
+    masked: tuple[Tensor, Tensor] | None = None
 
 
 def tile_weights(tile: Tile) -> Tensor | None:
-    """``exp(log_weight)`` of each of a tile's scores, 1 at positives: [B, t], or None for 1 all over.
+    """``exp(log_weight)`` of each score of a tile, 1 at positives, 0 at masked pairs: [B, t]; None for all 1.
 
     For statistics that count positives; it takes memory of its own.
     """
-    if tile.log_weights is None:
+    if tile.log_weights is None and tile.masked is None:
         return None
-    # [t] weights would do but for the few pairs whose row brought the label itself.
-    weights = tile.log_weights.exp().expand(tile.scores.shape).clone()
+    # [t] weights would do but for the few pairs whose row brought the label itself, or is not to see it.
+    one = tile.scores.new_ones(())
+    weights = (one if tile.log_weights is None else tile.log_weights.exp()).expand(tile.scores.shape).clone()
     if tile.positives is not None:
         weights[tile.positives] = 1.0
+    if tile.masked is not None:
+        weights[tile.masked] = 0.0
     return weights
 
 
@@ -65,7 +71,7 @@ Walk = Callable[[], Iterator[Tile]]
 class RowStatistic(Protocol):
     """A function of each row's scores, with its derivative, computed without holding all scores.
 
-    ``masks_positives`` says whether a row's positives are left out of its statistic.
+    ``masks_positives`` says whether a row's positives are left out of its statistic; masked pairs are always.
     """
 
     masks_positives: bool
@@ -91,7 +97,7 @@ class RowStatistic(Protocol):
     def dense(self, scores: Tensor, log_weights: Tensor | None) -> Tensor:
         """The statistic of scores [B, L] by plain differentiable operations: the oracle.
 
-        ``log_weights`` are [B, L] here, 0 at positives.
+        ``log_weights`` are [B, L] here, 0 at positives; what is left out has a score or a weight of -inf.
         """
         ...
 
@@ -120,10 +126,11 @@ class DirectStatistic(RowStatistic, Protocol):
 class Fold:
     """Triton functions that fold tiles of scores into a state of every row, on the GPU.
 
-    A tile is scores [m, n] float32 of m rows and n labels, -inf beyond the last label and at positives where
-    the statistic masks them; log_weights [n], 0 when every label is in and -inf beyond the last; own [m, n],
-    true at the row's own positives where the statistic counts them and labels are weighted, so that they get
-    the weight 1; and the row numbers first [m], second [m] and constant.
+    A tile is scores [m, n] float32 of m rows and n labels, -inf beyond the last label, at masked pairs, which
+    count as nothing, and at positives where the statistic masks them; log_weights [n], 0 when every label is
+    in and -inf beyond the last; own [m, n], true at the row's own positives where the statistic counts them
+    and labels are weighted, so that they get the weight 1; and the row numbers first [m], second [m] and
+    constant.
 
     Attributes:
         start: ``start(m)``: the state before any tile, a tuple of blocks.

@@ -17,6 +17,7 @@ from torch import Tensor
 from xmc.scoring.arithmetic import accumulation_type, add_product, scaled_product, slope_product
 from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.pairs import add_pair_products
+from xmc.scoring.positives import Positives
 from xmc.scoring.statistic import DirectStatistic, Tile
 
 __all__ = ["TiledEngine", "tile_width"]
@@ -45,6 +46,8 @@ class _Walker:
     scale: float = field(init=False)
     bounds: list[int] = field(init=False)
     slices: list[slice] = field(init=False)
+    left_out: Positives | None = field(init=False)
+    left_slices: list[slice] = field(init=False)
     buffers: list[Tensor] = field(init=False)
     kept: list[Tensor] | None = field(init=False)
 
@@ -59,7 +62,10 @@ class _Walker:
         self.bounds = [*range(0, labels, width), labels]
         start = inputs.own_shard.start
         # Where each tile's positives lie among the P pairs: found once for all passes.
-        self.slices = inputs.pairs.label_slices([start + bound for bound in self.bounds])
+        edges = [start + bound for bound in self.bounds]
+        self.slices = inputs.pairs.label_slices(edges)
+        self.left_out = inputs.left_out(self.problem.statistic.masks_positives)
+        self.left_slices = [] if self.left_out is None else self.left_out.label_slices(edges)
         # All scores within the budget: kept for the way back, they save the product that makes them again.
         self.kept = [] if self.keep and rows * labels * size <= inputs.memory_bytes else None
         # Buffers are made once and cut to each tile. A fresh tensor per tile would be new pages of memory
@@ -77,20 +83,30 @@ class _Walker:
                 # Read before they are masked; pairs of this tile only, so that each is written once per pass.
                 if positive_scores is not None:
                     positive_scores[self.slices[number]] = scores[rows, columns]
-                if given.statistic.masks_positives:
+                if (left := self.left(number)) is not None:
                     # exp(-inf) and softplus(-inf) are exactly 0, however low the other scores of the row are.
-                    scores[rows, columns] = -torch.inf
+                    scores[left] = -torch.inf
                 if self.kept is not None:
                     self.kept.append(scores)
             weights = None if given.log_weights is None else given.log_weights[start:stop].to(self.dtype)
             scratch = self._buffer(0, stop - start)
-            yield Tile(scores, weights, scratch, given.labels[start:stop], self.pairs(number))
+            # A statistic that masks positives has no weights to set: -inf says it all.
+            masked = None if given.statistic.masks_positives else self.left(number)
+            yield Tile(scores, weights, scratch, given.labels[start:stop], self.pairs(number), masked)
 
     def pairs(self, number: int) -> tuple[Tensor, Tensor]:
         """The rows and the columns of the positives within tile ``number``."""
-        part, positives = self.slices[number], self.problem.inputs.pairs
+        return self._within(self.problem.inputs.pairs, self.slices[number], number)
+
+    def left(self, number: int) -> tuple[Tensor, Tensor] | None:
+        """Those of the pairs within tile ``number`` that the statistic is not to see; None for none."""
+        if self.left_out is None or self.left_slices[number].start == self.left_slices[number].stop:
+            return None
+        return self._within(self.left_out, self.left_slices[number], number)
+
+    def _within(self, pairs: Positives, part: slice, number: int) -> tuple[Tensor, Tensor]:
         first = self.problem.inputs.own_shard.start + self.bounds[number]
-        return positives.rows[part], positives.labels[part] - first
+        return pairs.rows[part], pairs.labels[part] - first
 
     def _scores(self, start: int, stop: int) -> Tensor:
         # Kept scores need a tensor each; otherwise every tile overwrites the one before.

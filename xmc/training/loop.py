@@ -51,7 +51,7 @@ class Loop:
             Interrupted: When any rank was sent SIGINT or SIGTERM; a checkpoint is written.
         """
         run, validation = self.run, self.run.config.validation
-        rows = run.config.training.batch_size * run.config.training.accumulation
+        rows = self.inputs.batches.sampler.batch_size * run.config.training.accumulation
         run.encoder.train()
         validated = run.step
         if validation.rows and run.step == 0:

@@ -24,8 +24,8 @@ from xmc.errors import NonFiniteError
 from xmc.heads import FactoredHead
 from xmc.objectives.objective import Loss
 from xmc.random_streams import Stream, torch_seed
-from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard, ScoreInputs
-from xmc.training.batches.batch import Batch, Moment
+from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard, RowsApart, ScoreInputs
+from xmc.training.batches.batch import Batch, Moment, Pool
 from xmc.training.batches.batches import Batches
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder
@@ -203,7 +203,7 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
             )
         scale = inputs.learner.parameters.scale
         rate = inputs.config.head.learning_rate * factor
-        step = head.step(queries * scale.detach(), batch.pool.positives, rate)
+        step = head.step(queries * scale.detach(), batch.pool.positives, rate, masked=batch.pool.masked)
     leaf = encoding.embeddings.requires_grad_()
     (scale * leaf).backward(step.gradient[start:stop].to(leaf.dtype))
     if leaf.grad is not None:
@@ -262,8 +262,17 @@ def _loss(
         implementation=scoring.implementation,
         memory_bytes=scoring.memory_mb << 20,
         extra=_extra(batch),
+        masked=pool.masked,
+        apart=_apart(inputs, pool, (start, stop)),
     )
     return inputs.objective(scored)
+
+
+def _apart(inputs: StepInputs, pool: Pool, bounds: tuple[int, int]) -> RowsApart | None:
+    if pool.apart is None:
+        return None
+    rows, weights = pool.apart.rows, pool.apart.log_weights[slice(*bounds)]
+    return RowsApart(torch.from_numpy(rows).to(inputs.device), torch.from_numpy(weights).to(inputs.device))
 
 
 def _extra(batch: Batch) -> ExtraNegatives | None:

@@ -141,6 +141,7 @@ class Trainer:
             device=self.device,
             folder=Path(config.run.dir),
             objective=self.objective.facts,
+            filtered=self.dataset.filter("train"),
         )
         whole = self.batches.num_steps(config.training.epochs, config.training.accumulation)
         self.num_steps = min(whole, config.training.max_steps or whole)

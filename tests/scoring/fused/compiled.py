@@ -68,7 +68,6 @@ class Compilation:
         units = self.dtype != torch.float32 or self.precision == "tf32"
         blocks = block_sizes(self.dtype, 384, matrix_units=units, shared_bytes=shared)
         constants = self.constants() | {
-            "MASKS": self.form in ("log_partition", "negative_softplus"),
             "M": blocks.rows,
             "N": blocks.labels,
             "K": blocks.depth,
@@ -76,6 +75,8 @@ class Compilation:
             "DTYPE": TRITON_TYPES[self.dtype],
             "PRECISION": self.precision,
         }
+        if self.form in ("log_partition", "negative_softplus"):  # these mask positives, the others have them
+            constants |= dict.fromkeys(("pair_rows", "pair_columns", "pair_starts"))
         if self.plain:
             absent = {"offsets", "log_weights", "sums"} & set(kernel.arg_names)
             constants |= dict.fromkeys(absent)
@@ -110,7 +111,7 @@ class Compilation:
             return "*" + NAMES[self.dtype]
         if name == "out" and self.kernel == "slope":
             return "*fp32" if self.dtype == torch.float32 else "*bf16"
-        if name in ("pair_rows", "pair_columns", "pair_starts"):
+        if name.removeprefix("pair_").removeprefix("left_") in ("rows", "columns", "starts"):
             return "*i32"
         if name in ("scale", "offsets", "log_weights", "row_first", "row_second", "out", "sums"):
             return "*fp32"

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from tests.distributed.ranks import Ranks
 from tests.training.test_trainer import losses
 from tests.training.test_world import train_as_rank
+from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.training import TrainConfig, Trainer, train
@@ -56,7 +58,7 @@ def sourced(config: TrainConfig, changed: Change) -> Callable[..., TrainConfig]:
     def make(objective: str = "decoupled_softmax", **sources: Any) -> TrainConfig:
         scaled = objective == "decoupled_softmax"
         named = {"name": objective, "label_offsets": scaled, "learn_scale": scaled}
-        negatives = NegativesConfig(mode="sampled", uniform=12, **sources)
+        negatives = NegativesConfig(**{"mode": "sampled", "uniform": 12, **sources})
         return changed(replace(config, negatives=negatives), objective=named)
 
     return make
@@ -154,6 +156,65 @@ def test_a_memory_refreshed_each_step_equals_training_with_all_labels(
         run={"dir": str(tmp_path / "stale")},
     )
     assert abs(one_batch(stale)[0] - expected) > 1e-3, "without refreshing it is another loss"
+
+
+@pytest.fixture
+def filtered(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> sp.csr_matrix:
+    """A filter of a tenth of all pairs, positives among them."""
+    shape = dataset.relevance("train").shape
+    pairs = sp.csr_matrix(np.random.default_rng(5).random(shape) < 0.1)
+    monkeypatch.setattr(Dataset, "filter", lambda self, split: pairs if split == "train" else None)
+    return pairs
+
+
+MASKING: dict[str, dict[str, Any]] = {
+    "a sample of all labels": {"uniform": 40},
+    "memory": {"memory": MemoryConfig(enabled=True, refresh=40, dtype="float32")},
+    "memory of moments": {
+        "memory": MemoryConfig(enabled=True, refresh=40, dtype="float32"),
+        "objective": "spherical_z_loss",
+    },
+}
+
+
+@pytest.mark.parametrize("sources", MASKING.values(), ids=MASKING.keys())
+def test_filter_pairs_are_masked_as_in_training_with_all_labels(
+    sources: dict[str, Any], config: TrainConfig, changed: Change, sourced: Any, filtered: Any, tmp_path: Path
+) -> None:
+    still, objective = {"dropout": 0.0}, sources.get("objective", "decoupled_softmax")
+    scaled = objective == "decoupled_softmax"
+    named = {"name": objective, "label_offsets": scaled, "learn_scale": scaled}
+
+    def with_all(how: str) -> tuple[float, dict[str, torch.Tensor]]:
+        negatives = NegativesConfig(mode="all", filter_pairs=how)  # type: ignore[arg-type]
+        everything = changed(replace(config, negatives=negatives), encoder=still, objective=named)
+        return one_batch(changed(everything, run={"dir": str(tmp_path / how)}))
+
+    expected, gradients = with_all("mask")
+    loss, found = one_batch(changed(sourced(**sources), encoder=still, run={"dir": str(tmp_path / "some")}))
+    assert loss == pytest.approx(expected, rel=1e-5)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+    assert abs(with_all("negative")[0] - expected) > 1e-3
+
+
+def test_what_is_masked_is_neither_positive_nor_brought_nor_missing_from_a_pool(
+    config: TrainConfig,
+    changed: Change,
+    filtered: sp.csr_matrix,
+    dataset: Dataset,
+) -> None:
+    negatives = NegativesConfig(mode="sampled", uniform=4, memory=MemoryConfig(enabled=True, refresh=5))
+    trainer = Trainer(replace(changed(config, data={"label_queries": 0.5}), negatives=negatives))
+    wanted = filtered.toarray() & (dataset.relevance("train").toarray() == 0)
+    inputs = trainer.prepare_inputs()
+    for index in range(3):
+        batch = trainer.batches.next(Moment(index, index, inputs.frozen, trainer.learner.parameters))
+        assert batch.pool.masked is not None and len(batch.queries) == 14 + 7
+        found = np.zeros((len(batch.queries), 40), dtype=bool)
+        found[:, batch.pool.label_ids] = batch.pool.masked.toarray()
+        np.testing.assert_array_equal(found[:14], wanted[batch.queries[:14]])
+        assert not found[14:].any(), "a label's own row masks nothing"
 
 
 def test_mining_goes_on_in_the_background(

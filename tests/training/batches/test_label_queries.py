@@ -53,7 +53,7 @@ def test_the_pool_knows_that_label_queries_bring_labels() -> None:
     relevance = sp.csr_matrix((generator.random((60, 20)) < 0.1).astype(np.float32))
     drawn = LabelQueries(60, 20, 3, seed=5)
     plain, joined = (
-        SampledLabels(relevance, 6, uniform=4, seed=5, draws=draws) for draws in ([], [drawn.draw])
+        SampledLabels(relevance, 6, uniform=4, seed=5, label_rows=rows) for rows in (None, drawn.rows)
     )
     np.testing.assert_allclose(1 - joined.inclusion, (1 - plain.inclusion) * (1 - 3 / 20))
     all_rows = with_label_rows(relevance)
@@ -62,7 +62,7 @@ def test_the_pool_knows_that_label_queries_bring_labels() -> None:
         # Row 0 is in every batch; its negatives come by the other five rows, the draw and the label queries.
         others = 1 + generator.choice(59, 5, replace=False)
         rows = drawn.extend(np.concatenate([[0], others]), step)
-        counts[joined.pool(all_rows[rows], step).label_ids] += 1
+        counts[joined.pool(all_rows[rows], step, rows).label_ids] += 1
     negative = relevance[0].toarray()[0] == 0
     np.testing.assert_allclose(counts[negative] / 4000, joined.inclusion[negative], atol=0.03)
 

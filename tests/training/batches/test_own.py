@@ -39,12 +39,11 @@ class Counter(BatchSource):
     name = "counter"
 
     def __init__(self, batch_size, world):
-        assert batch_size == 14
-        self.count, self.world = 0, world
+        self.count, self.world, self.batch_size = 0, world, batch_size
 
     def after(self, batch, embeddings, moment):
         start, stop = self.world.shard(len(batch.pool.label_ids))
-        assert len(embeddings) == stop - start
+        assert len(embeddings) == stop - start and len(batch.queries) == self.batch_size
         self.count += 1
 
     def metrics(self, batch_index, step):

@@ -10,6 +10,7 @@ def test_the_estimate_grows_with_what_is_held(config):
     def memory(**changes: int) -> int:
         values = dict(
             num_steps=10,
+            batch_size=8,
             num_parameters=1_000_000,
             dimension=64,
             pool_size=1000,

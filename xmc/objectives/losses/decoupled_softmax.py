@@ -67,6 +67,8 @@ def decoupled_softmax(
         implementation: "auto", "tiled", "triton" or "dense"; see :func:`xmc.scoring.reduce_scores`.
         memory_bytes: What score tiles may take.
         extra: Negatives beside the weighted labels: pairs of certain weight, and frozen labels.
+        masked: Pairs in any form of ``positives`` that are neither positive nor negative.
+        apart: Rows with log weights of their own.
 
     Returns:
         A scalar, or [B] for ``reduction="none"``; equal on every rank.

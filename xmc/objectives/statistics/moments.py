@@ -14,6 +14,7 @@ from xmc.scoring import ScoreInputs
 from xmc.scoring.inputs import check_inputs
 from xmc.scoring.moments import LabelMoments
 from xmc.scoring.reduction import check_implementation
+from xmc.scoring.row_parts import in_pair_order, in_row_order, row_parts
 
 __all__ = ["PairValue", "SphericalValue", "mean_over_positives", "moments_of_negatives"]
 
@@ -53,14 +54,20 @@ def moments_of_negatives(inputs: ScoreInputs) -> tuple[PositiveScores, RowMoment
     Raises:
         ConfigError: When shapes, ids or options do not fit.
     """
+    parts = [_moments(part) for part in row_parts(inputs)]
+    scores = in_pair_order(inputs, [scores for scores, _ in parts])
+    columns = zip(*((m.count, m.mean, m.scatter) for _, m in parts), strict=True)
+    negatives = RowMoments(*(in_row_order(inputs, list(column)) for column in columns))
+    return PositiveScores(scores, inputs.pairs, inputs), negatives
+
+
+def _moments(inputs: ScoreInputs) -> tuple[Tensor, RowMoments]:
     check_implementation(inputs)
     check_inputs(inputs)
     outside = _outside(inputs)
     if inputs.implementation == "dense":
-        scores, negatives = dense_negative_moments(inputs)
-    else:
-        scores, negatives = negative_moments(inputs, outside)
-    return PositiveScores(scores, inputs.pairs, inputs), negatives
+        return dense_negative_moments(inputs)
+    return negative_moments(inputs, outside)
 
 
 def _outside(inputs: ScoreInputs) -> LabelMoments | None:

@@ -38,7 +38,10 @@ class RowHistogram:
         """Count a tile's scores."""
         scores = tile.scores
         torch.maximum(self.highest, scores.amax(1), out=self.highest)
-        torch.minimum(self.lowest, scores.amin(1), out=self.lowest)
+        lowest = scores if tile.masked is None else tile.scratch.copy_(scores)
+        if tile.masked is not None:
+            lowest[tile.masked] = torch.inf  # the smallest of the others, as the largest of them is
+        torch.minimum(self.lowest, lowest.amin(1), out=self.lowest)
         # Scores outside the range are in the outermost bins, whose outer edges are exact: see bins.
         bins = torch.sub(scores, self.low[:, None], out=tile.scratch).div_(self.width[:, None])
         flat = bins.clamp_(0, self.num_bins - 1).to(torch.int32).add_(self._rows).view(-1)

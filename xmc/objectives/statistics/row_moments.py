@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -88,7 +88,10 @@ def negative_moments(inputs: ScoreInputs, outside: LabelMoments | None = None) -
         Both float64, with gradients, equal on every rank. With W ranks two all-reduces, of B + 2 P + 1 (3 P
         with ``outside``) and of B float64 numbers.
     """
-    labels, offsets, positives = inputs.labels, inputs.offsets, inputs.pairs
+    # Masked pairs are taken out of the moments as positives are.
+    positives, is_positive = inputs.listed_pairs
+    inputs = replace(inputs, positives=positives, masked=None)
+    labels, offsets = inputs.labels, inputs.offsets
     # Their gradient is a difference of parts, each larger than it: halves must be added up in float32.
     queries = inputs.queries.to(torch.promote_types(inputs.queries.dtype, torch.float32))
     world, scale = inputs.own_shard.world, _scale(inputs)
@@ -129,7 +132,7 @@ def negative_moments(inputs: ScoreInputs, outside: LabelMoments | None = None) -
         total.expand(len(queries)), overall, sum_over_ranks(local_scatter + between, world)
     )
     num_labels = positives.num_labels + (0 if outside is None else int(outside.total))
-    return pairs[0], without_positives(everything, pairs[-1], factors, positives, num_labels)
+    return pairs[0][is_positive], without_positives(everything, pairs[-1], factors, positives, num_labels)
 
 
 def without_positives(
@@ -156,7 +159,7 @@ def dense_negative_moments(inputs: ScoreInputs) -> tuple[Tensor, RowMoments]:
     weights = (
         torch.ones_like(scores) if log_weights is None else log_weights.double().exp().expand(scores.shape)
     )
-    weights = weights.masked_fill(inputs.positive_mask(), 0.0)
+    weights = weights.masked_fill(inputs.mask_of(inputs.left_out(positives_too=True)), 0.0)
     count = weights.sum(1)
     mean = (weights * scores).sum(1) / torch.where(count > 0, count, 1.0)
     scatter = (weights * (scores - mean[:, None]).square()).sum(1)

@@ -131,14 +131,15 @@ class SoftThreshold:
         """See :class:`xmc.scoring.statistic.FusedStatistic`."""
         from xmc.objectives.statistics.fused.soft_threshold import slope
 
-        # Beyond the last label inf - inf would not be a number; a row with an infinite threshold has share 0.
+        # As in tile_gradient: scores are -inf beyond the last label and at masked pairs.
         shift = (self.alpha * statistic[:, 0]).nan_to_num(posinf=0.0)
         return slope, RowNumbers(shift, _share(statistic, gradient), self.alpha)
 
     def tile_gradient(self, tile: Tile, statistic: Tensor, gradient: Tensor) -> Tensor:
         """See :class:`xmc.scoring.RowStatistic`; only the first column of ``gradient`` [B, 2] counts."""
         share = _share(statistic, gradient)
-        shift = (self.alpha * statistic[:, 0])[:, None]
+        # At a score of -inf, inf - inf would not be a number; a row with an infinite threshold has share 0.
+        shift = (self.alpha * statistic[:, 0]).nan_to_num(posinf=0.0)[:, None]
         # Implicit derivative: sum_j w_j sigmoid(alpha (s_j + t)) = k stays true when s_j moves, so
         # dt / ds_j = -w_j p_j (1 - p_j) / sum_i w_i p_i (1 - p_i).
         tail = torch.add(shift, tile.scores, alpha=self.alpha, out=tile.scratch).abs_().neg_().sigmoid_()

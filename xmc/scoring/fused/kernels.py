@@ -24,7 +24,7 @@ def _listed(
     N: tl.constexpr,
     PAIRS: tl.constexpr,
 ) -> tl.tensor:
-    """Which elements [M, N] of a tile are positive pairs.
+    """Which elements [M, N] of a tile are listed pairs.
 
     A pair is the outer product of two indicators, so many pairs are one small matrix product.
     """
@@ -53,6 +53,9 @@ def _score_tile(
     pair_rows: tl.tensor,
     pair_columns: tl.tensor,
     pair_starts: tl.tensor,
+    left_rows: tl.tensor,
+    left_columns: tl.tensor,
+    left_starts: tl.tensor,
     tile: tl.tensor,
     rows: tl.tensor,
     columns: tl.tensor,
@@ -61,7 +64,6 @@ def _score_tile(
     dimension: tl.tensor,
     query_stride: tl.tensor,
     label_stride: tl.tensor,
-    MASKS: tl.constexpr,
     M: tl.constexpr,
     N: tl.constexpr,
     K: tl.constexpr,
@@ -71,10 +73,10 @@ def _score_tile(
 ) -> tl.tensor:
     """Scores [M, N], log weights [N] and own [M, N] of one tile; see :class:`xmc.scoring.statistic.Fold`."""
     products = tl.full([M, N], 0.0, tl.float32)
-    if MASKS:
+    if left_rows is not None:
         # What starts at -inf stays there, and takes no registers besides those of the products.
-        listed = _listed(pair_rows, pair_columns, pair_starts, tile, rows, columns, M, N, PAIRS)
-        products = tl.where(listed, float("-inf"), products)
+        absent = _listed(left_rows, left_columns, left_starts, tile, rows, columns, M, N, PAIRS)
+        products = tl.where(absent, float("-inf"), products)
     row_inside, column_inside = rows < num_rows, columns < num_labels
     # 64 bits: 3 million labels of 768 numbers are more than 2^31.
     row_start = queries + rows.to(tl.int64) * query_stride
@@ -91,7 +93,7 @@ def _score_tile(
         )
         products = tl.dot(left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION)
     scores = products * tl.load(scale)
-    if MASKS:
+    if left_rows is not None:
         scores = tl.where(products == float("-inf"), float("-inf"), scores)  # the scale may be 0
     if offsets is not None:
         scores += tl.load(offsets + columns, mask=column_inside, other=0.0)[None, :]
@@ -100,7 +102,7 @@ def _score_tile(
     own = tl.full([M, N], False, tl.int1)
     if log_weights is not None:
         weights = tl.load(log_weights + columns, mask=column_inside, other=float("-inf"))
-        if not MASKS:
+        if pair_rows is not None:
             own = _listed(pair_rows, pair_columns, pair_starts, tile, rows, columns, M, N, PAIRS)
     else:
         weights = tl.where(column_inside, 0.0, float("-inf"))
@@ -117,6 +119,9 @@ def fold_kernel(
     pair_rows: tl.tensor,
     pair_columns: tl.tensor,
     pair_starts: tl.tensor,
+    left_rows: tl.tensor,
+    left_columns: tl.tensor,
+    left_starts: tl.tensor,
     row_first: tl.tensor,
     row_second: tl.tensor,
     constant: tl.tensor,
@@ -132,7 +137,6 @@ def fold_kernel(
     ADD: tl.constexpr,
     STORE: tl.constexpr,
     COLUMNS: tl.constexpr,
-    MASKS: tl.constexpr,
     M: tl.constexpr,
     N: tl.constexpr,
     K: tl.constexpr,
@@ -152,9 +156,9 @@ def fold_kernel(
     for tile in range(part * tiles_per_part, tl.minimum((part + 1) * tiles_per_part, num_tiles)):
         columns = tile * N + tl.arange(0, N)
         scores, weights, own = _score_tile(
-            queries, labels, scale, offsets, log_weights, pair_rows, pair_columns, pair_starts,
-            block * num_tiles + tile, rows, columns, num_rows, num_labels, dimension, query_stride,
-            label_stride, MASKS, M, N, K, PAIRS, DTYPE, PRECISION,
+            queries, labels, scale, offsets, log_weights, pair_rows, pair_columns, pair_starts, left_rows,
+            left_columns, left_starts, block * num_tiles + tile, rows, columns, num_rows, num_labels,
+            dimension, query_stride, label_stride, M, N, K, PAIRS, DTYPE, PRECISION,
         )  # fmt: skip
         state = ADD(state, scores, weights, own, first, second, constant)
     STORE(out + part.to(tl.int64) * COLUMNS * num_rows, rows, inside, num_rows, state)
@@ -170,6 +174,9 @@ def slope_kernel(
     pair_rows: tl.tensor,
     pair_columns: tl.tensor,
     pair_starts: tl.tensor,
+    left_rows: tl.tensor,
+    left_columns: tl.tensor,
+    left_starts: tl.tensor,
     row_first: tl.tensor,
     row_second: tl.tensor,
     constant: tl.tensor,
@@ -185,7 +192,6 @@ def slope_kernel(
     first_tile: tl.tensor,
     num_blocks: tl.tensor,
     SLOPE: tl.constexpr,
-    MASKS: tl.constexpr,
     M: tl.constexpr,
     N: tl.constexpr,
     K: tl.constexpr,
@@ -205,9 +211,9 @@ def slope_kernel(
     second = tl.load(row_second + rows, mask=inside, other=0.0)
     columns = (first_tile + tile) * N + tl.arange(0, N)
     scores, weights, own = _score_tile(
-        queries, labels, scale, offsets, log_weights, pair_rows, pair_columns, pair_starts,
-        block * num_tiles + first_tile + tile, rows, columns, num_rows, num_labels, dimension, query_stride,
-        label_stride, MASKS, M, N, K, PAIRS, DTYPE, PRECISION,
+        queries, labels, scale, offsets, log_weights, pair_rows, pair_columns, pair_starts, left_rows,
+        left_columns, left_starts, block * num_tiles + first_tile + tile, rows, columns, num_rows,
+        num_labels, dimension, query_stride, label_stride, M, N, K, PAIRS, DTYPE, PRECISION,
     )  # fmt: skip
     slope = SLOPE(scores, weights, own, first, second, constant)
     place = tile * N + tl.arange(0, N)

@@ -14,7 +14,9 @@ from xmc.scoring.arithmetic import HALF
 from xmc.scoring.engine import Problem
 from xmc.scoring.fused.blocks import PAIRS, Blocks, block_sizes
 from xmc.scoring.fused.kernels import INTERPRETED, fold_kernel, slope_kernel
-from xmc.scoring.fused.pair_tiles import pair_tiles
+from xmc.scoring.fused.pair_tiles import PairTiles, pair_tiles
+from xmc.scoring.inputs import ScoreInputs
+from xmc.scoring.positives import Positives
 from xmc.scoring.statistic import Fold, RowNumbers
 
 __all__ = ["Launcher", "float32_precision"]
@@ -42,12 +44,11 @@ class Launcher:
     """Launches the kernels on one problem; holds what all launches share."""
 
     def __init__(self, problem: Problem) -> None:
-        """Choose block sizes and sort the positives by tile."""
+        """Choose block sizes and sort the listed pairs by tile."""
         self.queries, self.labels = (_rows_together(t) for t in (problem.queries, problem.labels))
         self.device = self.queries.device
         self.scale = problem.scale.float()
         self.offsets, self.log_weights = (_vector(v) for v in (problem.offsets, problem.log_weights))
-        self.masks = problem.statistic.masks_positives
         # Products of mixed types are taken in float32, which holds either.
         dtype = self.queries.dtype if self.queries.dtype == self.labels.dtype else torch.float32
         # Triton's interpreter multiplies the bits of bfloat16 as integers.
@@ -60,15 +61,10 @@ class Launcher:
         )
         self.num_blocks = triton.cdiv(len(self.queries), self.blocks.rows)
         self.num_tiles = triton.cdiv(len(self.labels), self.blocks.labels)
-        rows, columns, _ = problem.inputs.own_pairs()
-        self.pairs = pair_tiles(
-            rows,
-            columns,
-            num_blocks=self.num_blocks,
-            num_tiles=self.num_tiles,
-            block_rows=self.blocks.rows,
-            block_labels=self.blocks.labels,
-        )
+        inputs, masks = problem.inputs, problem.statistic.masks_positives
+        # A masked score needs no mark of its own: what is left out is never asked for its weight.
+        self.positives = None if masks else self._by_tile(inputs, inputs.pairs)
+        self.left_out = self._by_tile(inputs, inputs.left_out(masks))
 
     def scan(self, fold: Fold, numbers: RowNumbers) -> Tensor:
         """See :data:`xmc.scoring.statistic.Scan`."""
@@ -116,11 +112,27 @@ class Launcher:
             )
 
     def _inputs(self, numbers: RowNumbers) -> list[Any]:
-        pairs = self.pairs
+        lists: list[Tensor | None] = []
+        for pairs in (self.positives, self.left_out):
+            lists += [None] * 3 if pairs is None else [pairs.rows, pairs.columns, pairs.starts]
         # The kernels load both numbers of a row whatever the statistic: zeros where it has none.
         rows = [_row_vector(v, self.queries) for v in (numbers.first, numbers.second)]
         tensors = [self.queries, self.labels, self.scale, self.offsets, self.log_weights]
-        return [*tensors, pairs.rows, pairs.columns, pairs.starts, *rows, float(numbers.constant)]
+        return [*tensors, *lists, *rows, float(numbers.constant)]
+
+    def _by_tile(self, inputs: ScoreInputs, pairs: Positives | None) -> PairTiles | None:
+        """This rank's of some pairs, sorted by tile."""
+        if pairs is None:
+            return None
+        rows, columns, _ = inputs.own_pairs(pairs)
+        return pair_tiles(
+            rows,
+            columns,
+            num_blocks=self.num_blocks,
+            num_tiles=self.num_tiles,
+            block_rows=self.blocks.rows,
+            block_labels=self.blocks.labels,
+        )
 
     def _sizes(self) -> tuple[int, ...]:
         (num_rows, dimension), num_labels = self.queries.shape, len(self.labels)
@@ -128,7 +140,6 @@ class Launcher:
 
     def _options(self) -> dict[str, Any]:
         return {
-            "MASKS": self.masks,
             "M": self.blocks.rows,
             "N": self.blocks.labels,
             "K": self.blocks.depth,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xmc.training.learned.frozen_encoder import FrozenEncoder
     from xmc.training.learned.learner import ScoreParameters
 
-__all__ = ["Batch", "Moment", "Pool"]
+__all__ = ["Batch", "Moment", "Pool", "WeightsApart"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,18 @@ class Moment:
     scores: ScoreParameters
 
 
+class WeightsApart(NamedTuple):
+    """Queries of a batch for which labels come with other chances.
+
+    Attributes:
+        rows: bool [B].
+        log_weights: [n] float32, minus the log of each label's inclusion probability as their negative.
+    """
+
+    rows: np.ndarray
+    log_weights: np.ndarray
+
+
 @dataclass(frozen=True)
 class Pool:
     """The labels of a step.
@@ -45,12 +57,17 @@ class Pool:
             that does not bring it itself, or None when all are certain.
         certain: CSR bool [B, n], the negatives that a query (or its cluster) brings itself, whose weight in
             that query's row is 1; or None when there are none.
+        masked: CSR bool [B, n], the pairs that are neither positive nor negative; or None when there are
+            none. A pool that is scored beside labels outside it has all masked labels of its queries.
+        apart: The queries that ``log_weights`` are not of: labels as queries of themselves; None for none.
     """
 
     label_ids: np.ndarray
     positives: sp.csr_matrix
     log_weights: np.ndarray | None
     certain: sp.csr_matrix | None = None
+    masked: sp.csr_matrix | None = None
+    apart: WeightsApart | None = None
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,10 @@ from xmc.training.batches.label_queries import LabelQueries, check_label_queries
 from xmc.training.batches.memory.label_memory import LabelMemory
 from xmc.training.batches.memory.source import RememberedLabels
 from xmc.training.batches.mined.source import HardNegatives
-from xmc.training.batches.own import own_sources
-from xmc.training.batches.pools.pool import LabelDraw, PoolSampler, build_pool_sampler
+from xmc.training.batches.own import gives_outside, own_sources
+from xmc.training.batches.pools.batch_labels import without
+from xmc.training.batches.pools.draws import LabelDraw, LabelRows
+from xmc.training.batches.pools.pool import PoolSampler, build_pool_sampler
 from xmc.training.batches.query_sampler import QuerySampler
 from xmc.training.batches.source import BatchSource
 
@@ -42,6 +44,7 @@ class Batches:
         sampler: Of the training queries.
         pools: Of the labels.
         sources: What else takes part.
+        masked: CSR bool of the shape of ``relevance``, the pairs that are neither positive nor negative.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class Batches:
         sampler: QuerySampler,
         pools: PoolSampler,
         sources: Sequence[BatchSource] = (),
+        masked: sp.csr_matrix | None = None,
     ) -> None:
         self.relevance, self.sampler, self.pools, self.sources = relevance, sampler, pools, sources
+        self.masked = masked
         # What the pools' inclusion probabilities were counted for.
         self._brought: list[sp.csr_matrix] = []
         self._clustered: int | None = None
@@ -70,7 +75,8 @@ class Batches:
             self._count_inclusion()
             for source in self.sources:
                 queries = source.extend(queries, moment.batch_index)
-            pool = self.pools.pool(self.relevance[queries], moment.batch_index, queries)
+            masked = None if self.masked is None else self.masked[queries]
+            pool = self.pools.pool(self.relevance[queries], moment.batch_index, queries, masked)
         outside = []
         for source in self.sources:
             with watch.part(source.name):
@@ -146,6 +152,7 @@ def build_batches(
     folder: Path,
     objective: ObjectiveFacts = DEFAULT,
     draws: Sequence[LabelDraw] = (),
+    filtered: sp.csr_matrix | None = None,
 ) -> Batches:
     """What the recipe asks for.
 
@@ -153,7 +160,7 @@ def build_batches(
         config: Of pools and sources.
         relevance: CSR [N, L], of all training queries.
         queries: [n] int64, ascending: those to train on.
-        batch_size: B, queries of a batch over all ranks.
+        batch_size: Most queries of a batch over all ranks; see :class:`.query_sampler.QuerySampler`.
         label_queries: Labels that join each batch as queries.
         dimension: D of the embeddings.
         seed: The run's.
@@ -162,35 +169,59 @@ def build_batches(
         folder: The run's, for a memory on disk.
         objective: What it takes: remembered labels as moments or as vectors, labels that queries bring.
         draws: Draws of the caller's own that join every pool of mode "sampled".
+        filtered: CSR [N, L], the pairs of the data set's filter, or None.
 
     Raises:
         XMCError: When a source cannot work; the text names the option.
     """
     own, (num_queries, num_labels) = relevance[queries], relevance.shape
-    sampler, sources = QuerySampler(queries, batch_size, seed), list[BatchSource]()
-    facts = {
-        "relevance": own, "queries": queries, "num_labels": num_labels, "batch_size": batch_size,
-        "dimension": dimension, "seed": seed, "world": world, "device": device,
-        "folder": folder,
-    }  # fmt: skip
+    masked = masked_pairs(filtered, relevance) if config.filter_pairs == "mask" else None
+    own_masked = None if masked is None else masked[queries]
+    sources = list[BatchSource]()
     if config.clusters.largest > 1:
         clusters = QueryClusters(config.clusters, queries, batch_size, seed, world, device)
-        sampler = clusters.sampler
+        sampler: QuerySampler = clusters.sampler
         sources.append(clusters)
+    else:
+        sampler = QuerySampler(queries, batch_size, seed)
+    batch_size = sampler.batch_size
+    facts = {
+        "relevance": own, "masked": own_masked, "queries": queries, "num_labels": num_labels,
+        "batch_size": batch_size, "dimension": dimension, "seed": seed, "world": world, "device": device,
+        "folder": folder,
+    }  # fmt: skip
     if config.mined.count:
-        sources.append(HardNegatives(config.mined, queries, own, world, device, seed))
+        sources.append(HardNegatives(config.mined, queries, own, world, device, seed, masked=own_masked))
     if config.memory.enabled:
         memory = LabelMemory(
             config.memory, num_labels, dimension, world=world, device=device, folder=folder,
             keeps_moments=objective.takes_moments,
         )  # fmt: skip
         sources.append(RememberedLabels(memory, config.memory.refresh, seed))
+    label_rows: LabelRows | None = None
     if label_queries:
         check_label_queries(config)
-        sources.append(LabelQueries(num_queries, num_labels, label_queries, seed))
+        labels = LabelQueries(num_queries, num_labels, label_queries, seed)
+        label_rows = labels.rows
+        sources.append(labels)
         relevance = with_label_rows(relevance)
+        if masked is not None:
+            masked.resize(relevance.shape)  # a label's own row masks nothing
     drawn = [*draws, *(draw for source in sources for draw in source.draws())]
     more_draws, more = own_sources(config, objective, facts, [source.name for source in sources])
     sources, drawn = [*sources, *more], [*drawn, *more_draws]
-    pools = build_pool_sampler(config, own, batch_size, seed, queries, drawn)
-    return Batches(relevance, sampler, pools, sources)
+    # What is scored outside a pool is scored for every row alike, so masked labels must be within it.
+    brought = own_masked if any(gives_outside(source) for source in sources) else None
+    pools = build_pool_sampler(config, own, batch_size, seed, queries, drawn, brought, label_rows)
+    return Batches(relevance, sampler, pools, sources, masked)
+
+
+def masked_pairs(filtered: sp.csr_matrix | None, relevance: sp.csr_matrix) -> sp.csr_matrix | None:
+    """The pairs of a filter that are no positives, CSR bool [N, L]; None for none.
+
+    A pair that is both is trained on, as evaluation counts it as right although it is never ranked.
+    """
+    if filtered is None:
+        return None
+    masked = without(filtered.astype(bool), relevance)
+    return masked if masked.nnz else None

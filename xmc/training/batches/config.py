@@ -30,6 +30,10 @@ class NegativesConfig:
     strata: int = 1
     """Equal shards of the labels of which the uniform draw takes equal shares; 1 for one draw from all."""
 
+    filter_pairs: Literal["mask", "negative"] = "mask"
+    """What a pair of the data set's filter is in training: "mask", neither positive nor negative, as
+    evaluation leaves it out of rankings; or "negative", scored like any other label."""
+
     corrected: bool = True
     """Whether each negative is weighed by one over its inclusion probability; turn off only as a control."""
 
@@ -45,6 +49,7 @@ class NegativesConfig:
         """Refuse, with a ConfigError, a draw that cannot be made and sources beside mode 'all'."""
         object.__setattr__(self, "sources", as_parts("negatives.sources", self.sources))
         one_of("negatives.mode", self.mode, ("all", "sampled"))
+        one_of("negatives.filter_pairs", self.filter_pairs, ("mask", "negative"))
         at_least("negatives.strata", self.strata, 1)
         if self.mode == "all":
             self._refuse_samplers()

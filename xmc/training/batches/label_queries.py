@@ -7,15 +7,13 @@ rest of a step need not know: row N + l has the text of label l and label l as i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.sparse as sp
 
 from xmc.errors import ConfigError
 from xmc.random_streams import Stream
 from xmc.training.batches.config import NegativesConfig
-from xmc.training.batches.pools.pool import LabelDraw, UniformDraw
+from xmc.training.batches.pools.draws import LabelRows, UniformDraw
 from xmc.training.batches.source import BatchSource
 
 __all__ = ["LabelQueries", "check_label_queries", "with_label_rows"]
@@ -43,9 +41,10 @@ class LabelQueries(BatchSource):
             num_labels, count, seed=seed, stream=Stream.LABEL_QUERIES, option="data.label_queries"
         )
 
-    def draws(self) -> Sequence[LabelDraw]:
-        """The labels drawn: each is in the pool, as its own positive."""
-        return (self.draw,)
+    @property
+    def rows(self) -> LabelRows:
+        """What a pool has to know: each label drawn is in it, as its own row's positive."""
+        return LabelRows(self.num_queries, self.draw)
 
     def extend(self, queries: np.ndarray, batch_index: int) -> np.ndarray:
         """The queries of a batch [B], then those of the labels drawn for it: [B + count]."""

@@ -10,11 +10,11 @@ import numpy as np
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts
 from xmc.training.batches.config import NegativesConfig
-from xmc.training.batches.pools.pool import LabelDraw
+from xmc.training.batches.pools.draws import LabelDraw
 from xmc.training.batches.source import BatchSource
 from xmc.training.parts import as_parts, make_part
 
-__all__ = ["check_draw", "own_sources"]
+__all__ = ["check_draw", "gives_outside", "own_sources"]
 
 OPTION = "negatives.sources"
 METHODS = [name for name in vars(BatchSource) if not name.startswith("_") and name != "name"]
@@ -70,6 +70,11 @@ def check_draw(draw: LabelDraw, num_labels: int, name: str) -> None:
         )
 
 
+def gives_outside(source: BatchSource) -> bool:
+    """Whether a source may give labels outside the pool."""
+    return _overrides(source, "outside")
+
+
 def _check_source(made: Any, name: str, taken: Sequence[str]) -> None:
     missing = [method for method in METHODS if not callable(getattr(made, method, None))]
     if missing or not isinstance(getattr(made, "name", None), str):
@@ -92,7 +97,7 @@ def _check_fit(
     name: str,
 ) -> None:
     """Refuse what the objective cannot weigh or the mode has no use for, before it is found in a step."""
-    brings, outside = _overrides(source, "brought"), _overrides(source, "outside")
+    brings, outside = _overrides(source, "brought"), gives_outside(source)
     if brings or outside or draws:
         what = "labels that queries bring" if brings else "labels outside the pool" if outside else "a draw"
         _refuse_in_mode_all(config, name, what)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,52 @@ from xmc.errors import ConfigError
 from xmc.files import fingerprint
 from xmc.random_streams import Stream, generator
 
-__all__ = ["QuerySampler"]
+__all__ = ["QuerySampler", "equal_batches"]
+
+FEW = 0.01
+"""A share of the rows that is not worth smaller batches: who sits out changes from epoch to epoch."""
+
+
+def equal_batches(num_rows: int, largest: int, multiple: int = 1) -> tuple[int, int]:
+    """How many batches an epoch has, and how many rows each: all of one size, with few rows left over.
+
+    Batches of ``largest`` where that leaves 1 % of the rows over or less. Else the rows are spread over as
+    few batches as hold them all, unless that leaves more over (many small batches). One size, as inclusion
+    probabilities are exact for batches of one size, and as no step then counts for more than another.
+
+    Args:
+        num_rows: N, at least ``multiple``.
+        largest: Most rows of a batch.
+        multiple: What the size is a multiple of, such as the rows of a cluster; it divides ``largest``.
+
+    Returns:
+        The number n and the size b; ``N - n b`` is less than ``largest``, and less than N / 2.
+    """
+    units, most = num_rows // multiple, largest // multiple
+    whole = max(units // most, 1), min(most, units)
+    fewest = -(-units // most)
+    spread = fewest, units // fewest
+    over = [units - number * size for number, size in (whole, spread)]
+    number, size = spread if over[0] > FEW * units and over[1] < over[0] else whole
+    return number, size * multiple
 
 
 class QuerySampler:
-    """Draws global batches of rows, each row once an epoch, in an order that only (seed, epoch) decides.
+    """Draws global batches of rows, each row at most once an epoch, in an order that (seed, epoch) decides.
+
+    All batches are of one size, ``batch_size``, at most the size asked for (:func:`equal_batches`): 3,913
+    rows at 512 make 8 batches of 489. The r rows left over, one here, sit the epoch out. Which ones goes
+    round in one random order of the rows, r after r: all rows sit out equally often, and those of one epoch
+    come first in the next.
 
     It knows nothing of ranks: every rank draws the same global batch and takes its share, so a state saved on
     one world size resumes on another.
 
-    With ``drop_last`` every batch has B rows, and the ``len(rows) % B`` rows at the end of an epoch's order
-    sit that epoch out (other rows each epoch, as the order is new). Without it the last batch may be short.
-
     Args:
         rows: Row ids to draw from, int [N].
-        batch_size: B, the global batch.
+        largest: Most rows of a global batch.
         seed: Of the order.
-        drop_last: See above.
+        multiple: What the size of a batch is a multiple of; divides ``largest``.
 
     Raises:
         ConfigError: When an epoch would hold no batch.
@@ -38,27 +66,19 @@ class QuerySampler:
     position: int
     """Rows of that epoch drawn so far."""
 
-    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, *, drop_last: bool = True) -> None:
+    def __init__(self, rows: np.ndarray, largest: int, seed: int, *, multiple: int = 1) -> None:
         self._rows = np.asarray(rows, dtype=np.int64)
-        if batch_size < 1:
-            raise ConfigError(f"expected a batch size of at least 1, got {batch_size}")
-        fewest = batch_size if drop_last else 1
-        if len(self._rows) < fewest:
+        if largest < 1:
+            raise ConfigError(f"expected a batch size of at least 1, got {largest}")
+        if len(self._rows) < multiple:
             raise ConfigError(
-                f"expected at least {fewest} training rows for batches of {batch_size}, "
-                f"got {len(self._rows)} (validation rows aside): choose a smaller batch size, or fewer "
-                f"validation rows"
+                f"expected at least {multiple} training rows for a batch, got {len(self._rows)} (validation "
+                f"rows aside): hold fewer rows out for validation, or choose smaller clusters"
             )
-        self.batch_size = batch_size
         self.seed = seed
-        self.drop_last = drop_last
+        self.steps_per_epoch, self.batch_size = equal_batches(len(self._rows), largest, multiple)
+        self._rounds = generator(seed, Stream.ROWS_LEFT_OUT).permutation(len(self._rows))
         self._restart(0, 0)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches of one epoch."""
-        ratio = len(self._rows) / self.batch_size
-        return math.floor(ratio) if self.drop_last else math.ceil(ratio)
 
     @property
     def cluster_size(self) -> int:
@@ -73,9 +93,8 @@ class QuerySampler:
         return None
 
     def next(self) -> np.ndarray:
-        """Row ids of the next global batch, int64 [B] (fewer at an epoch's end without ``drop_last``)."""
-        left = len(self._rows) - self.position
-        if left < (self.batch_size if self.drop_last else 1):
+        """Row ids of the next global batch, int64 [``batch_size``]."""
+        if self._ended:
             self._restart(self.epoch + 1, 0)
         batch = self._order[self.position : self.position + self.batch_size]
         self.position += len(batch)
@@ -104,6 +123,25 @@ class QuerySampler:
                 )
         self._restart(int(state["epoch"]), int(state["position"]))
 
+    @property
+    def _ended(self) -> bool:
+        """Whether the next batch begins another epoch."""
+        # By rows, not by batches, as a resumed run may have batches of another size.
+        return self.position + self.batch_size > self.steps_per_epoch * self.batch_size
+
+    def _left_out(self, epoch: int) -> np.ndarray:
+        """Which rows sit an epoch out: bool [N]; never two epochs in a row."""
+        count = len(self._rows) - self.steps_per_epoch * self.batch_size
+        left = np.zeros(len(self._rows), dtype=bool)
+        if epoch >= 0 and count:
+            # A stretch of one order of the rows, the next stretch each epoch: no history to remember, and
+            # two stretches side by side share no row.
+            left[self._rounds.take(np.arange(epoch * count, (epoch + 1) * count), mode="wrap")] = True
+        return left
+
     def _restart(self, epoch: int, position: int) -> None:
         self.epoch, self.position = epoch, position
-        self._order = generator(self.seed, Stream.QUERY_ORDER, epoch).permutation(self._rows)
+        order = generator(self.seed, Stream.QUERY_ORDER, epoch).permutation(len(self._rows))
+        # First who sat out the epoch before; last, where no batch reaches, who sits this one out.
+        place = 1 - self._left_out(epoch - 1).astype(np.int8) + self._left_out(epoch)
+        self._order = self._rows[order[np.argsort(place[order], kind="stable")]]

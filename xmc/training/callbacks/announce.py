@@ -35,6 +35,7 @@ class Announce(Callback):
         estimate = estimate_cost(
             config,
             num_steps=run.num_steps,
+            batch_size=self.batches.sampler.batch_size,
             num_parameters=sum(p.numel() for p in run.encoder.parameters()),
             dimension=run.encoder.dimension,
             pool_size=self.batches.pools.expected_size(),
@@ -44,6 +45,9 @@ class Announce(Callback):
             world_size=run.world.size,
         )
         tqdm.write(f"{dataset.name}: {estimate}")
+        if self.batches.masked is not None:
+            pairs = self.batches.masked.nnz
+            tqdm.write(f"{pairs:,} filter pairs are neither positive nor negative (negatives.filter_pairs)")
         announce_texts(dataset, config.data)
         if run.encoder.kind == "transformer" and run.device.type == "cpu":
             seconds = transformer_step_seconds(run, self.batches.pools.expected_size())

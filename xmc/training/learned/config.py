@@ -30,7 +30,8 @@ class OptimisationConfig:
     """Validations in a row without a better validation.metric after which the run ends; null to go on."""
 
     batch_size: int = 512
-    """Queries per scored batch, over all ranks."""
+    """Most queries per scored batch, over all ranks. All batches are of one size, with few rows of an epoch
+    left over: 3,913 rows at 512 make 8 batches of 489."""
 
     accumulation: int = 1
     """Scored batches per optimiser step."""

@@ -36,6 +36,7 @@ def estimate_cost(
     config: TrainConfig,
     *,
     num_steps: int,
+    batch_size: int,
     num_parameters: int,
     dimension: int,
     pool_size: int,
@@ -50,13 +51,12 @@ def estimate_cost(
     tiles, and what is held of all labels: residuals, the memory, their embeddings while mining (float16) and
     during a validation.
     """
-    batch = config.training.batch_size
-    embeddings = (batch + pool_size / world_size) * dimension * 4 * 3
-    scores = min(config.scoring.memory_mb << 20, batch * pool_size / world_size * 4 * 2)
+    embeddings = (batch_size + pool_size / world_size) * dimension * 4 * 3
+    scores = min(config.scoring.memory_mb << 20, batch_size * pool_size / world_size * 4 * 2)
     activations = micro_batch_tokens * ACTIVATION_BYTES[padded]
     memory = num_parameters * ADAM_BYTES + embeddings + scores + activations
     memory += num_labels * dimension * _bytes_per_label_entry(config, world_size)
-    return CostEstimate(num_steps, batch * config.training.accumulation, pool_size, round(memory))
+    return CostEstimate(num_steps, batch_size * config.training.accumulation, pool_size, round(memory))
 
 
 def _bytes_per_label_entry(config: TrainConfig, world_size: int) -> float:

@@ -62,7 +62,7 @@ def test_clusters_are_runs_of_neighbours_of_the_scheduled_size() -> None:
 
 def test_before_the_start_batches_are_those_of_the_plain_sampler() -> None:
     sampler = ClusteredSampler(np.arange(21), 8, 5, schedule(start_epoch=2))
-    plain = QuerySampler(np.arange(21), 8, 5)
+    plain = QuerySampler(np.arange(21), 8, 5, multiple=8)
     for _ in range(4):
         assert not sampler.clustering_due
         np.testing.assert_array_equal(sampler.next(), plain.next())
@@ -117,5 +117,5 @@ def test_what_cannot_be() -> None:
         ClusteredSampler(np.arange(9), 8, 0, schedule(largest=3, first=3))
     with pytest.raises(ConfigError, match="each once"):
         ClusteredSampler(np.arange(9), 8, 0, schedule()).set_order(np.zeros(9))
-    with pytest.raises(ConfigError, match="smaller batch size"):
+    with pytest.raises(ConfigError, match="expected at least 8 training rows"):
         ClusteredSampler(np.arange(7), 8, 0, schedule())

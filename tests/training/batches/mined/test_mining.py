@@ -78,6 +78,21 @@ def test_the_guard_drops_what_scores_above_the_best_positive_less_the_margin() -
     assert dropped > 5 and (guarded.ids[3] >= 0).all(), "a row without positives has nothing to guard by"
 
 
+@pytest.mark.parametrize("factory", ["exact", "Flat"])
+def test_masked_pairs_are_not_mined_and_guard_nothing(factory: str) -> None:
+    case = Case()
+    config = MinedConfig(count=1, last=10, margin=0.5, factory=factory)
+    best = np.array([case.ranked(row)[:2] for row in range(N)])
+    masked = np.zeros((N, L), dtype=bool)
+    np.put_along_axis(masked, best, True, 1)
+    found = case.mine(config, masked=sp.csr_matrix(masked))
+    every = case.mine(MinedConfig(count=1, last=12, margin=0.5, factory=factory))
+    for row in range(N):
+        kept = every.ids[row][2:]
+        assert found.ids[row].tolist() == kept.tolist(), "the window without them, by the guard of positives"
+    assert (every.ids[:, 2:] < 0).any()
+
+
 def test_half_precision_labels_and_an_approximate_index() -> None:
     case = Case()
     window, labels = MinedConfig(count=1, last=5), torch.from_numpy(case.labels).half()

@@ -16,6 +16,7 @@ from xmc.objectives.extra_negatives import reduce_with_extra
 from xmc.objectives.statistics.log_partition import LogPartition
 from xmc.scoring import ExtraNegatives, ScoreInputs, as_positives
 from xmc.training.batches import MinedConfig, MinedLabels, SampledLabels, UniformDraw, draw_mined
+from xmc.training.batches.pools.draws import LabelRows
 
 N, L, B, STEPS = 48, 34, 8, 600
 ROW = 5
@@ -33,6 +34,15 @@ SCORES = np.random.default_rng(1).normal(size=(N, L)) * 1.2
 FULL = np.exp(np.where(RELEVANCE.toarray() > 0, -np.inf, SCORES)).sum(1)
 
 
+def some_masked() -> sp.csr_matrix:
+    """Of each row its two best-scoring negatives, which weigh most, and of all rows but one label 0."""
+    masked = np.zeros((N, L), dtype=bool)
+    masked[np.arange(N)[:, None], hardest(2).ids] = True
+    masked[:, 0] = RELEVANCE.toarray()[:, 0] == 0
+    masked[3, 0] = False
+    return sp.csr_matrix(masked)
+
+
 def hardest(width: int = 6) -> MinedLabels:
     """The ``width`` best-scoring labels of each row that are not its positives."""
     scores = np.where(RELEVANCE.toarray() > 0, -np.inf, SCORES)
@@ -48,10 +58,15 @@ def estimate(
     pairs: bool = True,
     relevance: sp.csr_matrix = RELEVANCE,
     scores: np.ndarray = SCORES,
+    masked: sp.csr_matrix | None = None,
 ) -> np.ndarray:
     """``exp(n)`` of the batch's rows over its pool; without ``pairs`` a row's own labels are weighed too."""
-    pool = sampler.pool(relevance[rows], step, rows)
+    pool = sampler.pool(relevance[rows], step, rows, None if masked is None else masked[rows])
     weights = np.tile(np.exp(pool.log_weights.astype(np.float64)), (len(rows), 1))
+    if pool.apart is not None:
+        weights[pool.apart.rows] = np.exp(pool.apart.log_weights.astype(np.float64))
+    if pool.masked is not None:
+        weights[pool.masked.toarray()] = 0
     if pairs and pool.certain is not None:
         weights[pool.certain.toarray()] = 1
     weights[pool.positives.toarray() > 0] = 0
@@ -173,16 +188,17 @@ def test_in_clusters_the_chances_of_random_batches_are_wrong() -> None:
 
 @pytest.mark.parametrize("listed", [False, True], ids=["alone", "with mined labels and clusters"])
 def test_labels_that_are_queries_of_themselves(listed: bool) -> None:
-    """They bring a uniform draw of labels; for the training rows of the batch nothing is estimated."""
+    """They bring a uniform draw of labels; the sums of training rows and of their own are both estimated."""
     queries = UniformDraw(L, 4, seed=77)
-    sampler = SampledLabels(RELEVANCE, B, seed=2, uniform=5, draws=[queries])
+    sampler = SampledLabels(RELEVANCE, B, seed=2, uniform=5, label_rows=LabelRows(N, queries))
     units = np.arange(N) // 2
     if listed:
         drawn = draw_mined(MinedConfig(count=1, last=6), hardest(), L, np.random.default_rng(0))
         sampler.set_batches(mined=drawn, units=units)
     relevance = sp.vstack([RELEVANCE, sp.identity(L, dtype=np.float32)]).tocsr()
-    scores = np.vstack([SCORES, np.zeros((L, L))])
-    found = []
+    scores = np.vstack([SCORES, np.random.default_rng(3).normal(size=(L, L))])
+    own = np.exp(scores[N:]).sum(1) - np.exp(np.diagonal(scores[N:]))
+    found, of_labels = [], []
     for step in range(STEPS):
         generator = np.random.default_rng((11, step))
         if listed:
@@ -193,10 +209,41 @@ def test_labels_that_are_queries_of_themselves(listed: bool) -> None:
         asked = np.zeros(L, dtype=bool)
         queries.add_to(asked, step)
         rows = np.concatenate([rows, N + np.flatnonzero(asked)])
-        found.append(
-            estimate(sampler, rows, step, relevance=relevance, scores=scores)[rows.tolist().index(ROW)]
-        )
+        estimates = estimate(sampler, rows, step, relevance=relevance, scores=scores)
+        found.append(estimates[rows.tolist().index(ROW)])
+        of_labels.append((estimates[rows >= N] / own[asked]).mean())
     assert_unbiased(np.array(found), FULL[ROW])
+    assert_unbiased(np.array(of_labels), 1.0)
+
+
+@pytest.mark.parametrize("brought", [False, True], ids=["by chance", "brought"])
+@pytest.mark.parametrize("listed", [False, True], ids=["alone", "with mined labels and clusters"])
+def test_masked_pairs_are_in_no_sum(listed: bool, brought: bool) -> None:
+    """Rows bring the labels masked for them where others than the pool's are scored beside it."""
+    masked = some_masked()
+    sampler = SampledLabels(RELEVANCE, B, seed=2, uniform=6, brought_masked=masked if brought else None)
+    units = np.arange(N) // 2
+    if listed:
+        # Mined for one row, a label may be masked for its neighbour.
+        lists = MinedLabels(*(part[:, 2:] for part in (hardest(8).ids, hardest(8).scores)))
+        drawn = draw_mined(MinedConfig(count=2, last=6), lists, L, np.random.default_rng(0))
+        drawn = sp.csr_matrix(drawn.toarray() & ~masked.toarray())
+        sampler.set_batches(mined=drawn, units=units)
+    full = np.exp(np.where((RELEVANCE.toarray() > 0) | masked.toarray(), -np.inf, SCORES)).sum(1)
+    found = []
+    for step in range(STEPS):
+        rows = batch_with_row(step)
+        if listed:
+            others = np.random.default_rng((11, step)).choice(
+                np.delete(np.arange(N // 2), units[ROW]), B // 2 - 1, replace=False
+            )
+            rows = np.flatnonzero(np.isin(units, np.append(others, units[ROW])))
+        found.append(estimate(sampler, rows, step, masked=masked)[rows.tolist().index(ROW)])
+        if brought and step < 20:
+            pool = sampler.pool(RELEVANCE[rows], step, rows, masked[rows])
+            assert pool.masked is not None and pool.masked.nnz == masked[rows].nnz
+    assert_unbiased(np.array(found), full[ROW], 0.06)
+    assert full[ROW] < 0.8 * FULL[ROW], "leaving the masks out would be seen"
 
 
 @pytest.mark.slow

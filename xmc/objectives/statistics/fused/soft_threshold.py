@@ -41,9 +41,11 @@ def _add_to_histogram(
 ) -> tl.tensor:
     """Weights in equal bins of width ``second`` from ``first`` on, the largest and the smallest score."""
     histogram, highest, lowest = state
-    weights = _weights(log_weights, own)
+    # These are no scores: beyond the last label, or masked.
+    absent = scores == float("-inf")
+    weights = tl.where(absent, 0.0, _weights(log_weights, own))
     place = (scores - first[:, None]) / second[:, None]
-    # -inf beyond the last label falls into bin 0, with weight 0.
+    # -inf falls into bin 0, with weight 0.
     bins = tl.minimum(tl.maximum(place, 0.0), _BINS - 1.0).to(tl.int32)
     numbers = tl.arange(0, _BINS)
     # A mask for each bin and a sum over labels: no two programs, and no two lanes, add to one address.
@@ -51,9 +53,8 @@ def _add_to_histogram(
         counted = tl.sum(tl.where(bins == number, weights, 0.0), 1)
         histogram += tl.where(numbers[None, :] == number, counted[:, None], 0.0)
     highest = tl.maximum(highest, tl.max(scores, 1))
-    # These are no scores; the largest is not changed by them, the smallest would be.
-    beyond = scores == float("-inf")
-    return histogram, highest, tl.minimum(lowest, tl.min(tl.where(beyond, float("inf"), scores), 1))
+    # The largest score is not changed by what is absent, the smallest would be.
+    return histogram, highest, tl.minimum(lowest, tl.min(tl.where(absent, float("inf"), scores), 1))
 
 
 @triton.jit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -19,35 +18,35 @@ class ClusteredSampler(QuerySampler):
     """A :class:`QuerySampler` whose batches are made of clusters of neighbouring rows.
 
     In an epoch of cluster size c the rows, in the order of the last clustering, are cut into runs of c; the
-    runs are shuffled, and B / c of them make a batch. Each row is in at most one batch of an epoch, as
-    without clusters: the ``N % B`` rows that sit an epoch out are drawn anew each epoch. With c = 1 the
-    batches are those of a :class:`QuerySampler`.
+    runs are shuffled, and B / c of them make a batch. Batches are of one size, as without clusters, and a
+    multiple of the largest cluster; the rows left over sit an epoch out in turn. With c = 1 the batches are
+    those of a :class:`QuerySampler` of such a size.
 
     Whoever draws batches asks `clustering_due` before each one, and then gives the new order to `set_order`.
     Like its base it knows nothing of ranks.
     """
 
-    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, schedule: ClustersConfig) -> None:
+    def __init__(self, rows: np.ndarray, largest: int, seed: int, schedule: ClustersConfig) -> None:
         """Prepare the sampler.
 
         Args:
             rows: Row ids to draw from, int [N].
-            batch_size: B, the global batch.
+            largest: Most rows of a global batch.
             seed: Of the order.
-            schedule: Cluster sizes; the largest divides B.
+            schedule: Cluster sizes; the largest divides ``largest``.
 
         Raises:
             ConfigError: When an epoch would hold no batch, or the largest cluster does not divide one.
         """
-        if schedule.largest < 1 or batch_size % schedule.largest:
+        if schedule.largest < 1 or largest % schedule.largest:
             raise ConfigError(
-                f"negatives.clusters.largest: expected a divisor of the batch of {batch_size} queries, got "
+                f"negatives.clusters.largest: expected a divisor of the batch of {largest} queries, got "
                 f"{schedule.largest}"
             )
         self.schedule = schedule
         self.order: np.ndarray | None = None
         self.ordered_epoch = -1
-        super().__init__(rows, batch_size, seed)
+        super().__init__(rows, largest, seed, multiple=schedule.largest)
 
     @property
     def cluster_size(self) -> int:
@@ -57,8 +56,7 @@ class ClusteredSampler(QuerySampler):
     @property
     def next_epoch(self) -> int:
         """The epoch of the next batch."""
-        # A batch that does not fit in what is left of the epoch begins the next one.
-        return self.epoch + (len(self._rows) - self.position < self.batch_size)
+        return self.epoch + self._ended
 
     @property
     def clustering_due(self) -> bool:
@@ -109,13 +107,9 @@ class ClusteredSampler(QuerySampler):
         size = self.cluster_size
         if size == 1 or self.order is None:
             return
-        draw = generator(self.seed, Stream.CLUSTER_ORDER, epoch)
-        used = math.floor(len(self.order) / self.batch_size) * self.batch_size
-        kept = np.zeros(len(self.order), dtype=bool)
-        # Drawn row by row, not run by run, so that every row is as likely to sit out. The order is cut into
-        # runs without them, so that runs stay whole.
-        kept[draw.choice(len(self.order), used, replace=False, shuffle=False)] = True
-        runs = self.order[kept[self.order]].reshape(-1, size)
-        self._positions = draw.permutation(runs).reshape(-1)
+        # The order is cut into runs without the rows that sit out, so that runs stay whole.
+        left = self._left_out(epoch)
+        runs = self.order[~left[self.order]].reshape(-1, size)
+        self._positions = generator(self.seed, Stream.CLUSTER_ORDER, epoch).permutation(runs).reshape(-1)
         # The rows that sit the epoch out come last, where no batch reaches.
-        self._order = self._rows[np.concatenate([self._positions, np.flatnonzero(~kept)])]
+        self._order = self._rows[np.concatenate([self._positions, np.flatnonzero(left)])]

@@ -45,6 +45,7 @@ def mine_labels(
     positives: sp.csr_matrix,
     *,
     offsets: np.ndarray | None = None,
+    masked: sp.csr_matrix | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> MinedLabels:
     """For each row the labels from rank ``config.first`` to ``config.last``, positives left out.
@@ -59,6 +60,7 @@ def mine_labels(
         labels: [L, D] embeddings of any floating type; exact search runs where they are, FAISS on the CPU.
         positives: CSR [N, L].
         offsets: [L], added to ``q.e``.
+        masked: CSR bool [N, L], pairs that are left out as positives are, and that the guard does not ask.
         stop: Asked between chunks of 4,096 queries; when true, what is left stays pads.
 
     Returns:
@@ -73,7 +75,8 @@ def mine_labels(
             break
         rows = np.arange(start, min(start + QUERY_CHUNK, num_rows))
         queries, own = encode_queries(rows), positives[rows]
-        found_ids, found_scores = search(queries, config.last, own)
+        apart = own if masked is None else sp.csr_matrix(own.astype(bool) + masked[rows])
+        found_ids, found_scores = search(queries, config.last, apart)
         # The best ones are skipped on purpose: they are the likeliest to be positives that nobody has listed.
         found_ids, found_scores = found_ids[:, config.first :], found_scores[:, config.first :]
         if config.margin is not None:

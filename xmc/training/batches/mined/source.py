@@ -48,6 +48,8 @@ class HardNegatives(BatchSource):
         world: World,
         device: torch.device,
         seed: int,
+        *,
+        masked: sp.csr_matrix | None = None,
     ) -> None:
         """Prepare; nothing is mined yet.
 
@@ -58,9 +60,10 @@ class HardNegatives(BatchSource):
             world: The ranks that share the queries.
             device: Where collectives work.
             seed: With the epoch and the mining, decides what queries bring.
+            masked: CSR bool [N, L], pairs that are neither positive nor negative: not mined.
         """
         self.config, self.queries, self.positives = config, queries, positives
-        self.world, self.device, self.seed = world, device, seed
+        self.world, self.device, self.seed, self.masked = world, device, seed, masked
         self.lists: MinedLabels | None = None
         self.snapshot_step, self.seconds = -1, 0.0
         self._task: _Mining | None = None
@@ -151,7 +154,8 @@ class HardNegatives(BatchSource):
         start, stop = self.world.shard(len(self.queries))
         queries, positives = self.queries[start:stop], self.positives[start:stop]
         # A copy, as the optimiser changes the weights in place while the thread reads them.
-        task = _Mining(self.config, step, encoder.snapshot(), queries, positives, offsets)
+        masked = None if self.masked is None else self.masked[start:stop]
+        task = _Mining(self.config, step, encoder.snapshot(), queries, positives, offsets, masked)
         task.start()
         return task
 
@@ -176,10 +180,11 @@ class _Mining(threading.Thread):
         queries: np.ndarray,
         positives: sp.csr_matrix,
         offsets: np.ndarray | None,
+        masked: sp.csr_matrix | None,
     ) -> None:
         super().__init__(name=f"mining-{step}", daemon=True)
         self.config, self.step, self.encoder = config, step, encoder
-        self.queries, self.positives, self.offsets = queries, positives, offsets
+        self.queries, self.positives, self.offsets, self.masked = queries, positives, offsets, masked
         # Asked between chunks, as a thread cannot be ended from outside.
         self.stopped = threading.Event()
         self.seconds = 0.0
@@ -220,5 +225,6 @@ class _Mining(threading.Thread):
             labels,
             self.positives,
             offsets=self.offsets,
+            masked=self.masked,
             stop=self.stopped.is_set,
         )

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from xmc.errors import ConfigError
 from xmc.training.batches.pools.inclusion import in_batch_inclusion
 
-__all__ = ["BatchLabels"]
+__all__ = ["BatchLabels", "without"]
 
 
 class BatchLabels:
@@ -23,6 +23,7 @@ class BatchLabels:
         units: [N] int64, the unit of each row, -1 for rows that sit the epoch out; None when every row is a
             unit of its own.
         inclusion: [L] float64, the probability that a batch brings a label to a row whose own unit does not.
+        inclusion_for_others: [L] float64, the same to a row that joins the batch without being drawn for it.
     """
 
     def __init__(
@@ -36,7 +37,8 @@ class BatchLabels:
         """Count.
 
         Args:
-            positives: [N, L], relevance of the rows that batches are drawn from.
+            positives: [N, L], what the rows that batches are drawn from bring that is no negative of theirs:
+                their relevance, and masked labels where they bring them.
             batch_size: Rows of a batch, over all ranks.
             mined: bool [N, L], labels drawn for each row, none of them its positive.
             units: See above; every unit has as many rows, which divide ``batch_size``.
@@ -53,7 +55,7 @@ class BatchLabels:
         if units is None:
             # Every row is a unit: a label is brought by as many units as rows list it.
             counts = np.bincount(self.brings.indices, minlength=positives.shape[1])
-            self.inclusion = in_batch_inclusion(counts, positives.shape[0], batch_size)
+            self._count(counts, positives.shape[0], batch_size)
             return
         sizes = np.bincount(units[units >= 0])
         # Units of one size make a batch a fixed number of units drawn without replacement, which is what the
@@ -64,7 +66,12 @@ class BatchLabels:
                 f"{sorted(set(sizes.tolist()))}"
             )
         counts = _units_per_label(self.brings, units)
-        self.inclusion = in_batch_inclusion(counts, len(sizes), batch_size // int(sizes[0]))
+        self._count(counts, len(sizes), batch_size // int(sizes[0]))
+
+    def _count(self, counts: np.ndarray, num_units: int, units_per_batch: int) -> None:
+        self.inclusion = in_batch_inclusion(counts, num_units, units_per_batch)
+        # To a row that is no unit all units of a batch are others: as if it were one more, always drawn.
+        self.inclusion_for_others = in_batch_inclusion(counts, num_units + 1, units_per_batch + 1)
 
     def certain(self, positions: np.ndarray, positives: sp.csr_matrix) -> sp.csr_matrix | None:
         """The labels that are in a batch's pool for certain, row by row, other than positives.
@@ -72,11 +79,11 @@ class BatchLabels:
         Args:
             positions: [B], the batch's rows, as positions in ``range(N)``; -1 for rows that bring nothing but
                 positives and are their own units.
-            positives: [B, L], their relevance.
+            positives: [B, L], what is no negative of theirs: their relevance, and their masked pairs.
 
         Returns:
-            CSR bool [B, L], what each row's unit brings without the row's positives; None where rows bring
-            nothing but positives and are their own units.
+            CSR bool [B, L], what each row's unit brings without those; None where rows bring nothing but
+            positives and are their own units.
         """
         if not self.listed:
             return None
@@ -92,7 +99,7 @@ class BatchLabels:
             # Rows that are not known bring nothing: an empty row in their place.
             spread = (np.ones(len(known), dtype=bool), (known, np.arange(len(known))))
             brought = sp.csr_matrix(spread, shape=(len(positions), len(known))) @ brought.astype(bool)
-        return _without(sp.csr_matrix(brought), positives)
+        return without(sp.csr_matrix(brought), positives)
 
     def shared_by_all(self, positions: np.ndarray) -> bool:
         """Whether all the batch's rows are of one unit, so that what one brings is certain for all."""
@@ -111,7 +118,7 @@ def _units_per_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:
     return np.bincount(pairs % num_labels, minlength=num_labels)
 
 
-def _without(matrix: sp.csr_matrix, removed: sp.csr_matrix) -> sp.csr_matrix:
+def without(matrix: sp.csr_matrix, removed: sp.csr_matrix) -> sp.csr_matrix:
     """``matrix``'s pairs that are not among ``removed``'s: CSR bool."""
     num_labels = matrix.shape[1]
 

@@ -1,0 +1,60 @@
+"""A batch whose rows have log weights of two kinds, as two batches of one kind each, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from xmc.scoring.inputs import ScoreInputs
+from xmc.scoring.positives import as_positives
+
+__all__ = ["in_pair_order", "in_row_order", "row_parts"]
+
+
+def row_parts(inputs: ScoreInputs) -> list[ScoreInputs]:
+    """The rows of ``inputs`` that are not apart, then those that are; all in one where none is.
+
+    What is computed of the parts, one after the other, is put in order by :func:`in_pair_order` and
+    :func:`in_row_order`. Rows are scored one by one whatever their batch, so two parts cost what one does,
+    but for what is computed of labels alone.
+    """
+    if inputs.apart is None:
+        return [inputs]
+    rows, weights = inputs.apart.rows, inputs.apart.log_weights
+    return [_part(inputs, ~rows, inputs.log_weights), _part(inputs, rows, weights)]
+
+
+def in_pair_order(inputs: ScoreInputs, parts: Sequence[Tensor]) -> Tensor:
+    """[P] from the values of each part's positives."""
+    return parts[0] if inputs.apart is None else _in_order(parts, inputs.apart.rows[inputs.pairs.rows])
+
+
+def in_row_order(inputs: ScoreInputs, parts: Sequence[Tensor]) -> Tensor:
+    """[B] or [B, n] from the values of each part's rows."""
+    return parts[0] if inputs.apart is None else _in_order(parts, inputs.apart.rows)
+
+
+def _part(inputs: ScoreInputs, rows: Tensor, log_weights: Tensor | None) -> ScoreInputs:
+    extra, masked = inputs.extra, inputs.masked_pairs
+    if extra is not None and extra.certain is not None:
+        shape = len(inputs.queries), inputs.own_shard.total
+        certain = as_positives(extra.certain, *shape, inputs.queries.device)
+        extra = replace(extra, certain=certain.of_rows(rows))
+    return replace(
+        inputs,
+        queries=inputs.queries[rows],
+        positives=inputs.pairs.of_rows(rows),
+        log_weights=log_weights,
+        extra=extra,
+        masked=None if masked is None else masked.of_rows(rows),
+        apart=None,
+    )
+
+
+def _in_order(parts: Sequence[Tensor], second: Tensor) -> Tensor:
+    """Values of two parts, one after the other, back in order; ``second`` bool says whose each place is."""
+    places = torch.argsort(torch.argsort(second.long(), stable=True))
+    return torch.cat(list(parts))[places]
