@@ -134,10 +134,10 @@ class StatisticOfScores:
         reduce = reduce_scores if inputs.extra is None else reduce_with_extra
         if inputs.apart is None:
             scores, of_rows = reduce(inputs, self.make(inputs))
-            return PositiveScores(scores, inputs.pairs, inputs), of_rows
-        parts = [reduce(part, self.make(part)) for part in row_parts(inputs)]
-        scores = in_pair_order(inputs, [scores for scores, _ in parts])
-        of_rows = in_row_order(inputs, [of_rows for _, of_rows in parts])
+        else:
+            parts = [reduce(part, self.make(part)) for part in row_parts(inputs, inputs.apart)]
+            scores = in_pair_order(inputs.apart, inputs.pairs, [scores for scores, _ in parts])
+            of_rows = in_row_order(inputs.apart, [of_rows for _, of_rows in parts])
         return PositiveScores(scores, inputs.pairs, inputs), of_rows
 
 

@@ -8,33 +8,30 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from xmc.scoring.inputs import ScoreInputs
-from xmc.scoring.positives import as_positives
+from xmc.scoring.inputs import RowsApart, ScoreInputs
+from xmc.scoring.positives import Positives, as_positives
 
 __all__ = ["in_pair_order", "in_row_order", "row_parts"]
 
 
-def row_parts(inputs: ScoreInputs) -> list[ScoreInputs]:
-    """The rows of ``inputs`` that are not apart, then those that are; all in one where none is.
+def row_parts(inputs: ScoreInputs, apart: RowsApart) -> list[ScoreInputs]:
+    """The rows of ``inputs`` that are not apart, then those that are.
 
     What is computed of the parts, one after the other, is put in order by :func:`in_pair_order` and
     :func:`in_row_order`. Rows are scored one by one whatever their batch, so two parts cost what one does,
     but for what is computed of labels alone.
     """
-    if inputs.apart is None:
-        return [inputs]
-    rows, weights = inputs.apart.rows, inputs.apart.log_weights
-    return [_part(inputs, ~rows, inputs.log_weights), _part(inputs, rows, weights)]
+    return [_part(inputs, ~apart.rows, inputs.log_weights), _part(inputs, apart.rows, apart.log_weights)]
 
 
-def in_pair_order(inputs: ScoreInputs, parts: Sequence[Tensor]) -> Tensor:
+def in_pair_order(apart: RowsApart, pairs: Positives, parts: Sequence[Tensor]) -> Tensor:
     """[P] from the values of each part's positives."""
-    return parts[0] if inputs.apart is None else _in_order(parts, inputs.apart.rows[inputs.pairs.rows])
+    return _in_order(parts, apart.rows[pairs.rows])
 
 
-def in_row_order(inputs: ScoreInputs, parts: Sequence[Tensor]) -> Tensor:
+def in_row_order(apart: RowsApart, parts: Sequence[Tensor]) -> Tensor:
     """[B] or [B, n] from the values of each part's rows."""
-    return parts[0] if inputs.apart is None else _in_order(parts, inputs.apart.rows)
+    return _in_order(parts, apart.rows)
 
 
 def _part(inputs: ScoreInputs, rows: Tensor, log_weights: Tensor | None) -> ScoreInputs:

@@ -97,7 +97,7 @@ def learned(config, changed, **options: object):
 
 def test_residuals_are_trained_saved_and_indexed(config, changed, dataset) -> None:
     # Frozen towers: what is learned is learned by the residuals.
-    frozen = changed(learned(config, changed), training={"learning_rate": 1e-9, "epochs": 8})
+    frozen = changed(learned(config, changed), training={"learning_rate": 1e-9, "epochs": 12})
     result = train(frozen)
     assert result.validation["P@1"] > 50
     model = DualEncoder.load(result.last_path)

@@ -54,10 +54,13 @@ def moments_of_negatives(inputs: ScoreInputs) -> tuple[PositiveScores, RowMoment
     Raises:
         ConfigError: When shapes, ids or options do not fit.
     """
-    parts = [_moments(part) for part in row_parts(inputs)]
-    scores = in_pair_order(inputs, [scores for scores, _ in parts])
-    columns = zip(*((m.count, m.mean, m.scatter) for _, m in parts), strict=True)
-    negatives = RowMoments(*(in_row_order(inputs, list(column)) for column in columns))
+    if inputs.apart is None:
+        scores, negatives = _moments(inputs)
+    else:
+        parts = [_moments(part) for part in row_parts(inputs, inputs.apart)]
+        scores = in_pair_order(inputs.apart, inputs.pairs, [scores for scores, _ in parts])
+        columns = zip(*((m.count, m.mean, m.scatter) for _, m in parts), strict=True)
+        negatives = RowMoments(*(in_row_order(inputs.apart, list(column)) for column in columns))
     return PositiveScores(scores, inputs.pairs, inputs), negatives
 
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from xmc.training.batches.memory.label_memory import LabelMemory
     from xmc.training.batches.mined.draw import draw_mined
     from xmc.training.batches.mined.search import MinedLabels, mine_labels
-    from xmc.training.batches.pools.draws import LabelDraw, UniformDraw
     from xmc.training.batches.pools.inclusion import (
         in_batch_inclusion,
         stratified_inclusion,
         tempered_inclusion,
         union_inclusion,
     )
-    from xmc.training.batches.pools.pool import AllLabels, PoolSampler, SampledLabels, build_pool_sampler
+    from xmc.training.batches.pools.pool import AllLabels, PoolSampler, build_pool_sampler
+    from xmc.training.batches.pools.sampled import LabelDraw, SampledLabels, UniformDraw
     from xmc.training.batches.source import BatchSource
 
 __all__ = [
@@ -58,13 +58,13 @@ __all__ = [
 ]
 
 _INCLUSION = ("in_batch_inclusion", "stratified_inclusion", "tempered_inclusion", "union_inclusion")
-_POOL = ("AllLabels", "PoolSampler", "SampledLabels", "build_pool_sampler")
+_POOL = ("AllLabels", "PoolSampler", "build_pool_sampler")
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         **dict.fromkeys(_INCLUSION, "xmc.training.batches.pools.inclusion"),
-        **dict.fromkeys(("LabelDraw", "UniformDraw"), "xmc.training.batches.pools.draws"),
+        **dict.fromkeys(("LabelDraw", "SampledLabels", "UniformDraw"), "xmc.training.batches.pools.sampled"),
         **dict.fromkeys(_POOL, "xmc.training.batches.pools.pool"),
         **dict.fromkeys(("Batch", "Moment", "Pool"), "xmc.training.batches.batch"),
         **dict.fromkeys(("Batches", "build_batches"), "xmc.training.batches.batches"),

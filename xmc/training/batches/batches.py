@@ -26,8 +26,8 @@ from xmc.training.batches.memory.source import RememberedLabels
 from xmc.training.batches.mined.source import HardNegatives
 from xmc.training.batches.own import gives_outside, own_sources
 from xmc.training.batches.pools.batch_labels import without
-from xmc.training.batches.pools.draws import LabelDraw, LabelRows
 from xmc.training.batches.pools.pool import PoolSampler, build_pool_sampler
+from xmc.training.batches.pools.sampled import LabelDraw, LabelRows
 from xmc.training.batches.query_sampler import QuerySampler
 from xmc.training.batches.source import BatchSource
 

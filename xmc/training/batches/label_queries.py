@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from xmc.errors import ConfigError
 from xmc.random_streams import Stream
 from xmc.training.batches.config import NegativesConfig
-from xmc.training.batches.pools.draws import LabelRows, UniformDraw
+from xmc.training.batches.pools.sampled import LabelRows, UniformDraw
 from xmc.training.batches.source import BatchSource
 
 __all__ = ["LabelQueries", "check_label_queries", "with_label_rows"]

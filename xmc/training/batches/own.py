@@ -10,7 +10,7 @@ import numpy as np
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts
 from xmc.training.batches.config import NegativesConfig
-from xmc.training.batches.pools.draws import LabelDraw
+from xmc.training.batches.pools.sampled import LabelDraw
 from xmc.training.batches.source import BatchSource
 from xmc.training.parts import as_parts, make_part
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from xmc.scoring import FrozenLabels
 from xmc.scoring.moments import LabelMoments
 from xmc.training.batches.batch import Batch, Moment, Pool
-from xmc.training.batches.pools.draws import LabelDraw
+from xmc.training.batches.pools.sampled import LabelDraw
 
 __all__ = ["BatchSource"]
 
@@ -21,7 +21,7 @@ class BatchSource(Protocol):
     """One source of a batch's queries or labels. A subclass overrides what it takes part in.
 
     Every rank calls the same methods in the same order, as some talk to the other ranks. What only draws
-    labels, independently of the batch, need not be a source: a :class:`.pools.draws.LabelDraw` is enough.
+    labels, independently of the batch, need not be a source: a :class:`.pools.sampled.LabelDraw` is enough.
     """
 
     name: str

@@ -14,7 +14,7 @@ from tests.training.batches.test_source import moment
 from xmc.distributed import World
 from xmc.errors import ConfigError
 from xmc.training.batches import NegativesConfig, SampledLabels, UniformDraw, build_batches
-from xmc.training.batches.pools.draws import LabelRows
+from xmc.training.batches.pools.sampled import LabelRows
 
 RELEVANCE = sp.csr_matrix(
     np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0]], dtype=np.float32)

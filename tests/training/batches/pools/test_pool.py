@@ -23,7 +23,7 @@ from xmc.training.batches import (
     stratified_inclusion,
     tempered_inclusion,
 )
-from xmc.training.batches.pools.draws import TemperedDraw
+from xmc.training.batches.pools.sampled import TemperedDraw
 
 N, L, B, UNIFORM = 40, 30, 8, 5
 

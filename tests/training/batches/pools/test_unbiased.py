@@ -16,7 +16,7 @@ from xmc.objectives.extra_negatives import reduce_with_extra
 from xmc.objectives.statistics.log_partition import LogPartition
 from xmc.scoring import ExtraNegatives, ScoreInputs, as_positives
 from xmc.training.batches import MinedConfig, MinedLabels, SampledLabels, UniformDraw, draw_mined
-from xmc.training.batches.pools.draws import LabelRows
+from xmc.training.batches.pools.sampled import LabelRows
 
 N, L, B, STEPS = 48, 34, 8, 600
 ROW = 5
