@@ -225,7 +225,7 @@ def test_files_of_no_format_are_explained(dataset, tmp_path):
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"uid": "t1", "labels": []}\n' * 99)[:-9])
     for name, error in (
         ("words", "its first line is 'hello there'"),
-        ("bytes", "expected predictions as npz or text"),
+        ("bytes", "bytes, line 1: expected UTF-8"),
         ("missing", "found no such file"),
         ("cut.jsonl.gz", "expected"),
     ):

@@ -165,7 +165,7 @@ def test_a_file_faiss_cannot_read_is_explained_even_if_its_checksum_fits(index, 
     content = json.loads((folder / "manifest.json").read_text())
     content["checksums"]["index.faiss"] = sha256_file(folder / "index.faiss")
     (folder / "manifest.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match="not a FAISS index"):
+    with pytest.raises(DataError, match="expected a FAISS index"):
         LabelIndex.load(folder)
 
 

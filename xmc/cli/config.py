@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import jsonargparse
-import yaml
 
 from xmc.cli.parser import explain, help_options, make_parser, nearest, parse
 from xmc.errors import ConfigError
 from xmc.recipes import find_recipe, shipped_recipes
+from xmc.received import read_yaml, reading
 
 if TYPE_CHECKING:
     from xmc.training.config import TrainConfig
@@ -126,10 +126,8 @@ def _place(recipe: str) -> Path:
 
 def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
     """Refuse unknown keys before the parser does, which would not name the file or the nearest valid key."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from None
+    with reading(path, "YAML", error=ConfigError):
+        content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise ConfigError(
             f"{path}: expected a mapping of sections such as `training:`, got {type(content).__name__}"

@@ -30,6 +30,7 @@ from xmc.encoders.text_input import TextInput, as_texts
 from xmc.encoders.tower import Tower
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, fingerprint
+from xmc.received import reading
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -103,7 +104,9 @@ class DualEncoder:
         offsets = LabelOffsets.load(folder) if metadata is not None and metadata.has_offsets else None
         residuals = LabelResiduals.load(folder) if metadata is not None and metadata.has_residuals else None
         vectors = LabelVectors.load(folder) if metadata is not None and metadata.has_label_table else None
-        return cls(_open(folder, device, metadata), metadata, offsets, residuals, vectors)
+        model = _open(folder, device, metadata)
+        with reading(folder, "a model of two text towers", error=ModelError):
+            return cls(model, metadata, offsets, residuals, vectors)
 
     @classmethod
     def build(cls, config: EncoderConfig, texts: Iterable[str] | None = None) -> DualEncoder:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from xmc.data.importers.filters import add_filters, filter_files
 from xmc.data.importers.formats import SourceFormat
 from xmc.data.importers.reader import Located
-from xmc.data.importers.records import LabelBook, add_labels, add_rows
+from xmc.data.importers.records import COLUMNS, LabelBook, add_labels, add_rows
 from xmc.data.manifest import SPLITS, TABLES
+from xmc.data.parquet import open_parquet, parquet_rows
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 from xmc.progress import Bar
+from xmc.received import check_inside, reading
 
 __all__ = ["PARQUET"]
-
-_BATCH_ROWS = 2048
 
 
 class ParquetReader(Located):
@@ -36,16 +34,20 @@ class ParquetReader(Located):
 
     def __iter__(self) -> Iterator[object]:
         self.number = 0
-        try:
-            with pq.ParquetFile(self._path) as file:
-                with Bar(file.metadata.num_rows, self._path.name, "row", shown=self._progress) as bar:
-                    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                        for row in batch.to_pylist():
-                            self.number += 1
-                            yield row
-                        bar.update(batch.num_rows)
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise DataError(f"expected a Parquet file with UTF-8 text ({error})") from error
+        with reading("", "a Parquet file with UTF-8 text"):
+            opened = open_parquet(self._path, COLUMNS)
+        with opened as file, Bar(file.metadata.num_rows, self._path.name, "row", shown=self._progress) as bar:
+            columns = [name for name in file.schema_arrow.names if name in COLUMNS]
+            batches = parquet_rows(file, columns)
+            while rows := self._next(batches):
+                for row in rows:
+                    self.number += 1
+                    yield row
+                bar.update(len(rows))
+
+    def _next(self, batches: Iterator[list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
+        with reading("", "a Parquet file with UTF-8 text"):
+            return next(batches, None)
 
 
 def _tables(source: str | Path) -> dict[str, list[Path]]:
@@ -56,7 +58,13 @@ def _tables(source: str | Path) -> dict[str, list[Path]]:
 
 def _shards(folder: Path, table: str) -> list[Path]:
     whole = folder / f"{table}.parquet"
-    return [whole] if whole.is_file() else sorted(folder.glob(f"{table}-*.parquet"))
+    shards = [whole] if whole.is_file() else sorted(folder.glob(f"{table}-*.parquet"))
+    for path in shards:
+        if not path.is_file():
+            raise DataError(f"{path}: expected a file, found none that can be read")
+        with reading(path, "a file of the folder"):
+            check_inside(path, folder)
+    return shards
 
 
 def _matches(folder: Path) -> bool:

@@ -1,0 +1,58 @@
+"""What a model's folder promises, held against what it holds, before and after the libraries build it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from xmc.received import read_json
+
+__all__ = ["check_finite", "check_layers"]
+
+_LAYERS = re.compile(r"(^n_|_|^)(layers?|blocks?|stages?|repeats?)$")
+
+
+def check_layers(folder: Path) -> None:
+    """Refuse configurations of more layers than there are tensors in the weights.
+
+    Libraries make every layer before they look for its weights, however many a configuration asks for.
+
+    Raises:
+        ValueError: Naming the file and its key; also for a configuration or weights that cannot be read.
+        OSError, SafetensorError: When the weights are damaged.
+    """
+    tensors = 0
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, "np") as file:
+            tensors += len(file.keys())
+    for path in sorted(folder.rglob("config.json")):
+        for key, value in _numbers(read_json(path)):
+            if _LAYERS.search(key) and value > tensors:
+                raise ValueError(
+                    f"{path.relative_to(folder)} asks for {key} {value}, more than its {tensors} tensors"
+                )
+
+
+def _numbers(value: Any) -> Iterator[tuple[str, int]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if type(inner) is int:
+                yield str(key), inner
+            yield from _numbers(inner)
+
+
+def check_finite(model: nn.Module) -> None:
+    """Refuse weights that are not finite.
+
+    Raises:
+        ValueError: Naming the first.
+    """
+    for name, tensor in model.state_dict().items():
+        if torch.is_floating_point(tensor) and not torch.isfinite(tensor).all():
+            raise ValueError(f"its weights {name} hold NaN or infinity")
