@@ -116,6 +116,10 @@ class _InBlocks:
         """At most 8 KiB, whatever was asked for."""
         return self._raw.read(min(size, _PACKED_BLOCK) if size >= 0 else _PACKED_BLOCK)
 
+    def seek(self, place: int, /) -> int:
+        """As the file's."""
+        return self._raw.seek(place)
+
 
 def _check_ratio(packed: int, unpacked: int) -> None:
     if unpacked > UNPACKED_TEXT_BYTES and unpacked > MAX_RATIO * packed:

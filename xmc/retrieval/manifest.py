@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from xmc.errors import DataError, IndexMismatchError
 from xmc.files import sha256_file
@@ -43,7 +42,7 @@ class IndexManifest:
     """Whether the label embeddings have length 1."""
     exact_scores: bool = False
     """Whether a score of the index is the inner product; else it is that of a compressed vector."""
-    ranking: Literal["score", "magnitude"] = "score"
+    ranking: str = "score"
     """"score", or "magnitude": labels rank by the score whatever its sign."""
     metric: str = "inner_product"
     faiss_version: str = ""
@@ -98,13 +97,15 @@ def _parse(cls: type[IndexManifest], file: Path) -> IndexManifest:
         version = content.get("format_version") if isinstance(content, dict) else None
         if version != FORMAT_VERSION:
             raise DataError(
-                f"{file}: expected format version {FORMAT_VERSION}, got {version!r:.20}: build the index again"
+                f"{file}: expected format version {FORMAT_VERSION}, got {version!r:.20}: build it again"
             )
         manifest = from_plain(cls, content, extra=True)
         for name in manifest.checksums:
             check_name(name)
+        if manifest.ranking not in ("score", "magnitude"):
+            raise ValueError(f"ranking: expected score or magnitude, got {manifest.ranking!r:.80}")
         if not (0 <= manifest.count <= MAX_IDS and 0 < manifest.dimension <= MAX_IDS):
-            raise ValueError(f"{manifest.count} labels of {manifest.dimension} numbers")
+            raise ValueError(f"it says {manifest.count} labels of {manifest.dimension} numbers")
     if not {"index.faiss", "labels.parquet"} <= set(manifest.checksums):
         raise DataError(
             f"{file}: expected checksums of index.faiss and labels.parquet: build the index again"
