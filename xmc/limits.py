@@ -29,14 +29,15 @@ MAX_DOCUMENT_BYTES = 64 << 20
 """Of a JSON file that is read whole: a manifest, a run's state or result, a module's configuration. They have
 kilobytes."""
 
-MAX_DEPTH = 100
+MAX_DEPTH = 50
 """Levels of nesting in a YAML file; ours have four. JSON ends at Python's own limit, some thousands."""
 
-MAX_YAML_BYTES = 256 << 10
-"""Of a recipe, which has 5 kB with every option: the parser reads some 100 kB a second."""
+MAX_YAML_BYTES = 64 << 10
+"""Of a recipe, which has 5 kB with every option: the parser reads some 50 kB a second."""
 
-MAX_YAML_VALUES = 100_000
-"""Values of a recipe once its aliases are written out: nine lines of aliases can stand for a billion."""
+MAX_YAML_VALUES = 5_000
+"""Values of a recipe, which has some 100, with its aliases written out: nine lines of them can stand for a
+billion."""
 
 MAX_RATIO = 200
 """Times its size that a packed file may unpack to. Text packs 3 to 20 times, sparse matrices up to 10; a bomb

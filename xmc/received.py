@@ -175,6 +175,7 @@ def read_yaml(path: Path) -> Any:
             ``MAX_YAML_VALUES`` once its aliases are written out.
     """
     text = read_text(path, MAX_YAML_BYTES)
+    _check_levels(text)
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -182,8 +183,6 @@ def read_yaml(path: Path) -> Any:
             return None
         _check_size(node)
         return loader.construct_document(node)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
     # What the constructors make of a date of month 13, an empty integer, a tag on the wrong kind of value.
@@ -191,6 +190,21 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"a value is not what its form or tag says ({error})") from error
     finally:
         loader.dispose()
+
+
+def _check_levels(text: str) -> None:
+    """Stop at the first level too many: the parser's time grows with the square of the levels."""
+    levels = 0
+    try:
+        for number, event in enumerate(yaml.parse(text, yaml.SafeLoader)):
+            levels += isinstance(event, yaml.CollectionStartEvent)
+            levels -= isinstance(event, yaml.CollectionEndEvent)
+            if levels > MAX_DEPTH:
+                raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+            if number > 2 * MAX_YAML_VALUES:
+                raise ValueError(f"it holds more than {MAX_YAML_VALUES:,} values")
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 def _check_size(root: yaml.Node) -> None:
@@ -212,7 +226,7 @@ def _check_size(root: yaml.Node) -> None:
         return known[id(node)]
 
     if measure(root)[0] > MAX_YAML_VALUES:
-        raise ValueError(f"its aliases stand for more than {MAX_YAML_VALUES:,} values")
+        raise ValueError(f"it stands for more than {MAX_YAML_VALUES:,} values, aliases written out")
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:

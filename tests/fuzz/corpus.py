@@ -1,4 +1,4 @@
-"""Case ``i`` of the corpus: a valid folder of some kind with one to three things wrong, decided by ``(SEED, i)``."""
+"""Case ``i`` of the corpus: a valid folder with one to three things wrong, decided by ``(SEED, i)`` alone."""
 
 from __future__ import annotations
 

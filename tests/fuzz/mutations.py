@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -380,25 +381,23 @@ def _npy(array: np.ndarray, header: dict[str, Any] | None = None) -> bytes:
 
 @cache
 def _zeros() -> bytes:
-    """An archive of one array of 300 MB of zeros."""
+    """An archive of a matrix and of predictions that takes 320 MB once it is unpacked."""
+    shapes = {"ids": (3, 20 << 20), "scores": (3, 20 << 20), "data": (20 << 20,), "indices": (20 << 20,)}
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        with archive.open("x.npy", "w", force_zip64=True) as member:
-            header = io.BytesIO()
-            np.lib.format.write_array_header_1_0(
-                header, {"descr": "<f4", "fortran_order": False, "shape": (3, 25 << 20)}
-            )
-            member.write(header.getvalue())
-            for _ in range(300):
-                member.write(bytes(1 << 20))
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, shape in shapes.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(member, header)
+                for _ in range(4 * math.prod(shape) >> 20):
+                    member.write(bytes(1 << 20))
+        for name, value in (("indptr", [0, 0, 0, 20 << 20]), ("format", b"csr"), ("shape", [3, 6])):
+            archive.writestr(f"{name}.npy", _npy(np.array(value)))
     return buffer.getvalue()
 
 
 def zip_bomb(rng: np.random.Generator, path: Path) -> str:
-    data = _zeros()
-    # The name stands in the member's own header and in the directory.
-    names = [b"a.npy", b"ids.npy"]
-    path.write_bytes(data.replace(b"x.npy", names[0]))
+    path.write_bytes(_zeros())
     return "zip_bomb"
 
 
@@ -422,9 +421,7 @@ def array(rng: np.random.Generator, path: Path) -> str:
     elif kind in (2, 3, 4) and value.size and value.dtype.kind in "iuf":
         nasty = [-1, -2, 2**31 - 1, 2**31, 2**40, 2**62, math.nan, math.inf, -math.inf, 1e300, 5]
         number = nasty[int(rng.integers(len(nasty)))]
-        wide = np.array(
-            value, dtype=np.float64 if value.dtype.kind == "f" or not math.isfinite(number) else np.int64
-        )
+        wide = value.astype(np.float64 if value.dtype.kind == "f" or isinstance(number, float) else np.int64)
         wide.flat[int(rng.integers(value.size))] = number
         arrays[name] = wide
         said += f" {number}"
@@ -443,9 +440,10 @@ def array(rng: np.random.Generator, path: Path) -> str:
         for one, data in arrays.items():
             archive.writestr(f"{one}.npy", _npy(data, header if one == name else None))
         if rng.random() < 0.1:
-            archive.writestr(
-                ["ids.npy", "../x.npy", "x.txt", "data.npy"][int(rng.integers(4))], _npy(np.arange(3))
-            )
+            more = ["more.npy", "../x.npy", "x.txt", f"{name}.npy"][int(rng.integers(4))]
+            with warnings.catch_warnings():  # that a name is there twice
+                warnings.simplefilter("ignore")
+                archive.writestr(more, _npy(np.arange(3)))
     return said
 
 

@@ -8,8 +8,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from tests.fuzz.corpus import Case
+from tests.fuzz.valid import learner
 from xmc.cli.config import load_train_config
 from xmc.cli.main import main
 from xmc.data import Dataset
@@ -20,6 +22,7 @@ from xmc.reports.stored import load_evaluation, stored_evaluations
 from xmc.reports.systems import dataset_of
 from xmc.retrieval import LabelIndex
 from xmc.training.run.changes import read_changes
+from xmc.training.run.checkpoint import Checkpointer
 
 __all__ = ["Fault", "check"]
 
@@ -177,6 +180,18 @@ def _run(folder: Path, prepared: Path, work: Path) -> str:
     return "; ".join(said) or "valid"
 
 
+def _checkpoint(folder: Path, prepared: Path, work: Path) -> str:
+    modules, optimisers = learner()
+    try:
+        step = Checkpointer(folder, modules, optimisers).load_latest()
+    except XMCError as error:
+        return _in_a_line(str(error))
+    weights = [value for module in modules.values() for value in module.state_dict().values()]
+    _require(step is None or step >= 0, f"step {step}")
+    _require(all(torch.isfinite(value).all() for value in weights), "weights")
+    return "valid"
+
+
 _READERS = {
     "import": _import,
     "dataset": _read_dataset,
@@ -186,4 +201,5 @@ _READERS = {
     "index": _index,
     "model": _model,
     "run": _run,
+    "checkpoint": _checkpoint,
 }

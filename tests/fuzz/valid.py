@@ -16,6 +16,7 @@ import scipy.sparse as sp
 import torch
 import yaml
 from sentence_transformers import SentenceTransformer
+from torch import nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from tests.fixtures.tiny_models import SPECIAL, WORDS, save_static, tiny_tokenizer
@@ -24,8 +25,11 @@ from xmc.encoders import DualEncoder, LabelOffsets, LabelResiduals, LabelVectors
 from xmc.evaluation import Evaluation, save_predictions
 from xmc.machine import save_machine
 from xmc.retrieval import LabelIndex
+from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
+from xmc.training.learned.optimisers.optimiser import Optimiser
+from xmc.training.run.checkpoint import Checkpointer
 
-__all__ = ["DATA", "KINDS", "make_valid"]
+__all__ = ["DATA", "KINDS", "learner", "make_valid"]
 
 LABELS = ["the house", "a red bird", "green stone", "the night", "a small tree", "big blue river"]
 TRAIN = [("red bird", [1]), ("stone in the river", [2, 5]), ("", [0]), ("night", []), ("a tree", [4, 0, 3])]
@@ -276,6 +280,17 @@ def _run(folder: Path) -> None:
     (folder / "evaluations" / "fuzz-test.json").write_text(evaluation.to_json())
 
 
+def learner() -> tuple[dict[str, nn.Module], dict[str, Optimiser]]:
+    """What a checkpoint of the corpus is of."""
+    torch.manual_seed(0)
+    module = nn.Linear(3, 2)
+    return {"encoder": module}, {"adamw": AdamW([ParameterGroup(list(module.parameters()), 0.1)])}
+
+
+def _checkpoint(folder: Path) -> None:
+    Checkpointer(folder, *learner()).save(7)
+
+
 KINDS: dict[str, Callable[[Path], None]] = {
     "import-dexml": _dexml,
     "import-xc-text": _xc_text,
@@ -298,5 +313,6 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "model-vectors": _model_vectors,
     "model-bert": _model_bert,
     "run": _run,
+    "checkpoint": _checkpoint,
 }
 """How to make each; the folder is there and empty."""

@@ -18,7 +18,8 @@ __all__ = ["LineReader", "Located"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BAR_LINES = 1024
-_PACKED_BLOCK = 8192
+_PACKED_BLOCK = 2048
+_CHECKED_BYTES = 1 << 16
 
 
 class _PlacedError(DataError):
@@ -79,10 +80,13 @@ class LineReader(Located):
         gzipped = raw.read(2) == _GZIP_MAGIC
         raw.seek(0)
         stream = gzip.GzipFile(fileobj=_InBlocks(raw), mode="rb") if gzipped else raw
+        unpacked = checked = 0
         with Bar(total, self.path.name, "B", shown=self._progress) as bar:
             while line := self._next_line(stream):
-                if gzipped:
-                    _check_ratio(raw.tell(), stream.tell())
+                unpacked += len(line)
+                if gzipped and unpacked > checked + _CHECKED_BYTES:
+                    checked = unpacked
+                    _check_ratio(raw.tell(), unpacked)
                 if self.number % _BAR_LINES == 0:
                     bar.update(raw.tell() - bar.n)
                 yield line
@@ -113,7 +117,7 @@ class _InBlocks:
         self._raw = raw
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most 8 KiB, whatever was asked for."""
+        """At most 2 KiB, whatever was asked for."""
         return self._raw.read(min(size, _PACKED_BLOCK) if size >= 0 else _PACKED_BLOCK)
 
     def seek(self, place: int, /) -> int:
