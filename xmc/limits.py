@@ -39,11 +39,11 @@ MAX_YAML_VALUES = 5_000
 """Values of a recipe, which has some 100, with its aliases written out: nine lines of them can stand for a
 billion."""
 
-MAX_RATIO = 200
+MAX_RATIO = 100
 """Times its size that a packed file may unpack to. Text packs 3 to 20 times, sparse matrices up to 10; a bomb
 1,000. The same line or row again and again packs as well as a bomb: it is read once it is unpacked."""
 
-UNPACKED_TEXT_BYTES = 1 << 20
+UNPACKED_TEXT_BYTES = 512 << 10
 """That a packed text may unpack to whatever its size: an empty line may become a label, at 160 bytes."""
 
 UNPACKED_ARRAY_BYTES = 256 << 20

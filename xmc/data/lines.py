@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,7 +87,8 @@ class LineReader(Located):
                 unpacked += len(line)
                 if gzipped and unpacked > checked + _CHECKED_BYTES:
                     checked = unpacked
-                    _check_ratio(raw.tell(), unpacked)
+                    # Up to a buffer of what was read may wait to be unpacked.
+                    _check_ratio(max(0, raw.tell() - io.DEFAULT_BUFFER_SIZE), unpacked)
                 if self.number % _BAR_LINES == 0:
                     bar.update(raw.tell() - bar.n)
                 yield line
@@ -128,6 +130,6 @@ class _InBlocks:
 def _check_ratio(packed: int, unpacked: int) -> None:
     if unpacked > UNPACKED_TEXT_BYTES and unpacked > MAX_RATIO * packed:
         raise DataError(
-            f"expected a gzip file of at most {MAX_RATIO} times its size, got more than {unpacked:,} bytes "
-            f"out of {packed:,}: unpack it first (gunzip) if you trust it"
+            f"expected a gzip file that unpacks to at most {MAX_RATIO} times its size, got more than "
+            f"{unpacked:,} bytes out of {packed:,}: unpack it first (gunzip) if you trust it"
         )

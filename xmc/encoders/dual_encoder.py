@@ -106,7 +106,10 @@ class DualEncoder:
         vectors = LabelVectors.load(folder) if metadata is not None and metadata.has_label_table else None
         model = _open(folder, device, metadata)
         with reading(folder, "a model of two text towers", error=ModelError):
-            return cls(model, metadata, offsets, residuals, vectors)
+            encoder = cls(model, metadata, offsets, residuals, vectors)
+            # What a module's settings break shows when it is used.
+            check_towers(encoder, str(folder))
+        return encoder
 
     @classmethod
     def build(cls, config: EncoderConfig, texts: Iterable[str] | None = None) -> DualEncoder:
