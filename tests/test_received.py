@@ -43,7 +43,9 @@ def test_errors_of_ours_and_interrupts_pass_as_they_are() -> None:
         assert caught.value is failure
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "/etc/passwd", "..", ".", "", "a\\b", "a\0b", 3, None])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "/etc/passwd", "..", ".", "", "a\\b", "a\0b", "a\nb", 3, None]
+)
 def test_a_path_that_climbs_out_is_no_file_name(name: object) -> None:
     with pytest.raises(ValueError, match="plain file names"):
         check_name(name)

@@ -76,7 +76,12 @@ def check_name(name: object) -> str:
     Raises:
         ValueError: For a path, ``..``, an absolute one or what is no text.
     """
-    if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\0"):
+    if (
+        not isinstance(name, str)
+        or name in ("", ".", "..")
+        or set(name) & set("/\\")
+        or not name.isprintable()
+    ):
         raise ValueError(f"expected plain file names, got {name!r:.80}")
     return name
 

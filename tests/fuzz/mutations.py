@@ -492,7 +492,7 @@ def table(rng: np.random.Generator, path: Path) -> str:
 
 @cache
 def _one_text_in_many_rows() -> bytes:
-    text = pa.DictionaryArray.from_arrays(pa.array([0] * 30_000, pa.int32()), pa.array(["x" * (12 << 20)]))
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 30_000, pa.int32()), pa.array(["x" * (3 << 20)]))
     sink = io.BytesIO()
     columns = {name: text for name in ("uid", "title", "content", "text")}
     pq.write_table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,9 @@ import torch
 from tests.fuzz.corpus import Case
 from tests.fuzz.valid import learner
 from xmc.cli.config import load_train_config
-from xmc.cli.main import main
+from xmc.cli.main import guarded, main
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
-from xmc.errors import XMCError
 from xmc.reports.run_facts import peculiarities, read_run
 from xmc.reports.stored import load_evaluation, stored_evaluations
 from xmc.reports.systems import dataset_of
@@ -26,7 +26,7 @@ from xmc.training.run.checkpoint import Checkpointer
 
 __all__ = ["Fault", "check"]
 
-_LONGEST = 4000
+_LONGEST = 2100
 """Characters of an error; a hostile value is cut where it is shown."""
 
 
@@ -53,9 +53,18 @@ def check(case: Case, prepared: Path, work: Path) -> str:
 
 def _command(words: list[str]) -> str:
     """Run a command; its error, or "valid"."""
+    return _guarded(lambda: main(words))
+
+
+def _as_a_command(work: Callable[[], None]) -> str:
+    """Do what a command does; what it would say, or "valid"."""
+    return _guarded(lambda: guarded(work))
+
+
+def _guarded(run: Callable[[], int]) -> str:
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-        code = main(words)
+        code = run()
     lines = [line for line in errors.getvalue().splitlines() if line.startswith("error")]
     if code == 0:
         return "valid"
@@ -90,11 +99,7 @@ def _import(folder: Path, prepared: Path, work: Path) -> str:
 
 
 def _read_dataset(folder: Path, prepared: Path, work: Path) -> str:
-    try:
-        _check_dataset(Dataset.load(folder))
-    except XMCError as error:
-        return _in_a_line(str(error))
-    return "valid"
+    return _as_a_command(lambda: _check_dataset(Dataset.load(folder)))
 
 
 def _check_dataset(dataset: Dataset) -> None:
@@ -110,12 +115,7 @@ def _check_dataset(dataset: Dataset) -> None:
 
 
 def _recipe(folder: Path, prepared: Path, work: Path) -> str:
-    try:
-        config = load_train_config([str(folder / "recipe.yaml")])
-    except XMCError as error:
-        return _in_a_line(str(error))
-    _require(isinstance(config.run.dir, str) and isinstance(config.seed, int), "a value of another type")
-    return "valid"
+    return _as_a_command(lambda: _load([str(folder / "recipe.yaml")]))
 
 
 def _options(folder: Path, prepared: Path, work: Path) -> str:
@@ -124,11 +124,12 @@ def _options(folder: Path, prepared: Path, work: Path) -> str:
         words = [str(word) for word in (words if isinstance(words, list) else [words])]
     except (ValueError, OSError, RecursionError) as error:
         return f"no words: {error}"
-    try:
-        load_train_config(words)
-    except XMCError as error:
-        return _in_a_line(str(error))
-    return "valid"
+    return _as_a_command(lambda: _load(words))
+
+
+def _load(words: list[str]) -> None:
+    config = load_train_config(words)
+    _require(isinstance(config.run.dir, str) and type(config.seed) is int, "a value of another type")
 
 
 def _score(folder: Path, prepared: Path, work: Path) -> str:
@@ -144,52 +145,47 @@ def _score(folder: Path, prepared: Path, work: Path) -> str:
 
 
 def _index(folder: Path, prepared: Path, work: Path) -> str:
-    try:
+    def search() -> None:
         index = LabelIndex.load(folder / "index")
         queries = np.random.default_rng(0).normal(size=(2, index.manifest.dimension)).astype(np.float32)
         ids, scores = index.search_vectors(queries, 3)
-    except XMCError as error:
-        return _in_a_line(str(error))
-    _require(ids.max() < len(index.uids) and not np.isnan(scores[ids >= 0]).any(), "ids or scores")
-    return "valid"
+        hits = [index._hits(*row) for row in zip(ids, scores, strict=True)]
+        _require(all(isinstance(hit.uid, str) for row in hits for hit in row), "uids")
+        _require(not np.isnan(scores[ids >= 0]).any(), "scores")
+
+    return _as_a_command(search)
 
 
 def _model(folder: Path, prepared: Path, work: Path) -> str:
-    try:
+    def encode() -> None:
         encoder = DualEncoder.load(folder, device="cpu")
         queries = encoder.encode_queries(["red bird", "stone"])
-    except XMCError as error:
-        return _in_a_line(str(error))
-    _require(queries.shape == (2, encoder.dimension) and np.isfinite(queries).all(), "embeddings")
-    return "valid"
+        _require(queries.shape == (2, encoder.dimension) and np.isfinite(queries).all(), "embeddings")
+
+    return _as_a_command(encode)
 
 
 def _run(folder: Path, prepared: Path, work: Path) -> str:
-    said, dataset = [], Dataset.load(prepared)
-    for read in (
-        lambda: peculiarities("a", read_run(folder)),
-        lambda: read_changes(folder),
-        lambda: stored_evaluations(folder),
-        lambda: dataset_of([str(folder)]),
-        lambda: load_evaluation(folder, dataset, "test", None),
-    ):
-        try:
-            read()
-        except XMCError as error:
-            said.append(_in_a_line(str(error)))
-    return "; ".join(said) or "valid"
+    dataset = Dataset.load(prepared)
+    said = {
+        _as_a_command(lambda: peculiarities("a", read_run(folder))),
+        _as_a_command(lambda: read_changes(folder)),
+        _as_a_command(lambda: stored_evaluations(folder)),
+        _as_a_command(lambda: dataset_of([str(folder)])),
+        _as_a_command(lambda: load_evaluation(folder, dataset, "test", None)),
+    }
+    return "; ".join(sorted(said - {"valid"})) or "valid"
 
 
 def _checkpoint(folder: Path, prepared: Path, work: Path) -> str:
-    modules, optimisers = learner()
-    try:
+    def load() -> None:
+        modules, optimisers = learner()
         step = Checkpointer(folder, modules, optimisers).load_latest()
-    except XMCError as error:
-        return _in_a_line(str(error))
-    weights = [value for module in modules.values() for value in module.state_dict().values()]
-    _require(step is None or step >= 0, f"step {step}")
-    _require(all(torch.isfinite(value).all() for value in weights), "weights")
-    return "valid"
+        weights = [value for module in modules.values() for value in module.state_dict().values()]
+        _require(step is None or step >= 0, f"step {step}")
+        _require(all(torch.isfinite(value).all() for value in weights), "weights")
+
+    return _as_a_command(load)
 
 
 _READERS = {

@@ -63,7 +63,7 @@ def test_gzip_bomb(made: Callable[[str], Path], block: bytes) -> None:
     (folder / "Y.txt.gz").write_bytes(gzip.compress(block * 64, 6))
     refused(
         folder,
-        r"Y.txt.gz, line \d+: expected (a gzip file that unpacks to at most 100 times|lines of at most 16 MiB)",
+        r"Y.txt.gz, line \d+: expected (a gzip file .*100 times|lines of at most 16 MiB)",
     )
 
 
@@ -93,7 +93,7 @@ def test_zip_bomb_in_npz(made: Callable[[str], Path]) -> None:
 def test_one_text_in_a_hundred_thousand_rows_of_parquet(made: Callable[[str], Path]) -> None:
     folder = made("import-parquet")
     table_bomb(np.random.default_rng(0), folder / "labels.parquet")
-    refused(folder, r"labels.parquet, row 0: expected a Parquet file .*bytes of text")
+    refused(folder, r"labels.parquet, row 0: expected a Parquet file .*more than 100 times as many")
 
 
 def test_a_path_that_climbs_out(made: Callable[[str], Path], tmp_path: Path) -> None:

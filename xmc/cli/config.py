@@ -142,7 +142,7 @@ def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
         if key not in options:
             near = nearest(key, keys)
             hint = f": did you mean '{near}'?" if near else " (xmc train --help lists the keys)"
-            raise ConfigError(f"{path}: unknown key '{key}'{hint}")
+            raise ConfigError(f"{path}: unknown key {key!r}{hint}")
     _check_values(path, content, parser)
 
 

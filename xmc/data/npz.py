@@ -63,17 +63,16 @@ def check_npz(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
             if wanted != member.file_size:
                 raise ValueError(f"{name} is {list(shape)} of {dtype}, but has {member.file_size:,} bytes")
             found[name] = shape, dtype
-        check_unpacked(sum(member.file_size for member in archive.infolist()), path)
+        check_unpacked(sum(member.file_size for member in archive.infolist()), path.stat().st_size)
     return found
 
 
-def check_unpacked(size: int, path: Path) -> None:
-    """Refuse what takes far more memory than its file is large.
+def check_unpacked(size: int, packed: int) -> None:
+    """Refuse what takes far more memory, in bytes, than its file has.
 
     Raises:
         ValueError: Saying so.
     """
-    packed = path.stat().st_size
     if size > UNPACKED_ARRAY_BYTES and size > MAX_RATIO * packed:
         raise ValueError(
             f"it takes {size:,} bytes out of a file of {packed:,}, more than {MAX_RATIO} times as many; save "

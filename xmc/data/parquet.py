@@ -38,7 +38,9 @@ def open_parquet(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
     repeated = next((name for name in columns if names.count(name) > 1), None)
     if repeated:
         raise ValueError(f"its column {repeated} is there twice")
-    check_unpacked(sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups)), path)
+    check_unpacked(
+        sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups)), path.stat().st_size
+    )
     texts = [
         leaf.path
         for leaf in leaves
@@ -47,17 +49,25 @@ def open_parquet(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
     return pq.ParquetFile(path, read_dictionary=texts)
 
 
-def parquet_rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+def parquet_rows(file: pq.ParquetFile, columns: Sequence[str], packed: int) -> Iterator[list[dict[str, Any]]]:
     """The rows in batches of at most 2,048 rows and about 64 MiB of text.
 
+    Args:
+        file: As `open_parquet` opens it.
+        columns: Those to read.
+        packed: Bytes of the file.
+
     Raises:
-        ValueError: When a row has more than ``MAX_LINE_BYTES`` of text, or a column is neither plain nor a
-            list of plain values.
+        ValueError: When a row has more than ``MAX_LINE_BYTES`` of text, all rows have more than
+            `check_unpacked` allows, or a column is neither plain nor a list of plain values.
         pa.ArrowException, OSError, UnicodeDecodeError: When the file is damaged.
     """
+    total = 0
     for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
         batch.validate(full=True)
         ends = np.cumsum(_row_bytes(batch))
+        total += int(ends[-1]) if len(ends) else 0
+        check_unpacked(total, packed)
         start = 0
         while start < batch.num_rows:
             before = int(ends[start - 1]) if start else 0
@@ -81,7 +91,7 @@ def read_columns(path: Path, schema: pa.Schema) -> dict[str, list[Any]]:
             came, wanted = _plain(file.schema_arrow.field(name).type), schema.field(name).type
             if came != wanted:
                 raise ValueError(f"its column {name} is {came}, expected {wanted}")
-        for rows in parquet_rows(file, schema.names):
+        for rows in parquet_rows(file, schema.names, path.stat().st_size):
             for name, values in found.items():
                 values.extend(row[name] for row in rows)
     for name, values in found.items():

@@ -116,7 +116,7 @@ def load_matrix(path: Path) -> sp.csr_matrix:
         if max(saved.shape) > MAX_IDS:
             raise ValueError(f"its shape is {saved.shape}, and ids end at {MAX_IDS}")
         # Row pointers that no byte of the file stands for, where it is not CSR.
-        check_unpacked(8 * (saved.shape[0] + 1), path)
+        check_unpacked(8 * (saved.shape[0] + 1), path.stat().st_size)
         matrix = sp.csr_matrix(saved)
         matrix.check_format(full_check=True)
         matrix.sum_duplicates()

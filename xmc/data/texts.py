@@ -121,7 +121,7 @@ def _unpack(parquet: Path, arrow: Path) -> None:
             names = source.schema_arrow.names
             raise DataError(f"{parquet}: expected columns {SCHEMA.names}, got {names}: import it again")
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
-            for rows in parquet_rows(source, SCHEMA.names):
+            for rows in parquet_rows(source, SCHEMA.names, parquet.stat().st_size):
                 batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
                 if any(column.null_count for column in batch.columns):
                     raise ValueError("a uid, title or content is missing")

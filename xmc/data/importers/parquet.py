@@ -38,7 +38,7 @@ class ParquetReader(Located):
             opened = open_parquet(self._path, COLUMNS)
         with opened as file, Bar(file.metadata.num_rows, self._path.name, "row", shown=self._progress) as bar:
             columns = [name for name in file.schema_arrow.names if name in COLUMNS]
-            batches = parquet_rows(file, columns)
+            batches = parquet_rows(file, columns, self._path.stat().st_size)
             while rows := self._next(batches):
                 for row in rows:
                     self.number += 1
