@@ -14,7 +14,7 @@ from sentence_transformers.sentence_transformer.modules import Dropout, Pooling,
 from torch import nn
 
 from xmc.encoders.config import EncoderConfig
-from xmc.encoders.folder_checks import check_finite, check_layers
+from xmc.encoders.folder_checks import check_finite, check_layers, check_vocabularies
 from xmc.encoders.metadata import EncoderMetadata
 from xmc.encoders.quiet import quiet_loading
 from xmc.encoders.resolve import resolve_model
@@ -40,6 +40,7 @@ def open_model(folder: Path, device: str | None = None) -> SentenceTransformer:
     weights = {"use_safetensors": True}
     with reading(folder, "a sentence-transformers model", error=ModelError):
         check_layers(folder)
+        check_vocabularies(folder)
         with quiet_loading():
             model = SentenceTransformer(
                 str(folder), device=device, local_files_only=True, model_kwargs=weights

@@ -13,8 +13,9 @@ from torch import nn
 
 from xmc.received import read_json
 
-__all__ = ["check_finite", "check_layers"]
+__all__ = ["check_finite", "check_layers", "check_vocabularies"]
 
+_SPARE_IDS = 10_000
 _LAYERS = re.compile(r"(^n_|_|^)(layers?|blocks?|stages?|repeats?)$")
 
 
@@ -37,6 +38,24 @@ def check_layers(folder: Path) -> None:
                 raise ValueError(
                     f"{path.relative_to(folder)} asks for {key} {value}, more than its {tensors} tensors"
                 )
+
+
+def check_vocabularies(folder: Path) -> None:
+    """Refuse tokenizers with token ids far beyond the number of their tokens.
+
+    The tokenizers library lists every id between that is of no token, 4 billion of them if need be.
+
+    Raises:
+        ValueError: Naming the file and the id; also for a file that cannot be read.
+    """
+    for path in sorted(folder.rglob("tokenizer.json")):
+        content = read_json(path)
+        vocabulary = content["model"].get("vocab") or {}
+        ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+        ids += [token["id"] for token in content.get("added_tokens") or []]
+        last = max((number for number in ids if type(number) is int), default=0)
+        if last > 2 * len(ids) + _SPARE_IDS:
+            raise ValueError(f"{path.relative_to(folder)} gives {len(ids)} tokens ids up to {last}")
 
 
 def _numbers(value: Any) -> Iterator[tuple[str, int]]:
