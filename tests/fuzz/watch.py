@@ -32,7 +32,9 @@ as what waits takes none of it."""
 MAX_GROWTH = 1 << 30
 """Bytes that reading a case may add to the process at its peak."""
 
-_STUCK = 120.0
+_STUCK, _STARTING = 120.0, 900.0
+"""Seconds by the clock for a case in which even a signal is not heard, and for imports on a busy machine."""
+
 _ROOM = 4 << 30
 
 
@@ -128,7 +130,7 @@ def _worker(left: list[int], valid: Path, work: Path) -> Iterator[dict[str, Any]
     with errors.open("wb") as sink, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sink) as process:
         assert process.stdout is not None
         begun: int | None = None
-        for line in _lines_within(process, _STUCK):
+        for line in _lines_within(process):
             content = json.loads(line)
             if "begun" in content:
                 begun = content["begun"]
@@ -152,18 +154,18 @@ def _kind(number: int) -> str:
     return kind_of(number)
 
 
-def _lines_within(process: subprocess.Popen[bytes], seconds: float) -> Iterator[str]:
+def _lines_within(process: subprocess.Popen[bytes]) -> Iterator[str]:
     """The lines a process prints; it is killed where the next takes too long."""
     import select
 
     assert process.stdout is not None
-    pending, descriptor = b"", process.stdout.fileno()
+    pending, descriptor, seconds = b"", process.stdout.fileno(), _STARTING
     while True:
         ready, _, _ = select.select([descriptor], [], [], seconds)
         if not ready:
             process.kill()
             return
-        data = os.read(descriptor, 1 << 16)
+        data, seconds = os.read(descriptor, 1 << 16), _STUCK
         if not data:
             return
         *lines, pending = (pending + data).split(b"\n")
