@@ -98,7 +98,10 @@ def mutations_for(path: Path) -> list[Mutation]:
     name, found = path.name, list(BYTES)
     packed = name.endswith(".gz")
     plain = name.removesuffix(".gz")
-    if plain.endswith((".json", ".jsonl", ".txt", ".yaml", ".run", ".md")) or name == "latest":
+    if (
+        plain.endswith((".json", ".jsonl", ".txt", ".csv", ".tsv", ".yaml", ".run", ".md"))
+        or name == "latest"
+    ):
         found += TEXT if not packed else [_through_gzip(one) for one in TEXT]
     if plain.endswith((".json", ".jsonl")):
         found += (JSON if not packed else [_through_gzip(one) for one in JSON]) * 3
@@ -275,7 +278,7 @@ def long_line(rng: np.random.Generator, path: Path) -> str:
 
 def nested(rng: np.random.Generator, path: Path) -> str:
     lines = _lines_of(path)
-    opening = [b"[", b'{"a":', b'{"uid": "q0", "labels": [', b"("][int(rng.integers(4))]
+    opening = [b"[", b'{"a":', b'{"uid": "q0", "labels": [', b'",\t'][int(rng.integers(4))]
     lines[int(rng.integers(len(lines)))] = opening * int(rng.choice([90, 2000, 100_000]))
     path.write_bytes(b"\n".join(lines))
     return f"nested {opening!r}"

@@ -118,6 +118,14 @@ def _parquet(folder: Path) -> None:
     pq.write_table(pa.Table.from_pylist(labels), folder / "labels.parquet")
 
 
+def _tables(folder: Path) -> None:
+    clicks = [f'"{text}, so",l{label},{label + 1}' for text, ids in TRAIN if text for label in ids]
+    _lines(folder / "clicks.csv", ["query,label,weight", *clicks])
+    _lines(folder / "test.tsv.gz", ["query\tlabel", *(f"{text}\tl{ids[0]}" for text, ids in TEST)])
+    labels = [{"uid": f"l{i}", "title": text} for i, text in enumerate(LABELS)]
+    pq.write_table(pa.Table.from_pylist(labels), folder / "products.parquet")
+
+
 def _hub(folder: Path) -> None:
     labels = [{"uid": f"l{i}", "title": text} for i, text in enumerate(LABELS)]
     tables = {"train": _rows(TRAIN, "labels"), "test": _rows(TEST, "labels"), "labels": labels}
@@ -300,6 +308,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "import-jsonl-names": _jsonl_names,
     "import-parquet": _parquet,
     "import-hub": _hub,
+    "import-tables": _tables,
     "dataset": _dataset,
     "recipe": _recipe,
     "options": _options,

@@ -8,19 +8,19 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from xmc.errors import DataError
 from xmc.limits import MAX_LINE_BYTES, MAX_RATIO, UNPACKED_TEXT_BYTES
 from xmc.progress import Bar
 from xmc.received import reading
 
-__all__ = ["LineReader", "Located"]
+__all__ = ["LineReader", "Located", "unpacked"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BAR_LINES = 1024
 _PACKED_BLOCK = 2048
-_CHECKED_BYTES = 1 << 16
+_BUFFER = 1 << 16
 
 
 class _PlacedError(DataError):
@@ -78,23 +78,15 @@ class LineReader(Located):
                 yield text.rstrip("\r\n")
 
     def _lines(self, raw: IO[bytes], total: int) -> Iterator[bytes]:
-        gzipped = raw.read(2) == _GZIP_MAGIC
-        raw.seek(0)
-        stream = gzip.GzipFile(fileobj=_InBlocks(raw), mode="rb") if gzipped else raw
-        unpacked = checked = 0
+        stream = unpacked(raw)
         with Bar(total, self.path.name, "B", shown=self._progress) as bar:
             while line := self._next_line(stream):
-                unpacked += len(line)
-                if gzipped and unpacked > checked + _CHECKED_BYTES:
-                    checked = unpacked
-                    # Up to a buffer of what was read may wait to be unpacked.
-                    _check_ratio(max(0, raw.tell() - io.DEFAULT_BUFFER_SIZE), unpacked)
                 if self.number % _BAR_LINES == 0:
                     bar.update(raw.tell() - bar.n)
                 yield line
             bar.update(total - bar.n)
 
-    def _next_line(self, stream: IO[bytes] | gzip.GzipFile) -> bytes:
+    def _next_line(self, stream: IO[bytes]) -> bytes:
         self.number += 1
         try:
             line = stream.readline(MAX_LINE_BYTES + 1)
@@ -112,6 +104,51 @@ class LineReader(Located):
         return line
 
 
+def unpacked(raw: IO[bytes]) -> IO[bytes]:
+    """An open file, unpacked as it is read where it is gzipped, whatever it is called.
+
+    Reading raises:
+        DataError: When a gzip file unpacks to more than ``MAX_RATIO`` times its size.
+        EOFError, OSError, zlib.error: When it is damaged.
+    """
+    gzipped = raw.read(2) == _GZIP_MAGIC
+    raw.seek(0)
+    return io.BufferedReader(_Unpacked(raw), _BUFFER) if gzipped else raw
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes that a gzip file packs, with an eye on their number."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self._size = raw, 0
+        self._stream = gzip.GzipFile(fileobj=_InBlocks(raw), mode="rb")
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; a DataError where too much has come out of too little."""
+        data = self._stream.read(len(buffer))
+        self._size += len(data)
+        # Up to a buffer of what was read may wait to be unpacked.
+        packed = max(0, self._raw.tell() - io.DEFAULT_BUFFER_SIZE)
+        if self._size > UNPACKED_TEXT_BYTES and self._size > MAX_RATIO * packed:
+            raise DataError(
+                f"expected a gzip file that unpacks to at most {MAX_RATIO} times its size, got more than "
+                f"{self._size:,} bytes out of {packed:,}: unpack it first (gunzip) if you trust it"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file, too."""
+        if not self.closed:
+            self._stream.close()
+            self._raw.close()
+        super().close()
+
+
 class _InBlocks:
     """A packed file that is read in small blocks, so that its position is close to what was unpacked."""
 
@@ -125,11 +162,3 @@ class _InBlocks:
     def seek(self, place: int, /) -> int:
         """As the file's."""
         return self._raw.seek(place)
-
-
-def _check_ratio(packed: int, unpacked: int) -> None:
-    if unpacked > UNPACKED_TEXT_BYTES and unpacked > MAX_RATIO * packed:
-        raise DataError(
-            f"expected a gzip file that unpacks to at most {MAX_RATIO} times its size, got more than "
-            f"{unpacked:,} bytes out of {packed:,}: unpack it first (gunzip) if you trust it"
-        )

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from xmc.data.npz import check_unpacked
 from xmc.limits import MAX_IDS, MAX_LINE_BYTES
+from xmc.progress import Bar
+from xmc.received import reading
 
-__all__ = ["open_parquet", "parquet_rows", "read_columns"]
+__all__ = ["open_parquet", "parquet_rows", "read_columns", "read_rows"]
 
 _BATCH_ROWS = 2048
 _SLICE_BYTES = 64 << 20
@@ -74,6 +76,29 @@ def parquet_rows(file: pq.ParquetFile, columns: Sequence[str], packed: int) -> I
             stop = max(start + 1, int(np.searchsorted(ends, before + _SLICE_BYTES, side="right")))
             yield batch.slice(start, stop - start).to_pylist()
             start = stop
+
+
+def read_rows(
+    path: Path, columns: Sequence[str], *, progress: bool, place: str = ""
+) -> Iterator[dict[str, Any]]:
+    """The rows of a table, those of ``columns`` that it has, with a bar.
+
+    Raises:
+        DataError: When it cannot be read within the bounds; the text begins with ``place``.
+    """
+    expected = "a Parquet file with UTF-8 text"
+    with reading(place, expected):
+        file, packed = open_parquet(path, columns), path.stat().st_size
+    with file, Bar(file.metadata.num_rows, path.name, "row", shown=progress) as bar:
+        names = [name for name in file.schema_arrow.names if name in columns]
+        batches = parquet_rows(file, names, packed)
+        while True:
+            with reading(place, expected):
+                rows = next(batches, None)
+            if rows is None:
+                return
+            yield from rows
+            bar.update(len(rows))
 
 
 def read_columns(path: Path, schema: pa.Schema) -> dict[str, list[Any]]:

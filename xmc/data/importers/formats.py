@@ -11,7 +11,7 @@ from typing import Any
 from xmc.data.writer import DatasetWriter
 from xmc.files import sha256_file
 
-__all__ = ["SourceFormat", "file_facts", "no_extra_files"]
+__all__ = ["SourceFormat", "file_facts", "name_as_text", "no_extra_files"]
 
 
 def file_facts(paths: Sequence[Path]) -> list[dict[str, Any]]:

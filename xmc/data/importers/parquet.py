@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from xmc.data.importers.filters import add_filters, filter_files
 from xmc.data.importers.formats import SourceFormat
 from xmc.data.importers.reader import Located
 from xmc.data.importers.records import COLUMNS, LabelBook, add_labels, add_rows
 from xmc.data.manifest import SPLITS, TABLES
-from xmc.data.parquet import open_parquet, parquet_rows
+from xmc.data.parquet import read_rows
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.progress import Bar
 from xmc.received import check_inside, reading
 
 __all__ = ["PARQUET"]
@@ -34,20 +32,9 @@ class ParquetReader(Located):
 
     def __iter__(self) -> Iterator[object]:
         self.number = 0
-        with reading("", "a Parquet file with UTF-8 text"):
-            opened = open_parquet(self._path, COLUMNS)
-        with opened as file, Bar(file.metadata.num_rows, self._path.name, "row", shown=self._progress) as bar:
-            columns = [name for name in file.schema_arrow.names if name in COLUMNS]
-            batches = parquet_rows(file, columns, self._path.stat().st_size)
-            while rows := self._next(batches):
-                for row in rows:
-                    self.number += 1
-                    yield row
-                bar.update(len(rows))
-
-    def _next(self, batches: Iterator[list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
-        with reading("", "a Parquet file with UTF-8 text"):
-            return next(batches, None)
+        for row in read_rows(self._path, COLUMNS, progress=self._progress):
+            self.number += 1
+            yield row
 
 
 def _tables(source: str | Path) -> dict[str, list[Path]]:
