@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -292,7 +293,7 @@ def _through_gzip(mutation: Mutation) -> Mutation:
     def mutated(rng: np.random.Generator, path: Path) -> str:
         try:
             path.write_bytes(gzip.decompress(path.read_bytes()))
-        except (OSError, EOFError):
+        except (OSError, EOFError, zlib.error):
             return "no gzip any more"
         said = mutation(rng, path)
         if path.is_file():
@@ -410,6 +411,8 @@ def array(rng: np.random.Generator, path: Path) -> str:
             arrays = {name: content[name] for name in content.files}
     except Exception:
         return "no npz any more"
+    if sum(value.nbytes for value in arrays.values()) > 1 << 20:
+        return "a bomb already"
     name = sorted(arrays)[int(rng.integers(len(arrays)))]
     value, kind = arrays[name], int(rng.integers(10))
     said, header = f"{name}: {kind}", None

@@ -17,6 +17,7 @@ from xmc.cli.config import load_train_config
 from xmc.cli.main import guarded, main
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
+from xmc.received import read_json
 from xmc.reports.run_facts import peculiarities, read_run
 from xmc.reports.stored import load_evaluation, stored_evaluations
 from xmc.reports.systems import dataset_of
@@ -120,7 +121,7 @@ def _recipe(folder: Path, prepared: Path, work: Path) -> str:
 
 def _options(folder: Path, prepared: Path, work: Path) -> str:
     try:
-        words = json.loads((folder / "words.json").read_text(encoding="utf-8", errors="replace"))
+        words = read_json(folder / "words.json")
         words = [str(word) for word in (words if isinstance(words, list) else [words])]
     except (ValueError, OSError, RecursionError) as error:
         return f"no words: {error}"

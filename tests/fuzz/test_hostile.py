@@ -56,11 +56,11 @@ def refused(folder: Path, match: str) -> None:
     assert not (folder.parent / "out").exists()
 
 
-@pytest.mark.parametrize("block", [b" " * (1 << 20), b"\n" * (1 << 20), b"x\n" * (1 << 19)])
+@pytest.mark.parametrize("block", [b" " * (1 << 20), b"\n" * (1 << 20)])
 def test_gzip_bomb(made: Callable[[str], Path], block: bytes) -> None:
     folder = made("import-xc-text")
     (folder / "Y.txt").unlink()
-    (folder / "Y.txt.gz").write_bytes(gzip.compress(block * 64, 6))
+    (folder / "Y.txt.gz").write_bytes(gzip.compress(block * 24, 6))
     refused(
         folder,
         r"Y.txt.gz, line \d+: expected (a gzip file .*100 times|lines of at most 16 MiB)",
@@ -243,7 +243,7 @@ def test_the_command_says_it_in_a_line(
     made: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = made("import-xc-text")
-    (folder / "Y.txt").write_bytes(gzip.compress(b"\n" * (64 << 20)))
+    (folder / "Y.txt").write_bytes(gzip.compress(b" " * (20 << 20)))
     assert main(["data", "import", str(folder), str(tmp_path / "out")]) == 2
     # The last line; a bar that says how far it is may stand before it.
     told = capsys.readouterr().err.splitlines()
