@@ -8,10 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmc.data import parquet
-from xmc.data.parquet import open_parquet, parquet_rows, read_columns
+from xmc.data.parquet import open_parquet, parquet_rows
 from xmc.limits import MAX_LINE_BYTES
-
-SCHEMA = pa.schema([("uid", pa.string()), ("gone", pa.bool_())])
 
 
 def write(path: Path, **columns: Any) -> Path:
@@ -57,15 +55,3 @@ def test_columns_of_other_types_are_named(tmp_path: Path) -> None:
     pq.write_table(twice, path)
     with pytest.raises(ValueError, match="its column text is there twice"):
         open_parquet(path, ["text"])
-
-
-def test_a_small_table_by_column(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.parquet", uid=["a", "b"], gone=[True, False], more=[1, 2])
-    assert read_columns(path, SCHEMA) == {"uid": ["a", "b"], "gone": [True, False]}
-    for columns, said in (
-        ({"uid": ["a"]}, "lacks the column gone"),
-        ({"uid": ["a", None], "gone": [True, True]}, "a value of its column uid is missing"),
-        ({"uid": [1], "gone": [True]}, "its column uid is int64, expected string"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            read_columns(write(path, **columns), SCHEMA)

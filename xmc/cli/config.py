@@ -13,8 +13,8 @@ import jsonargparse
 
 from xmc.cli.parser import explain, help_options, make_parser, nearest, parse
 from xmc.errors import ConfigError
-from xmc.recipes import find_recipe, shipped_recipes
 from xmc.received import read_yaml, reading
+from xmc.recipes import find_recipe, shipped_recipes
 
 if TYPE_CHECKING:
     from xmc.training.config import TrainConfig

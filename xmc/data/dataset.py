@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from xmc.data.relevance import load_matrix
 from xmc.data.texts import TextColumn, open_table
 from xmc.errors import DataError
 from xmc.files import sha256_file
-from xmc.received import check_inside, reading
+from xmc.received import check_inside, read_json, reading
 
 if TYPE_CHECKING:
     import datasets
@@ -138,7 +137,10 @@ class Dataset:
         """Labels held out of training on purpose (``xmc data split-labels``): int64 [n], ascending."""
         if UNSEEN_NAME not in self.manifest.files:
             return np.zeros(0, dtype=np.int64)
-        uids = json.loads((self.path / UNSEEN_NAME).read_text(encoding="utf-8"))
+        with reading(self.path / UNSEEN_NAME, "a list of label uids", "import it again"):
+            uids = read_json(self.path / UNSEEN_NAME)
+            if not isinstance(uids, list) or not all(isinstance(uid, str) for uid in uids):
+                raise ValueError(f"it holds {uids!r:.80}")
         return np.flatnonzero(np.isin(np.asarray(self.uids("labels")[:]), uids)).astype(np.int64)
 
     def verify(self) -> None:

@@ -17,7 +17,7 @@ from xmc.limits import MAX_IDS, MAX_LINE_BYTES
 from xmc.progress import Bar
 from xmc.received import reading
 
-__all__ = ["open_parquet", "parquet_rows", "read_columns", "read_rows"]
+__all__ = ["bounded_batches", "open_parquet", "parquet_rows", "read_rows"]
 
 _BATCH_ROWS = 2048
 _SLICE_BYTES = 64 << 20
@@ -64,18 +64,31 @@ def parquet_rows(file: pq.ParquetFile, columns: Sequence[str], packed: int) -> I
             `check_unpacked` allows, or a column is neither plain nor a list of plain values.
         pa.ArrowException, OSError, UnicodeDecodeError: When the file is damaged.
     """
-    total = 0
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
-        batch.validate(full=True)
-        ends = np.cumsum(_row_bytes(batch))
-        total += int(ends[-1]) if len(ends) else 0
-        check_unpacked(total, packed)
+    for batch, sizes in _sized_batches(file, columns, packed):
+        ends = np.cumsum(sizes)
         start = 0
         while start < batch.num_rows:
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + _SLICE_BYTES, side="right")))
             yield batch.slice(start, stop - start).to_pylist()
             start = stop
+
+
+def bounded_batches(file: pq.ParquetFile, columns: Sequence[str], packed: int) -> Iterator[pa.RecordBatch]:
+    """As `parquet_rows`, without the slices: for tables that are kept whole."""
+    return (batch for batch, _ in _sized_batches(file, columns, packed))
+
+
+def _sized_batches(
+    file: pq.ParquetFile, columns: Sequence[str], packed: int
+) -> Iterator[tuple[pa.RecordBatch, NDArray[np.int64]]]:
+    total = 0
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+        batch.validate(full=True)
+        sizes = _row_bytes(batch)
+        total += int(sizes.sum())
+        check_unpacked(total, packed)
+        yield batch, sizes
 
 
 def read_rows(
@@ -99,30 +112,6 @@ def read_rows(
                 return
             yield from rows
             bar.update(len(rows))
-
-
-def read_columns(path: Path, schema: pa.Schema) -> dict[str, list[Any]]:
-    """A whole small table by column; no value is missing.
-
-    Raises:
-        ValueError, pa.ArrowException, OSError, UnicodeDecodeError: When it is no such table.
-    """
-    found: dict[str, list[Any]] = {name: [] for name in schema.names}
-    with open_parquet(path, schema.names) as file:
-        missing = [name for name in schema.names if name not in file.schema_arrow.names]
-        if missing:
-            raise ValueError(f"it lacks the column {missing[0]}")
-        for name in schema.names:
-            came, wanted = _plain(file.schema_arrow.field(name).type), schema.field(name).type
-            if came != wanted:
-                raise ValueError(f"its column {name} is {came}, expected {wanted}")
-        for rows in parquet_rows(file, schema.names, path.stat().st_size):
-            for name, values in found.items():
-                values.extend(row[name] for row in rows)
-    for name, values in found.items():
-        if None in values:
-            raise ValueError(f"a value of its column {name} is missing")
-    return found
 
 
 def _row_bytes(batch: pa.RecordBatch) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from xmc.data import Dataset, TextColumn
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.encoding import CutCount, encode_texts
+from xmc.encoders.folder_checks import check_finite, check_vocabularies
 from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
@@ -356,7 +357,12 @@ def _open(
     folder: Path, device: str | None, metadata: EncoderMetadata | None
 ) -> SentenceTransformer | StaticModel:
     """A static model as it is read without the library; any other through it."""
-    if (read := read_static(folder, device)) is not None:
+    with reading(folder, "a sentence-transformers model", error=ModelError):
+        read = read_static(folder, device)
+        if read is not None:
+            check_vocabularies(folder)
+            check_finite(read)
+    if read is not None:
         if metadata is not None and metadata.tied:
             share_equal_tables(*(read.side(name)[0] for name in ("query", "document")))
         return read
