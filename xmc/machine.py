@@ -13,6 +13,8 @@ import psutil
 import torch
 
 from xmc.files import atomic_file
+from xmc.received import read_json, reading
+from xmc.typed import from_plain
 
 __all__ = ["MACHINE_FILE", "Machine", "read_machine", "save_machine", "this_machine"]
 
@@ -66,9 +68,16 @@ def save_machine(run: Path, processes: int = 1) -> None:
 
 
 def read_machine(run: Path) -> Machine | None:
-    """A run's machine; None when it recorded none, as runs of earlier versions did."""
+    """A run's machine; None when it recorded none, as runs of earlier versions did.
+
+    Raises:
+        DataError: When the file is damaged.
+    """
     path = run / MACHINE_FILE
-    return Machine(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    with reading(path, "what a run says of its machine"):
+        return from_plain(Machine, read_json(path), extra=True)
 
 
 def _cpu_name() -> str:

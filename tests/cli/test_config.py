@@ -137,3 +137,18 @@ def test_a_value_that_is_a_mapping_is_read_from_the_file(tmp_path: Path) -> None
     text = "data: {path: d}\nrun: {dir: r}\nobjective: {name: spherical_z_loss, options: {a: 2.0, b: 7.5}}\n"
     config = load_train_config([write(tmp_path, text)])
     assert config.objective.options == {"a": 2.0, "b": 7.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("validation:\n  every:\n", "validation.every"),
+        ("training: {epochs: null}", "training.epochs"),
+        ("seed:\n", "seed"),
+        ("objective: {terms: [{name: softmax, weight: null}]}", "objective.terms.weight"),
+    ],
+)
+def test_a_key_without_a_value_is_named(tmp_path: Path, text: str, key: str) -> None:
+    recipe = write(tmp_path, f"data: {{path: d}}\nrun: {{dir: r}}\n{text}")
+    with pytest.raises(ConfigError, match=f"{key}: expected a value, got null"):
+        load_train_config([recipe])

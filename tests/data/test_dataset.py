@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,3 +115,60 @@ def test_a_known_ceiling_is_kept_and_an_unknown_one_not_written(tmp_path: Path) 
         assert dataset.ceiling == describe(dataset).ceiling == ceiling
         assert ("ceiling" in json.loads((tmp_path / "d" / "dataset.json").read_text())) == bool(ceiling)
         assert ("best possible" in describe(dataset).table()) == bool(ceiling)
+
+
+def changed_manifest(dataset: Dataset, change: Callable[[dict[str, Any]], object]) -> Path:
+    path = dataset.path / "dataset.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return dataset.path
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: m.update(num_labels="4"), "num_labels: expected a whole number"),
+        (lambda m: m.update(num_train=-1), "num_train: expected 0 to"),
+        (lambda m: m.update(num_test=2**40), "num_test: expected 0 to"),
+        (lambda m: m.update(propensity={"a": "x"}), "a: expected a number"),
+        (lambda m: m.update(propensity=[1]), "expected a mapping"),
+        (lambda m: m.update(query_fields=[3]), "query_fields: expected a text"),
+        (lambda m: m.update(files=[]), "files: expected a mapping"),
+        (lambda m: m["files"].pop("labels.parquet"), "it lacks 'labels.parquet'"),
+        (lambda m: m["files"].update({"../a": {}}), "plain file names"),
+        (lambda m: m["files"]["test.npz"].update(bytes=None), "files.test.npz: expected its bytes"),
+        (lambda m: m["files"]["test.npz"].update(sha256="../" * 22), "files.test.npz: expected its bytes"),
+        (lambda m: m["text_fingerprints"].pop("test"), "text_fingerprints: it lacks 'test'"),
+        (lambda m: m.update(ceiling={"P@1": float("nan")}), "ceiling.P@1: expected a finite number"),
+    ],
+)
+def test_values_of_other_types_in_the_manifest_are_named(
+    build: Callable[..., Dataset], change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    path = changed_manifest(build([[0]]), change)
+    with pytest.raises(DataError, match=rf"dataset.json: expected .*{re.escape(said)}"):
+        Dataset.load(path)
+
+
+def test_tables_and_matrices_of_other_sizes_than_the_manifest_says(build: Callable[..., Dataset]) -> None:
+    path = changed_manifest(build([[0], [1]]), lambda m: m.update(num_train=1, num_labels=3))
+    with pytest.raises(DataError, match=r"train.parquet: expected 1 texts, got 2"):
+        Dataset.load(path).texts("train")
+    with pytest.raises(DataError, match=r"labels.parquet: expected 3 texts, got 4"):
+        Dataset.load(path).uids("labels")
+    with pytest.raises(DataError, match=r"expected a matrix \[1, 3\]"):
+        Dataset.load(path).relevance("train")
+
+
+def test_a_damaged_cache_of_texts_is_found_before_it_is_read(build: Callable[..., Dataset]) -> None:
+    dataset = build([[0], [1]])
+    dataset.texts("train")
+    [arrow] = (dataset.path / "cache").glob("train-*.arrow")
+    data = bytearray(arrow.read_bytes())
+    # The end of the second uid, which is one of the offsets of the first column.
+    place = data.index(b"\x00\x00\x00\x00\x02\x00\x00\x00\x04\x00\x00\x00")
+    data[place + 8 : place + 12] = b"\xff\xff\xff\x7f"
+    arrow.write_bytes(data)
+    with pytest.raises(DataError, match=r"arrow: expected the unpacked texts .*delete this file"):
+        Dataset.load(dataset.path).texts("train")

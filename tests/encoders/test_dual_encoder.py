@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import os
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -229,5 +233,93 @@ def test_damaged_weights_are_told(static_folder: Path, tmp_path: Path) -> None:
     DualEncoder.load(static_folder).save(tmp_path / "model")
     weights = next((tmp_path / "model").rglob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-9])
-    with pytest.raises(ModelError, match="expected a sentence-transformers model in .*incomplete"):
+    with pytest.raises(ModelError, match="model: expected a sentence-transformers model .*incomplete"):
         DualEncoder.load(tmp_path / "model")
+
+
+def rewritten(path: Path, change: Callable[[Any], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def saved(static_folder: Path, tmp_path: Path) -> Path:
+    DualEncoder.load(static_folder).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_weights_that_are_not_finite_are_named(saved: Path) -> None:
+    path = next(saved.rglob("model.safetensors"))
+    path.write_bytes(path.read_bytes()[:-4] + b"\xff\xff\xff\x7f")
+    with pytest.raises(ModelError, match=r"its weights 0.embedding.weight hold NaN"):
+        DualEncoder.load(saved)
+
+
+def test_a_configuration_of_more_layers_than_there_are_weights(bert_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(bert_folder, tmp_path / "bert")
+    for layers in (2**31, 10_000):
+        rewritten(tmp_path / "bert" / "config.json", lambda c: c.update(num_hidden_layers=layers))  # noqa: B023
+        with pytest.raises(
+            ModelError, match=rf"config.json asks for num_hidden_layers {layers}, more than its"
+        ):
+            DualEncoder.load(tmp_path / "bert")
+
+
+def test_a_tokenizer_of_more_tokens_than_the_table_has(saved: Path) -> None:
+    rewritten(next(saved.rglob("tokenizer.json")), lambda c: c["model"]["vocab"].update(zebra=50))
+    with pytest.raises(ModelError, match="expected token ids below 22, the rows of its table, got 50"):
+        DualEncoder.load(saved)
+
+
+def test_a_tokenizer_of_ids_far_beyond_its_tokens(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rewritten(next(saved.rglob("tokenizer.json")), lambda c: c["model"]["vocab"].update(zebra=2**31))
+    with pytest.raises(ModelError, match="tokenizer.json gives 23 tokens ids up to 2147483648"):
+        DualEncoder.load(saved)
+    assert len(capfd.readouterr().out) < 1000  # the tokenizers library lists every id between
+
+
+def test_settings_that_break_a_module_when_it_is_used(bert_folder: Path, tmp_path: Path) -> None:
+    SentenceTransformer(str(bert_folder), device="cpu").save_pretrained(str(tmp_path / "model"))
+    rewritten(
+        tmp_path / "model" / "sentence_bert_config.json",
+        lambda c: c["modality_config"]["text"].update(method_output_name="nothing"),
+    )
+    with pytest.raises(ModelError, match="expected a model of two text towers .*'nothing'"):
+        DualEncoder.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"model": {"type": "Nothing"}}', "[" * 100_000, '{"version": "1.0", "model": 3}']
+)
+def test_a_tokenizer_that_is_none(saved: Path, text: str) -> None:
+    next(saved.rglob("tokenizer.json")).write_text(text)
+    with pytest.raises(ModelError, match="expected a sentence-transformers model"):
+        DualEncoder.load(saved)
+
+
+@pytest.mark.parametrize("name", ["modules.json", "xmc.json", "tokenizer.json"])
+def test_a_pipe_in_a_model_folder_is_not_waited_for(saved: Path, name: str) -> None:
+    path = next(saved.rglob(name))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match="a pipe or a device"):
+        DualEncoder.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"scale": "20"}, "scale: expected a number"),
+        ({"scale": float("inf")}, "scale: expected a finite number"),
+        ({"has_offsets": 1}, "has_offsets: expected true or false"),
+        ({"query_fields": "title"}, "query_fields: expected a list"),
+        ({"ranking": "luck"}, "ranking: expected score or magnitude"),
+    ],
+)
+def test_values_of_other_types_in_xmc_json_are_named(
+    saved: Path, change: dict[str, object], said: str
+) -> None:
+    rewritten(saved / "xmc.json", lambda content: content.update(change))
+    with pytest.raises(ModelError, match=rf"xmc.json: expected .*{said}"):
+        DualEncoder.load(saved)

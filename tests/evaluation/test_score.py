@@ -225,7 +225,7 @@ def test_files_of_no_format_are_explained(dataset, tmp_path):
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"uid": "t1", "labels": []}\n' * 99)[:-9])
     for name, error in (
         ("words", "its first line is 'hello there'"),
-        ("bytes", "expected predictions as npz or text"),
+        ("bytes", "bytes, line 1: expected UTF-8"),
         ("missing", "found no such file"),
         ("cut.jsonl.gz", "expected"),
     ):
@@ -244,3 +244,62 @@ def test_uids_that_repeat_cannot_be_told_apart(tmp_path):
     (tmp_path / "p.jsonl").write_text('{"uid": "q", "labels": ["a"]}\n')
     with pytest.raises(DataError, match="rows 0 and 1 are both 'q': give predictions by row"):
         score_predictions(tmp_path / "p.jsonl", tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{"uid": "t0", "labels": ' + "[" * 100_000, "line 1: expected .* nested too deeply"),
+        (
+            "a.jsonl",
+            '{"uid": "t0", "labels": ["l1"], "scores": [' + "9" * 400 + "]}",
+            "scores that fit a float",
+        ),
+        ("a.jsonl", '{"uid": "t0", "labels": ["l1"], "scores": [' + "9" * 5000 + "]}", "line 1: expected"),
+        ("a.run", "t0 Q0 l1 1 nan tag\n", "expected scores to be numbers, got NaN"),
+        ("a.run", "t0 Q0 l1 1 " + "x" * 9000 + " tag\n", "expected a number as score"),
+    ],
+)
+def test_hostile_lines_are_refused_in_one(dataset, tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=said) as caught:
+        score_predictions(tmp_path / name, dataset)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def _csr(path, **changes):
+    matrix = sp.csr_matrix((NUM_ROWS, NUM_LABELS))
+    sp.save_npz(path, matrix)
+    with np.load(path) as content:
+        np.savez(path, **{**content, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"shape": np.array([[NUM_ROWS, NUM_LABELS]])}, "a shape of two numbers"),
+        ({"shape": np.array([1.5, 2.5])}, "a shape of two numbers"),
+        ({"format": np.arange(3)}, "the name of a sparse format"),
+        ({"indptr": np.zeros(NUM_ROWS + 1)}, "row pointers to be integers"),
+        (
+            {"indptr": np.array([0] * NUM_ROWS + [2**40])},
+            "at most 25 predictions a row, got 1,099,511,627,776",
+        ),
+        ({"data": np.zeros(0, complex)}, "scores that are numbers"),
+        ({"data": np.array([{}], dtype=object)}, "holds Python objects"),
+    ],
+)
+def test_matrices_of_other_types_are_refused(dataset, tmp_path, changes, said):
+    _csr(tmp_path / "a.npz", **changes)
+    with pytest.raises(DataError, match=said):
+        score_predictions(tmp_path / "a.npz", dataset)
+
+
+def test_lists_longer_than_there_are_labels(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("xmc.evaluation.readers.npz.MAX_LIST", 40)
+    ids = np.full((NUM_ROWS, 41), -1)
+    np.savez(tmp_path / "a.npz", ids=ids[:, :40], scores=np.zeros((NUM_ROWS, 40)))
+    score_predictions(tmp_path / "a.npz", dataset)
+    np.savez(tmp_path / "a.npz", ids=ids, scores=np.zeros((NUM_ROWS, 41)))
+    with pytest.raises(DataError, match="lists of at most 40 predictions, got 41"):
+        score_predictions(tmp_path / "a.npz", dataset)

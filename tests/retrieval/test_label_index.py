@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from xmc.data import DatasetWriter
 from xmc.errors import ConfigError, DataError, IndexMismatchError, ModelError, XMCError
 from xmc.retrieval import Hit, LabelIndex, exact_search
+from xmc.retrieval.label_table import LabelTable
 
 LABELS = ["1 0 0", "0 1 0", "0 0 1", "1 0 0"]
 UIDS = ["a", "b", "c", "a again"]
@@ -165,7 +168,7 @@ def test_a_file_faiss_cannot_read_is_explained_even_if_its_checksum_fits(index, 
     content = json.loads((folder / "manifest.json").read_text())
     content["checksums"]["index.faiss"] = sha256_file(folder / "index.faiss")
     (folder / "manifest.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match="not a FAISS index"):
+    with pytest.raises(DataError, match="expected a FAISS index"):
         LabelIndex.load(folder)
 
 
@@ -321,3 +324,78 @@ def test_only_an_index_is_overwritten(index, tmp_path):
 def test_a_factory_string_is_explained_without_the_place_in_faiss(make_encoder):
     with pytest.raises(ConfigError, match="got 'Flatt': could not parse index string Flatt"):
         LabelIndex.build(make_encoder(), LABELS, factory="Flatt", progress=False)
+
+
+def _manifest_with(index, folder, **changes):
+    index.save(folder)
+    content = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**content, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"count": "3"}, "count: expected a whole number"),
+        ({"count": 2**40}, "1099511627776 labels"),
+        ({"dimension": 0}, "labels of 0 numbers"),
+        ({"scale": float("nan")}, "scale: expected a finite number"),
+        ({"ranking": "luck"}, "ranking: expected score or magnitude"),
+        ({"model": 3}, "model: expected a text"),
+        ({"checksums": ["index.faiss"]}, "checksums: expected a mapping"),
+        ({"checksums": {"../../etc/passwd": "0"}}, "plain file names"),
+    ],
+)
+def test_values_of_other_types_in_the_manifest_are_named(index, tmp_path, changes, said):
+    _manifest_with(index, tmp_path / "index", **changes)
+    with pytest.raises(DataError, match=rf"manifest.json: expected .*{said}.*build the index again"):
+        LabelIndex.load(tmp_path / "index")
+
+
+def test_a_file_that_is_a_link_out_of_the_folder(index, tmp_path):
+    folder = tmp_path / "index"
+    index.save(folder)
+    (folder / "labels.parquet").rename(tmp_path / "labels.parquet")
+    (folder / "labels.parquet").symlink_to(tmp_path / "labels.parquet")
+    with pytest.raises(DataError, match="leads out of the folder"):
+        LabelIndex.load(folder)
+
+
+def test_a_label_table_with_missing_or_repeated_uids(tmp_path):
+    columns = {"uid": ["a", "b"], "text": ["x", "y"], "removed": [False, False]}
+    for change, said in (
+        ({"uid": ["a", None]}, "missing"),
+        ({"uid": ["a", "a"]}, "twice"),
+        ({"text": [1, 2]}, "int64"),
+    ):
+        pq.write_table(pa.table({**columns, **change}), tmp_path / "labels.parquet")
+        with pytest.raises(DataError, match=f"labels.parquet: expected the label table of an index .*{said}"):
+            LabelTable.read(tmp_path / "labels.parquet")
+    pq.write_table(
+        pa.table({**columns, "uid": ["a", "a"], "removed": [True, False]}), tmp_path / "labels.parquet"
+    )
+    assert len(LabelTable.read(tmp_path / "labels.parquet")) == 1
+
+
+def test_an_index_that_promises_more_than_its_file_holds(tmp_path):
+    faiss = pytest.importorskip("faiss")
+    if not hasattr(faiss, "set_deserialization_vector_byte_limit"):
+        pytest.skip("before FAISS 1.14")
+    from xmc.retrieval.faiss_index import read_index
+
+    made = faiss.IndexFlatIP(4)
+    made.add(np.ones((8, 4), dtype=np.float32))
+    faiss.write_index(made, str(tmp_path / "index.faiss"))
+    data = (tmp_path / "index.faiss").read_bytes()
+    count = (8 * 4).to_bytes(8, "little")  # of 4-byte codes, before the vectors
+    assert data.count(count) == 1
+    (tmp_path / "index.faiss").write_bytes(data.replace(count, (1 << 32).to_bytes(8, "little")))
+    before = faiss.get_deserialization_vector_byte_limit()
+    with pytest.raises(DataError, match="expected a FAISS index that can be read"):
+        read_index(tmp_path / "index.faiss")
+    assert faiss.get_deserialization_vector_byte_limit() == before
+
+
+def test_an_index_of_ids_that_no_label_has(index, tmp_path):
+    index._index.add_with_ids(np.ones((1, 3), dtype=np.float32), np.array([10**9]))
+    with pytest.raises(DataError, match="the index names label 1000000000"):
+        index.hits("1 1 1", 10)

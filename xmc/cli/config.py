@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import jsonargparse
-import yaml
 
 from xmc.cli.parser import explain, help_options, make_parser, nearest, parse
 from xmc.errors import ConfigError
+from xmc.received import read_yaml, reading
 from xmc.recipes import find_recipe, shipped_recipes
 
 if TYPE_CHECKING:
@@ -126,10 +126,8 @@ def _place(recipe: str) -> Path:
 
 def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
     """Refuse unknown keys before the parser does, which would not name the file or the nearest valid key."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from None
+    with reading(path, "YAML", error=ConfigError):
+        content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise ConfigError(
             f"{path}: expected a mapping of sections such as `training:`, got {type(content).__name__}"
@@ -144,7 +142,7 @@ def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
         if key not in options:
             near = nearest(key, keys)
             hint = f": did you mean '{near}'?" if near else " (xmc train --help lists the keys)"
-            raise ConfigError(f"{path}: unknown key '{key}'{hint}")
+            raise ConfigError(f"{path}: unknown key {key!r}{hint}")
     _check_values(path, content, parser)
 
 
@@ -171,22 +169,28 @@ def _dotted(content: Mapping[Any, Any], leaves: set[str], prefix: str = "") -> d
     return names
 
 
-def _build(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
-    """A dataclass, nested ones too, from plain values that the parser has already checked."""
+def _build(cls: Callable[..., T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """A dataclass, nested ones too, from plain values that the parser has already checked.
+
+    Raises:
+        ConfigError: For a key without a value, which the parser lets pass whatever its type.
+    """
     hints = typing.get_type_hints(cls)
     arguments = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        value, kind = values[field.name], hints[field.name]
-        arguments[field.name] = _value(kind, value)
+        name, value, kind = f"{prefix}{field.name}", values[field.name], hints[field.name]
+        if value is None and kind is not Any and type(None) not in typing.get_args(kind):
+            raise ConfigError(f"{name}: expected a value, got null: give one, or leave the key out")
+        arguments[field.name] = _value(kind, value, f"{name}.")
     return cls(**arguments)
 
 
-def _value(kind: Any, value: Any) -> Any:
+def _value(kind: Any, value: Any, prefix: str) -> Any:
     """A field's value, with the dataclasses that it is or lists made of their mappings."""
     if dataclasses.is_dataclass(kind):
-        return _build(cast(Any, kind), value) if isinstance(value, Mapping) else value
+        return _build(cast(Any, kind), value, prefix) if isinstance(value, Mapping) else value
     if typing.get_origin(kind) is list:
         (inner,) = typing.get_args(kind)
-        return [_value(inner, item) for item in value]
+        return [_value(inner, item, prefix) for item in value]
     made = [option for option in typing.get_args(kind) if dataclasses.is_dataclass(option)]
-    return _value(made[0], value) if made else value
+    return _value(made[0], value, prefix) if made else value

@@ -16,6 +16,9 @@ from xmc.errors import ConfigError, RankError, XMCError
 
 __all__ = ["VERBS", "guarded", "main"]
 
+_LONGEST = 2000
+"""Characters of a message that are shown."""
+
 VERBS = {
     "data": "build, import or describe a prepared data set",
     "train": "train a dual encoder from a YAML recipe",
@@ -53,7 +56,7 @@ def guarded(work: Callable[[], None]) -> int:
         print(f"error{_rank_suffix()}: {error}", file=sys.stderr)
         return error.exit_code
     except XMCError as error:
-        print(f"error{_rank_suffix()}: {error}", file=sys.stderr)
+        print(f"error{_rank_suffix()}: {_shown(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         code = int(getattr(error, "exit_code", 130))
@@ -69,6 +72,14 @@ def guarded(work: Callable[[], None]) -> int:
         print(f"error{_rank_suffix()}: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
+
+
+def _shown(text: str) -> str:
+    """A message that may quote a file: cut, and without what would command a terminal."""
+    plain = "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
+    )
+    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
 
 
 def _dispatch(words: list[str]) -> None:

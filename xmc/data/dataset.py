@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from xmc.data.relevance import load_matrix
 from xmc.data.texts import TextColumn, open_table
 from xmc.errors import DataError
 from xmc.files import sha256_file
+from xmc.received import check_inside, read_json, reading
 
 if TYPE_CHECKING:
     import datasets
@@ -49,6 +49,8 @@ class Dataset:
             if size != facts["bytes"]:
                 came = "no such file" if size is None else f"{size} bytes"
                 raise DataError(f"{file}: expected {facts['bytes']} bytes, found {came}: import it again")
+            with reading(file, "a file of the data set"):
+                check_inside(file, path)
         return cls(path, manifest)
 
     def __repr__(self) -> str:
@@ -135,7 +137,10 @@ class Dataset:
         """Labels held out of training on purpose (``xmc data split-labels``): int64 [n], ascending."""
         if UNSEEN_NAME not in self.manifest.files:
             return np.zeros(0, dtype=np.int64)
-        uids = json.loads((self.path / UNSEEN_NAME).read_text(encoding="utf-8"))
+        with reading(self.path / UNSEEN_NAME, "a list of label uids", "import it again"):
+            uids = read_json(self.path / UNSEEN_NAME)
+            if not isinstance(uids, list) or not all(isinstance(uid, str) for uid in uids):
+                raise ValueError(f"it holds {uids!r:.80}")
         return np.flatnonzero(np.isin(np.asarray(self.uids("labels")[:]), uids)).astype(np.int64)
 
     def verify(self) -> None:
@@ -162,7 +167,13 @@ class Dataset:
     def _column(self, split: str, fields: Sequence[str]) -> TextColumn:
         file = f"{split}.parquet"
         if split not in self._tables:
-            self._tables[split] = open_table(self.path / file, self.manifest.files[file]["sha256"])
+            table = open_table(self.path / file, self.manifest.files[file]["sha256"])
+            wanted = self.num_labels if split == "labels" else self._num_rows(split)
+            if len(table) != wanted:
+                raise DataError(
+                    f"{self.path / file}: expected {wanted} texts, got {len(table)}: import it again"
+                )
+            self._tables[split] = table
         return TextColumn(self._tables[split], fields, self.manifest.text_fingerprints[split])
 
     def _matrix(self, name: str, num_rows: int) -> sp.csr_matrix:
@@ -171,5 +182,7 @@ class Dataset:
             if matrix.shape != (num_rows, self.num_labels):
                 shapes = f"[{num_rows}, {self.num_labels}], got {list(matrix.shape)}"
                 raise DataError(f"{self.path / name}: expected a matrix {shapes}: import it again")
+            if not (np.isfinite(matrix.data) & (matrix.data > 0)).all():
+                raise DataError(f"{self.path / name}: expected finite values above 0: import it again")
             self._matrices[name] = matrix
         return self._matrices[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any, Literal
 
 from xmc.data.propensity import Propensity
 from xmc.errors import ConfigError, DataError
+from xmc.limits import MAX_IDS
+from xmc.received import check_name, read_json, reading
+from xmc.typed import from_plain
 
 __all__ = [
     "FIELDS",
@@ -85,31 +89,34 @@ class Manifest:
                 f"expected a prepared data set in {folder}, found no {MANIFEST_NAME}: make one with "
                 f"`xmc data build` or `xmc data import`"
             )
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            version = raw["format_version"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: expected a JSON object with a format_version ({error}): import again"
-            ) from error
-        if version != FORMAT_VERSION:
-            raise DataError(
-                f"{path}: expected format version {FORMAT_VERSION}, got {version}: import the data again"
-            )
-        try:
-            return cls(**_typed(raw))
-        except (KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: expected the fields of a prepared data set ({error}): import again"
-            ) from error
+        with reading(path, "a JSON object with the fields of a prepared data set", "import again"):
+            raw = read_json(path)
+            version = raw["format_version"] if isinstance(raw, dict) else None
+            # Read before the other keys: another version may have renamed them.
+            if version == FORMAT_VERSION:
+                return _checked(from_plain(cls, raw))
+        raise DataError(
+            f"{path}: expected format version {FORMAT_VERSION}, got {version!r:.40}: import the data again"
+        )
 
 
-def _typed(raw: dict[str, Any]) -> dict[str, Any]:
-    return raw | {
-        "propensity": Propensity(**raw["propensity"]),
-        "query_fields": tuple(raw["query_fields"]),
-        "label_fields": tuple(raw["label_fields"]),
-    }
+def _checked(manifest: Manifest) -> Manifest:
+    """Refuse, with a ValueError, counts that cannot be, and files or names that lead out of the folder."""
+    for name in ("num_labels", "num_train", "num_test"):
+        if not 0 <= getattr(manifest, name) <= MAX_IDS:
+            raise ValueError(f"{name}: expected 0 to {MAX_IDS}, got {getattr(manifest, name)}")
+    if missing := [table for table in TABLES if table not in manifest.text_fingerprints]:
+        raise ValueError(f"text_fingerprints: it lacks {missing[0]!r}")
+    chosen_fields("query_fields", manifest.query_fields)
+    chosen_fields("label_fields", manifest.label_fields)
+    for file in (*(f"{table}.parquet" for table in TABLES), *(f"{split}.npz" for split in SPLITS)):
+        if file not in manifest.files:
+            raise ValueError(f"files: it lacks {file!r}")
+    for file, facts in manifest.files.items():
+        check_name(file)
+        if type(facts.get("bytes")) is not int or not re.fullmatch("[0-9a-f]{64}", str(facts.get("sha256"))):
+            raise ValueError(f"files.{file}: expected its bytes and its sha256, got {facts!r:.80}")
+    return manifest
 
 
 def chosen_fields(what: str, given: str | Sequence[str]) -> tuple[str, ...]:

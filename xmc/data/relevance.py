@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import operator
-import zipfile
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.data.npz import check_npz, check_unpacked
 from xmc.errors import DataError
+from xmc.limits import MAX_IDS
+from xmc.received import reading
 
 __all__ = ["RelevanceBuilder", "fold", "load_matrix", "matrix_digest"]
 
-_MAX_ID = np.iinfo(np.int32).max
+_MAX_ID = MAX_IDS
+_MAX_RELEVANCE = float(np.finfo(np.float32).max)
 
 
 def fold(label_ids: Iterable[int], relevance: Sequence[float] | None) -> tuple[list[int], list[float]]:
@@ -44,8 +48,10 @@ def _largest(ids: Sequence[int], relevance: Sequence[float]) -> dict[int, float]
         raise DataError(f"expected one relevance for each of {len(ids)} labels, got {len(relevance)}")
     best: dict[int, float] = {}
     for label, value in zip(ids, relevance, strict=True):
-        if not 0 <= value < float("inf"):
-            raise DataError(f"expected a finite relevance of at least 0 for label {label}, got {value}")
+        if not 0 <= value <= _MAX_RELEVANCE:  # kept as float32
+            raise DataError(
+                f"expected a finite relevance of at least 0 for label {label}, got {str(value):.40}"
+            )
         if value > best.get(label, 0.0):
             best[label] = value
     return best
@@ -93,24 +99,38 @@ class RelevanceBuilder:
 
 
 def load_matrix(path: Path) -> sp.csr_matrix:
-    """A matrix that ``scipy.sparse.save_npz`` wrote, as checked CSR with sorted indices.
+    """A matrix that ``scipy.sparse.save_npz`` wrote, as checked CSR of numbers with sorted indices.
 
     Raises:
-        DataError: When the file is missing, truncated, not such a matrix, or inconsistent.
+        DataError: When the file is missing, truncated, not such a matrix, inconsistent, or takes far more
+            memory than it is large.
     """
     if not path.is_file():
         raise DataError(
             f"{path}: expected a sparse matrix saved with scipy.sparse.save_npz, found no such file"
         )
-    try:
-        matrix = sp.csr_matrix(sp.load_npz(path))
+    with reading(path, "a sparse matrix saved with scipy.sparse.save_npz"):
+        arrays = check_npz(path)
+        _check_arrays(path, arrays)
+        saved = sp.load_npz(path)
+        if max(saved.shape) > MAX_IDS:
+            raise ValueError(f"its shape is {saved.shape}, and ids end at {MAX_IDS}")
+        # Row pointers that no byte of the file stands for, where it is not CSR.
+        check_unpacked(8 * (saved.shape[0] + 1), path.stat().st_size)
+        matrix = sp.csr_matrix(saved)
         matrix.check_format(full_check=True)
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: expected a sparse matrix saved with scipy.sparse.save_npz ({error})"
-        ) from error
-    matrix.sum_duplicates()
+        matrix.sum_duplicates()
     return matrix
+
+
+def _check_arrays(path: Path, arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
+    shape, _ = arrays["shape"]
+    if shape != (2,):
+        raise ValueError(f"its shape is {list(shape)} numbers, expected 2")
+    for name, (_, dtype) in arrays.items():
+        kinds = {"format": "SU", "data": "biuf"}.get(name, "iu" if name != "_is_array" else "b")
+        if dtype.kind not in kinds:
+            raise ValueError(f"{name} is of type {dtype}")
 
 
 def matrix_digest(matrix: sp.csr_matrix) -> str:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from xmc.data.cache import writable_folder
+from xmc.data.parquet import open_parquet, parquet_rows
 from xmc.errors import DataError
 from xmc.files import atomic_file, fingerprint
+from xmc.received import reading
 
 if TYPE_CHECKING:
     import datasets
@@ -101,17 +102,27 @@ def open_table(parquet: Path, digest: str) -> datasets.Dataset:
     arrow = (beside if (beside / name).is_file() else writable_folder(beside)) / name
     if not arrow.is_file():
         _unpack(parquet, arrow)
-    return datasets.Dataset.from_file(str(arrow))
+    with reading(arrow, "the unpacked texts of a data set", "delete this file to remake it"):
+        opened = datasets.Dataset.from_file(str(arrow))
+        if opened.data.schema.names != SCHEMA.names:
+            raise ValueError(f"its columns are {opened.data.schema.names}")
+        # Arrow trusts what is mapped: a damaged offset would be read far outside the file.
+        opened.data.table.validate(full=True)
+    return opened
 
 
 def _unpack(parquet: Path, arrow: Path) -> None:
-    try:
-        with pq.ParquetFile(parquet) as source, atomic_file(arrow) as temporary:
-            if source.schema_arrow.names != SCHEMA.names:
-                names = source.schema_arrow.names
-                raise DataError(f"{parquet}: expected columns {SCHEMA.names}, got {names}: import it again")
-            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
-                for batch in source.iter_batches(batch_size=_BATCH_ROWS):
-                    writer.write_batch(batch.cast(SCHEMA))
-    except (pa.ArrowInvalid, FileNotFoundError) as error:
-        raise DataError(f"{parquet}: expected a Parquet file ({error}): import the data set again") from error
+    with (
+        atomic_file(arrow) as temporary,
+        reading(parquet, "a Parquet file", "import the data set again"),
+        open_parquet(parquet, SCHEMA.names) as source,
+    ):
+        if source.schema_arrow.names != SCHEMA.names:
+            names = source.schema_arrow.names
+            raise DataError(f"{parquet}: expected columns {SCHEMA.names}, got {names}: import it again")
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
+            for rows in parquet_rows(source, SCHEMA.names, parquet.stat().st_size):
+                batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
+                if any(column.null_count for column in batch.columns):
+                    raise ValueError("a uid, title or content is missing")
+                writer.write_batch(batch)

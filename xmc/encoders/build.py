@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, Pooling, StaticEmbedding
 from torch import nn
 
 from xmc.encoders.config import EncoderConfig
+from xmc.encoders.folder_checks import check_finite, check_layers, check_vocabularies
 from xmc.encoders.metadata import EncoderMetadata
 from xmc.encoders.quiet import quiet_loading
 from xmc.encoders.resolve import resolve_model
@@ -22,6 +22,7 @@ from xmc.encoders.sides import share_equal_tables, shares_weights
 from xmc.encoders.static import distilled_table, input_table, static_copy
 from xmc.encoders.vocabulary import extend_vocabulary
 from xmc.errors import ConfigError, ModelError
+from xmc.received import reading
 
 __all__ = ["build_model", "open_model", "routes"]
 
@@ -37,13 +38,14 @@ def open_model(folder: Path, device: str | None = None) -> SentenceTransformer:
         ModelError: When the libraries cannot read it.
     """
     weights = {"use_safetensors": True}
-    try:
+    with reading(folder, "a sentence-transformers model", error=ModelError):
+        check_layers(folder)
+        check_vocabularies(folder)
         with quiet_loading():
             model = SentenceTransformer(
                 str(folder), device=device, local_files_only=True, model_kwargs=weights
             )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"expected a sentence-transformers model in {folder}, got: {error}") from error
+        check_finite(model)
     metadata = EncoderMetadata.load(folder)
     if metadata is not None and metadata.tied:
         share_equal_tables(*(side[0] for side in routes(model)))

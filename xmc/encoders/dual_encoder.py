@@ -18,6 +18,7 @@ from xmc.data import Dataset, TextColumn
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.encoding import CutCount, encode_texts
+from xmc.encoders.folder_checks import check_finite, check_vocabularies
 from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
@@ -30,6 +31,7 @@ from xmc.encoders.text_input import TextInput, as_texts
 from xmc.encoders.tower import Tower
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, fingerprint
+from xmc.received import reading
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -103,7 +105,12 @@ class DualEncoder:
         offsets = LabelOffsets.load(folder) if metadata is not None and metadata.has_offsets else None
         residuals = LabelResiduals.load(folder) if metadata is not None and metadata.has_residuals else None
         vectors = LabelVectors.load(folder) if metadata is not None and metadata.has_label_table else None
-        return cls(_open(folder, device, metadata), metadata, offsets, residuals, vectors)
+        model = _open(folder, device, metadata)
+        with reading(folder, "a model of two text towers", error=ModelError):
+            encoder = cls(model, metadata, offsets, residuals, vectors)
+            # What a module's settings break shows when it is used.
+            check_towers(encoder, str(folder))
+        return encoder
 
     @classmethod
     def build(cls, config: EncoderConfig, texts: Iterable[str] | None = None) -> DualEncoder:
@@ -350,7 +357,12 @@ def _open(
     folder: Path, device: str | None, metadata: EncoderMetadata | None
 ) -> SentenceTransformer | StaticModel:
     """A static model as it is read without the library; any other through it."""
-    if (read := read_static(folder, device)) is not None:
+    with reading(folder, "a sentence-transformers model", error=ModelError):
+        read = read_static(folder, device)
+        if read is not None:
+            check_vocabularies(folder)
+            check_finite(read)
+    if read is not None:
         if metadata is not None and metadata.tied:
             share_equal_tables(*(read.side(name)[0] for name in ("query", "document")))
         return read

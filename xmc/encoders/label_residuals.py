@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from xmc.data.columns import read_columns
 from xmc.errors import ModelError
+from xmc.received import reading
 
 __all__ = ["LabelResiduals", "add_residuals"]
 
@@ -101,11 +101,7 @@ class LabelResiduals:
         Raises:
             ModelError: When a file is missing or malformed.
         """
-        try:
+        with reading(folder, f"label residuals: {ROWS_FILE} (uid, row) and {TABLE_FILE}", error=ModelError):
             names = read_columns(folder / ROWS_FILE, _ROWS)
             table = load_file(folder / TABLE_FILE)["table"]
-        except (OSError, pa.ArrowException, SafetensorError, KeyError) as error:
-            raise ModelError(
-                f"expected label residuals in {folder}: {ROWS_FILE} (uid, row) and {TABLE_FILE}: {error}"
-            ) from error
         return cls(names.column("uid").to_pylist(), names.column("row").to_numpy(), table)

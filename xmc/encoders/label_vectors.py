@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from xmc.data.columns import read_columns
 from xmc.errors import ModelError
+from xmc.received import reading
 
 __all__ = ["LabelVectors"]
 
@@ -83,11 +83,7 @@ class LabelVectors:
         Raises:
             ModelError: When a file is missing or malformed.
         """
-        try:
+        with reading(folder, f"label vectors: {UIDS_FILE} (uid) and {TABLE_FILE}", error=ModelError):
             names = read_columns(folder / UIDS_FILE, _UIDS)
             table = load_file(folder / TABLE_FILE)["table"]
-        except (OSError, pa.ArrowException, SafetensorError, KeyError) as error:
-            raise ModelError(
-                f"expected label vectors in {folder}: {UIDS_FILE} (uid) and {TABLE_FILE}: {error}"
-            ) from error
         return cls(names.column("uid").to_pylist(), table)

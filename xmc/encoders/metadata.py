@@ -12,11 +12,14 @@ import pyarrow.parquet as pq
 
 from xmc.data.columns import read_columns
 from xmc.errors import ModelError
+from xmc.received import read_json, reading
+from xmc.typed import from_plain
 
 __all__ = ["EncoderMetadata", "LabelOffsets"]
 
 FORMAT_VERSION = 1
 METADATA_FILE = "xmc.json"
+RANKINGS = ("score", "magnitude")
 OFFSETS_FILE = "label_offsets.parquet"
 _OFFSETS = pa.schema([("uid", pa.string()), ("offset", pa.float32())])
 
@@ -76,23 +79,20 @@ class EncoderMetadata:
         path = folder / METADATA_FILE
         if not path.exists():
             return None
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+        with reading(path, "a JSON object with the keys of this version", "save the model anew", ModelError):
+            values = read_json(path)
             version = values["format_version"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"expected a JSON object with a format_version in {path}: save the model anew"
-            ) from error
-        # Read before the other keys: a later version may have renamed them.
-        if version != FORMAT_VERSION:
-            raise ModelError(f"expected format version {FORMAT_VERSION} in {path}, got {version}: update xmc")
-        try:
-            for name in ("query_fields", "label_fields"):
-                # JSON knows no tuples.
-                values[name] = None if values[name] is None else tuple(values[name])
-            return cls(**values)
-        except (TypeError, KeyError) as error:
-            raise ModelError(f"expected the keys of version {FORMAT_VERSION} in {path}: {error}") from error
+            # Read before the other keys: a later version may have renamed them.
+            if version != FORMAT_VERSION:
+                raise ModelError(
+                    f"expected format version {FORMAT_VERSION} in {path}, got {version!r:.40}: update xmc"
+                )
+            if lacking := [name for name in ("query_fields", "label_fields") if name not in values]:
+                raise ValueError(f"it lacks {lacking[0]!r}")
+            metadata = from_plain(cls, values)
+            if metadata.ranking not in RANKINGS:
+                raise ValueError(f"ranking: expected {' or '.join(RANKINGS)}, got {metadata.ranking!r:.80}")
+            return metadata
 
 
 @dataclass(eq=False)
@@ -130,8 +130,6 @@ class LabelOffsets:
             ModelError: When it is missing or malformed.
         """
         path = folder / OFFSETS_FILE
-        try:
+        with reading(path, "label offsets (uid, offset)", error=ModelError):
             table = read_columns(path, _OFFSETS)
-        except (OSError, pa.ArrowException) as error:
-            raise ModelError(f"expected label offsets (uid, offset) in {path}: {error}") from error
         return cls(table.column("uid").to_pylist(), table.column("offset").to_numpy())

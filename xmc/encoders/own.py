@@ -79,6 +79,7 @@ def check_towers(encoder: TwoTowers, name: str) -> None:
         ModelError: Beginning with ``name``.
     """
     for side, tower in (("queries", encoder.query_tower), ("labels", encoder.label_tower)):
+        tower.check_ids()
         try:
             width = _width(tower)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from xmc.errors import ModelError
+from xmc.received import check_folder
 
 __all__ = ["EMBEDDED_NAMES", "resolve_model"]
 
@@ -84,6 +85,7 @@ def _folder(path: Path) -> Path:
 
 
 def _with_weights(folder: Path) -> Path:
+    check_folder(folder, "a model folder", ModelError)
     if pickles := _pickled_weights(folder):
         shown = ", ".join(pickles[:3]) + (f" and {len(pickles) - 3} more" if len(pickles) > 3 else "")
         raise ModelError(

@@ -9,7 +9,6 @@ the library's to open.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+
+from xmc.received import read_json
 
 __all__ = ["StaticModel", "TokenBag", "UnitLength", "read_static"]
 
@@ -146,4 +147,4 @@ def _kind(name: str) -> str:
 
 
 def _json(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
+    return read_json(file)

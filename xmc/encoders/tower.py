@@ -82,6 +82,19 @@ class Tower:
         self.modules[:] = modules
         self._first = modules[0]
 
+    def check_ids(self) -> None:
+        """Refuse a tokenizer that gives ids which the table of token vectors does not have.
+
+        Raises:
+            ModelError: Saying how many it has.
+        """
+        table = self._first.model.get_input_embeddings() if self.padded else self._first.embedding
+        last = max(self._tokenizer.get_vocab().values(), default=-1)
+        if last >= len(table.weight):
+            raise ModelError(
+                f"expected token ids below {len(table.weight)}, the rows of its table, got {last}"
+            )
+
     @property
     def micro_batch_tokens(self) -> int:
         """Tokens of a micro-batch with gradients: a bag of them keeps 20 bytes each, a transformer 300,000.

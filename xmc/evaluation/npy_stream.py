@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xmc.data.npz import read_header
 from xmc.errors import DataError
+from xmc.received import reading
 
 __all__ = ["NpyReader", "npz_members", "write_npz"]
 
@@ -25,11 +28,8 @@ def npz_members(path: str | Path) -> list[str]:
     Raises:
         DataError: When it is missing or no npz file.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: expected an npz file ({error})") from error
+    with reading(path, "an npz file"), zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 class NpyReader:
@@ -53,25 +53,15 @@ class NpyReader:
     def __enter__(self) -> NpyReader:
         """Open the archive and read the array's header; a DataError where either is damaged."""
         try:
-            self._archive = zipfile.ZipFile(self.path)
-            self._file = self._archive.open(f"{self.name}.npy")
-            version = np.lib.format.read_magic(self._file)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(version)
-            if read is None:
-                raise ValueError(f"unknown npy version {version}")
-            self.shape, fortran, self.dtype = read(self._file)
-            if fortran and len(self.shape) > 1:
-                raise ValueError("it is stored column by column, expected row by row")
-            if self.dtype.hasobject:
-                raise ValueError("it holds Python objects, expected numbers")
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            with reading(self.path, f"an npz file with the array {self.name}"):
+                self._archive = zipfile.ZipFile(self.path)
+                self._file = self._archive.open(f"{self.name}.npy")
+                self.shape, fortran, self.dtype = read_header(self._file)
+                if fortran and len(self.shape) > 1:
+                    raise ValueError("it is stored column by column, expected row by row")
+        except DataError:
             self.__exit__(None, None, None)
-            raise DataError(
-                f"{self.path}: expected an npz file with the array {self.name} ({error})"
-            ) from error
+            raise
         return self
 
     def __exit__(
@@ -90,11 +80,9 @@ class NpyReader:
         """
         assert self._file is not None
         shape = (count, *self.shape[1:])
-        wanted = int(np.prod(shape)) * self.dtype.itemsize
-        try:
+        wanted = math.prod(shape) * self.dtype.itemsize
+        with reading(self.path, f"the array {self.name} to be whole"):
             data = self._file.read(wanted)
-        except (OSError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"{self.path}: expected the array {self.name} to be whole ({error})") from error
         if len(data) != wanted:
             raise DataError(
                 f"{self.path}: expected {wanted} more bytes of the array {self.name}, got {len(data)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xmc.data.npz import check_npz
 from xmc.errors import DataError
 from xmc.evaluation.npy_stream import write_npz
 from xmc.files import atomic_file
+from xmc.limits import MAX_IDS
+from xmc.received import reading
 
 __all__ = [
     "PredictionsWriter",
@@ -86,14 +88,18 @@ def load_predictions(path: str | Path) -> tuple[NDArray[np.int32], NDArray[np.fl
     Raises:
         DataError: When the file is missing or does not hold valid predictions.
     """
-    try:
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(
+            f"expected {path} to be an npz file with the arrays ids and scores: there is no such file"
+        )
+    with reading(path, "an npz file with the arrays ids and scores"):
+        check_npz(path)
         with np.load(path, allow_pickle=False) as content:
             ids, scores = content["ids"], content["scores"]
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"expected {path} to be an npz file with the arrays ids and scores: {error}"
-        ) from error
     check_predictions(ids, scores, str(path))
+    if ids.size and ids.max() > MAX_IDS:
+        raise DataError(f"{path}: expected label ids of at most {MAX_IDS}, got {ids.max()}")
     return ids.astype(np.int32), scores.astype(np.float32)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 
 from xmc.errors import DataError
+from xmc.received import reading
+from xmc.typed import from_plain
 
 __all__ = ["Evaluation", "comparison_table"]
 
@@ -55,12 +57,8 @@ class Evaluation:
         Raises:
             DataError: When it is something else.
         """
-        try:
-            content = json.loads(text)
-            known = {one.name for one in fields(cls)}
-            return cls(**{name: value for name, value in content.items() if name in known})
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DataError(f"expected an evaluation as JSON, got something else: {error}") from error
+        with reading("", "an evaluation as JSON"):
+            return from_plain(cls, json.loads(text), extra=True)
 
     def table(self) -> str:
         """The metrics in percent, one line per kind and one column per k, under a line that says of what."""

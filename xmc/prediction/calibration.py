@@ -16,7 +16,9 @@ from xmc.evaluation.hits import Hits
 from xmc.files import atomic_file
 from xmc.prediction.curve import Point, threshold_curve
 from xmc.prediction.platt import Platt, fit_platt
+from xmc.received import read_json, reading
 from xmc.reports.calibration import expected_calibration_error
+from xmc.typed import from_plain
 
 __all__ = ["FILE", "Calibration", "fit_calibration"]
 
@@ -94,17 +96,14 @@ class Calibration:
         Raises:
             DataError: When the file is missing, or no calibration.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        with reading(path, "a calibration", "run xmc calibrate again"):
+            content = read_json(Path(path))
             version = content.pop("format_version")
             if version != FORMAT_VERSION:
-                raise ValueError(f"expected format version {FORMAT_VERSION}, got {version}")
-            curve = [Point(**point) for point in content.pop("curve")]
-            loaded = cls(probability=Platt(**content.pop("probability")), curve=curve, **content)
-            if not curve or not loaded.probability.slope > 0:
+                raise ValueError(f"expected format version {FORMAT_VERSION}, got {version!r:.40}")
+            loaded = from_plain(cls, content)
+            if not loaded.curve or not loaded.probability.slope > 0:
                 raise ValueError("it has no curve, or a probability that does not rise with the score")
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"expected a calibration in {path}: {error}: run xmc calibrate again") from error
         return loaded
 
 

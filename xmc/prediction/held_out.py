@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-import yaml
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, train_validation_split
@@ -16,6 +15,7 @@ from xmc.encoders import CutCount, DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation.hits import all_hits
 from xmc.prediction.calibration import Calibration, fit_calibration
+from xmc.received import read_yaml, reading
 from xmc.reports import dataset_of
 from xmc.reports.stored import is_run_folder
 from xmc.retrieval import Ranker
@@ -99,11 +99,9 @@ def _validation_rows(run: str | Path, dataset: Dataset) -> NDArray[np.int64]:
             "of its splits (--dataset DATASET --split test)"
         )
     file = Path(run) / "config.yaml"
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    with reading(file, "a run's configuration", error=ConfigError):
+        content = read_yaml(file)
         count, seed = int(content["validation"]["rows"]), int(content["seed"])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
-        raise ConfigError(f"expected a run's configuration in {file}: {error}") from error
     if not count:
         raise ConfigError(
             f"expected the run {run} to have held out rows (validation.rows), but it held out none: name "

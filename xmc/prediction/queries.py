@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from xmc.data.importers.reader import LineReader
 from xmc.errors import ConfigError, DataError
+from xmc.received import reading
 
 __all__ = ["FORMATS", "Query", "read_queries"]
 
@@ -98,10 +99,8 @@ def _json_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in enumerate(_lines(source), 1):
         if not line.strip():
             continue
-        try:
+        with reading(f"{source}, line {number}", "a JSON object a line"):
             row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{source}, line {number}: expected a JSON object a line: {error}") from error
         if not isinstance(row, Mapping):
             raise DataError(f"{source}, line {number}: expected a JSON object, got {type(row).__name__}")
         yield number, row

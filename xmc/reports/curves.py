@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xmc.data.lines import LineReader
 from xmc.errors import DataError
+from xmc.received import reading
 
 __all__ = ["Curve", "LearningCurves", "read_curves", "thinned"]
 
@@ -41,18 +43,19 @@ def read_curves(path: str | Path) -> LearningCurves:
     Raises:
         DataError: When the file is missing or another line is no JSON object with a step.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"expected a run's log in {path}: {error.strerror}") from error
-    curves = LearningCurves({}, {})
-    for number, line in enumerate(lines, 1):
-        try:
-            _add(curves, json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if number == len(lines):
-                break
-            raise DataError(f"{path}, line {number}: expected a JSON object with a step: {error}") from error
+    if not Path(path).is_file():
+        raise DataError(f"expected a run's log in {path}, found no such file")
+    curves, lines = LearningCurves({}, {}), LineReader(Path(path))
+    unfinished: DataError | None = None
+    with lines.located():
+        for line in lines:
+            if unfinished is not None:
+                raise unfinished
+            try:
+                with reading("", "a JSON object with a step"):
+                    _add(curves, json.loads(line))
+            except DataError as error:
+                unfinished = DataError(f"{path}, line {lines.number}: {error}")
     return curves
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from xmc.errors import DataError
 from xmc.machine import read_machine
 from xmc.nested import flat
+from xmc.received import read_json, read_yaml, reading
 from xmc.reports.curves import LearningCurves, read_curves
 
 __all__ = ["RunFacts", "peculiarities", "read_run"]
@@ -39,17 +37,38 @@ def read_run(folder: str | Path | None) -> RunFacts:
     folder = Path(folder)
     log, result = folder / "metrics.jsonl", folder / "result.json"
     machine = read_machine(folder)
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        values = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-    except (ValueError, OSError, yaml.YAMLError) as error:
-        raise DataError(f"expected a run's config.yaml and result.json in {folder}: {error}") from error
+    with reading(folder, "a run's config.yaml and result.json"):
+        config = read_yaml(folder / "config.yaml")
+        values = read_json(result) if result.is_file() else {}
+        if not (isinstance(config, dict) and isinstance(values, dict)):
+            raise ValueError("they hold no mappings")
+        _check_result(values)
     return RunFacts(
         config=flat(config),
         result=values,
         machine={} if machine is None else asdict(machine),
         curves=read_curves(log) if log.is_file() else LearningCurves({}, {}),
     )
+
+
+def _check_result(result: dict[str, Any]) -> None:
+    """Refuse, with a ValueError, a result whose lists of changes and plugins are none.
+
+    What is missing is of an earlier version.
+    """
+    for name, keys in (("changes", {"step", "changes"}), ("plugins", set())):
+        listed = result.get(name, [])
+        if not isinstance(listed, list) or not all(
+            isinstance(one, dict) and keys <= set(one) for one in listed
+        ):
+            raise ValueError(f"{name}: expected a list of mappings, got {listed!r:.80}")
+    for change in result.get("changes", []):
+        pairs = change["changes"].values() if isinstance(change["changes"], dict) else [None]
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            raise ValueError(f"changes: expected before and after of each option, got {change!r:.80}")
+    for name in ("num_steps", "best_step", "seconds", "rows_per_second", "skipped_steps"):
+        if name in result and (type(result[name]) not in (int, float) or not math.isfinite(result[name])):
+            raise ValueError(f"{name}: expected a number, got {result[name]!r:.80}")
 
 
 def peculiarities(name: str, facts: RunFacts) -> list[str]:

@@ -16,6 +16,7 @@ from xmc.errors import DataError
 from xmc.evaluation import Evaluation, load_predictions
 from xmc.evaluation.card import add_evaluation
 from xmc.files import atomic_file
+from xmc.received import read_text, reading
 
 __all__ = [
     "is_run_folder",
@@ -67,7 +68,9 @@ def store_evaluation(run: str | Path, evaluation: Evaluation) -> Path:
         temporary.write_text(evaluation.to_json() + "\n", encoding="utf-8")
     card = Path(run) / "model" / CARD_FILE
     if card.is_file():
-        text = add_evaluation(card.read_text(encoding="utf-8"), evaluation)
+        with reading(card, "a model card"):
+            before = read_text(card)
+        text = add_evaluation(before, evaluation)
         with atomic_file(card) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return path
@@ -100,7 +103,7 @@ def stored_evaluations(run: str | Path) -> list[Evaluation]:
         DataError: When a file there is no evaluation.
     """
     files = sorted((Path(run) / FOLDER).glob("*.json"))
-    return [Evaluation.from_json(path.read_text(encoding="utf-8")) for path in files]
+    return [_stored(path) for path in files]
 
 
 def load_evaluation(
@@ -124,7 +127,7 @@ def load_evaluation(
     metrics = ranking.with_suffix(".json")
     if not (ranking.is_file() and metrics.is_file()):
         return None
-    evaluation = Evaluation.from_json(metrics.read_text(encoding="utf-8"))
+    evaluation = _stored(metrics)
     if (evaluation.dataset_fingerprint, evaluation.split) != (dataset.fingerprint, split):
         return None
     if evaluation.depth < DEPTH:
@@ -135,3 +138,12 @@ def load_evaluation(
     if len(ids) != evaluation.num_queries:
         raise DataError(f"{ranking}: expected {evaluation.num_queries} rows, got {len(ids)}: evaluate again")
     return evaluation, ids, scores
+
+
+def _stored(path: Path) -> Evaluation:
+    with reading(path, "an evaluation", "evaluate again"):
+        text = read_text(path)
+    try:
+        return Evaluation.from_json(text)
+    except DataError as error:
+        raise DataError(f"{path}: {error}: evaluate again") from error

@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
-import yaml
 from numpy.typing import NDArray
 
 from xmc.data import Dataset
@@ -20,6 +19,7 @@ from xmc.errors import ConfigError, DataError
 from xmc.evaluation import Evaluation, evaluate, load_predictions
 from xmc.evaluation.hits import Hits, all_hits, hit_matrix
 from xmc.evaluation.short_lists import warn_of_short_lists
+from xmc.received import read_yaml, reading
 from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
 
 __all__ = ["System", "dataset_of", "open_systems", "system_names"]
@@ -171,9 +171,8 @@ def system_names(sources: Sequence[str]) -> list[str]:
 
 def _config(run: str) -> dict[str, dict[str, str]]:
     path = Path(run) / "config.yaml"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        content["data"]["path"]
-    except (yaml.YAMLError, KeyError, TypeError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"expected a run's configuration with data.path in {path}: {error}") from error
+    with reading(path, "a run's configuration with data.path", error=ConfigError):
+        content = read_yaml(path)
+        if not isinstance(content["data"]["path"], str):
+            raise ValueError(f"data.path is {content['data']['path']!r:.80}")
     return content  # type: ignore[no-any-return]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from xmc.data import Dataset, TextColumn
 from xmc.encoders import DualEncoder
@@ -18,8 +17,10 @@ from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
 from xmc.evaluation import evaluate, load_predictions
 from xmc.random_streams import Stream, torch_seed
+from xmc.received import read_yaml, reading
 from xmc.reports.run_facts import RunFacts
 from xmc.reports.systems import Split, System
+from xmc.typed import from_plain
 
 __all__ = ["NAME", "Gain", "open_untrained", "training_gains"]
 
@@ -63,12 +64,11 @@ def open_untrained(run: str | Path, dataset: Dataset, split: Split, *, progress:
     path = Path(run) / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"--untrained: expected the first of the runs to be a run's folder, got {run}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        config, data, seed = EncoderConfig(**content["encoder"]), content["data"], int(content["seed"])
+    with reading(path, "the configuration of a run", error=ConfigError):
+        content = read_yaml(path)
+        config = from_plain(EncoderConfig, content["encoder"])
+        data, seed = dict(content["data"]), int(content["seed"])
         trained_on = Path(data["path"])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected the configuration of a run: {error}") from error
     # A vocabulary, and the fields where none are named, come from what the run was trained on.
     same = dataset.path.resolve() == trained_on.resolve()
     encoder = _built(config, data, seed, dataset if same else Dataset.load(trained_on))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmc.errors import ConfigError, DataError, ModelError
+from xmc.received import reading
 from xmc.retrieval.faiss_module import import_faiss
 from xmc.retrieval.faiss_training import check_inner_product, faiss_reason, parts_of
 
@@ -23,6 +26,7 @@ __all__ = [
 ]
 
 _QUERY_BLOCK = 1024
+_LEAST_LIMIT = 1 << 20
 
 
 def make_index(dimension: int, factory: str) -> Any:
@@ -141,17 +145,30 @@ def write_index(index: Any, path: Path) -> None:
 
 
 def read_index(path: Path) -> Any:
-    """Read an index from a file.
+    """Read an index from a file whose checksum is known to be right.
 
     Raises:
-        DataError: When it is not one FAISS can read.
+        DataError: When it is not one FAISS can read, or promises vectors longer than the file.
     """
-    try:
+    with reading(path, "a FAISS index that can be read", "build it again"), _bounded_by(path.stat().st_size):
         return import_faiss().read_index(str(path))
-    except RuntimeError as error:
-        raise DataError(
-            f"{path} is not a FAISS index that can be read ({faiss_reason(error)}): build it again"
-        ) from error
+
+
+@contextmanager
+def _bounded_by(size: int) -> Iterator[None]:
+    """FAISS makes a vector as long as a file says before it reads it; none is longer than the file."""
+    faiss = import_faiss()
+    if not hasattr(faiss, "set_deserialization_vector_byte_limit"):  # before FAISS 1.14
+        yield
+        return
+    before = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+    faiss.set_deserialization_vector_byte_limit(max(size, _LEAST_LIMIT))
+    faiss.set_deserialization_loop_limit(max(size, _LEAST_LIMIT))
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_vector_byte_limit(before[0])
+        faiss.set_deserialization_loop_limit(before[1])
 
 
 def _ordered(

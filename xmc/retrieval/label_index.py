@@ -230,6 +230,10 @@ class LabelIndex:
         """The labels of one query's ids and scores, both [k], as `search` gives them; pads are left out."""
         pairs = zip(ids.tolist(), scores.tolist(), strict=True)
         about = not self.manifest.exact_scores
+        if ids.max(initial=-1) >= self._table.next_id:
+            raise DataError(
+                f"the index names label {ids.max()}, expected ids below {self._table.next_id}: build it again"
+            )
         return [Hit(i, self.uids[i], self.texts[i], score, about) for i, score in pairs if i >= 0]
 
     def search_vectors(self, queries: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

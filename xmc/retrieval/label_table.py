@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from xmc.data.columns import read_columns
 from xmc.encoders.text_input import check_texts
 from xmc.errors import DataError
+from xmc.received import reading
 
 __all__ = ["LabelTable"]
 
@@ -98,13 +99,12 @@ class LabelTable:
         Raises:
             DataError: When the file is not such a table.
         """
-        try:
-            table = read_columns(path, _SCHEMA)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(
-                f"{path} is not an index's label table ({error}): build the index again"
-            ) from error
-        return cls(*(table.column(name).to_pylist() for name in _SCHEMA.names))
+        with reading(path, "the label table of an index", "build the index again"):
+            columns = read_columns(path, _SCHEMA)
+            table = cls(*(columns.column(name).to_pylist() for name in _SCHEMA.names))
+            if len(table) != table.removed.count(False):
+                raise ValueError("a uid is there twice")
+        return table
 
 
 _SCHEMA = pa.schema([("uid", pa.string()), ("text", pa.string()), ("removed", pa.bool_())])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from xmc.errors import DataError, IndexMismatchError
 from xmc.files import sha256_file
+from xmc.limits import MAX_IDS
+from xmc.received import check_inside, check_name, read_json, reading
+from xmc.typed import from_plain
 
 __all__ = ["FORMAT_VERSION", "IndexManifest"]
 
@@ -62,6 +65,8 @@ class IndexManifest:
         for name, expected in manifest.checksums.items():
             if not (folder / name).is_file():
                 raise DataError(f"the label index {folder} lacks its file {name}: build the index again")
+            with reading(folder / name, "a file of the label index"):
+                check_inside(folder / name, folder)
             if (got := sha256_file(folder / name)) != expected:
                 raise DataError(
                     f"{folder / name} is damaged or was replaced (expected SHA-256 {expected[:12]}..., got "
@@ -87,17 +92,20 @@ def _parse(cls: type[IndexManifest], file: Path) -> IndexManifest:
         raise DataError(
             f"expected a label index at {file.parent}, but there is no {_FILE}: build one with `xmc index`"
         )
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        version = content.get("format_version")
+    with reading(file, "the manifest of a label index", "build the index again"):
+        content = read_json(file)
+        version = content.get("format_version") if isinstance(content, dict) else None
         if version != FORMAT_VERSION:
             raise DataError(
-                f"{file}: expected format version {FORMAT_VERSION}, got {version}: build the index again"
+                f"{file}: expected format version {FORMAT_VERSION}, got {version!r:.20}: build it again"
             )
-        known = {item.name for item in fields(cls)}
-        manifest = cls(**{name: value for name, value in content.items() if name in known})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"{file} is not a label index's manifest ({error}): build the index again") from error
+        manifest = from_plain(cls, content, extra=True)
+        for name in manifest.checksums:
+            check_name(name)
+        if manifest.ranking not in ("score", "magnitude"):
+            raise ValueError(f"ranking: expected score or magnitude, got {manifest.ranking!r:.80}")
+        if not (0 <= manifest.count <= MAX_IDS and 0 < manifest.dimension <= MAX_IDS):
+            raise ValueError(f"it says {manifest.count} labels of {manifest.dimension} numbers")
     if not {"index.faiss", "labels.parquet"} <= set(manifest.checksums):
         raise DataError(
             f"{file}: expected checksums of index.faiss and labels.parquet: build the index again"

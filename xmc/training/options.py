@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 from xmc.errors import ConfigError
 
 __all__ = ["at_least", "one_of", "positive"]
 
 
 def positive(key: str, value: float) -> None:
-    """Raise a `ConfigError` unless ``value`` is above 0."""
-    if not value > 0:
+    """Raise a `ConfigError` unless ``value`` is above 0 and finite."""
+    if not 0 < value < math.inf:
         raise ConfigError(f"{key}: expected a number above 0, got {value}")
 
 
 def at_least(key: str, value: float, lowest: int) -> None:
     """Raise a `ConfigError` unless ``value`` is a whole number of at least ``lowest``."""
-    if value < lowest or value != int(value):
+    if not lowest <= value < math.inf or value != int(value):
         raise ConfigError(f"{key}: expected a whole number of at least {lowest}, got {value}")
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
-from xmc.errors import ConfigError, DataError
+from xmc.errors import ConfigError
+from xmc.received import read_json, read_yaml, reading
 from xmc.reports.seeds import seed_folder
 from xmc.training.config import TrainConfig, with_encoder_choices, with_scale_rate
 from xmc.training.objective import configured_objective
@@ -78,10 +76,8 @@ def _one(config: TrainConfig, folder: Path) -> TrainResult:
 
 def _as_recorded(config: TrainConfig, file: Path) -> TrainConfig:
     """The configuration as a run records it: what it leaves open filled in, as the finished run chose."""
-    try:
-        kind = yaml.safe_load(file.read_text(encoding="utf-8"))["encoder"]["kind"]
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: expected the configuration of a run: {error}") from error
+    with reading(file, "the configuration of a run"):
+        kind = read_yaml(file)["encoder"]["kind"]
     if config.encoder.kind == "auto" or config.encoder.builder is not None:
         config = with_encoder_choices(config, kind)
     else:
@@ -90,10 +86,8 @@ def _as_recorded(config: TrainConfig, file: Path) -> TrainConfig:
 
 
 def _read_result(file: Path) -> TrainResult:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+    with reading(file, "a run's result", "train that seed again"):
+        content = read_json(file)
         content |= {name: Path(content[name]) for name in ("model_path", "last_path")}
         content["kept"] = [{**model, "path": Path(model["path"])} for model in content["kept"]]
         return TrainResult(**content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"expected a run's result in {file}: {error}: train that seed again") from error

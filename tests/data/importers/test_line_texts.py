@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.data import Dataset, describe
+from xmc.data import Dataset, describe, import_folder
 from xmc.errors import DataError
 
 from .conftest import LABELS, TEST, TRAIN, assert_is_the_example, matrix, write_lines
@@ -145,3 +146,27 @@ def test_bad_sparse_text(
         run()
     assert "trn_X_Y.txt" in str(caught.value) and "trn_X.txt, line" not in str(caught.value)
     assert nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("weight", "ok"), [("1e38", True), ("1e39", False), ("1e400", False), ("nan", False)]
+)
+def test_a_weight_that_float32_cannot_hold(
+    source: Path, run: Callable[..., Dataset], weight: str, ok: bool
+) -> None:
+    for name in ("trn", "tst"):
+        write_lines(source / f"{name}_X.txt", ["a"])
+        write_lines(source / f"{name}_X_Y.txt", ["1 1", f"0:{weight}"])
+    write_lines(source / "Y.txt", ["label"])
+    if ok:
+        assert run().relevance("train")[0, 0] == np.float32(1e38)
+    else:
+        with pytest.raises(DataError, match=r"line 1: expected a finite relevance"):
+            run()
+
+
+def test_a_folder_whose_name_is_no_utf_8(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path / "x") + b"\xff"))
+    folder.mkdir()
+    write_lines(folder / "train.jsonl", ['{"text": "a", "labels": ["b"]}'])
+    assert import_folder(folder, tmp_path / "out", progress=False).name == "x\ufffd"

@@ -74,3 +74,14 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     other = torch.nn.Linear(2, 4)
     with pytest.raises(DataError, match="expected a checkpoint of this configuration"):
         Checkpointer(tmp_path, {"encoder": other}, {"adamw": adamw(other)}).load_latest()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"step": "x"}', '{"step": -1}', "[" * 100_000, '{"step": NaN}'])
+def test_a_damaged_state_is_named(tmp_path: Path, text: str) -> None:
+    layer = torch.nn.Linear(2, 1)
+    made = Checkpointer(tmp_path, {"layer": layer}, {"adamw": adamw(layer)})
+    path = made.save(3)
+    assert path is not None
+    (path / "state.json").write_text(text)
+    with pytest.raises(DataError, match=f"{path.name}.*: expected"):
+        made.load_latest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xmc.data.importers.reader import LineReader, find_file
+from xmc.data.importers.reader import LineReader, find_file, whole_number
 from xmc.data.manifest import SPLITS, Split
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
@@ -44,7 +44,7 @@ def _pair(line: str) -> tuple[int, int]:
     parts = line.split()
     if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
         raise DataError(f"expected two numbers, row and label, got {line!r:.80}")
-    return int(parts[0]), int(parts[1])
+    return whole_number(parts[0]), whole_number(parts[1])
 
 
 def _check(what: str, value: int, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,20 @@ from typing import Any
 from xmc.data.writer import DatasetWriter
 from xmc.files import sha256_file
 
-__all__ = ["SourceFormat", "file_facts", "no_extra_files"]
+__all__ = ["SourceFormat", "file_facts", "name_as_text", "no_extra_files"]
 
 
 def file_facts(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Name, size and SHA-256 of each file, for ``dataset.json``."""
-    return [{"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths]
+    return [
+        {"file": name_as_text(path.name), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for path in paths
+    ]
+
+
+def name_as_text(name: str) -> str:
+    """A file's name, which need not be UTF-8, as text that is."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def no_extra_files(source: str) -> Sequence[Path]:

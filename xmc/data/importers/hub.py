@@ -18,6 +18,7 @@ from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 from xmc.progress import each
+from xmc.received import check_folder, reading
 
 __all__ = ["HUB"]
 
@@ -34,9 +35,17 @@ class HubReader(Located):
 
     def __iter__(self) -> Iterator[object]:
         self.number = 0
-        for row in each(self._table, self.where, "row", shown=self._progress):
+        with reading(self.where, "a readable table"):
+            # Arrow trusts what is mapped: a damaged offset would be read far outside the file.
+            self._table.data.validate(full=True)
+        rows = iter(each(self._table, self.where, "row", shown=self._progress))
+        while (row := self._next(rows)) is not None:
             self.number += 1
             yield row
+
+    def _next(self, rows: Iterator[object]) -> object | None:
+        with reading(self.where, "a readable table"):
+            return next(rows, None)
 
 
 def _matches(folder: Path) -> bool:
@@ -45,15 +54,14 @@ def _matches(folder: Path) -> bool:
 
 def _load(source: str) -> Mapping[str, Any]:
     import datasets
-    from huggingface_hub.errors import HfHubHTTPError
 
-    try:
+    if Path(source).is_dir():
+        check_folder(Path(source), "a folder of a Hugging Face data set")
+    with reading(source, "a Hugging Face data set, folder or name"):
         if _matches(Path(source)):
             loaded = datasets.load_from_disk(source)
         else:
             loaded = datasets.load_dataset(source)
-    except (OSError, ValueError, HfHubHTTPError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"{source}: expected a Hugging Face data set, folder or name ({error})") from error
     splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
     if "train" not in splits:
         raise DataError(f"{source}: expected a split named train, got {', '.join(splits)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from xmc.data.dataset import Dataset
 from xmc.data.importers.dexml import DEXML
-from xmc.data.importers.formats import SourceFormat, file_facts
+from xmc.data.importers.formats import SourceFormat, file_facts, name_as_text
 from xmc.data.importers.hub import HUB
 from xmc.data.importers.jsonl import JSONL
 from xmc.data.importers.parquet import PARQUET
@@ -115,9 +115,9 @@ def _require_folder(source: str | Path) -> None:
 
 def _name(source: str | Path) -> str:
     path = Path(source)
-    return path.resolve().name if path.is_dir() else path.name
+    return name_as_text(path.resolve().name if path.is_dir() else path.name)
 
 
 def _sources(chosen: SourceFormat, source: str, made: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    origin = Path(source).name if Path(source).is_dir() else source
+    origin = name_as_text(Path(source).name if Path(source).is_dir() else source)
     return [{"format": chosen.name, "source": origin, **made}, *file_facts(chosen.files(source))]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from xmc.data.importers.reader import LineReader
+from xmc.data.importers.reader import LineReader, whole_number
 from xmc.data.relevance import load_matrix
 from xmc.errors import DataError
 
@@ -75,8 +75,8 @@ class TextRows:
         parts = line.split()
         if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
             raise DataError(f"expected a header of two numbers, rows and labels, got {line!r:.80}")
-        _check_columns(self.where, int(parts[1]), self._num_labels)
-        return int(parts[0])
+        _check_columns(self.where, whole_number(parts[1]), self._num_labels)
+        return whole_number(parts[0])
 
     def _row(self, line: str) -> MatrixRow:
         labels, values = [], []
@@ -84,7 +84,7 @@ class TextRows:
             match = _PAIR.fullmatch(part)
             if match is None:
                 raise DataError(f"expected label:weight, got {part!r:.80}")
-            label = int(match[1])
+            label = whole_number(match[1])
             if label >= self._num_labels:
                 raise DataError(f"expected label ids between 0 and {self._num_labels - 1}, got {label}")
             labels.append(label)

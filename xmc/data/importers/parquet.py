@@ -9,21 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from xmc.data.importers.filters import add_filters, filter_files
 from xmc.data.importers.formats import SourceFormat
 from xmc.data.importers.reader import Located
-from xmc.data.importers.records import LabelBook, add_labels, add_rows
+from xmc.data.importers.records import COLUMNS, LabelBook, add_labels, add_rows
 from xmc.data.manifest import SPLITS, TABLES
+from xmc.data.parquet import read_rows
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.progress import Bar
+from xmc.received import check_inside, reading
 
 __all__ = ["PARQUET"]
-
-_BATCH_ROWS = 2048
 
 
 class ParquetReader(Located):
@@ -36,16 +32,9 @@ class ParquetReader(Located):
 
     def __iter__(self) -> Iterator[object]:
         self.number = 0
-        try:
-            with pq.ParquetFile(self._path) as file:
-                with Bar(file.metadata.num_rows, self._path.name, "row", shown=self._progress) as bar:
-                    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                        for row in batch.to_pylist():
-                            self.number += 1
-                            yield row
-                        bar.update(batch.num_rows)
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise DataError(f"expected a Parquet file with UTF-8 text ({error})") from error
+        for row in read_rows(self._path, COLUMNS, progress=self._progress):
+            self.number += 1
+            yield row
 
 
 def _tables(source: str | Path) -> dict[str, list[Path]]:
@@ -56,7 +45,13 @@ def _tables(source: str | Path) -> dict[str, list[Path]]:
 
 def _shards(folder: Path, table: str) -> list[Path]:
     whole = folder / f"{table}.parquet"
-    return [whole] if whole.is_file() else sorted(folder.glob(f"{table}-*.parquet"))
+    shards = [whole] if whole.is_file() else sorted(folder.glob(f"{table}-*.parquet"))
+    for path in shards:
+        if not path.is_file():
+            raise DataError(f"{path}: expected a file, found none that can be read")
+        with reading(path, "a file of the folder"):
+            check_inside(path, folder)
+    return shards
 
 
 def _matches(folder: Path) -> bool:

@@ -23,11 +23,14 @@ from xmc.data.manifest import Split
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 
-__all__ = ["LabelBook", "RecordSource", "TextRecord", "add_labels", "add_rows", "parse_text"]
+__all__ = ["COLUMNS", "LabelBook", "RecordSource", "TextRecord", "add_labels", "add_rows", "parse_text"]
 
 _UID_KEYS = ("uid", "id")
 _LABEL_KEYS = ("labels", "label", "target_ind")
 _RELEVANCE_KEYS = ("relevance", "target_rel")
+_TEXT_KEYS = ("text", "title", "content")
+COLUMNS = (*_UID_KEYS, *_TEXT_KEYS, *_LABEL_KEYS, *_RELEVANCE_KEYS)
+"""All that is read of a record."""
 
 
 class RecordSource(Protocol):
@@ -101,7 +104,7 @@ def parse_text(record: object) -> TextRecord:
     """
     if not isinstance(record, Mapping):
         raise DataError(f"expected a JSON object with a text, got {record!r:.80}")
-    if not any(record.get(key) is not None for key in ("text", "title", "content")):
+    if not any(record.get(key) is not None for key in _TEXT_KEYS):
         filled = sorted(str(key) for key, value in record.items() if value is not None)
         raise DataError(f"expected text, or title and content, got {filled}")
     title, content = _string(record, "title"), _string(record, "content")

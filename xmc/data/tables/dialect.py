@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from xmc.data.lines import unpacked
 from xmc.errors import ConfigError, DataError
+from xmc.received import reading
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -61,10 +62,8 @@ def sniff(
         if value is not None and (len(value) != 1 or value in "\r\n"):
             raise ConfigError(f"{option}: expected one character, got {value!r}")
     with open_bytes(path) as file:
-        try:
+        with reading(path, "a complete gzip file", "fetch it again"):
             data = file.read(_SAMPLE_BYTES)
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise DataError(f"{path}: expected a complete gzip file ({error}): fetch it again") from error
     encoding = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     text, skipped = _decoded(path, data, encoding), 0
     # A line by which Excel says which delimiter follows.
@@ -82,9 +81,7 @@ def sniff(
 
 def open_bytes(path: Path) -> IO[bytes]:
     """The bytes of a file, unpacked where it is gzipped, whatever it is called."""
-    with open(path, "rb") as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if gzipped else open(path, "rb")  # type: ignore[return-value]
+    return unpacked(open(path, "rb"))
 
 
 def open_text(path: Path, dialect: Dialect) -> IO[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from xmc.data.tables.import_tables import TableFiles
 from xmc.data.tables.sources import is_table, stem
 from xmc.errors import DataError
+from xmc.received import check_inside, reading
 
 __all__ = ["LOOKS_FOR", "has_tables", "label_tables", "tables_of", "tables_of_folder"]
 
@@ -61,7 +62,11 @@ def tables_of(paths: Sequence[Path]) -> TableFiles:
 
 def _named(folder: Path, names: Sequence[str]) -> list[Path]:
     tables = [path for path in sorted(folder.iterdir()) if path.is_file() and is_table(path)]
-    return [path for path in tables if _of(path, names)]
+    found = [path for path in tables if _of(path, names)]
+    for path in found:
+        with reading(path, "a file of the folder"):
+            check_inside(path, folder)
+    return found
 
 
 def _of(path: Path, names: Sequence[str]) -> bool:

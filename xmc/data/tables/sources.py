@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from xmc.data.importers.reader import JsonReader
+from xmc.data.parquet import read_rows
 from xmc.data.tables.dialect import (
     Dialect,
     line_of,
@@ -25,6 +27,7 @@ from xmc.data.tables.dialect import (
 )
 from xmc.errors import DataError
 from xmc.progress import Bar
+from xmc.received import reading
 
 __all__ = ["SUFFIXES", "TableSource", "TextOptions", "is_table", "open_source", "stem"]
 
@@ -32,7 +35,6 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 """What a table's name ends in; ``.gz`` may follow, but not after ``.parquet``."""
 
 _BLOCK_BYTES = 16 << 20
-_BATCH_ROWS = 8192
 _SAMPLE_RECORDS = 200
 
 
@@ -119,7 +121,7 @@ class CsvSource(TableSource):
                     for last in zip(*columns, strict=True):
                         yield last
                     count += batch.num_rows
-        except (pa.ArrowException, UnicodeError, EOFError, OSError) as error:
+        except (pa.ArrowException, UnicodeError, EOFError, OSError, zlib.error) as error:
             raise self._explained(error, count) from error
         # Arrow takes a quote that is never closed for a field that ends with the file.
         if any("\n" in field for field in last) and quote_left_open(self.path, self._dialect):
@@ -165,7 +167,11 @@ class CsvSource(TableSource):
     def _explained(self, error: Exception, count: int) -> DataError:
         """An error of Arrow with its line."""
         message = str(error)
-        if isinstance(error, EOFError) or "gzip" in message.lower() or "compress" in message.lower():
+        if (
+            isinstance(error, (EOFError, zlib.error))
+            or "gzip" in message.lower()
+            or "compress" in message.lower()
+        ):
             return DataError(f"{self.path}: expected a complete gzip file ({message}): fetch it again")
         if "straddling" in message:
             return DataError(
@@ -232,22 +238,14 @@ class ParquetSource(TableSource):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with reading(path, "a Parquet file"):
             self.names: list[str] = pq.read_schema(path).names
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: expected a Parquet file ({error})") from error
 
     def records(self, places: Sequence[int], *, header: bool, progress: bool) -> Iterator[tuple[Any, ...]]:
         """See :class:`TableSource`."""
         names = [self.names[place] for place in places]
-        try:
-            with pq.ParquetFile(self.path) as file:
-                with Bar(file.metadata.num_rows, self.path.name, "row", shown=progress) as bar:
-                    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
-                        yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
-                        bar.update(batch.num_rows)
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise DataError(f"{self.path}: expected a Parquet file with UTF-8 text ({error})") from error
+        for row in read_rows(self.path, names, progress=progress, place=str(self.path)):
+            yield tuple(row[name] for name in names)
 
     def place(self, record: int) -> str:
         """See :class:`TableSource`."""

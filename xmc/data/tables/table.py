@@ -75,7 +75,7 @@ def open_table(
     numbers = [str(number) for number in range(1, len(sample[0]) + 1)]
     places = find_columns(str(path), numbers, {}, told)
     for place, role in enumerate(by_place(sample)):
-        if role not in places and place not in places.values():
+        if place < len(numbers) and role not in places and place not in places.values():
             places[role] = place
     if header is None:
         shown = ", ".join(repr(cell)[:40] for cell in sample[0])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -13,19 +11,12 @@ from xmc.errors import DataError
 from xmc.evaluation.readers.blocks import ListBlock, lists_from_pairs
 from xmc.evaluation.readers.target import Target
 
-__all__ = ["Query", "blocks_by_uid", "open_text"]
+__all__ = ["Query", "blocks_by_uid"]
 
 _BLOCK_PAIRS = 1 << 18
 
 Query = tuple[str, int, list[str], list[float]]
 """A query's uid, the line its predictions start at, and their labels' uids and scores."""
-
-
-def open_text(path: Path) -> IO[str]:
-    """The file as UTF-8 text, unpacked when its name ends in .gz."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8")
-    return open(path, encoding="utf-8")
 
 
 def blocks_by_uid(path: Path, queries: Iterator[Query], target: Target) -> Iterator[ListBlock]:
@@ -38,30 +29,25 @@ def blocks_by_uid(path: Path, queries: Iterator[Query], target: Target) -> Itera
     first_line: dict[int, int] = {}
     batch: list[tuple[int, Query]] = []
     pairs = 0
-    try:
-        for query in queries:
-            uid, line, labels, _ = query
-            row = target.row_ids.get(uid)
-            if row is None:
-                raise DataError(
-                    f"{path}, line {line}: expected the uid of a {target.split} query of "
-                    f"{target.dataset.name}, got {uid!r}"
-                )
-            if row in first_line:
-                raise DataError(
-                    f"{path}, line {line}: expected all predictions of query {uid!r} together, but it came "
-                    f"on line {first_line[row]} already: sort the file by query"
-                )
-            first_line[row] = line
-            batch.append((row, query))
-            pairs += len(labels)
-            if pairs >= _BLOCK_PAIRS:
-                yield _block(path, batch, target)
-                batch, pairs = [], 0
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text ({error})") from error
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise DataError(f"{path}: expected a whole gzip file ({error})") from error
+    for query in queries:
+        uid, line, labels, _ = query
+        row = target.row_ids.get(uid)
+        if row is None:
+            raise DataError(
+                f"{path}, line {line}: expected the uid of a {target.split} query of "
+                f"{target.dataset.name}, got {uid!r}"
+            )
+        if row in first_line:
+            raise DataError(
+                f"{path}, line {line}: expected all predictions of query {uid!r} together, but it came "
+                f"on line {first_line[row]} already: sort the file by query"
+            )
+        first_line[row] = line
+        batch.append((row, query))
+        pairs += len(labels)
+        if pairs >= _BLOCK_PAIRS:
+            yield _block(path, batch, target)
+            batch, pairs = [], 0
     if batch:
         yield _block(path, batch, target)
 

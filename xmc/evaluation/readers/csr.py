@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from xmc.evaluation.readers.target import Target
 from xmc.evaluation.row_blocks import row_blocks
 
 __all__ = ["read_csr"]
+
+_FORMAT_BYTES = 64
 
 
 def read_csr(path: Path, target: Target) -> Iterator[ListBlock]:
@@ -32,7 +35,7 @@ def read_csr(path: Path, target: Target) -> Iterator[ListBlock]:
                 raise DataError(
                     f"{path}: expected {starts[-1]} items of {name} by its indptr, got {list(array.shape)}"
                 )
-        if not np.issubdtype(indices.dtype, np.integer) or not np.issubdtype(data.dtype, np.number):
+        if not np.issubdtype(indices.dtype, np.integer) or data.dtype.kind not in "biuf":
             raise DataError(
                 f"{path}: expected integer indices and scores that are numbers, got {indices.dtype} and "
                 f"{data.dtype}"
@@ -54,15 +57,21 @@ def read_csr(path: Path, target: Target) -> Iterator[ListBlock]:
 
 def _row_pointers(path: Path, target: Target) -> NDArray[np.int64]:
     with NpyReader(path, "format") as kind, NpyReader(path, "shape") as shape:
+        if math.prod(kind.shape) != 1 or kind.dtype.kind not in "SU" or kind.dtype.itemsize > _FORMAT_BYTES:
+            raise DataError(f"{path}: expected the name of a sparse format, got {kind.dtype} {kind.shape}")
+        if shape.shape != (2,) or shape.dtype.kind not in "iu":
+            raise DataError(f"{path}: expected a shape of two numbers, got {shape.dtype} {shape.shape}")
         # Written as bytes by some versions, as text by others.
         name = np.atleast_1d(kind.take(1) if kind.shape else _scalar(kind))[0]
-        name = name.decode() if isinstance(name, bytes) else str(name)
+        name = name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
         size = tuple(int(n) for n in shape.take(shape.shape[0]))
     if name != "csr":
         raise DataError(f"{path}: expected a CSR matrix, got format {name}: save matrix.tocsr()")
     if size != (target.num_rows, target.num_labels):
         raise DataError(f"{path}: expected a matrix {(target.num_rows, target.num_labels)}, got {size}")
     with NpyReader(path, "indptr") as pointers:
+        if pointers.dtype.kind not in "iu":
+            raise DataError(f"{path}: expected row pointers to be integers, got {pointers.dtype}")
         if pointers.shape != (target.num_rows + 1,):
             raise DataError(
                 f"{path}: expected {target.num_rows + 1} row pointers, got {list(pointers.shape)}"
@@ -70,6 +79,8 @@ def _row_pointers(path: Path, target: Target) -> NDArray[np.int64]:
         starts = pointers.take(target.num_rows + 1).astype(np.int64)
     if starts[0] != 0 or (np.diff(starts) < 0).any():
         raise DataError(f"{path}: expected row pointers that start at 0 and never fall")
+    if (longest := int(np.diff(starts).max(initial=0))) > target.num_labels:
+        raise DataError(f"{path}: expected at most {target.num_labels:,} predictions a row, got {longest:,}")
     return starts
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from xmc.data.lines import LineReader
 from xmc.data.manifest import check_choice
 from xmc.errors import DataError
 from xmc.evaluation.npy_stream import npz_members
 from xmc.evaluation.readers.blocks import ListBlock
-from xmc.evaluation.readers.by_uid import open_text
 from xmc.evaluation.readers.csr import read_csr
 from xmc.evaluation.readers.jsonl import read_jsonl
 from xmc.evaluation.readers.npz import read_npz
 from xmc.evaluation.readers.target import Target
 from xmc.evaluation.readers.trec import read_trec
+from xmc.received import reading
 
 __all__ = ["FORMATS", "detect_format", "read_predictions"]
 
@@ -53,7 +54,7 @@ def detect_format(path: str | Path) -> str:
         DataError: When it looks like none of them.
     """
     path = Path(path)
-    with open(path, "rb") as file:
+    with reading(path, "a file that can be read"), open(path, "rb") as file:
         start = file.read(4)
     if start[:2] == b"PK":
         members = set(npz_members(path))
@@ -65,11 +66,9 @@ def detect_format(path: str | Path) -> str:
             f"{path}: expected the arrays ids and scores, or a matrix saved with scipy.sparse.save_npz, got "
             f"the arrays {', '.join(sorted(members))}"
         )
-    try:
-        with open_text(path) as text:
-            first = next((line.strip() for line in text if line.strip()), "")
-    except (UnicodeDecodeError, OSError, EOFError) as error:
-        raise DataError(f"{path}: expected predictions as npz or text ({error})") from error
+    lines = LineReader(path)
+    with lines.located():
+        first = next((line.strip() for line in lines if line.strip()), "")
     if first.startswith("{"):
         return "jsonl"
     if len(first.split()) == 6:

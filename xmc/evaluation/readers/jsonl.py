@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from xmc.data.lines import LineReader
 from xmc.errors import DataError
 from xmc.evaluation.readers.blocks import ListBlock
-from xmc.evaluation.readers.by_uid import Query, blocks_by_uid, open_text
+from xmc.evaluation.readers.by_uid import Query, blocks_by_uid
 from xmc.evaluation.readers.target import Target
+from xmc.received import reading
 
 __all__ = ["read_jsonl"]
 
@@ -30,30 +32,30 @@ def read_jsonl(path: Path, target: Target) -> Iterator[ListBlock]:
 
 
 def _queries(path: Path) -> Iterator[Query]:
-    with open_text(path) as file:
-        for number, line in enumerate(file, 1):
+    lines = LineReader(path)
+    with lines.located():
+        for line in lines:
             if line.strip():
-                yield _query(f"{path}, line {number}", line, number)
+                yield _query(line, lines.number)
 
 
-def _query(where: str, line: str, number: int) -> Query:
-    try:
+def _query(line: str, number: int) -> Query:
+    with reading("", f"{_WANTED}, got no JSON"):
         content = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where}: expected {_WANTED}, got no JSON ({error})") from error
     if not isinstance(content, dict) or not isinstance(content.get("uid"), str):
-        raise DataError(f"{where}: expected {_WANTED} with a string as uid, got {line.strip()[:80]!r}")
+        raise DataError(f"expected {_WANTED} with a string as uid, got {line.strip()[:80]!r}")
     labels = content.get("labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise DataError(f"{where}: expected labels to be a list of uids (strings), got {labels!r:.80}")
-    return content["uid"], number, labels, _scores(where, content, len(labels))
+        raise DataError(f"expected labels to be a list of uids (strings), got {labels!r:.80}")
+    return content["uid"], number, labels, _scores(content, len(labels))
 
 
-def _scores(where: str, content: dict[str, Any], count: int) -> list[float]:
+def _scores(content: dict[str, Any], count: int) -> list[float]:
     if "scores" not in content:
         return [-float(rank) for rank in range(count)]
     scores = content["scores"]
     numbers = isinstance(scores, list) and all(type(score) in (int, float) for score in scores)
     if not numbers or len(scores) != count:
-        raise DataError(f"{where}: expected scores to be {count} numbers like labels, got {scores!r:.80}")
-    return [float(score) for score in scores]
+        raise DataError(f"expected scores to be {count} numbers like labels, got {scores!r:.80}")
+    with reading("", "scores that fit a float"):
+        return [float(score) for score in scores]

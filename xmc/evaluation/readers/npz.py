@@ -13,6 +13,7 @@ from xmc.evaluation.npy_stream import NpyReader
 from xmc.evaluation.predictions import check_predictions
 from xmc.evaluation.readers.blocks import ListBlock
 from xmc.evaluation.readers.target import Target
+from xmc.limits import MAX_LIST
 
 __all__ = ["read_npz"]
 
@@ -26,7 +27,7 @@ def read_npz(path: Path, target: Target) -> Iterator[ListBlock]:
         DataError: When the arrays are not predictions for these rows; the text names file and row.
     """
     with NpyReader(path, "ids") as ids, NpyReader(path, "scores") as scores:
-        _check_shape(path, ids, scores, target.num_rows)
+        _check_shape(path, ids, scores, target.num_rows, target.num_labels)
         step = max(1, _BLOCK_NUMBERS // max(1, ids.shape[1]))
         for start in range(0, target.num_rows, step):
             count = min(step, target.num_rows - start)
@@ -36,12 +37,14 @@ def read_npz(path: Path, target: Target) -> Iterator[ListBlock]:
             yield ListBlock(rows, _in_order(part, values), _place(path, start))
 
 
-def _check_shape(path: Path, ids: NpyReader, scores: NpyReader, num_rows: int) -> None:
+def _check_shape(path: Path, ids: NpyReader, scores: NpyReader, num_rows: int, num_labels: int) -> None:
     if len(ids.shape) != 2 or ids.shape[0] != num_rows or scores.shape != ids.shape:
         raise DataError(
             f"{path}: expected ids and scores [N, K] of the split's {num_rows} rows, got "
             f"{list(ids.shape)} and {list(scores.shape)}"
         )
+    if ids.shape[1] > (most := max(num_labels, MAX_LIST)):
+        raise DataError(f"{path}: expected lists of at most {most:,} predictions, got {ids.shape[1]:,}")
 
 
 def _place(path: Path, start: int) -> Callable[[int], str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from xmc.data.lines import LineReader
 from xmc.errors import DataError
 from xmc.evaluation.readers.blocks import ListBlock
-from xmc.evaluation.readers.by_uid import Query, blocks_by_uid, open_text
+from xmc.evaluation.readers.by_uid import Query, blocks_by_uid
 from xmc.evaluation.readers.target import Target
 
 __all__ = ["read_trec"]
@@ -28,30 +29,29 @@ def read_trec(path: Path, target: Target) -> Iterator[ListBlock]:
 
 def _queries(path: Path) -> Iterator[Query]:
     query: Query | None = None
-    with open_text(path) as file:
-        for number, line in enumerate(file, 1):
+    lines = LineReader(path)
+    with lines.located():
+        for line in lines:
             words = line.split()
             if not words:
                 continue
             if len(words) != 6:
                 raise DataError(
-                    f"{path}, line {number}: expected 'qid Q0 docid rank score tag' (6 words), got "
-                    f"{len(words)} words: {line.strip()[:80]!r}"
+                    f"expected 'qid Q0 docid rank score tag' (6 words), got {len(words)} words: "
+                    f"{line.strip()[:80]!r}"
                 )
             if query is None or words[0] != query[0]:
                 if query is not None:
                     yield query
-                query = (words[0], number, [], [])
+                query = (words[0], lines.number, [], [])
             query[2].append(words[2])
-            query[3].append(_score(path, number, words[4]))
+            query[3].append(_score(words[4]))
     if query is not None:
         yield query
 
 
-def _score(path: Path, number: int, word: str) -> float:
+def _score(word: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise DataError(
-            f"{path}, line {number}: expected a number as score (the fifth word), got {word!r}"
-        ) from None
+        raise DataError(f"expected a number as score (the fifth word), got {word!r:.80}") from None

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from xmc.errors import ConfigError, DataError
+from xmc.errors import ConfigError
 from xmc.files import atomic_file
 from xmc.nested import flat
+from xmc.received import read_text, read_yaml, reading
 from xmc.training.config import TrainConfig
 
 __all__ = ["CHANGES_FILE", "check_changes", "read_changes", "record_changes"]
@@ -37,10 +38,8 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
     path = Path(config.run.dir) / "config.yaml"
     if not config.run.resume or not path.is_file():
         return {}
-    try:
-        before = flat(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-        raise DataError(f"{path}: expected the configuration of a run: {error}") from error
+    with reading(path, "the configuration of a run"):
+        before = flat(read_yaml(path))
     after = flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
     kept = [values.get("run.keep_best") for values in (before, after)]
     if kept[0] != kept[1]:
@@ -79,7 +78,8 @@ def read_changes(folder: Path) -> list[dict[str, Any]]:
     path = folder / CHANGES_FILE
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with reading(path, "a run's changes, one JSON object a line"):
+        return [json.loads(line) for line in read_text(path).splitlines()]
 
 
 def _listed(changes: dict[str, list[Any]]) -> str:

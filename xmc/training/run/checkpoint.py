@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from xmc.distributed import World, from_main
 from xmc.errors import DataError
 from xmc.files import atomic_folder, check_space
+from xmc.received import read_json, reading
 from xmc.training.learned.optimisers.optimiser import Optimiser
 from xmc.training.run.checksums import damaged, write_checksums
 
@@ -29,6 +30,9 @@ __all__ = ["CHECKPOINTS", "Checkpointer", "Stateful", "stored_states"]
 
 CHECKPOINTS = "checkpoints"
 """The folder in a run's."""
+_MEND = (
+    "train with the configuration it was made with (the run's config.yaml), or start anew in another folder"
+)
 
 
 class Stateful(Protocol):
@@ -118,21 +122,17 @@ class Checkpointer:
         if name is None:
             return None
         path = self.folder / name
-        try:
+        with reading(path, "a checkpoint of this configuration", _MEND):
             for name, module in self.modules.items():
                 load_model(module, path / f"{name}.safetensors")
             for name, optimiser in self.optimisers.items():
                 optimiser.load(load_file(path / f"optimiser-{name}.safetensors"))
-            state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            state: dict[str, Any] = read_json(path / "state.json")
             for name, part in self.parts.items():
                 file = path / f"{name}.safetensors"
                 part.load(state[name], load_file(file) if file.is_file() else {})
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise DataError(
-                f"{path}: expected a checkpoint of this configuration: {error}; train with the "
-                "configuration it was made with (the run's config.yaml), or start anew in another folder"
-            ) from error
-        return int(state["step"])
+        with reading(path / "state.json", "the step of a checkpoint"):
+            return _whole(state["step"])
 
     def _newest_whole(self) -> str | None:
         reasons: list[str] = []
@@ -155,12 +155,20 @@ def stored_states(folder: Path) -> Iterator[dict[str, Any]]:
     """The ``state.json`` of each checkpoint in ``folder``, the newest first; damaged ones are left out."""
     for path in _stored(folder):
         if damaged(path, "state.json") is None:
-            yield json.loads((path / "state.json").read_text(encoding="utf-8"))
+            with reading(path / "state.json", "the state of a run", _MEND):
+                state = read_json(path / "state.json")
+            yield state
 
 
 def _stored(folder: Path) -> list[Path]:
     """The checkpoints, the newest first; each is whole as its name appears last."""
     return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _whole(step: object) -> int:
+    if type(step) is not int or step < 0:
+        raise ValueError(f"it is {step!r:.80}")
+    return step
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

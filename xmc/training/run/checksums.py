@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmc.files import sha256_file
+from xmc.received import check_name, read_text
 
 __all__ = ["damaged", "write_checksums"]
 
@@ -25,11 +26,13 @@ def damaged(folder: Path, *names: str) -> str | None:
         names: Files to look at; all when none is named.
     """
     try:
-        lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
-        sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        lines = read_text(folder / CHECKSUMS).splitlines()
+        sums = {check_name(name): digest for digest, _, name in (line.partition("  ") for line in lines)}
         for name in names or sums:
+            if not (folder / name).is_file():
+                return f"{name} is missing"
             if sha256_file(folder / name) != sums[name]:
                 return f"{name} has another checksum"
-    except (OSError, KeyError, UnicodeDecodeError) as error:
+    except (OSError, KeyError, ValueError) as error:
         return f"{CHECKSUMS}: {error!r}" if isinstance(error, KeyError) else str(error)
     return None if sums else f"{CHECKSUMS} is empty"

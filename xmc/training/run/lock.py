@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from xmc.errors import ConfigError
+from xmc.received import read_json
 
 __all__ = ["LOCK_FILES", "FolderLock", "lock_folder"]
 
@@ -66,7 +67,7 @@ def lock_folder(folder: str | Path) -> FolderLock:
 
 def _writer(folder: Path) -> str:
     try:
-        said = json.loads((folder / WRITER).read_text(encoding="utf-8"))
+        said = read_json(folder / WRITER)
         return f"process {said['pid']} on {said['host']} (since {said['since']})"
-    except (OSError, ValueError, KeyError):  # it has the lock, and has not said so yet
+    except (OSError, ValueError, KeyError, TypeError):  # it has the lock, and has not said so yet
         return "another process"
