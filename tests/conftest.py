@@ -44,6 +44,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Else libraries that look at the interpreter's end for what leaked find what was frozen."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def ranks() -> Iterator[Ranks]:
     """Four processes, started once, that play worlds of up to four ranks."""

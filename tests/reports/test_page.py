@@ -13,6 +13,7 @@ import pytest
 from tests.reports.conftest import NASTY
 from xmc.errors import ConfigError, DataError, DependencyError
 from xmc.reports import page
+from xmc.reports.figures import FigureParts
 from xmc.reports.page import to_html, to_json, to_markdown, write_report
 from xmc.reports.report import Report, build_report
 from xmc.reports.svg import line_style
@@ -90,8 +91,21 @@ def report(dataset, make_system, run: Path) -> Report:  # type: ignore[no-untype
 
 
 @pytest.fixture(scope="module")
-def html(report: Report) -> str:
-    return to_html(report)
+def figures(report: Report) -> dict[str, FigureParts | None]:
+    return page._figures(report)
+
+
+@pytest.fixture
+def drawn(figures: dict[str, FigureParts | None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page has the figures of `report`, for tests of its texts: to draw them is most of the work."""
+    monkeypatch.setattr(page, "_figures", lambda _: figures)
+
+
+@pytest.fixture(scope="module")
+def html(report: Report, figures: dict[str, FigureParts | None]) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "_figures", lambda _: figures)
+        return to_html(report)
 
 
 def test_the_page_is_well_formed_and_whole(html: str) -> None:
@@ -169,6 +183,7 @@ def test_the_page_says_what_the_json_says(html: str, report: Report) -> None:
     assert f"{p1['value']:.2f}" in to_markdown(report) and f"{p1['value']:.2f}" in report.summary_table()
 
 
+@pytest.mark.usefixtures("drawn")
 def test_published_results_stand_beside_the_same_rows_only(monkeypatch, dataset, make_system) -> None:  # type: ignore[no-untyped-def]
     from xmc.evaluation import PublishedResult
 
@@ -248,6 +263,7 @@ def test_markdown_has_the_curves_as_tables(report: Report) -> None:
     assert "| 10 (kept) | 0.5000 | 10.00 |" in markdown and "step 0 is the untrained encoder" in markdown
 
 
+@pytest.mark.usefixtures("drawn")
 def test_only_options_that_say_something_are_listed(dataset, make_system, run: Path) -> None:  # type: ignore[no-untyped-def]
     defaults = {"training.epochs": 5.0, "training.clip_norm": None, "objective.options": {}}
     one = to_html(build_report([make_system("a", 0.5, run=run)], dataset, defaults=defaults))
@@ -265,6 +281,7 @@ def test_a_split_without_rows_is_refused(tmp_path, make_system) -> None:  # type
         build_report([make_system("a", 0.5)], Dataset.load(tmp_path / "d"))
 
 
+@pytest.mark.usefixtures("drawn")
 def test_three_files_are_written(report: Report, tmp_path: Path) -> None:
     paths = write_report(report, tmp_path / "new" / "report")
     assert [path.name for path in paths] == ["report.html", "report.md", "report.json"]
