@@ -250,6 +250,7 @@ def _index(factory: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         encoder = DualEncoder.load(_static(folder / "model"))
         LabelIndex.build(encoder, LABELS, factory=factory, progress=False).save(folder / "index")
+        shutil.rmtree(folder / "model")
 
     return make
 
