@@ -57,7 +57,7 @@ def make_case(number: int, valid: Path, folder: Path) -> Case:
 
 
 def _sign_again(folder: Path) -> None:
-    """Let sizes and checksums say what is there, so that readers of data sets, indexes and runs go further."""
+    """Let sizes and checksums say what is there, so that readers of data sets, indexes, runs go on."""
     for sums in folder.glob("step-*/SHA256SUMS"):
         if sums.is_file() and not sums.is_symlink() and all(path.is_file() for path in sums.parent.iterdir()):
             sums.unlink()
