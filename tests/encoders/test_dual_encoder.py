@@ -252,7 +252,7 @@ def saved(static_folder: Path, tmp_path: Path) -> Path:
 def test_weights_that_are_not_finite_are_named(saved: Path) -> None:
     path = next(saved.rglob("model.safetensors"))
     path.write_bytes(path.read_bytes()[:-4] + b"\xff\xff\xff\x7f")
-    with pytest.raises(ModelError, match=r"its weights 0.embedding.weight hold NaN"):
+    with pytest.raises(ModelError, match=r"its weights .*embedding.weight hold NaN"):
         DualEncoder.load(saved)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from tests.fuzz.mutations import mutations_for
 from tests.fuzz.valid import KINDS
 from xmc.files import sha256_file
+from xmc.training.run.checksums import write_checksums
 
 __all__ = ["NUM_CASES", "SEED", "Case", "kind_of", "make_case"]
 
@@ -56,7 +57,11 @@ def make_case(number: int, valid: Path, folder: Path) -> Case:
 
 
 def _sign_again(folder: Path) -> None:
-    """Let sizes and checksums of a data set and an index say what is there, so that readers go further."""
+    """Let sizes and checksums say what is there, so that readers of data sets, indexes, runs go on."""
+    for sums in folder.glob("step-*/SHA256SUMS"):
+        if sums.is_file() and not sums.is_symlink() and all(path.is_file() for path in sums.parent.iterdir()):
+            sums.unlink()
+            write_checksums(sums.parent)
     for manifest, key in (
         (folder / "dataset.json", "files"),
         (folder / "index" / "manifest.json", "checksums"),

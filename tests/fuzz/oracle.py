@@ -150,7 +150,7 @@ def _index(folder: Path, prepared: Path, work: Path) -> str:
         index = LabelIndex.load(folder / "index")
         queries = np.random.default_rng(0).normal(size=(2, index.manifest.dimension)).astype(np.float32)
         ids, scores = index.search_vectors(queries, 3)
-        hits = [index._hits(*row) for row in zip(ids, scores, strict=True)]
+        hits = [index.hits_of(*row) for row in zip(ids, scores, strict=True)]
         _require(all(isinstance(hit.uid, str) for row in hits for hit in row), "uids")
         _require(not np.isnan(scores[ids >= 0]).any(), "scores")
 

@@ -214,23 +214,25 @@ def _static(folder: Path) -> Path:
 
 
 def _model_static(folder: Path) -> None:
-    made = DualEncoder.load(_static(folder / "base"))
-    shutil.rmtree(folder / "base")
+    base = _static(folder.with_name(f"base of {folder.name}"))
+    made = DualEncoder.load(base)
     folder.rmdir()
     uids = [f"l{i}" for i in range(len(LABELS))]
     made.label_offsets = LabelOffsets(uids, np.linspace(0, 1, len(uids)))
     residuals = np.full((2, 8), 0.1, dtype=np.float32)
     made.label_residuals = LabelResiduals(uids, np.arange(len(uids)) % 2, residuals)
     made.save(folder)
+    shutil.rmtree(base)
 
 
 def _model_vectors(folder: Path) -> None:
-    made = DualEncoder.load(_static(folder / "base"))
-    shutil.rmtree(folder / "base")
+    base = _static(folder.with_name(f"base of {folder.name}"))
+    made = DualEncoder.load(base)
     folder.rmdir()
     vectors = np.random.default_rng(0).random((len(LABELS), 8)).astype(np.float16)
     made.label_vectors = LabelVectors([f"l{i}" for i in range(len(LABELS))], vectors)
     made.save(folder)
+    shutil.rmtree(base)
 
 
 def _model_bert(folder: Path) -> None:
@@ -250,6 +252,7 @@ def _index(factory: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         encoder = DualEncoder.load(_static(folder / "model"))
         LabelIndex.build(encoder, LABELS, factory=factory, progress=False).save(folder / "index")
+        shutil.rmtree(folder / "model")
 
     return make
 

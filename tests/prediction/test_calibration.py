@@ -106,7 +106,7 @@ def test_a_file_that_is_no_calibration(calibration: Calibration, tmp_path: Path,
     else:
         content["another"] = 1
     path.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(DataError, match="expected a calibration in .*: run xmc calibrate again"):
+    with pytest.raises(DataError, match="c.json: expected a calibration .*: run xmc calibrate again"):
         Calibration.load(path)
 
 

@@ -23,7 +23,7 @@ from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.module_digest import describe_modules, digest_weights
-from xmc.encoders.own import as_sentence_transformer, call_builder, check_towers
+from xmc.encoders.own import as_sentence_transformer, call_builder, check_encoding, check_towers
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.sides import share_equal_tables, shares_weights
 from xmc.encoders.static_model import StaticModel, read_static
@@ -109,7 +109,7 @@ class DualEncoder:
         with reading(folder, "a model of two text towers", error=ModelError):
             encoder = cls(model, metadata, offsets, residuals, vectors)
             # What a module's settings break shows when it is used.
-            check_towers(encoder, str(folder))
+            check_encoding(encoder, str(folder))
         return encoder
 
     @classmethod

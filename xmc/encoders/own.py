@@ -16,7 +16,7 @@ from xmc.plugins import load_object
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["TwoTowers", "as_sentence_transformer", "call_builder", "check_towers"]
+__all__ = ["TwoTowers", "as_sentence_transformer", "call_builder", "check_encoding", "check_towers"]
 
 
 class TwoTowers(Protocol):
@@ -78,6 +78,23 @@ def check_towers(encoder: TwoTowers, name: str) -> None:
     Raises:
         ModelError: Beginning with ``name``.
     """
+    check_encoding(encoder, name)
+    modules = {type(module) for module in encoder.model.modules()}
+    own = sorted(kind.__name__ for kind in modules if _in_a_file(kind.__module__))
+    if own:
+        raise ModelError(
+            f"{name}: its modules {', '.join(own)} are of a file that is named by its path, where "
+            "SentenceTransformer does not find them again in a saved model: put them into a package that is "
+            "installed where the model is used"
+        )
+
+
+def check_encoding(encoder: TwoTowers, name: str) -> None:
+    """Refuse an encoder that cannot encode a text on either side into its dimension.
+
+    Raises:
+        ModelError: Beginning with ``name``.
+    """
     for side, tower in (("queries", encoder.query_tower), ("labels", encoder.label_tower)):
         tower.check_ids()
         try:
@@ -89,14 +106,6 @@ def check_towers(encoder: TwoTowers, name: str) -> None:
                 f"{name}: expected embeddings of {encoder.dimension} components on both routes, as the model "
                 f"says, got {width} for {side}: end both in the same dimension"
             )
-    modules = {type(module) for module in encoder.model.modules()}
-    own = sorted(kind.__name__ for kind in modules if _in_a_file(kind.__module__))
-    if own:
-        raise ModelError(
-            f"{name}: its modules {', '.join(own)} are of a file that is named by its path, where "
-            "SentenceTransformer does not find them again in a saved model: put them into a package that is "
-            "installed where the model is used"
-        )
 
 
 @torch.no_grad()

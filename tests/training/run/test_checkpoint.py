@@ -11,6 +11,7 @@ from xmc.distributed import World
 from xmc.errors import DataError
 from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
 from xmc.training.run.checkpoint import Checkpointer
+from xmc.training.run.checksums import write_checksums
 
 
 def adamw(layer: torch.nn.Module) -> AdamW:
@@ -83,5 +84,7 @@ def test_a_damaged_state_is_named(tmp_path: Path, text: str) -> None:
     path = made.save(3)
     assert path is not None
     (path / "state.json").write_text(text)
+    (path / "SHA256SUMS").unlink()
+    write_checksums(path)
     with pytest.raises(DataError, match=f"{path.name}.*: expected"):
         made.load_latest()
