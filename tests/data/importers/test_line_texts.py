@@ -165,8 +165,10 @@ def test_a_weight_that_float32_cannot_hold(
             run()
 
 
-def test_a_folder_whose_name_is_no_utf_8(tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_no_utf_8(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "xmc")
     folder = Path(os.fsdecode(os.fsencode(tmp_path / "x") + b"\xff"))
     folder.mkdir()
     write_lines(folder / "train.jsonl", ['{"text": "a", "labels": ["b"]}'])
     assert import_folder(folder, tmp_path / "out", progress=False).name == "x\ufffd"
+    assert r"x\udcff: format" in caplog.text.encode("utf-8").decode("utf-8")

@@ -102,7 +102,9 @@ def detect_format(source: str | Path) -> SourceFormat:
         looked_for = "".join(f"\n  {one.name}: {one.looks_for}" for one in FORMATS.values())
         raise DataError(f"{source}: expected the files of one of these formats, found none:{looked_for}")
     others = ", ".join(one.name for one in fitting[1:])
-    _log.info("%s: format %s%s", source, fitting[0].name, f" (also looks like {others})" if others else "")
+    # A name that is no UTF-8 stands in a line of a log, which may be a file of UTF-8, as repr writes it.
+    shown = str(source).encode("utf-8", "backslashreplace").decode("utf-8")
+    _log.info("%s: format %s%s", shown, fitting[0].name, f" (also looks like {others})" if others else "")
     return fitting[0]
 
 
