@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from xmc.data.tables import TableFiles, import_tables
 from xmc.data.tables.dialect import line_of, quote_left_open, sniff
 from xmc.errors import ConfigError, DataError
 
@@ -86,3 +87,20 @@ def test_what_is_no_table(
 def test_another_encoding_as_told(write: Write) -> None:
     dialect = sniff(write("a.csv", "q;l\nSchühe;x\n".encode("cp1252")), encoding="cp1252")
     assert dialect.sample[1] == ("Schühe", "x")
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000, "[" * (1 << 20), 'query,label\n"' + "x" * 300_000])
+def test_a_first_record_without_an_end_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "clicks.csv"
+    path.write_text(text)
+    if text.startswith("query"):
+        assert sniff(path).sample == (("query", "label"),)
+    else:
+        with pytest.raises(DataError, match=r"clicks.csv, line 1: expected a record of fields of at most"):
+            sniff(path)
+
+
+def test_a_mark_of_another_encoding_makes_fewer_columns_than_their_places(tmp_path: Path) -> None:
+    (tmp_path / "clicks.csv").write_bytes(b"\xff\xfe" + b"query,label\nred bird,l1\n")
+    with pytest.raises(DataError, match="expected a column with"):
+        import_tables(TableFiles([tmp_path / "clicks.csv"]), tmp_path / "out", name="clicks", progress=False)

@@ -88,3 +88,13 @@ def test_a_damaged_state_is_named(tmp_path: Path, text: str) -> None:
     write_checksums(path)
     with pytest.raises(DataError, match=f"{path.name}.*: expected"):
         made.load_latest()
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 1)
+    made = Checkpointer(tmp_path, {"layer": layer}, {"adamw": adamw(layer)})
+    with torch.no_grad():
+        layer.bias.fill_(torch.nan)
+    made.save(3)
+    with pytest.raises(DataError, match="its weights bias hold NaN or infinity"):
+        made.load_latest()

@@ -55,7 +55,8 @@ def sniff(
         quote: One character; None where a quote is a character like others.
 
     Raises:
-        DataError: When the file is empty or its beginning is not of that encoding.
+        DataError: When the file is empty, its beginning is not of that encoding, or its first record is too
+            long.
         ConfigError: For a delimiter or quote of more than a character, or an encoding unknown to Python.
     """
     for option, value in (("delimiter", delimiter), ("quote", quote)):
@@ -76,7 +77,14 @@ def sniff(
     choices = sorted(_DELIMITERS, key=lambda one: one != "\t") if ".tsv" in path.suffixes else _DELIMITERS
     whole = len(data) < _SAMPLE_BYTES
     delimiter = delimiter or max(choices, key=lambda one: _agreement(_sample(text, one, quote, whole)))
-    return Dialect(encoding, delimiter, quote, skipped, _sample(text, delimiter, quote, whole))
+    sample = _sample(text, delimiter, quote, whole)
+    if not sample:
+        raise DataError(
+            f"{path}, line {skipped + 1}: expected a record of fields of at most {csv.field_size_limit():,} "
+            "characters, got a longer one: end lines with a line feed, close quotes, or say that quotes mean "
+            "nothing (--quote none)"
+        )
+    return Dialect(encoding, delimiter, quote, skipped, sample)
 
 
 def open_bytes(path: Path) -> IO[bytes]:

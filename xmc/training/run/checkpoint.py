@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from xmc.distributed import World, from_main
+from xmc.encoders.folder_checks import check_finite
 from xmc.errors import DataError
 from xmc.files import atomic_folder, check_space
 from xmc.received import read_json, reading
@@ -125,6 +126,7 @@ class Checkpointer:
         with reading(path, "a checkpoint of this configuration", _MEND):
             for name, module in self.modules.items():
                 load_model(module, path / f"{name}.safetensors")
+                check_finite(module)
             for name, optimiser in self.optimisers.items():
                 optimiser.load(load_file(path / f"optimiser-{name}.safetensors"))
             state: dict[str, Any] = read_json(path / "state.json")
