@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import hits, save_predictions
 from xmc.reports import build_report, compare
-from xmc.reports.systems import _names, _without_filtered, dataset_of, open_systems
+from xmc.reports.systems import _without_filtered, dataset_of, open_systems, system_names
 
 FIND = hits.find_hits
 
@@ -32,10 +32,10 @@ def test_filtered_pairs_leave_a_ranking() -> None:
 
 
 def test_names_are_the_last_part_where_that_is_distinct() -> None:
-    assert _names(["runs/a", "runs/b.v2/", "p.npz"]) == ["a", "b.v2", "p"]
-    assert _names(["x/run", "y/run"]) == ["x/run", "y/run"]
+    assert system_names(["runs/a", "runs/b.v2/", "p.npz"]) == ["a", "b.v2", "p"]
+    assert system_names(["x/run", "y/run"]) == ["x/run", "y/run"]
     with pytest.raises(ConfigError, match="name each once"):
-        _names(["runs/a", "runs/a"])
+        system_names(["runs/a", "runs/a"])
 
 
 def test_the_runs_say_which_data(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -139,12 +139,18 @@ def _text_bytes(name: str, values: pa.Array) -> NDArray[np.int64]:
     if not (pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind)):
         return lengths
     if not pa.types.is_dictionary(values.type):
-        lengths[:] = pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False)
-        return lengths
-    of_each = pc.fill_null(pc.binary_length(values.dictionary), 0).to_numpy(zero_copy_only=False)
-    indices = pc.fill_null(values.indices, -1).to_numpy(zero_copy_only=False)
+        return _numbers(pc.binary_length(values), 0)
+    of_each = _numbers(pc.binary_length(values.dictionary), 0)
+    indices = _numbers(values.indices, -1)
     lengths[indices >= 0] = of_each[indices[indices >= 0]]
     return lengths
+
+
+def _numbers(values: pa.Array, missing: int) -> NDArray[np.int64]:
+    """Whole numbers, ``missing`` in place of nulls."""
+    # Not by fill_null: a scalar of pyarrow brings all of pandas along where that is installed.
+    numbers = values.to_numpy(zero_copy_only=False)
+    return np.where(np.isnan(numbers), missing, numbers).astype(np.int64) if values.null_count else numbers
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
