@@ -55,3 +55,15 @@ def test_columns_of_other_types_are_named(tmp_path: Path) -> None:
     pq.write_table(twice, path)
     with pytest.raises(ValueError, match="its column text is there twice"):
         open_parquet(path, ["text"])
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "dictionary"])
+def test_bytes_of_texts_are_counted_in_slices_and_with_nulls(kind: pa.DataType, packed: bool) -> None:
+    texts = ["a", None, "äö", "", "abcdef", None, "b"] * 3
+    array = pa.array(texts, pa.string()).cast(kind)
+    array = array.dictionary_encode() if packed else array
+    expected = [len(text.encode()) if text else 0 for text in texts]
+    for start, count in ((0, 21), (3, 11), (21, 0)):
+        found = parquet._text_bytes("column", array.slice(start, count))
+        assert found.tolist() == expected[start : start + count]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -139,18 +138,39 @@ def _text_bytes(name: str, values: pa.Array) -> NDArray[np.int64]:
     if not (pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind)):
         return lengths
     if not pa.types.is_dictionary(values.type):
-        return _numbers(pc.binary_length(values), 0)
-    of_each = _numbers(pc.binary_length(values.dictionary), 0)
-    indices = _numbers(values.indices, -1)
-    lengths[indices >= 0] = of_each[indices[indices >= 0]]
+        return _lengths(values)
+    of_each, valid = _lengths(values.dictionary), _valid(values.indices)
+    indices = _buffer(values.indices, 1, np.dtype(str(values.indices.type)), len(values))
+    lengths[valid] = of_each[indices[valid]]
     return lengths
 
 
-def _numbers(values: pa.Array, missing: int) -> NDArray[np.int64]:
-    """Whole numbers, ``missing`` in place of nulls."""
-    # Not by fill_null: a scalar of pyarrow brings all of pandas along where that is installed.
-    numbers = values.to_numpy(zero_copy_only=False)
-    return np.where(np.isnan(numbers), missing, numbers).astype(np.int64) if values.null_count else numbers
+# From the buffers of arrays: their own conversions to NumPy bring all of pandas along where it is installed.
+
+
+def _lengths(texts: pa.Array) -> NDArray[np.int64]:
+    """Bytes of each text, int64 [n]; 0 for a null."""
+    kind = (
+        np.int64 if pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type) else np.int32
+    )
+    if len(texts) == 0:
+        return np.zeros(0, dtype=np.int64)
+    sizes = np.diff(_buffer(texts, 1, kind, len(texts) + 1).astype(np.int64))
+    return np.where(_valid(texts), sizes, 0)
+
+
+def _valid(values: pa.Array) -> NDArray[np.bool_]:
+    """[n], false for a null."""
+    packed = values.buffers()[0]
+    if packed is None:
+        return np.ones(len(values), dtype=bool)
+    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little")
+    return bits[values.offset : values.offset + len(values)].astype(bool)
+
+
+def _buffer(values: pa.Array, number: int, kind: Any, count: int) -> NDArray[Any]:
+    """``count`` numbers of one of the buffers, from where the array begins in it."""
+    return np.frombuffer(values.buffers()[number], dtype=kind)[values.offset : values.offset + count]
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
