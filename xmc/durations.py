@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["duration"]
+import re
+
+from xmc.errors import ConfigError
+
+__all__ = ["duration", "seconds_of"]
+
+_UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "": 1.0}
 
 
 def duration(seconds: float) -> str:
@@ -13,3 +19,20 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def seconds_of(text: str, option: str) -> float:
+    """Seconds of "90s", "10m", "1h30m" or a plain number of seconds.
+
+    >>> seconds_of("1h30m", "--budget")
+    5400.0
+
+    Raises:
+        ConfigError: Naming ``option``, for anything else and for no time at all.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(h|min|m|s|)", text.strip())
+    whole = "".join(number + unit for number, unit in parts) == re.sub(r"\s", "", text)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not whole or not seconds > 0:
+        raise ConfigError(f"{option}: expected a time such as 90s, 10m or 1h30m, got {text!r}")
+    return seconds

@@ -78,6 +78,9 @@ class Stream(Enum):
     ROWS_LEFT_OUT = (15,)
     """The order in which rows sit an epoch out."""
 
+    CANDIDATES = (16,)
+    """The mixtures of changes that a search for a recipe tries."""
+
     def __init__(self, number: int, *counters: str) -> None:
         self.number, self.counters = number, counters
 

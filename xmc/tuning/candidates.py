@@ -1,0 +1,78 @@
+"""What a search tries around the rules' recipe: single changes first, then mixtures of what helped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xmc.tuning.facts import DataFacts
+
+__all__ = ["neighbours", "mixtures"]
+
+Options = dict[str, Any]
+
+
+def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
+    """Changes of the rules' recipe, one idea each, the most promising first.
+
+    Options that the user has fixed are taken out by the caller, with the changes that need them.
+    """
+    static = rules.get("encoder.kind") == "static"
+    rate, batch, epochs = (rules[f"training.{name}"] for name in ("learning_rate", "batch_size", "epochs"))
+    found: list[Options] = [{"training.learning_rate": rate * 2}, {"training.learning_rate": rate / 2}]
+    if static:
+        found.append({"encoder.tied": not rules["encoder.tied"]})
+    found.append({"training.epochs": epochs * 2})
+    if "residuals.enabled" in rules:
+        found.append({"residuals.enabled": False})
+    elif facts.pairs_per_label >= 2:
+        found.append({"residuals.enabled": True, "residuals.learning_rate": 0.1, "residuals.dropout": 0.3})
+    if static:
+        found.append({"encoder.dropout": 0.0 if rules["encoder.dropout"] else 0.2})
+        found.append(
+            {"encoder.vocabulary": None}
+            if rules.get("encoder.vocabulary")
+            else {"encoder.vocabulary": min(60_000, max(2_000, facts.queries.total // 10))}
+        )
+    found.append({"objective.label_offsets": not rules["objective.label_offsets"]})
+    found += [{"objective.scale": 30.0}, {"objective.scale": 12.0}]
+    if batch > 16:
+        found.append({"training.batch_size": batch // 2})
+    found.append({"training.batch_size": batch * 2})
+    if rules["negatives.mode"] == "sampled":
+        found.append({"negatives.uniform": min(8_192, facts.num_labels)})
+    found.append({"training.epochs": epochs / 2})
+    return found
+
+
+def mixtures(
+    tried: Sequence[tuple[Options, float]], rules_value: float, count: int, generator: np.random.Generator
+) -> list[Options]:
+    """Candidates of several changes, drawn from those that did not harm alone, the better the likelier.
+
+    Args:
+        tried: Changes and what each came to.
+        rules_value: Of the rules' own recipe.
+        count: How many to make.
+        generator: Decides.
+    """
+    gains = [(options, value - rules_value) for options, value in tried if options and value > rules_value]
+    if len(gains) < 2:
+        return []
+    chances = np.array([gain for _, gain in gains])
+    chances = chances / chances.sum()
+    seen = [options for options, _ in tried]
+    found: list[Options] = []
+    for _ in range(20 * count):
+        size = int(generator.integers(2, min(4, len(gains)) + 1))
+        mixed: Options = {}
+        for place in generator.choice(len(gains), size, replace=False, p=chances if (chances > 0).sum() >= size else None):
+            # Two changes of one option do not mix: the first drawn holds.
+            mixed = gains[int(place)][0] | mixed
+        if mixed not in seen and mixed not in found:
+            found.append(mixed)
+        if len(found) == count:
+            break
+    return found

@@ -1,0 +1,104 @@
+"""What a recipe is chosen by: counts of a data set, and how its texts fall into tokens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from xmc.data import Dataset, labelled_rows
+from xmc.encoders import DualEncoder, Tower
+from xmc.encoders.config import EncoderConfig
+
+__all__ = ["DataFacts", "TextShape", "measure_facts"]
+
+SAMPLE = 5_000
+"""Texts of each side that are tokenised to know the rest by."""
+
+LONGEST = 512
+"""Tokens of a text that are counted; transformers read no more."""
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """How long the texts of one side are, in tokens of the pretrained model, at most 512 counted."""
+
+    median: int
+    percentile_95: int
+    total: int
+    """Tokens of all texts, estimated from the sample."""
+    pieces_per_word: float
+    """Tokens of a word; 1 where the model knows every word."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Of the training part alone; the test split is not looked at.
+
+    Attributes:
+        num_rows: Training rows with a label.
+        num_labels: L.
+        num_pairs: (row, label) pairs.
+        pairs_per_label: Of labels with any.
+        head_share: Share of the pairs that the most frequent hundredth of the labels has.
+        queries: Of the rows' texts.
+        labels: Of the labels' texts.
+    """
+
+    num_rows: int
+    num_labels: int
+    num_pairs: int
+    pairs_per_label: float
+    head_share: float
+    queries: TextShape
+    labels: TextShape
+
+    @property
+    def pairs_per_row(self) -> float:
+        """Labels of a row."""
+        return self.num_pairs / max(1, self.num_rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        return asdict(self)
+
+
+def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
+    """Count, and tokenise a sample of the training texts with ``model``'s tokenizer.
+
+    Raises:
+        ModelError: When the model cannot be opened.
+        DataError: When no training row has a label.
+    """
+    relevance = dataset.relevance("train")
+    points = np.sort(relevance.getnnz(axis=0))[::-1]
+    head = points[: -(-len(points) // 100)]
+    encoder = DualEncoder.build(EncoderConfig(model, kind="static", query_length=LONGEST, label_length=LONGEST))
+    with_any = max(1, int((points > 0).sum()))
+    return DataFacts(
+        num_rows=len(labelled_rows(relevance)),
+        num_labels=dataset.num_labels,
+        num_pairs=int(relevance.nnz),
+        pairs_per_label=float(points.sum()) / with_any,
+        head_share=float(head.sum()) / max(1, int(points.sum())),
+        queries=_shape(dataset, "train", encoder.query_tower),
+        labels=_shape(dataset, "labels", encoder.label_tower),
+    )
+
+
+def _shape(dataset: Dataset, table: str, tower: Tower) -> TextShape:
+    texts = dataset.texts(table)
+    rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), SAMPLE)).astype(np.int64))
+    sample = texts[rows]
+    lengths = np.array([len(tokens) for tokens in tower.tokenize(sample)] or [0])
+    # Of words between spaces; a mark of punctuation is a token of its own with every model.
+    short = [text for text, length in zip(sample, lengths, strict=True) if length < LONGEST]
+    words = sum(len(text.split()) for text in short)
+    pieces = int(lengths[lengths < LONGEST].sum())
+    return TextShape(
+        median=int(np.median(lengths)),
+        percentile_95=int(np.percentile(lengths, 95)),
+        total=round(float(lengths.mean()) * len(texts)),
+        pieces_per_word=pieces / max(1, words),
+    )

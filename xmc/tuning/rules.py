@@ -1,0 +1,124 @@
+"""A recipe from the facts of a data set: rules that need no trial, each with its reason.
+
+The constants were read off runs on data sets of 200 to 170,000 rows with static towers; see the section on
+`xmc fit` in docs/benchmarks.md for what they give and what a search adds.
+"""
+
+from __future__ import annotations
+
+from xmc.training.learned.config import LEARNING_RATES
+from xmc.tuning.choice import Choice
+from xmc.tuning.facts import DataFacts, TextShape
+
+__all__ = ["choose"]
+
+MOST_LABELS_AT_ONCE = 4_096
+"""Up to here all labels are scored in each step."""
+
+
+def choose(facts: DataFacts, *, accelerator: bool) -> list[Choice]:
+    """The options that the facts decide; the others stay as a recipe has them by default.
+
+    Args:
+        facts: Of the training part.
+        accelerator: Whether there is a device that trains a transformer in reasonable time.
+    """
+    static = not accelerator
+    return [
+        *_encoder(facts, static),
+        *_objective(facts),
+        *_negatives(facts),
+        *_training(facts, static),
+        *_validation(facts),
+    ]
+
+
+def _encoder(facts: DataFacts, static: bool) -> list[Choice]:
+    kind = "static" if static else "transformer"
+    device = "a CPU trains a bag of token vectors in minutes" if static else "there is an accelerator"
+    queries, labels = facts.queries, facts.labels
+    most = 512 if static else 128
+    chosen = [
+        Choice("encoder.kind", kind, device),
+        Choice("encoder.query_length", _length(queries, most), _lengths("query", queries)),
+        Choice("encoder.label_length", _length(labels, most), _lengths("label", labels)),
+    ]
+    if not static:
+        return chosen
+    tokens = queries.total + labels.total
+    pieces = max(queries.pieces_per_word, labels.pieces_per_word)
+    if tokens >= 100_000 and pieces >= 1.2:
+        size = min(60_000, max(2_000, tokens // 20))
+        reason = f"{tokens:,} tokens of text, and a word falls into {pieces:.1f} of them"
+        chosen.append(Choice("encoder.vocabulary", size, reason))
+    separate = facts.num_pairs >= 20_000
+    reason = f"{facts.num_pairs:,} pairs of a query and a label " + (
+        "can teach two tables of tokens" if separate else "are few for two tables of tokens"
+    )
+    chosen.append(Choice("encoder.tied", not separate, reason))
+    dropout = 0.2 if queries.median >= 16 and facts.num_rows < 100_000 else 0.0
+    reason = f"a query has {queries.median} tokens in the middle, and there are {facts.num_rows:,} rows"
+    return [
+        *chosen,
+        Choice("encoder.dropout", dropout, reason),
+        Choice("encoder.label_dropout", 0.0, "a label's text is short"),
+    ]
+
+
+def _objective(facts: DataFacts) -> list[Choice]:
+    skewed = facts.head_share >= 0.1
+    share = f"{100 * facts.head_share:.0f} % of the pairs are of the most frequent hundredth of the labels"
+    chosen = [Choice("objective.label_offsets", skewed, share)]
+    if facts.pairs_per_label >= 10:
+        reason = f"a label has {facts.pairs_per_label:.0f} training pairs, which say more than its text"
+        chosen += [
+            Choice("residuals.enabled", True, reason),
+            Choice("residuals.learning_rate", 0.1, "as measured"),
+            Choice("residuals.dropout", 0.3, "as measured"),
+        ]
+    return chosen
+
+
+def _negatives(facts: DataFacts) -> list[Choice]:
+    if facts.num_labels <= MOST_LABELS_AT_ONCE:
+        return [Choice("negatives.mode", "all", f"{facts.num_labels:,} labels fit a step")]
+    uniform = 2_048
+    return [
+        Choice("negatives.mode", "sampled", f"{facts.num_labels:,} labels are too many to encode each step"),
+        Choice("negatives.uniform", uniform, "beside the positives of the batch"),
+    ]
+
+
+def _training(facts: DataFacts, static: bool) -> list[Choice]:
+    rows = facts.num_rows
+    batch = _power_of_two(rows / 50, 16, 1024)
+    epochs = min(40.0, max(3.0, round(200_000 / max(1, rows))))
+    rate = 0.005 if static else LEARNING_RATES["transformer"]
+    steps = round(epochs * rows / batch)
+    return [
+        Choice("training.batch_size", batch, f"about {rows // batch:,} steps for each pass over {rows:,} rows"),
+        Choice("training.epochs", epochs, f"{steps:,} steps in all"),
+        Choice("training.learning_rate", rate, f"suits a {'static' if static else 'transformer'} encoder"),
+        Choice("training.offset_learning_rate", 0.01, "as measured"),
+    ]
+
+
+def _validation(facts: DataFacts) -> list[Choice]:
+    rows = min(1_000, max(1, facts.num_rows // 6))
+    return [Choice("validation.rows", rows, "held out while candidates are compared")]
+
+
+def _length(shape: TextShape, most: int) -> int:
+    """Tokens that 95 of 100 texts fit, in sixteens."""
+    return min(most, max(16, -(-shape.percentile_95 // 16) * 16))
+
+
+def _lengths(name: str, shape: TextShape) -> str:
+    return f"95 of 100 {name} texts have up to {shape.percentile_95} tokens"
+
+
+def _power_of_two(value: float, least: int, most: int) -> int:
+    size = least
+    while size * 1.5 < value and size < most:
+        size *= 2
+    return size

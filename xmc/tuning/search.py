@@ -1,0 +1,178 @@
+"""Successive halving around the rules' recipe, on held-out training rows and within a time.
+
+Every candidate is trained from the start with the whole shape of its learning-rate schedule, at first for a
+share of its epochs where the time asks for that; the better half goes on (Jamieson and Talwalkar 2016,
+"Non-stochastic Best Arm Identification and Hyperparameter Optimization", arXiv:1502.07943).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from xmc.data import Dataset
+from xmc.random_streams import Stream, generator
+from xmc.training import TrainConfig
+from xmc.tuning.budget import Budget
+from xmc.tuning.candidates import mixtures
+from xmc.tuning.choice import with_options
+from xmc.tuning.journal import Journal, Trial
+from xmc.tuning.trial import EncoderCache, run_trial
+
+__all__ = ["Search", "Standing"]
+
+Options = dict[str, Any]
+
+SHORT_SHARE = 1 / 3
+"""Of the epochs, in the first round of a search that has no time for whole trials of every candidate."""
+
+LEAST_GAIN = 0.2
+"""Points by which a candidate must beat the rules' recipe to replace it: less is chance."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A candidate and its mean over the folds that it was measured on at full length."""
+
+    changes: Options
+    value: float
+    folds: int
+
+
+@dataclass
+class Search:
+    """Tries candidates until none is left or the time is up.
+
+    Attributes:
+        config: The rules' recipe.
+        dataset: To train on.
+        candidates: Changes to try, the most promising first.
+        metric: Of the validation rows; more is better.
+        folds: How many ways of holding out rows the best candidates are measured by.
+        budget: Of the whole fit.
+        reserve: Seconds that the final training will take, by the seconds of a whole trial of the winner.
+        journal: Where trials are kept.
+        tell: Called with each new trial.
+    """
+
+    config: TrainConfig
+    dataset: Dataset
+    candidates: Sequence[Options]
+    metric: str
+    folds: int
+    budget: Budget
+    reserve: Callable[[float], float]
+    journal: Journal
+    tell: Callable[[Trial, Standing | None], None] = lambda trial, best: None
+    _encoders: EncoderCache = field(default_factory=EncoderCache)
+    _cost: float = 0.0
+
+    def run(self) -> Standing | None:
+        """The best candidate; None where there was no time for one whole trial.
+
+        Raises:
+            KeyboardInterrupt: As it comes; what was tried is in the journal, see :meth:`best`.
+        """
+        first = self._try({}, 1.0, 0)
+        if first is None or first.value is None:
+            return self.best()
+        self._cost = first.seconds
+        whole = self._left() >= self._cost * len(self.candidates) * 1.2
+        self._round(self.candidates if whole else self._shortened())
+        single = [(t.changes, t.value) for t in self._whole(fold=0) if t.value is not None]
+        count = max(2, len(self.candidates) // 3)
+        draw = generator(self.config.seed, Stream.CANDIDATES)
+        self._round(mixtures(single, first.value, count, draw))
+        for fold in range(1, self.folds):
+            self._more(fold)
+        return self.best()
+
+    def best(self) -> Standing | None:
+        """The best so far among those measured on most folds; the rules' own unless it is clearly beaten."""
+        standings = self.standings()
+        if not standings:
+            return None
+        most = max(standing.folds for standing in standings)
+        among = [standing for standing in standings if standing.folds == most]
+        best = max(among, key=lambda standing: standing.value)
+        rules = next((standing for standing in among if not standing.changes), None)
+        return rules if rules is not None and best.value - rules.value < LEAST_GAIN else best
+
+    def standings(self) -> list[Standing]:
+        """Every candidate that was tried at full length, in the order of the first trials."""
+        found: list[Standing] = []
+        for first in self._whole(fold=0):
+            trials = [t for t in self.journal.trials if t.share == 1 and t.changes == first.changes]
+            values = [t.value for t in trials if t.value is not None]
+            if values:
+                found.append(Standing(first.changes, mean(values), len(values)))
+        return found
+
+    def _whole(self, fold: int) -> list[Trial]:
+        return [t for t in self.journal.trials if t.share == 1 and t.fold == fold]
+
+    def _round(self, candidates: Sequence[Options]) -> None:
+        for changes in candidates:
+            if self._try(changes, 1.0, 0) is None:
+                return
+
+    def _shortened(self) -> list[Options]:
+        """The better half of the candidates by short trials, for which half of the time is taken."""
+        until = self.budget.used + self._left() / 2
+        short: list[Trial] = []
+        for changes in ({}, *self.candidates):
+            trial = self._try(changes, SHORT_SHARE, 0) if self.budget.used < until else None
+            if trial is None:
+                break
+            short.append(trial)
+        # More epochs cannot show in a short trial what they would do in a whole one; all compete alike.
+        ranked = sorted((t for t in short if t.value is not None), key=lambda t: -float(t.value or 0))
+        return [t.changes for t in ranked if t.changes][: -(-len(ranked) // 2)]
+
+    def _more(self, fold: int) -> None:
+        """Another fold for the rules' recipe and the best three: each ranks only with the same folds."""
+        ranked = sorted(self.standings(), key=lambda standing: -standing.value)
+        changes = [{}, *(standing.changes for standing in ranked if standing.changes)][:4]
+        if self._left() < self._cost * len(changes):
+            return
+        for one in changes:
+            self._try(one, 1.0, fold)
+
+    def _try(self, changes: Options, share: float, fold: int) -> Trial | None:
+        """A trial, from the journal where it is there; None when there is no time left to make it."""
+        known = self.journal.find(changes, share, fold)
+        if known is not None:
+            return known
+        if self._cost and self._left() < self._cost * share:
+            return None
+        config = with_options(self.config, changes)
+        training = replace(config.training, epochs=config.training.epochs * share)
+        # The seed decides which rows are held out.
+        config = replace(config, training=training, seed=self.config.seed + fold)
+        result = run_trial(config, self.dataset, self._encoders, stop=lambda: self._left() <= 0)
+        metrics = result.metrics or {}
+        trial = Trial(
+            changes=changes,
+            share=share,
+            fold=fold,
+            value=metrics.get(self.metric),
+            metrics=metrics,
+            seconds=result.seconds,
+            num_steps=result.num_steps,
+            step_seconds=result.step_seconds,
+        )
+        self.journal.add(trial)
+        self.tell(trial, self.best())
+        return trial
+
+    def _left(self) -> float:
+        """Seconds for further trials: what the final training will take is kept back."""
+        best = self.best()
+        whole = self._cost
+        if best is not None:
+            whole = max(t.seconds for t in self.journal.trials if t.share == 1 and t.changes == best.changes)
+        return self.budget.left - self.reserve(whole)
