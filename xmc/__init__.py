@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from xmc.evaluation import evaluate
     from xmc.retrieval import LabelIndex
     from xmc.training import Trainer
+    from xmc.tuning import fit
 
-__all__ = ["Dataset", "DualEncoder", "LabelIndex", "Trainer", "__version__", "evaluate", "objectives"]
+__all__ = [
+    "Dataset",
+    "DualEncoder",
+    "LabelIndex",
+    "Trainer",
+    "__version__",
+    "evaluate",
+    "fit",
+    "objectives",
+]
 
 __version__ = "0.1.0"
 
@@ -29,6 +39,7 @@ __getattr__, __dir__ = lazy_exports(
         "LabelIndex": "xmc.retrieval",
         "Trainer": "xmc.training",
         "evaluate": "xmc.evaluation",
+        "fit": "xmc.tuning",
         "objectives": "xmc.objectives",
     },
 )

@@ -19,7 +19,7 @@ from xmc.recipes import find_recipe, shipped_recipes
 if TYPE_CHECKING:
     from xmc.training.config import TrainConfig
 
-__all__ = ["TrainCommand", "load_train_config", "parse_train", "train_parser"]
+__all__ = ["TrainCommand", "load_train_config", "parse_train", "read_recipe", "train_parser"]
 
 T = TypeVar("T")
 
@@ -122,6 +122,19 @@ def _place(recipe: str) -> Path:
         f"{recipe}: expected a YAML recipe, but there is no such file, nor is it the name of a shipped one"
         + (f": did you mean '{near}'?" if near else " (xmc recipes lists them)")
     )
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """The keys that a recipe, a file or a shipped one, gives by dotted name.
+
+    Raises:
+        ConfigError: As `parse_train`, for a file that is none or has a key or a value that is wrong.
+    """
+    parser, path = train_parser(), _place(name)
+    _check_file(path, parser)
+    options = [name for name in help_options(parser) if not name.endswith("+")]
+    leaves = {name for name in options if not any(other.startswith(f"{name}.") for other in options)}
+    return _dotted(yaml.safe_load(path.read_text(encoding="utf-8")), leaves)
 
 
 def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:

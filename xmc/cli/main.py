@@ -21,6 +21,7 @@ _LONGEST = 2000
 
 VERBS = {
     "data": "build, import or describe a prepared data set",
+    "fit": "from clicks to a searched index, with a recipe chosen for the data",
     "train": "train a dual encoder from a YAML recipe",
     "recipes": "the recipes that are shipped: list, show, copy",
     "index": "build a FAISS index of a data set's labels",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from xmc.retrieval.exact import exact_search, merge_top_k, tile_top_k
     from xmc.retrieval.faiss_module import import_faiss
     from xmc.retrieval.label_index import Hit, LabelIndex
+    from xmc.retrieval.lexical import LexicalRanker
     from xmc.retrieval.manifest import IndexManifest
     from xmc.retrieval.offsets import warn_of_other_labels
     from xmc.retrieval.ranker import Ranker, search_by
@@ -22,6 +23,7 @@ __all__ = [
     "Hit",
     "IndexManifest",
     "LabelIndex",
+    "LexicalRanker",
     "Ranker",
     "exact_search",
     "import_faiss",
@@ -39,6 +41,7 @@ __getattr__, __dir__ = lazy_exports(
         **dict.fromkeys(("Hit", "LabelIndex"), "xmc.retrieval.label_index"),
         **dict.fromkeys(("Ranker", "search_by"), "xmc.retrieval.ranker"),
         "IndexManifest": "xmc.retrieval.manifest",
+        "LexicalRanker": "xmc.retrieval.lexical",
         "import_faiss": "xmc.retrieval.faiss_module",
         "sharded_search": "xmc.retrieval.sharded",
         "warn_of_other_labels": "xmc.retrieval.offsets",

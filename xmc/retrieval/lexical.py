@@ -32,9 +32,7 @@ class LexicalRanker:
         try:
             from sklearn.feature_extraction.text import TfidfVectorizer
         except ImportError as error:
-            raise ConfigError(
-                "the lexical baseline needs scikit-learn: pip install scikit-learn"
-            ) from error
+            raise ConfigError("the lexical baseline needs scikit-learn: pip install scikit-learn") from error
         self._vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\b\w+\b")
         try:
             self._labels = self._vectorizer.fit_transform(labels).T.tocsr()

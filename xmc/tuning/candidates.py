@@ -68,7 +68,9 @@ def mixtures(
     for _ in range(20 * count):
         size = int(generator.integers(2, min(4, len(gains)) + 1))
         mixed: Options = {}
-        for place in generator.choice(len(gains), size, replace=False, p=chances if (chances > 0).sum() >= size else None):
+        for place in generator.choice(
+            len(gains), size, replace=False, p=chances if (chances > 0).sum() >= size else None
+        ):
             # Two changes of one option do not mix: the first drawn holds.
             mixed = gains[int(place)][0] | mixed
         if mixed not in seen and mixed not in found:

@@ -38,7 +38,9 @@ def with_options(config: TrainConfig, options: Mapping[str, Any]) -> TrainConfig
         section, _, rest = name.partition(".")
         sections.setdefault(section, {})[rest] = value
     # All of a section at once: an option may only be right together with another.
-    return dataclasses.replace(config, **{name: _replaced(config, name, inner) for name, inner in sections.items()})
+    return dataclasses.replace(
+        config, **{name: _replaced(config, name, inner) for name, inner in sections.items()}
+    )
 
 
 def _replaced(owner: Any, name: str, inner: Mapping[str, Any]) -> Any:
@@ -52,4 +54,6 @@ def _replaced(owner: Any, name: str, inner: Mapping[str, Any]) -> Any:
     for rest, value in inner.items():
         head, _, tail = rest.partition(".")
         deeper.setdefault(head, {})[tail] = value
-    return dataclasses.replace(part, **{head: _replaced(part, head, values) for head, values in deeper.items()})
+    return dataclasses.replace(
+        part, **{head: _replaced(part, head, values) for head, values in deeper.items()}
+    )

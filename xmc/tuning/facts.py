@@ -74,7 +74,9 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
     relevance = dataset.relevance("train")
     points = np.sort(relevance.getnnz(axis=0))[::-1]
     head = points[: -(-len(points) // 100)]
-    encoder = DualEncoder.build(EncoderConfig(model, kind="static", query_length=LONGEST, label_length=LONGEST))
+    encoder = DualEncoder.build(
+        EncoderConfig(model, kind="static", query_length=LONGEST, label_length=LONGEST)
+    )
     with_any = max(1, int((points > 0).sum()))
     return DataFacts(
         num_rows=len(labelled_rows(relevance)),

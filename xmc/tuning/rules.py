@@ -96,7 +96,9 @@ def _training(facts: DataFacts, static: bool) -> list[Choice]:
     rate = 0.005 if static else LEARNING_RATES["transformer"]
     steps = round(epochs * rows / batch)
     return [
-        Choice("training.batch_size", batch, f"about {rows // batch:,} steps for each pass over {rows:,} rows"),
+        Choice(
+            "training.batch_size", batch, f"about {rows // batch:,} steps for each pass over {rows:,} rows"
+        ),
         Choice("training.epochs", epochs, f"{steps:,} steps in all"),
         Choice("training.learning_rate", rate, f"suits a {'static' if static else 'transformer'} encoder"),
         Choice("training.offset_learning_rate", 0.01, "as measured"),

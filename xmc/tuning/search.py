@@ -7,12 +7,10 @@ share of its epochs where the time asks for that; the better half goes on (Jamie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import mean
 from typing import Any
-
-import numpy as np
 
 from xmc.data import Dataset
 from xmc.random_streams import Stream, generator

@@ -96,6 +96,4 @@ def run_trial(
             except NonFiniteError:
                 metrics = None
     warm = times[5:] or times
-    return TrialResult(
-        metrics, time.perf_counter() - started, len(times), sum(warm) / max(1, len(warm))
-    )
+    return TrialResult(metrics, time.perf_counter() - started, len(times), sum(warm) / max(1, len(warm)))

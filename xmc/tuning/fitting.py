@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +13,15 @@ import torch
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset
+from xmc.data.prepare import prepare
+from xmc.data.tables import TableOptions
 from xmc.durations import duration, seconds_of
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.evaluation import Evaluation, comparison_table, evaluate, save_predictions, score_predictions
+from xmc.nested import flat
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import TrainConfig, TrainResult, train
-from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.config import DataConfig, RunOptions
 from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import neighbours
@@ -56,6 +58,7 @@ class FitResult:
         evaluations: By name: untrained, lexical and trained, on the test split; empty where there is none.
         run: The final training.
         index: The folder of the label index.
+        example: The text of a query, to search for.
         seconds: All of it took, earlier sessions included.
     """
 
@@ -66,6 +69,7 @@ class FitResult:
     evaluations: dict[str, Evaluation]
     run: TrainResult
     index: Path
+    example: str
     seconds: float
 
     def table(self) -> str:
@@ -74,9 +78,13 @@ class FitResult:
 
 
 def fit(
-    data: Dataset | str | Path,
+    data: Dataset | str | Path | Sequence[str | Path],
     out: str | Path,
     *,
+    labels: str | Path | None = None,
+    test: Sequence[str | Path] = (),
+    split: float | None = 0.1,
+    tables: TableOptions | None = None,
     budget: str | float | None = None,
     quality: Quality = "good",
     metric: str = "nDCG@5",
@@ -92,8 +100,12 @@ def fit(
     short goes on when it is called again.
 
     Args:
-        data: A prepared data set, or its folder.
+        data: A prepared data set or its folder, or files; see :func:`xmc.data.prepare.prepare`.
         out: Folder to make, or that of a fit to go on with.
+        labels: A table of labels, for clicks alone.
+        test: Files of test clicks.
+        split: Share of the query texts that becomes the test split where there is none; None for none.
+        tables: How tables are read.
         budget: Time for everything, as "10m" or in seconds; by default the quality's.
         quality: "fast" takes the rules' recipe as it is; "best" has an hour.
         metric: What the search compares by, of the validation rows.
@@ -111,8 +123,8 @@ def fit(
     given = BUDGETS[quality] if budget is None else budget
     limit = seconds_of(given, "budget") if isinstance(given, str) else float(given)
     clock = Budget(limit)
-    dataset = data if isinstance(data, Dataset) else Dataset.load(data)
     folder = _prepared(Path(out))
+    dataset = _dataset(data, folder / "data", labels, test, split, tables, seed)
     fixed = dict(fixed or {})
     facts = measure_facts(dataset, str(fixed.get("encoder.model", "embedded")))
     choices = _choices(dataset, facts, folder, seed, fixed)
@@ -129,7 +141,11 @@ def fit(
     choices += _in_time(_config(choices, metric), dataset, facts, clock, journal, encoders, say)
     choices.append(Choice("validation.rows", 0, "the chosen recipe is trained on all rows"))
     config = _config(choices, metric)
-    write_recipe(folder / "recipe.yaml", choices, f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials.")
+    write_recipe(
+        folder / "recipe.yaml",
+        choices,
+        f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials.",
+    )
     say(f"training on all {facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
     resumed = (folder / "run" / "config.yaml").is_file()
     result = train(replace(config, run=replace(config.run, resume=resumed)), dataset=None)
@@ -137,7 +153,23 @@ def fit(
     evaluations = _measured(encoder, config, dataset, encoders) if dataset.num_test else {}
     index = LabelIndex.build(encoder, dataset, progress=False)
     index.save(folder / "index")
-    return FitResult(folder, config, choices, journal.trials, evaluations, result, folder / "index", clock.used)
+    return FitResult(
+        folder,
+        config,
+        choices,
+        journal.trials,
+        evaluations,
+        result,
+        folder / "index",
+        _example(dataset),
+        clock.used,
+    )
+
+
+def _example(dataset: Dataset) -> str:
+    """The title of a query, of the test split where there is one."""
+    titles = dataset.texts("test" if dataset.num_test else "train", ["title"])
+    return next((text for text in titles[: min(len(titles), 50)] if text.strip()), "")
 
 
 def _prepared(folder: Path) -> Path:
@@ -150,6 +182,25 @@ def _prepared(folder: Path) -> Path:
         raise ConfigError(f"out: expected {folder} to be new or empty, but it holds {', '.join(others[:3])}")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _dataset(
+    data: Dataset | str | Path | Sequence[str | Path],
+    place: Path,
+    labels: str | Path | None,
+    test: Sequence[str | Path],
+    split: float | None,
+    tables: TableOptions | None,
+    seed: int,
+) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    if place.is_dir():  # of a fit that was cut short
+        return Dataset.load(place)
+    source = [data] if isinstance(data, (str, Path)) else list(data)
+    if len(source) == 1 and (Path(source[0]) / "dataset.json").is_file():
+        return Dataset.load(source[0])
+    return prepare(source, place, test=test, labels=labels, split=split, seed=seed, options=tables)
 
 
 def _choices(
@@ -187,11 +238,9 @@ def _searched(
     """The winner of the search; None where there was none."""
     if quality == "fast" or config.validation.rows < 2:
         return None
-    options = {
-        name: value
-        for name, value in journal_options(config).items()
-    }
-    candidates = [changes for changes in neighbours(options, facts) if not set(changes) & set(fixed)]
+    candidates = [
+        changes for changes in neighbours(flat(asdict(config)), facts) if not set(changes) & set(fixed)
+    ]
     grown = facts.num_rows / max(1, facts.num_rows - config.validation.rows)
     overhead = 10 + (dataset.num_labels + 2 * dataset.num_test) / 5_000
 
@@ -220,15 +269,6 @@ def _searched(
     except KeyboardInterrupt:
         say("search stopped: training the best so far (once more, Ctrl-C stops that too)")
         return search.best()
-
-
-def journal_options(config: TrainConfig) -> dict[str, Any]:
-    """All options by dotted name."""
-    from dataclasses import asdict
-
-    from xmc.nested import flat
-
-    return flat(asdict(config))
 
 
 def _found(found: Standing | None, journal: Journal, metric: str) -> list[Choice]:

@@ -1,0 +1,93 @@
+"""``xmc fit``: clicks in, a trained and measured model with an index of its labels out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xmc.cli.config import read_recipe
+from xmc.cli.outputs import check_output_place
+from xmc.cli.parser import make_parser, parse
+from xmc.cli.table_options import add_split_options, add_table_options, table_options
+
+if TYPE_CHECKING:
+    from xmc.tuning import FitResult
+
+__all__ = ["run"]
+
+_DESCRIPTION = """Choose a recipe for your data, train it, measure it and index the labels, within a time.
+
+SOURCE is a prepared data set, a folder, or tables of clicks (CSV, TSV, JSON Lines, Parquet; see xmc data
+import). Rules choose a recipe from counts and lengths; a search compares it with others on training rows
+that are held out. The test split is measured at the end and decides nothing. Every choice is printed with its
+reason and kept in OUT/recipe.yaml, which xmc train repeats. Ctrl-C ends the search and trains the best so
+far; the same command goes on where it was cut short."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Fit what the arguments name, and say where everything is."""
+    parser = make_parser(
+        "fit",
+        _DESCRIPTION,
+        "xmc fit clicks.csv --labels products.csv --out runs/shop --budget 10m",
+    )
+    parser.add_argument("source", nargs="+", help="A prepared data set, a folder, or files of clicks.")
+    parser.add_argument("--out", default=None, help="The folder to make; runs/NAME when left out.")
+    parser.add_argument("--budget", default=None, help="Time for everything: 90s, 10m, 1h30m. By quality.")
+    parser.add_argument(
+        "--quality",
+        default="good",
+        choices=("fast", "good", "best"),
+        help="fast takes the rules' recipe as it is; good searches for 10 minutes, best for an hour.",
+    )
+    parser.add_argument(
+        "--metric", default="nDCG@5", help="What the search compares by: P@1, PSP@5, R@100 ..."
+    )
+    parser.add_argument(
+        "--preset", default=None, metavar="RECIPE", help="Keys of this recipe stay as they are."
+    )
+    add_split_options(parser, share=0.1)
+    add_table_options(parser)
+    options = parse(parser, arguments)
+    out = options.out or str(Path("runs") / Path(options.source[0]).resolve().name.partition(".")[0])
+    check_output_place("--out", out)
+    fixed = read_recipe(options.preset) if options.preset else {}
+
+    from xmc.tuning import fit
+
+    result = fit(
+        options.source,
+        out,
+        labels=options.labels,
+        test=options.test,
+        split=options.split,
+        tables=table_options(options),
+        budget=options.budget,
+        quality=options.quality,
+        metric=options.metric,
+        fixed=fixed,
+        seed=options.seed,
+    )
+    print(_summary(result))
+
+
+def _summary(result: FitResult) -> str:
+    """The table, the places, and the commands to go on with."""
+    from xmc.durations import duration
+
+    folder = result.folder
+    lines = ["", result.table(), ""] if result.evaluations else [""]
+    changed = f"{len(result.trials)} trials" if result.trials else "no trials"
+    recipe, again, query = (shlex.quote(str(w)) for w in (folder / "recipe.yaml", folder / "again", result.example))
+    lines += [
+        f"done in {duration(result.seconds)}, {changed}",
+        f"recipe  {folder / 'recipe.yaml'}",
+        f"model   {result.run.model_path}",
+        f"index   {result.index}",
+        "",
+        f"xmc search {shlex.quote(str(result.index))} {query}",
+        f"xmc train {recipe} --run.dir {again}",
+    ]
+    return "\n".join(lines)
