@@ -80,7 +80,9 @@ def _summary(result: FitResult) -> str:
     folder = result.folder
     lines = ["", result.table(), ""] if result.evaluations else [""]
     changed = f"{len(result.trials)} trials" if result.trials else "no trials"
-    recipe, again, query = (shlex.quote(str(w)) for w in (folder / "recipe.yaml", folder / "again", result.example))
+    recipe, again, query = (
+        shlex.quote(str(w)) for w in (folder / "recipe.yaml", folder / "again", result.example)
+    )
     lines += [
         f"done in {duration(result.seconds)}, {changed}",
         f"recipe  {folder / 'recipe.yaml'}",
