@@ -292,8 +292,7 @@ def _in_time(
     """Fewer steps, where the budget does not hold all of them."""
     trials = [t for t in journal.trials if t.num_steps]
     if not trials:
-        count = iter(range(MEASURED_STEPS))
-        measured = run_trial(config, dataset, encoders, stop=lambda: next(count, None) is None)
+        measured = run_trial(config, dataset, encoders, stop=lambda pace: pace.step == MEASURED_STEPS)
         seconds = measured.step_seconds
     else:
         seconds = trials[-1].step_seconds

@@ -19,7 +19,7 @@ from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import mixtures
 from xmc.tuning.choice import with_options
 from xmc.tuning.journal import Journal, Trial
-from xmc.tuning.trial import EncoderCache, run_trial
+from xmc.tuning.trial import EncoderCache, Pace, run_trial
 
 __all__ = ["Search", "Standing"]
 
@@ -75,6 +75,8 @@ class Search:
         Raises:
             KeyboardInterrupt: As it comes; what was tried is in the journal, see :meth:`best`.
         """
+        # The recipe itself comes first, and its time says what else there is time for; where the budget does
+        # not even hold it twice, on a part of the rows and on all, it is trained at once.
         first = self._try({}, 1.0, 0)
         if first is None or first.value is None:
             return self.best()
@@ -151,7 +153,7 @@ class Search:
         training = replace(config.training, epochs=config.training.epochs * share)
         # The seed decides which rows are held out.
         config = replace(config, training=training, seed=self.config.seed + fold)
-        result = run_trial(config, self.dataset, self._encoders, stop=lambda: self._left() <= 0)
+        result = run_trial(config, self.dataset, self._encoders, stop=self._hopeless)
         metrics = result.metrics or {}
         trial = Trial(
             changes=changes,
@@ -166,6 +168,13 @@ class Search:
         self.journal.add(trial)
         self.tell(trial, self.best())
         return trial
+
+    def _hopeless(self, pace: Pace) -> bool:
+        """Whether a trial at this pace would leave no time for the final training."""
+        if self.best() is not None:
+            return self._left() <= 0
+        rest = pace.expected - pace.seconds
+        return self.budget.left - rest < self.reserve(pace.expected)
 
     def _left(self) -> float:
         """Seconds for further trials: what the final training will take is kept back."""

@@ -18,7 +18,9 @@ from xmc.training import TrainConfig, Trainer
 from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.step import optimise
 
-__all__ = ["EncoderCache", "TrialResult", "run_trial"]
+__all__ = ["EncoderCache", "Pace", "TrialResult", "run_trial"]
+
+WARM_UP = 5
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,32 @@ class TrialResult:
     seconds: float
     num_steps: int
     step_seconds: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How far a trial is, and how fast.
+
+    Attributes:
+        step: Steps taken.
+        num_steps: In all.
+        step_seconds: Of a step so far.
+        seconds: Since the trial began.
+    """
+
+    step: int
+    num_steps: int
+    step_seconds: float
+    seconds: float
+
+    @property
+    def expected(self) -> float:
+        """Seconds of the whole trial, at this pace; those so far before there are steps to tell by."""
+        return (
+            self.seconds + (self.num_steps - self.step) * self.step_seconds
+            if self.step > WARM_UP
+            else self.seconds
+        )
 
 
 class EncoderCache:
@@ -62,7 +90,7 @@ def run_trial(
     dataset: Dataset,
     encoders: EncoderCache,
     *,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[Pace], bool] = lambda pace: False,
 ) -> TrialResult:
     """Train as ``config`` says and validate once, at the end; no model, log or checkpoint is written.
 
@@ -70,11 +98,11 @@ def run_trial(
         config: Of the trial; its ``seed`` decides which rows are held out.
         dataset: Of ``config.data.path``.
         encoders: Where it starts from.
-        stop: Asked between steps.
+        stop: Asked before each step.
     """
     started = time.perf_counter()
     times: list[float] = []
-    metrics = None
+    metrics, skipped = None, 0
     with tempfile.TemporaryDirectory(prefix="xmc-trial-") as folder:
         run = replace(config.run, dir=str(Path(folder) / "run"), trackers=[], resume=False, overwrite=False)
         encoder = encoders.copy(config, dataset)
@@ -86,14 +114,22 @@ def run_trial(
             trainer.encoder.train()
             try:
                 for step in range(trainer.num_steps):
-                    if stop():
+                    if stop(Pace(step, trainer.num_steps, _mean(times), time.perf_counter() - started)):
                         break
                     before = time.perf_counter()
-                    optimise(inputs, step)
+                    result = optimise(inputs, step)
+                    skipped = skipped + 1 if result.skipped is not None else 0
+                    if skipped >= config.training.max_skipped:
+                        break  # it diverged
                     times.append(time.perf_counter() - before)
                 else:
                     metrics = trainer.validator(trainer.learner)
             except NonFiniteError:
                 metrics = None
-    warm = times[5:] or times
-    return TrialResult(metrics, time.perf_counter() - started, len(times), sum(warm) / max(1, len(warm)))
+    return TrialResult(metrics, time.perf_counter() - started, len(times), _mean(times))
+
+
+def _mean(times: list[float]) -> float:
+    """Of the steps after the first few, which fill caches and pages."""
+    warm = times[WARM_UP:] or times
+    return sum(warm) / max(1, len(warm))
