@@ -1,0 +1,151 @@
+"""From clicks to a searched index: the recipe is chosen, explained and repeated by an ordinary training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from xmc import fit
+from xmc.cli.config import load_train_config
+from xmc.cli.main import main
+from xmc.data import Dataset
+from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError
+from xmc.retrieval import LabelIndex, LexicalRanker
+from xmc.training import train
+from xmc.tuning import fitting
+from xmc.tuning.trial import EncoderCache, run_trial
+
+
+@pytest.fixture
+def fixed(static_model: Path) -> dict[str, Any]:
+    return {"encoder.model": str(static_model), "encoder.query_length": 8, "encoder.label_length": 8}
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def test_every_choice_is_said_and_kept_and_xmc_train_repeats_the_run(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path
+) -> None:
+    result = fit(dataset, tmp_path / "fit", budget=40.0, fixed=fixed, say=said.append, seed=3)
+    recipe = tmp_path / "fit" / "recipe.yaml"
+    for choice in result.choices:
+        if choice.reason and not choice.reason.startswith(("search", "the chosen", "what the budget")):
+            assert any(line.startswith(f"{choice.option} = {choice.value}: ") for line in said), choice
+    text = recipe.read_text(encoding="utf-8")
+    assert "# as asked for" in text and yaml.safe_load(text)["encoder"]["query_length"] == 8
+    again = load_train_config([str(recipe), "--run.dir", str(tmp_path / "again")])
+    assert again.validation.rows == 0 and again.seed == 3
+    train(again)
+    models = [DualEncoder.load(tmp_path / place) for place in ("again", "fit/run")]
+    assert models[0].fingerprint == models[1].fingerprint
+    assert len(result.trials) > 1 and {"untrained", "lexical", "trained"} == set(result.evaluations)
+    assert result.evaluations["trained"].metrics["P@1"] > result.evaluations["untrained"].metrics["P@1"] + 20
+    assert len(LabelIndex.load(result.index)) == dataset.num_labels
+    with pytest.raises(ConfigError, match="is done"):
+        fit(dataset, tmp_path / "fit", fixed=fixed)
+
+
+def test_the_test_split_decides_nothing(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the final model is trained nothing of the test split is read."""
+    read: list[str] = []
+    trained: list[bool] = []
+    for name in ("relevance", "texts"):
+        original = getattr(Dataset, name)
+
+        def noted(self: Dataset, split: str, *rest: Any, _original: Any = original) -> Any:
+            if split == "test" and not trained:
+                read.append(split)
+            return _original(self, split, *rest)
+
+        monkeypatch.setattr(Dataset, name, noted)
+    final = fitting.train
+    monkeypatch.setattr(
+        fitting, "train", lambda config, **given: (final(config, **given), trained.append(True))[0]
+    )
+    fit(dataset, tmp_path / "fit", budget=15.0, fixed=fixed, say=said.append)
+    assert trained and not read
+
+
+def test_an_interrupt_ends_the_search_and_trains_the_best_so_far(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+
+    def interrupted(*given: Any, **options: Any) -> Any:
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(given)
+        return run_trial(*given, **options)
+
+    monkeypatch.setattr("xmc.tuning.search.run_trial", interrupted)
+    result = fit(dataset, tmp_path / "fit", budget=60.0, fixed=fixed, say=said.append)
+    assert len(result.trials) == 2 and result.index.is_dir()
+    assert any("search stopped" in line for line in said)
+
+
+def test_fast_takes_the_rules_as_they_are(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path
+) -> None:
+    result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
+    assert result.trials == [] and result.config.encoder.query_length == 8
+
+
+def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path
+) -> None:
+    result = fit(
+        dataset, tmp_path / "fit", budget=0.5, fixed={**fixed, "training.epochs": 500.0}, say=said.append
+    )
+    assert result.run.num_steps == fitting.MEASURED_STEPS
+    assert any("the budget leaves time for" in line for line in said)
+
+
+def test_a_trial_leaves_nothing(dataset: Dataset, config: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = EncoderCache()
+    results = [run_trial(config, dataset, cache) for _ in range(2)]
+    assert results[0].metrics == results[1].metrics and results[0].num_steps == 28
+    assert not Path(config.run.dir).exists() and "steps of" not in capsys.readouterr().out
+
+
+def test_the_command_fits_a_file_of_clicks(
+    fixed: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    rows = [f"query{word} query{generator.integers(40)},label{word}" for word in range(40) for _ in range(6)]
+    Path("clicks.csv").write_text("query,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    preset = {"encoder": {"model": fixed["encoder.model"]}, "training": {"epochs": 5}}
+    Path("preset.yaml").write_text(yaml.safe_dump(preset), encoding="utf-8")
+    assert main(["fit", "clicks.csv", "--budget", "10s", "--preset", "preset.yaml"]) == 0
+    shown = capsys.readouterr().out
+    assert "lexical" in shown and "xmc search runs/clicks/index" in shown and "training.epochs = 5" in shown
+    for wrong, text in (
+        (["--budget", "soon"], "expected a time such as 90s, 10m or 1h30m, got 'soon'"),
+        (["--metric", "P@7"], "P@7"),
+        (["--preset", "nothing.yaml"], "nothing.yaml"),
+    ):
+        assert main(["fit", "clicks.csv", "--out", "other", *wrong]) == 2
+        assert text in capsys.readouterr().err
+    assert main(["fit", "missing.csv", "--out", "other"]) == 2
+
+
+def test_words_in_common_rank_labels() -> None:
+    ranker = LexicalRanker(["red boots", "blue tent", "red red tent", ""])
+    ids, scores = ranker.rank(["a red tent", "nothing", "boots"], 3)
+    assert ids.tolist() == [[2, 1, 0], [-1, -1, -1], [0, -1, -1]]
+    assert scores[2, 0] > 0 and np.isneginf(scores[1]).all() and (np.diff(scores[0]) <= 0).all()
+    import scipy.sparse as sp
+
+    masked = sp.csr_matrix(([1.0], ([0], [2])), shape=(3, 4))
+    assert ranker.rank(["a red tent", "nothing", "boots"], 3, masked)[0][0].tolist() == [1, 0, -1]
+    assert LexicalRanker(["", " "]).rank(["a"], 2)[0].tolist() == [[-1, -1]]

@@ -1,0 +1,89 @@
+"""A recipe by rules: what the facts of a data set decide, and what is counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from xmc.data import Dataset, DatasetWriter
+from xmc.tuning.facts import DataFacts, TextShape, measure_facts
+from xmc.tuning.rules import choose
+
+TEXT = TextShape(median=20, percentile_95=40, total=1_000_000, pieces_per_word=1.5)
+FACTS = DataFacts(
+    num_rows=30_000,
+    num_labels=20_000,
+    num_pairs=120_000,
+    pairs_per_label=6.0,
+    head_share=0.3,
+    queries=TEXT,
+    labels=replace(TEXT, percentile_95=9),
+)
+
+
+def chosen(accelerator: bool = False, **changes: object) -> dict[str, object]:
+    facts = replace(FACTS, **changes)  # type: ignore[arg-type]
+    choices = choose(facts, accelerator=accelerator)
+    assert all(choice.reason for choice in choices) and len({c.option for c in choices}) == len(choices)
+    return {choice.option: choice.value for choice in choices}
+
+
+def test_lengths_hold_all_but_the_longest_texts() -> None:
+    options = chosen()
+    assert (options["encoder.query_length"], options["encoder.label_length"]) == (48, 16)
+    long = replace(TEXT, percentile_95=500)
+    assert chosen(queries=long)["encoder.query_length"] == 512
+    assert chosen(queries=long, accelerator=True)["encoder.query_length"] == 128
+
+
+def test_the_device_decides_the_kind() -> None:
+    assert chosen()["encoder.kind"] == "static" and chosen(accelerator=True)["encoder.kind"] == "transformer"
+    assert "encoder.vocabulary" not in chosen(accelerator=True)
+
+
+def test_words_that_fall_to_pieces_become_tokens_where_there_is_text_to_learn_them_from() -> None:
+    assert chosen()["encoder.vocabulary"] == 60_000
+    whole = replace(TEXT, pieces_per_word=1.05)
+    assert "encoder.vocabulary" not in chosen(queries=whole, labels=whole)
+    few = replace(TEXT, total=10_000)
+    assert "encoder.vocabulary" not in chosen(queries=few, labels=few)
+
+
+def test_few_pairs_share_one_table() -> None:
+    assert chosen()["encoder.tied"] is False and chosen(num_pairs=2_000)["encoder.tied"] is True
+
+
+def test_small_data_take_small_batches_and_many_passes() -> None:
+    sizes = [chosen(num_rows=rows)["training.batch_size"] for rows in (200, 2_000, 30_000, 1_000_000)]
+    epochs = [chosen(num_rows=rows)["training.epochs"] for rows in (200, 2_000, 30_000, 1_000_000)]
+    assert sizes == sorted(sizes) and sizes[0] == 16 and sizes[-1] == 1024  # type: ignore[type-var]
+    assert epochs == sorted(epochs, reverse=True) and epochs[-1] == 3  # type: ignore[type-var]
+
+
+def test_labels_of_many_pairs_learn_a_vector_and_many_labels_are_sampled() -> None:
+    assert "residuals.enabled" not in chosen() and chosen(pairs_per_label=40.0)["residuals.enabled"] is True
+    assert chosen()["negatives.mode"] == "sampled" and chosen(num_labels=500)["negatives.mode"] == "all"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    with DatasetWriter(tmp_path / "d", name="d", query_fields=("title",), label_fields=("title",)) as writer:
+        for label in range(200):
+            writer.add_label(f"l{label}", "bird" if label else "a bird of stone")
+        for row in range(10):
+            writer.add_row("train", f"q{row}", "the red house", "", [0, row])
+        writer.add_row("train", "none", "no label", "", [])
+        writer.add_row("test", "t", "word " * 400, "", [0])
+    return Dataset.load(tmp_path / "d")
+
+
+def test_facts_are_of_the_training_part(dataset: Dataset, static_folder: Path) -> None:
+    facts = measure_facts(dataset, str(static_folder))
+    assert (facts.num_rows, facts.num_labels, facts.num_pairs) == (10, 200, 19)
+    assert facts.pairs_per_label == pytest.approx(1.9) and facts.pairs_per_row == pytest.approx(1.9)
+    # Two labels are the most frequent hundredth: one has ten of the pairs, the other one.
+    assert facts.head_share == pytest.approx(11 / 19)
+    assert facts.queries.median == 3 and facts.queries.percentile_95 == 3, "the long test text is not read"
+    assert facts.labels.total == 203 and facts.queries.pieces_per_word == pytest.approx(1.0)

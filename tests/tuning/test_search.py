@@ -1,0 +1,158 @@
+"""A search within a time, by a clock that moves with what trials are said to cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xmc.errors import DataError
+from xmc.training import TrainConfig
+from xmc.tuning import search as module
+from xmc.tuning.budget import Budget
+from xmc.tuning.journal import Journal
+from xmc.tuning.search import Search
+from xmc.tuning.trial import Pace, TrialResult
+
+CANDIDATES = [
+    {"training.learning_rate": 0.2},
+    {"encoder.dropout": 0.0},
+    {"objective.scale": 30.0},
+    {"training.epochs": 8.0},
+]
+
+
+class Clock(Budget):
+    """Time that only trials take."""
+
+    now = 0.0
+
+    @property
+    def used(self) -> float:
+        return self.spent + self.now
+
+
+class Laboratory:
+    """Trials whose result is decided by what was changed, and by the fold."""
+
+    def __init__(self, clock: Clock, cost: float, worth: Callable[[TrainConfig], float]) -> None:
+        self.clock, self.cost, self.worth, self.made = clock, cost, worth, list[TrainConfig]()
+
+    def __call__(self, config: TrainConfig, *_: object, stop: Callable[[Pace], bool]) -> TrialResult:
+        share = config.training.epochs / 4
+        seconds = self.cost * share
+        if stop(Pace(10, 100, seconds / 100, seconds / 10)):
+            self.clock.now += seconds / 10
+            return TrialResult(None, seconds / 10, 10, seconds / 100)
+        self.clock.now += seconds
+        self.made.append(config)
+        return TrialResult({"nDCG@5": self.worth(config)}, seconds, 100, seconds / 100)
+
+
+def worth(config: TrainConfig) -> float:
+    value = 50.0 + 3 * (config.training.learning_rate == 0.2) + 2 * (config.encoder.dropout == 0.0)
+    return value - 4 * (config.objective.scale == 30.0) + (config.seed - 3)
+
+
+@pytest.fixture
+def start(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Search, Laboratory]]:
+    def started(
+        seconds: float, cost: float = 10.0, worth: Callable[[TrainConfig], float] = worth, folds: int = 1
+    ) -> Any:
+        clock = Clock(seconds)
+        laboratory = Laboratory(clock, cost, worth)
+        monkeypatch.setattr(module, "run_trial", laboratory)
+        journal = Journal(tmp_path / "trials.jsonl", {"of": "words"})
+        clock.spent = journal.seconds
+        search = Search(
+            config=config,
+            dataset=None,  # type: ignore[arg-type]
+            candidates=CANDIDATES,
+            metric="nDCG@5",
+            folds=folds,
+            budget=clock,
+            reserve=lambda whole: 1.2 * whole,
+            journal=journal,
+        )
+        return search, laboratory
+
+    return started
+
+
+def test_what_helps_alone_is_mixed(start: Any) -> None:
+    search, laboratory = start(1000.0)
+    best = search.run()
+    assert best.changes == {"training.learning_rate": 0.2, "encoder.dropout": 0.0} and best.value == 55.0
+    assert len(laboratory.made) >= 6
+
+
+def test_time_for_the_final_training_is_kept_back(start: Any) -> None:
+    for seconds in (25.0, 40.0, 70.0, 100.0):
+        search, laboratory = start(seconds)
+        search.journal.path.unlink()
+        search.journal.trials.clear()
+        search.run()
+        assert search.budget.left >= 1.2 * 10.0, seconds
+        assert laboratory.made, seconds
+
+
+def test_a_recipe_that_the_budget_does_not_hold_is_not_tried_to_its_end(start: Any) -> None:
+    search, laboratory = start(15.0)
+    assert search.run() is None and not laboratory.made
+    assert search.budget.used == pytest.approx(1.0)
+
+
+def test_little_time_begins_with_short_trials(start: Any) -> None:
+    search, _ = start(65.0)
+    best = search.run()
+    shares = [trial.share for trial in search.journal.trials]
+    assert shares[0] == 1 and min(shares) < 1 and best.changes == {"training.learning_rate": 0.2}
+
+
+def test_a_small_gain_does_not_replace_the_rules(start: Any) -> None:
+    search, _ = start(1000.0, worth=lambda config: 50.0 + 0.1 * (config.encoder.dropout == 0.0))
+    assert search.run().changes == {}
+
+
+def test_the_best_are_measured_on_more_folds_and_ranked_by_the_same_ones(start: Any) -> None:
+    def lucky(config: TrainConfig) -> float:
+        # One candidate is ahead on the first fold alone.
+        return worth(config) + 9 * (config.objective.scale == 30.0 and config.seed == 3)
+
+    search, _ = start(1000.0, worth=lucky, folds=3)
+    best = search.run()
+    assert best.folds == 3 and "objective.scale" not in best.changes
+
+
+def test_a_search_goes_on_where_it_was_cut_short(start: Any) -> None:
+    first, laboratory = start(1000.0)
+    tell: list[object] = []
+
+    def interrupt(trial: object, best: object) -> None:
+        tell.append(trial)
+        if len(tell) == 3:
+            raise KeyboardInterrupt
+
+    first.tell = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    assert first.best().changes == {"training.learning_rate": 0.2}
+    with first.journal.path.open("a") as file:
+        file.write('{"changes": {"half')
+    again, rest = start(1000.0)
+    assert again.budget.spent == pytest.approx(30.0)
+    whole = again.run()
+    assert whole.value == 55.0
+    names = [json.dumps(t.changes) + str((t.share, t.fold)) for t in again.journal.trials]
+    assert len(names) == len(set(names)) == len(laboratory.made) + len(rest.made)
+
+
+def test_the_trials_of_another_search_are_refused(tmp_path: Path) -> None:
+    Journal(tmp_path / "trials.jsonl", {"of": "words"})
+    with pytest.raises(DataError, match="another search"):
+        Journal(tmp_path / "trials.jsonl", {"of": "other words"})
