@@ -31,10 +31,23 @@ def said() -> list[str]:
     return []
 
 
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two candidates, of which one helps."""
+    monkeypatch.setattr(
+        fitting, "neighbours", lambda *_: [{"training.learning_rate": 0.1}, {"training.learning_rate": 1e-6}]
+    )
+
+
 def test_every_choice_is_said_and_kept_and_xmc_train_repeats_the_run(
-    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path
+    dataset: Dataset,
+    fixed: dict[str, Any],
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    result = fit(dataset, tmp_path / "fit", budget=40.0, fixed=fixed, say=said.append, seed=3)
+    few(monkeypatch)
+    fixed["training.epochs"] = 3.0
+    result = fit(dataset, tmp_path / "fit", budget=1000.0, fixed=fixed, say=said.append, seed=3)
     recipe = tmp_path / "fit" / "recipe.yaml"
     for choice in result.choices:
         if choice.reason and not choice.reason.startswith(("search", "the chosen", "what the budget")):
@@ -72,7 +85,8 @@ def test_the_test_split_decides_nothing(
     monkeypatch.setattr(
         fitting, "train", lambda config, **given: (final(config, **given), trained.append(True))[0]
     )
-    fit(dataset, tmp_path / "fit", budget=15.0, fixed=fixed, say=said.append)
+    few(monkeypatch)
+    fit(dataset, tmp_path / "fit", budget=1000.0, fixed={**fixed, "training.epochs": 1.0}, say=said.append)
     assert trained and not read
 
 
@@ -88,7 +102,8 @@ def test_an_interrupt_ends_the_search_and_trains_the_best_so_far(
         return run_trial(*given, **options)
 
     monkeypatch.setattr("xmc.tuning.search.run_trial", interrupted)
-    result = fit(dataset, tmp_path / "fit", budget=60.0, fixed=fixed, say=said.append)
+    fixed["training.epochs"] = 2.0
+    result = fit(dataset, tmp_path / "fit", budget=1000.0, fixed=fixed, say=said.append)
     assert len(result.trials) == 2 and result.index.is_dir()
     assert any("search stopped" in line for line in said)
 
@@ -96,6 +111,7 @@ def test_an_interrupt_ends_the_search_and_trains_the_best_so_far(
 def test_fast_takes_the_rules_as_they_are(
     dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path
 ) -> None:
+    fixed["training.epochs"] = 1.0
     result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
     assert result.trials == [] and result.config.encoder.query_length == 8
 
@@ -124,11 +140,11 @@ def test_the_command_fits_a_file_of_clicks(
     generator = np.random.default_rng(0)
     rows = [f"query{word} query{generator.integers(40)},label{word}" for word in range(40) for _ in range(6)]
     Path("clicks.csv").write_text("query,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    preset = {"encoder": {"model": fixed["encoder.model"]}, "training": {"epochs": 5}}
+    preset = {"encoder": {"model": fixed["encoder.model"]}, "training": {"epochs": 1}}
     Path("preset.yaml").write_text(yaml.safe_dump(preset), encoding="utf-8")
-    assert main(["fit", "clicks.csv", "--budget", "10s", "--preset", "preset.yaml"]) == 0
+    assert main(["fit", "clicks.csv", "--quality", "fast", "--preset", "preset.yaml"]) == 0
     shown = capsys.readouterr().out
-    assert "lexical" in shown and "xmc search runs/clicks/index" in shown and "training.epochs = 5" in shown
+    assert "lexical" in shown and "xmc search runs/clicks/index" in shown and "training.epochs = 1" in shown
     for wrong, text in (
         (["--budget", "soon"], "expected a time such as 90s, 10m or 1h30m, got 'soon'"),
         (["--metric", "P@7"], "P@7"),
@@ -142,10 +158,11 @@ def test_the_command_fits_a_file_of_clicks(
 def test_words_in_common_rank_labels() -> None:
     ranker = LexicalRanker(["red boots", "blue tent", "red red tent", ""])
     ids, scores = ranker.rank(["a red tent", "nothing", "boots"], 3)
-    assert ids.tolist() == [[2, 1, 0], [-1, -1, -1], [0, -1, -1]]
+    # "red red tent" has both words; "red boots" and "blue tent" have one each, and one that is not asked for.
+    assert ids.tolist() == [[2, 0, 1], [-1, -1, -1], [0, -1, -1]]
     assert scores[2, 0] > 0 and np.isneginf(scores[1]).all() and (np.diff(scores[0]) <= 0).all()
     import scipy.sparse as sp
 
     masked = sp.csr_matrix(([1.0], ([0], [2])), shape=(3, 4))
-    assert ranker.rank(["a red tent", "nothing", "boots"], 3, masked)[0][0].tolist() == [1, 0, -1]
+    assert ranker.rank(["a red tent", "nothing", "boots"], 3, masked)[0][0].tolist() == [0, 1, -1]
     assert LexicalRanker(["", " "]).rank(["a"], 2)[0].tolist() == [[-1, -1]]

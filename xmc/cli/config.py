@@ -134,7 +134,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     _check_file(path, parser)
     options = [name for name in help_options(parser) if not name.endswith("+")]
     leaves = {name for name in options if not any(other.startswith(f"{name}.") for other in options)}
-    return _dotted(yaml.safe_load(path.read_text(encoding="utf-8")), leaves)
+    return _dotted(read_yaml(path), leaves)
 
 
 def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:

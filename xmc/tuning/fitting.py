@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 from tqdm.auto import tqdm
@@ -22,7 +22,8 @@ from xmc.evaluation import Evaluation, comparison_table, evaluate, save_predicti
 from xmc.nested import flat
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import TrainConfig, TrainResult, train
-from xmc.training.config import DataConfig, RunOptions
+from xmc.training.config import DataConfig, RunOptions, ValidationConfig
+from xmc.training.options import one_of
 from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import neighbours
 from xmc.tuning.choice import Choice, with_options
@@ -40,6 +41,7 @@ Quality = Literal["fast", "good", "best"]
 BUDGETS: dict[str, str] = {"fast": "10m", "good": "10m", "best": "1h"}
 """The time of each quality, where none is given."""
 
+METRICS: tuple[str, ...] = get_args(get_type_hints(ValidationConfig)["metric"])
 SHOWN = ("P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100")
 FEW_ROWS = 5_000
 """Up to here candidates are measured on three ways of holding rows out, above on two."""
@@ -120,6 +122,7 @@ def fit(
     """
     if quality not in BUDGETS:
         raise ConfigError(f"quality: expected one of {', '.join(BUDGETS)}, got {quality!r}")
+    one_of("metric", metric, METRICS)
     given = BUDGETS[quality] if budget is None else budget
     limit = seconds_of(given, "budget") if isinstance(given, str) else float(given)
     clock = Budget(limit)

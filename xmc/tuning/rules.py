@@ -66,8 +66,11 @@ def _encoder(facts: DataFacts, static: bool) -> list[Choice]:
 
 
 def _objective(facts: DataFacts) -> list[Choice]:
-    skewed = facts.head_share >= 0.1
-    share = f"{100 * facts.head_share:.0f} % of the pairs are of the most frequent hundredth of the labels"
+    skewed = facts.head_share >= 0.1 or facts.pairs_per_label >= 10
+    share = (
+        f"the most frequent hundredth of the labels has {100 * facts.head_share:.0f} % of the pairs, and a "
+        f"label {facts.pairs_per_label:.1f}"
+    )
     chosen = [Choice("objective.label_offsets", skewed, share)]
     if facts.pairs_per_label >= 10:
         reason = f"a label has {facts.pairs_per_label:.0f} training pairs, which say more than its text"
@@ -91,8 +94,9 @@ def _negatives(facts: DataFacts) -> list[Choice]:
 
 def _training(facts: DataFacts, static: bool) -> list[Choice]:
     rows = facts.num_rows
-    batch = _power_of_two(rows / 50, 16, 1024)
-    epochs = min(40.0, max(3.0, round(200_000 / max(1, rows))))
+    # A step costs about the same whatever its batch, as the optimiser walks whole tables of tokens.
+    batch = _power_of_two(rows / 30, 16, 1024)
+    epochs = min(25.0, max(3.0, round(200_000 / max(1, rows))))
     rate = 0.005 if static else LEARNING_RATES["transformer"]
     steps = round(epochs * rows / batch)
     return [
