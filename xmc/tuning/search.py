@@ -15,6 +15,7 @@ from typing import Any
 from xmc.data import Dataset
 from xmc.random_streams import Stream, generator
 from xmc.training import TrainConfig
+from xmc.training.learned.config import OptimisationConfig
 from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import mixtures
 from xmc.tuning.choice import with_options
@@ -117,8 +118,7 @@ class Search:
 
     def _round(self, candidates: Sequence[Options]) -> None:
         for changes in candidates:
-            if self._try(changes, 1.0, 0) is None:
-                return
+            self._try(changes, 1.0, 0)  # one that takes too long leaves the time to the next
 
     def _shortened(self) -> list[Options]:
         """The better half of the candidates by short trials, for which half of the time is taken."""
@@ -147,10 +147,10 @@ class Search:
         known = self.journal.find(changes, share, fold)
         if known is not None:
             return known
-        if self._cost and self._left() < self._cost * share:
-            return None
         config = with_options(self.config, changes)
         training = replace(config.training, epochs=config.training.epochs * share)
+        if self._cost and self._left() < self._cost * _steps(training) / _steps(self.config.training):
+            return None
         # The seed decides which rows are held out.
         config = replace(config, training=training, seed=self.config.seed + fold)
         result = run_trial(config, self.dataset, self._encoders, stop=self._hopeless)
@@ -171,9 +171,9 @@ class Search:
 
     def _hopeless(self, pace: Pace) -> bool:
         """Whether a trial at this pace would leave no time for the final training."""
-        if self.best() is not None:
-            return self._left() <= 0
         rest = pace.expected - pace.seconds
+        if self.best() is not None:
+            return self._left() <= rest
         return self.budget.left - rest < self.reserve(pace.expected)
 
     def _left(self) -> float:
@@ -183,3 +183,8 @@ class Search:
         if best is not None:
             whole = max(t.seconds for t in self.journal.trials if t.share == 1 and t.changes == best.changes)
         return self.budget.left - self.reserve(whole)
+
+
+def _steps(training: OptimisationConfig) -> float:
+    """Steps of a run, up to a factor; a step costs about the same whatever its batch."""
+    return training.epochs / training.batch_size
