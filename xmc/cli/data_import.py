@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
-from xmc.cli.table_options import add_split_options, add_table_options, table_options
+from xmc.cli.table_options import TABLE_HELP, add_split_options, add_table_options, table_options
 
 __all__ = ["run"]
 
@@ -15,9 +15,7 @@ Hugging Face dataset by its folder or hub name with --format hub. docs/your-data
 docs/data-formats.md shows each format.
 
 Tables: a row a click (columns query and label), or a list of labels in a row (column labels, a|b|c). Columns
-are found by their names; count or weight, query_uid and query_content may be there too. --header,
---delimiter, --quote and --encoding are those of SOURCE: import a table of labels that needs them on its own
-(--part labels), and name that data set with --labels."""
+are found by their names; count or weight, query_uid and query_content may be there too."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -30,6 +28,7 @@ def run(arguments: Sequence[str]) -> None:
         _DESCRIPTION,
         "xmc data import clicks.csv data/shop --labels products.csv --split 0.1\n"
         "  xmc data import downloads/LF-AmazonTitles-131K data/amazontitles-131k --format xc",
+        usage="xmc data import SOURCE [SOURCE ...] OUT [options]",
     )
     parser.add_argument(
         "source", nargs="+", help="A folder, files of clicks, or a Hugging Face dataset's name."
@@ -48,13 +47,16 @@ def run(arguments: Sequence[str]) -> None:
         help="Constants of the propensity-scored metrics; known benchmarks have theirs, others 0.55 1.5.",
     )
     parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
-    add_table_options(parser)
+    add_table_options(parser, shown=TABLE_HELP in arguments)
     parser.add_argument(
         "--part",
         default="train",
         choices=("train", "test", "labels"),
         help="What SOURCE is: test makes a data set to evaluate on, labels one to index.",
     )
+    if TABLE_HELP in arguments:
+        print(parser.format_help())
+        return
     options = parse(parser, arguments)
     check_output_place("out", options.out)
     dataset = prepare(

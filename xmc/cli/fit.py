@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xmc.cli.config import read_recipe
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
-from xmc.cli.table_options import add_split_options, add_table_options, table_options
+from xmc.cli.table_options import TABLE_HELP, add_split_options, add_table_options, table_options
 
 if TYPE_CHECKING:
     from xmc.tuning import FitResult
@@ -32,6 +32,7 @@ def run(arguments: Sequence[str]) -> None:
         "fit",
         _DESCRIPTION,
         "xmc fit clicks.csv --labels products.csv --out runs/shop --budget 10m",
+        usage="xmc fit SOURCE [SOURCE ...] [options]",
     )
     parser.add_argument("source", nargs="+", help="A prepared data set, a folder, or files of clicks.")
     parser.add_argument("--out", default=None, help="The folder to make; runs/NAME when left out.")
@@ -49,7 +50,10 @@ def run(arguments: Sequence[str]) -> None:
         "--preset", default=None, metavar="RECIPE", help="Keys of this recipe stay as they are."
     )
     add_split_options(parser, share=0.1)
-    add_table_options(parser)
+    add_table_options(parser, shown=TABLE_HELP in arguments)
+    if TABLE_HELP in arguments:
+        print(parser.format_help())
+        return
     options = parse(parser, arguments)
     out = options.out or str(Path("runs") / Path(options.source[0]).resolve().name.partition(".")[0])
     check_output_place("--out", out)

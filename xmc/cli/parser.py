@@ -18,7 +18,10 @@ __all__ = ["explain", "help_options", "make_parser", "nearest", "parse"]
 
 
 class _Help(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of descriptions and examples."""
+    """Keeps the line breaks of descriptions and examples; as wide as those are, whatever the terminal."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=106)  # type: ignore[no-untyped-call]
 
 
 def make_parser(

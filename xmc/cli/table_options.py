@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xmc.cli.parser import nearest
 from xmc.errors import ConfigError
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
 
     from xmc.data.tables import Columns, TableOptions
 
-__all__ = ["add_split_options", "add_table_options", "table_options"]
+__all__ = ["TABLE_HELP", "add_split_options", "add_table_options", "table_options"]
+
+TABLE_HELP = "--help.tables"
+"""Shows the options that most files need not: with them a help would not fit a screen."""
+
+_OF_SOURCE = """--header, --delimiter, --quote and --encoding are those of SOURCE: import a table of labels
+that needs them on its own (xmc data import --part labels), and name that data set with --labels."""
 
 
 def add_split_options(parser: ArgumentParser, share: float | None = None) -> None:
@@ -28,16 +35,22 @@ def add_split_options(parser: ArgumentParser, share: float | None = None) -> Non
     parser.add_argument("--seed", type=int, default=0, help="Of the split, and of what else is drawn.")
 
 
-def add_table_options(parser: ArgumentParser) -> None:
-    """Add what says where labels and test clicks are, and how tables are read."""
-    tables = parser.add_argument_group("tables")
+def add_table_options(parser: ArgumentParser, *, shown: bool) -> None:
+    """Add what says where labels and test clicks are, and how tables are read, with help on it if ``shown``."""
+    tables = parser.add_argument_group(
+        "tables", _OF_SOURCE if shown else f"{TABLE_HELP} shows how they are read"
+    )
+
+    def add(*names: str, help: str, **given: Any) -> None:
+        tables.add_argument(*names, help=help if shown else SUPPRESS, **given)
+
     tables.add_argument(
         "--labels",
         metavar="FILE",
         help="A table of labels (uid, title, content), or a prepared data set that has them.",
     )
     tables.add_argument("--test", nargs="+", default=[], metavar="FILE", help="Clicks to test on.")
-    tables.add_argument(
+    add(
         "--columns",
         nargs="+",
         default=[],
@@ -45,19 +58,19 @@ def add_table_options(parser: ArgumentParser) -> None:
         help="Which column is what, by name or number: query=Suchwort label=2. What: query, query_content,\n"
         "label, labels, weight, query_uid of clicks; uid, title, content of labels.",
     )
-    tables.add_argument("--header", choices=("auto", "yes", "no"), default="auto", help="Of CSV files.")
-    tables.add_argument("--delimiter", default=None, help="Between fields; 'tab' for a tab. Seen by default.")
-    tables.add_argument("--quote", default='"', help="Around fields; 'none' where quotes mean nothing.")
-    tables.add_argument("--encoding", default=None, help="Of CSV files, such as cp1252; UTF-8 by default.")
-    tables.add_argument("--separator", default=None, help="Between labels in one field; | by default.")
-    tables.add_argument(
+    add("--header", choices=("auto", "yes", "no"), default="auto", help="Of CSV files.")
+    add("--delimiter", default=None, help="Between fields; 'tab' for a tab. Seen by default.")
+    add("--quote", default='"', help="Around fields; 'none' where quotes mean nothing.")
+    add("--encoding", default=None, help="Of CSV files, such as cp1252; UTF-8 by default.")
+    add("--separator", default=None, help="Between labels in one field; | by default.")
+    add(
         "--unknown",
         default=None,
         choices=("refuse", "skip", "add"),
         help="Clicks on labels that --labels has not: refuse them (the default), skip them, or add\n"
         "the label.",
     )
-    tables.add_argument(
+    add(
         "--weights",
         default="sum",
         choices=("sum", "one"),
