@@ -33,6 +33,7 @@ GOLDEN = {
     Stream.RESIDUAL_DROPOUT: 4441613460414461512,
     Stream.MOMENT_PROBES: 3742640833429617652,
     Stream.ROWS_LEFT_OUT: 8073087306024858539,
+    Stream.CANDIDATES: 2987062851183951830,
 }
 
 # Files that draw beside the streams, and why they may.

@@ -36,7 +36,7 @@ def add_split_options(parser: ArgumentParser, share: float | None = None) -> Non
 
 
 def add_table_options(parser: ArgumentParser, *, shown: bool) -> None:
-    """Add what says where labels and test clicks are, and how tables are read, with help on it if ``shown``."""
+    """Add what says where labels and test clicks are, and how tables are read: with help if ``shown``."""
     tables = parser.add_argument_group(
         "tables", _OF_SOURCE if shown else f"{TABLE_HELP} shows how they are read"
     )
