@@ -37,11 +37,11 @@ def _encoder(facts: DataFacts, static: bool) -> list[Choice]:
     kind = "static" if static else "transformer"
     device = "a CPU trains a bag of token vectors in minutes" if static else "there is an accelerator"
     queries, labels = facts.queries, facts.labels
-    most = 512 if static else 128
+    most, most_of_label = (512, 128) if static else (128, 64)
     chosen = [
         Choice("encoder.kind", kind, device),
         Choice("encoder.query_length", _length(queries, most), _lengths("query", queries)),
-        Choice("encoder.label_length", _length(labels, most), _lengths("label", labels)),
+        Choice("encoder.label_length", _length(labels, most_of_label), _lengths("label", labels)),
     ]
     if not static:
         return chosen
@@ -95,7 +95,7 @@ def _negatives(facts: DataFacts) -> list[Choice]:
 def _training(facts: DataFacts, static: bool) -> list[Choice]:
     rows = facts.num_rows
     # A step costs about the same whatever its batch, as the optimiser walks whole tables of tokens.
-    batch = _power_of_two(rows / 30, 16, 1024)
+    batch = _power_of_two(rows / 30, 16, 1024 if rows >= 100_000 else 512)
     epochs = min(25.0, max(3.0, round(200_000 / max(1, rows))))
     rate = 0.005 if static else LEARNING_RATES["transformer"]
     steps = round(epochs * rows / batch)
