@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 from pathlib import Path
@@ -32,6 +33,17 @@ def test_csv_has_a_header_quotes_and_line_breaks(tmp_path: Path) -> None:
     path = written(tmp_path, "q.csv", '\ufeffuid,query,n\r\na,"red, ""big""\nboots",1\r\nb,hat,2\r\n')
     assert list(read_queries(path)) == [Query("a", 'red, "big"\nboots'), Query("b", "hat")]
     assert [q.text for q in read_queries(path, column="n")] == ["1", "2"]
+
+
+def test_the_limit_of_fields_is_left_as_it_was(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    for content in ("text\n" + "long " * 40_000 + "\n", 'text\n"open\n'):
+        (tmp_path / "q.csv").write_text(content)
+        try:
+            assert len(list(read_queries(tmp_path / "q.csv"))) == 1
+        except DataError:
+            pass
+        assert csv.field_size_limit() == before
 
 
 def test_tsv_takes_title_and_content(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def _lines(source: str | Path) -> Iterator[str]:
 
 
 def _table_rows(source: str | Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    csv.field_size_limit(_MOST_CHARACTERS)
+    # The limit is the process's: others who read tables get theirs back.
+    limit = csv.field_size_limit(_MOST_CHARACTERS)
     reader = csv.reader((f"{line}\n" for line in _lines(source)), delimiter=delimiter, strict=True)
     try:
         header = next(reader, None)
@@ -93,6 +94,8 @@ def _table_rows(source: str | Path, delimiter: str) -> Iterator[tuple[int, Mappi
             yield reader.line_num, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise DataError(f"{source}, line {reader.line_num}: not a table: {error}") from error
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _json_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
