@@ -52,7 +52,12 @@ def test_words_that_fall_to_pieces_become_tokens_where_there_is_text_to_learn_th
 
 
 def test_few_pairs_share_one_table() -> None:
-    assert chosen()["encoder.tied"] is False and chosen(num_pairs=2_000)["encoder.tied"] is True
+    assert (
+        chosen()["encoder.tied"] is False and chosen(num_pairs=2_000, head_share=0.05)["encoder.tied"] is True
+    )
+    assert (
+        chosen(num_pairs=2_000)["encoder.tied"] is False and chosen(num_pairs=1_000)["encoder.tied"] is True
+    )
 
 
 def test_small_data_take_small_batches_and_many_passes() -> None:

@@ -51,8 +51,10 @@ def _encoder(facts: DataFacts, static: bool) -> list[Choice]:
         size = min(60_000, max(2_000, tokens // 20))
         reason = f"{tokens:,} tokens of text, and a word falls into {pieces:.1f} of them"
         chosen.append(Choice("encoder.vocabulary", size, reason))
-    separate = facts.num_pairs >= 20_000
-    reason = f"{facts.num_pairs:,} pairs of a query and a label " + (
+    # Labels that many queries share are not worded as those queries are: one table cannot say so.
+    separate = facts.num_pairs >= 20_000 or (facts.num_pairs >= 2_000 and facts.head_share >= 0.1)
+    shared = f", {100 * facts.head_share:.0f} % of them of a hundredth of the labels, "
+    reason = f"{facts.num_pairs:,} pairs of a query and a label{shared}" + (
         "can teach two tables of tokens" if separate else "are few for two tables of tokens"
     )
     chosen.append(Choice("encoder.tied", not separate, reason))
