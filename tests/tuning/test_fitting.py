@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import yaml
 from xmc import fit
 from xmc.cli.config import load_train_config
 from xmc.cli.main import main
-from xmc.data import Dataset
+from xmc.data import Dataset, DatasetWriter
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import train
+from xmc.training.step import optimise
 from xmc.tuning import fitting
 from xmc.tuning.trial import EncoderCache, run_trial
 
@@ -106,6 +108,49 @@ def test_an_interrupt_ends_the_search_and_trains_the_best_so_far(
     result = fit(dataset, tmp_path / "fit", budget=1000.0, fixed=fixed, say=said.append)
     assert len(result.trials) == 2 and result.index.is_dir()
     assert any("search stopped" in line for line in said)
+
+
+def test_a_final_training_that_was_cut_short_goes_on_as_what_it_began_as(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever time is left by then: the recipe is settled, and nothing is tried any more."""
+    few(monkeypatch)
+    fixed["training.epochs"] = 3.0
+
+    steps = iter(range(1_000_000))
+
+    def interrupted(inputs: Any, step: int) -> Any:
+        if next(steps) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return optimise(inputs, step)
+
+    whole = fit(dataset, tmp_path / "whole", budget=1000.0, fixed=fixed, say=said.append)
+    with monkeypatch.context() as patched:
+        patched.setattr("xmc.training.loop.optimise", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(dataset, tmp_path / "cut", budget=1000.0, fixed=fixed, say=said.append)
+    monkeypatch.setattr("xmc.tuning.search.run_trial", None)
+    result = fit(dataset, tmp_path / "cut", budget=0.5, fixed=fixed, say=said.append)
+    assert result.run.num_steps == whole.run.num_steps > 5
+    assert (
+        DualEncoder.load(tmp_path / "cut/run").fingerprint
+        == DualEncoder.load(whole.run.model_path).fingerprint
+    )
+
+
+@pytest.mark.parametrize("rows", [2, 12])
+def test_three_labels_and_a_handful_of_rows_are_enough(
+    rows: int, fixed: dict[str, Any], tmp_path: Path
+) -> None:
+    with DatasetWriter(tmp_path / "few", name="few") as writer:
+        for label in range(3):
+            writer.add_label(f"l{label}", f"label{label}", "")
+        for row in range(rows):
+            writer.add_row("train", f"q{row}", f"query{row % 3} query{row}", "", [row % 3])
+            writer.add_row("test", f"t{row}", f"query{row % 3}", "", [row % 3])
+    said: list[str] = []
+    result = fit(tmp_path / "few", tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
+    assert result.evaluations["trained"].metrics["P@1"] >= 50 and len(LabelIndex.load(result.index)) == 3
 
 
 def test_fast_takes_the_rules_as_they_are(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from xmc.data import Dataset, DatasetWriter
+from xmc.errors import DataError
 from xmc.tuning.facts import DataFacts, TextShape, measure_facts
 from xmc.tuning.rules import choose
 
@@ -65,6 +66,7 @@ def test_small_data_take_small_batches_and_many_passes() -> None:
     epochs = [chosen(num_rows=rows)["training.epochs"] for rows in (200, 2_000, 30_000, 1_000_000)]
     assert sizes == sorted(sizes) and sizes[0] == 16 and sizes[-1] == 1024  # type: ignore[type-var]
     assert epochs == sorted(epochs, reverse=True) and epochs[-1] == 3  # type: ignore[type-var]
+    assert chosen(num_rows=5)["training.epochs"] == 200, "a step a pass"
 
 
 def test_labels_of_many_pairs_learn_a_vector_and_many_labels_are_sampled() -> None:
@@ -87,8 +89,16 @@ def dataset(tmp_path: Path) -> Dataset:
 def test_facts_are_of_the_training_part(dataset: Dataset, static_folder: Path) -> None:
     facts = measure_facts(dataset, str(static_folder))
     assert (facts.num_rows, facts.num_labels, facts.num_pairs) == (10, 200, 19)
-    assert facts.pairs_per_label == pytest.approx(1.9) and facts.pairs_per_row == pytest.approx(1.9)
+    assert facts.pairs_per_label == pytest.approx(1.9)
     # Two labels are the most frequent hundredth: one has ten of the pairs, the other one.
     assert facts.head_share == pytest.approx(11 / 19)
     assert facts.queries.median == 3 and facts.queries.percentile_95 == 3, "the long test text is not read"
     assert facts.labels.total == 203 and facts.queries.pieces_per_word == pytest.approx(1.0)
+
+
+def test_data_without_a_label_to_learn_from_are_refused(tmp_path: Path, static_folder: Path) -> None:
+    with DatasetWriter(tmp_path / "d", name="d") as writer:
+        writer.add_label("a", "tent", "")
+        writer.add_row("train", "q", "camping", "", [])
+    with pytest.raises(DataError, match="training rows with labels"):
+        measure_facts(Dataset.load(tmp_path / "d"), str(static_folder))

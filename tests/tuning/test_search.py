@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.tuning.test_rules import FACTS
 from xmc.errors import DataError
+from xmc.nested import flat
 from xmc.training import TrainConfig
 from xmc.tuning import search as module
 from xmc.tuning.budget import Budget
+from xmc.tuning.candidates import neighbours
+from xmc.tuning.choice import with_options
 from xmc.tuning.journal import Journal
 from xmc.tuning.search import Search
 from xmc.tuning.trial import Pace, TrialResult
@@ -95,8 +100,9 @@ def test_time_for_the_final_training_is_kept_back(start: Any, tmp_path: Path) ->
     for seconds in (25.0, 40.0, 70.0, 100.0):
         (tmp_path / "trials.jsonl").unlink(missing_ok=True)
         search, laboratory = start(seconds)
-        search.run()
-        assert search.budget.left >= 1.2 * 10.0, seconds
+        best = search.run()
+        cost = 10.0 * best.changes.get("training.epochs", 4.0) / 4
+        assert search.budget.left >= 1.2 * cost, seconds
         assert laboratory.made, seconds
 
 
@@ -107,10 +113,25 @@ def test_a_recipe_that_the_budget_does_not_hold_is_not_tried_to_its_end(start: A
 
 
 def test_little_time_begins_with_short_trials(start: Any) -> None:
-    search, _ = start(65.0)
+    search, _ = start(65.0, worth=lambda config: worth(config) + config.training.epochs)
     best = search.run()
-    shares = [trial.share for trial in search.journal.trials]
-    assert shares[0] == 1 and min(shares) < 1 and best.changes == {"training.learning_rate": 0.2}
+    epochs = [trial.changes.get("training.epochs", 4.0) for trial in search.journal.trials]
+    assert epochs[0] == 4.0 and min(epochs) < 2.0 and best.changes == {"training.learning_rate": 0.2}
+
+
+def test_a_short_trial_may_be_the_best_recipe_unless_epochs_are_fixed(start: Any) -> None:
+    """Of data that are soon learned by heart: fewer epochs are better by far."""
+
+    def worth(config: TrainConfig) -> float:
+        return 60.0 - 2 * config.training.epochs
+
+    search, _ = start(65.0, worth=worth)
+    assert search.run().changes["training.epochs"] < 2.0
+    search.journal.path.unlink()
+    fixed, laboratory = start(65.0, worth=worth)
+    fixed.shorter, fixed.candidates = False, CANDIDATES[:3]
+    assert fixed.run().changes == {}
+    assert {made.training.epochs for made in laboratory.made} == {4.0}
 
 
 def test_a_small_gain_does_not_replace_the_rules(start: Any) -> None:
@@ -148,7 +169,7 @@ def test_a_search_goes_on_where_it_was_cut_short(start: Any) -> None:
     assert again.budget.spent == pytest.approx(30.0)
     whole = again.run()
     assert whole.value == 55.0
-    names = [json.dumps(t.changes) + str((t.share, t.fold)) for t in again.journal.trials]
+    names = [json.dumps(t.changes) + str(t.fold) for t in again.journal.trials]
     assert len(names) == len(set(names)) == len(laboratory.made) + len(rest.made)
 
 
@@ -156,3 +177,18 @@ def test_the_trials_of_another_search_are_refused(tmp_path: Path) -> None:
     Journal(tmp_path / "trials.jsonl", {"of": "words"})
     with pytest.raises(DataError, match="another search"):
         Journal(tmp_path / "trials.jsonl", {"of": "other words"})
+    with (tmp_path / "trials.jsonl").open("a") as file:
+        file.write('{"changes": 3}\n')
+    with pytest.raises(DataError, match="trials.jsonl: .*the trials of xmc fit"):
+        Journal(tmp_path / "trials.jsonl", {"of": "words"})
+
+
+@pytest.mark.parametrize("residuals", [False, True])
+def test_neighbours_are_other_recipes(residuals: bool, config: TrainConfig, changed: Any) -> None:
+    config = changed(config, encoder={"dropout": 0.2}, residuals={"enabled": residuals})
+    rules = flat(asdict(config))
+    found = neighbours(rules, FACTS)
+    assert len(found) > 8 and all(with_options(config, changes) != config for changes in found)
+    assert {changes["residuals.enabled"] for changes in found if "residuals.enabled" in changes} == {
+        not residuals
+    }

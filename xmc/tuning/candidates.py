@@ -9,7 +9,7 @@ import numpy as np
 
 from xmc.tuning.facts import DataFacts
 
-__all__ = ["neighbours", "mixtures"]
+__all__ = ["mixtures", "neighbours"]
 
 Options = dict[str, Any]
 
@@ -17,15 +17,17 @@ Options = dict[str, Any]
 def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     """Changes of the rules' recipe, one idea each, the most promising first.
 
-    Options that the user has fixed are taken out by the caller, with the changes that need them.
+    Args:
+        rules: All its options by dotted name.
+        facts: What it was chosen by.
     """
-    static = rules.get("encoder.kind") == "static"
+    static = rules["encoder.kind"] == "static"
     rate, batch, epochs = (rules[f"training.{name}"] for name in ("learning_rate", "batch_size", "epochs"))
     found: list[Options] = [{"training.learning_rate": rate * 2}, {"training.learning_rate": rate / 2}]
     if static:
         found.append({"encoder.tied": not rules["encoder.tied"]})
     found.append({"training.epochs": epochs * 2})
-    if "residuals.enabled" in rules:
+    if rules["residuals.enabled"]:
         found.append({"residuals.enabled": False})
     elif facts.pairs_per_label >= 2:
         found.append({"residuals.enabled": True, "residuals.learning_rate": 0.1, "residuals.dropout": 0.3})
@@ -33,7 +35,7 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
         found.append({"encoder.dropout": 0.0 if rules["encoder.dropout"] else 0.2})
         found.append(
             {"encoder.vocabulary": None}
-            if rules.get("encoder.vocabulary")
+            if rules["encoder.vocabulary"]
             else {"encoder.vocabulary": min(60_000, max(2_000, facts.queries.total // 10))}
         )
     found.append({"objective.label_offsets": not rules["objective.label_offsets"]})
@@ -44,7 +46,7 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     if rules["negatives.mode"] == "sampled":
         found.append({"negatives.uniform": min(8_192, facts.num_labels)})
     found.append({"training.epochs": epochs / 2})
-    return found
+    return [changes for changes in found if any(rules[name] != value for name, value in changes.items())]
 
 
 def mixtures(
@@ -68,9 +70,7 @@ def mixtures(
     for _ in range(20 * count):
         size = int(generator.integers(2, min(4, len(gains)) + 1))
         mixed: Options = {}
-        for place in generator.choice(
-            len(gains), size, replace=False, p=chances if (chances > 0).sum() >= size else None
-        ):
+        for place in generator.choice(len(gains), size, replace=False, p=chances):
             # Two changes of one option do not mix: the first drawn holds.
             mixed = gains[int(place)][0] | mixed
         if mixed not in seen and mixed not in found:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from xmc.errors import ConfigError
+from xmc.files import atomic_file
+from xmc.received import read_json, reading
 from xmc.training import TrainConfig
+from xmc.typed import from_plain
 
-__all__ = ["Choice", "with_options"]
+__all__ = ["Choice", "read_choices", "with_options", "write_choices"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,24 @@ class Choice:
     def __str__(self) -> str:
         """A line for a terminal."""
         return f"{self.option} = {self.value}: {self.reason}"
+
+
+def write_choices(path: Path, choices: Sequence[Choice]) -> None:
+    """Write choices and reasons as JSON, in order."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps([asdict(choice) for choice in choices], indent=2), encoding="utf-8")
+
+
+def read_choices(path: Path) -> list[Choice] | None:
+    """What :func:`write_choices` wrote; None where there is no file.
+
+    Raises:
+        DataError: When it is something else.
+    """
+    if not path.is_file():
+        return None
+    with reading(path, "the choices of xmc fit"):
+        return [from_plain(Choice, values) for values in read_json(path)]
 
 
 def with_options(config: TrainConfig, options: Mapping[str, Any]) -> TrainConfig:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from xmc.data import Dataset, labelled_rows
 from xmc.encoders import DualEncoder, Tower
 from xmc.encoders.config import EncoderConfig
+from xmc.errors import DataError
 
 __all__ = ["DataFacts", "TextShape", "measure_facts"]
 
@@ -54,15 +54,6 @@ class DataFacts:
     queries: TextShape
     labels: TextShape
 
-    @property
-    def pairs_per_row(self) -> float:
-        """Labels of a row."""
-        return self.num_pairs / max(1, self.num_rows)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
-        return asdict(self)
-
 
 def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
     """Count, and tokenise a sample of the training texts with ``model``'s tokenizer.
@@ -72,14 +63,17 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
         DataError: When no training row has a label.
     """
     relevance = dataset.relevance("train")
+    rows = labelled_rows(relevance)
+    if not len(rows):
+        raise DataError(f"{dataset.path}: expected training rows with labels to learn from, got none")
     points = np.sort(relevance.getnnz(axis=0))[::-1]
     head = points[: -(-len(points) // 100)]
     encoder = DualEncoder.build(
-        EncoderConfig(model, kind="static", query_length=LONGEST, label_length=LONGEST)
+        EncoderConfig(model, kind="static", tied=False, query_length=LONGEST, label_length=LONGEST)
     )
     with_any = max(1, int((points > 0).sum()))
     return DataFacts(
-        num_rows=len(labelled_rows(relevance)),
+        num_rows=len(rows),
         num_labels=dataset.num_labels,
         num_pairs=int(relevance.nnz),
         pairs_per_label=float(points.sum()) / with_any,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from statistics import mean
 from typing import Any, Literal, get_args, get_type_hints
 
 import torch
@@ -15,6 +18,7 @@ from tqdm.auto import tqdm
 from xmc.data import Dataset
 from xmc.data.prepare import prepare
 from xmc.data.tables import TableOptions
+from xmc.distributed import current_world
 from xmc.durations import duration, seconds_of
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
@@ -26,12 +30,12 @@ from xmc.training.config import DataConfig, RunOptions, ValidationConfig
 from xmc.training.options import one_of
 from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import neighbours
-from xmc.tuning.choice import Choice, with_options
+from xmc.tuning.choice import Choice, read_choices, with_options, write_choices
 from xmc.tuning.facts import DataFacts, measure_facts
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.recipe import write_recipe
 from xmc.tuning.rules import choose
-from xmc.tuning.search import Search, Standing
+from xmc.tuning.search import EPOCHS, Search, Standing
 from xmc.tuning.trial import EncoderCache, run_trial
 
 __all__ = ["BUDGETS", "FitResult", "Quality", "fit"]
@@ -46,6 +50,10 @@ SHOWN = ("P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100")
 FEW_ROWS = 5_000
 """Up to here candidates are measured on three ways of holding rows out, above on two."""
 MEASURED_STEPS = 20
+SAMPLE = 512
+"""Labels whose encoding is timed."""
+
+CHOICES = "choices.json"
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class FitResult:
         run: The final training.
         index: The folder of the label index.
         example: The text of a query, to search for.
-        seconds: All of it took, earlier sessions included.
+        seconds: All of it took, the trials of earlier sessions included.
     """
 
     folder: Path
@@ -98,8 +106,8 @@ def fit(
 
     Rules choose a recipe from counts and lengths. Within the budget a search compares it with others on
     training rows that are held out; the test split is measured at the end and decides nothing. In ``out``:
-    ``recipe.yaml``, which ``xmc train`` repeats; ``trials.jsonl``; the run; the index. A fit that was cut
-    short goes on when it is called again.
+    ``recipe.yaml``, which ``xmc train`` repeats; ``choices.json``; ``trials.jsonl``; the run; the index. A
+    fit that was cut short goes on when it is called again.
 
     Args:
         data: A prepared data set or its folder, or files; see :func:`xmc.data.prepare.prepare`.
@@ -118,54 +126,47 @@ def fit(
     Raises:
         KeyboardInterrupt: While the final model trains; while candidates are tried, it ends the search, and
             the best so far is trained.
-        XMCError: When data, options or folder cannot work.
+        XMCError: When data, options or folder cannot work, and with several processes.
     """
-    if quality not in BUDGETS:
-        raise ConfigError(f"quality: expected one of {', '.join(BUDGETS)}, got {quality!r}")
+    one_of("quality", quality, tuple(BUDGETS))
     one_of("metric", metric, METRICS)
+    if current_world().size > 1:
+        raise ConfigError("expected one process for a fit, got several: train its recipe.yaml with them")
     given = BUDGETS[quality] if budget is None else budget
-    limit = seconds_of(given, "budget") if isinstance(given, str) else float(given)
-    clock = Budget(limit)
+    clock = Budget(seconds_of(given, "budget") if isinstance(given, str) else float(given))
     folder = _prepared(Path(out))
     dataset = _dataset(data, folder / "data", labels, test, split, tables, seed)
-    fixed = dict(fixed or {})
-    facts = measure_facts(dataset, str(fixed.get("encoder.model", "embedded")))
-    choices = _choices(dataset, facts, folder, seed, fixed)
-    for choice in choices:
-        if choice.reason:
-            say(str(choice))
-    config = _config(choices, metric)
-    settings = {"data": dataset.fingerprint, "metric": metric, "rules": {c.option: c.value for c in choices}}
+    work = _Work(dataset, folder, dict(fixed or {}), metric, clock, say)
+    rules = work.rules(seed)
+    settings = {"data": dataset.fingerprint, "metric": metric, "rules": {c.option: c.value for c in rules}}
     journal = Journal(folder / "trials.jsonl", settings)
     clock.spent = journal.seconds
-    encoders = EncoderCache()
-    found = _searched(config, dataset, facts, fixed, clock, journal, encoders, quality, metric, say)
-    choices += _found(found, journal, metric)
-    choices += _in_time(_config(choices, metric), dataset, facts, clock, journal, encoders, say)
-    choices.append(Choice("validation.rows", 0, "the chosen recipe is trained on all rows"))
-    config = _config(choices, metric)
-    write_recipe(
-        folder / "recipe.yaml",
-        choices,
-        f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials.",
-    )
-    say(f"training on all {facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
+    choices = read_choices(folder / CHOICES)
+    if choices is None:
+        choices = [*rules, *work.searched(rules, journal, quality)]
+        choices += work.in_time(choices, journal)
+        choices.append(Choice("validation.rows", 0, "the chosen recipe is trained on all rows"))
+        head = f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials."
+        write_recipe(folder / "recipe.yaml", choices, head)
+        # From here on the recipe is settled: a training that is cut short goes on as what it began as.
+        write_choices(folder / CHOICES, choices)
+    config = work.config(choices)
+    say(f"training on all {work.facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
     resumed = (folder / "run" / "config.yaml").is_file()
-    result = train(replace(config, run=replace(config.run, resume=resumed)), dataset=None)
+    result = train(replace(config, run=replace(config.run, resume=resumed)))
     encoder = DualEncoder.load(folder / "run")
-    evaluations = _measured(encoder, config, dataset, encoders) if dataset.num_test else {}
-    index = LabelIndex.build(encoder, dataset, progress=False)
-    index.save(folder / "index")
+    evaluations = work.measured(encoder, config) if dataset.num_test else {}
+    LabelIndex.build(encoder, dataset, progress=False).save(folder / "index", overwrite=True)
     return FitResult(
-        folder,
-        config,
-        choices,
-        journal.trials,
-        evaluations,
-        result,
-        folder / "index",
-        _example(dataset),
-        clock.used,
+        folder=folder,
+        config=config,
+        choices=choices,
+        trials=journal.trials,
+        evaluations=evaluations,
+        run=result,
+        index=folder / "index",
+        example=_example(dataset),
+        seconds=clock.used,
     )
 
 
@@ -206,121 +207,136 @@ def _dataset(
     return prepare(source, place, test=test, labels=labels, split=split, seed=seed, options=tables)
 
 
-def _choices(
-    dataset: Dataset, facts: DataFacts, folder: Path, seed: int, fixed: Mapping[str, Any]
-) -> list[Choice]:
-    """The rules' choices, less what is fixed."""
-    ruled = choose(facts, accelerator=torch.accelerator.is_available())
-    return [
-        Choice("seed", seed, ""),
-        Choice("data.path", str(dataset.path), ""),
-        Choice("run.dir", str(folder / "run"), ""),
-        *(choice for choice in ruled if choice.option not in fixed),
-        *(Choice(option, value, "as asked for") for option, value in fixed.items()),
-    ]
+@dataclass
+class _Work:
+    """One fit: what it is of, and its time.
 
+    Attributes:
+        dataset: To fit.
+        folder: Of all that it leaves.
+        fixed: Options that are not up for choice.
+        metric: What candidates are compared by.
+        clock: The time for all of it.
+        say: Called with each line of progress.
+    """
 
-def _config(choices: list[Choice], metric: str) -> TrainConfig:
-    options = {choice.option: choice.value for choice in choices}
-    start = TrainConfig(DataConfig(options["data.path"]), RunOptions(options["run.dir"]))
-    return with_options(start, {"validation.metric": metric, **options})
+    dataset: Dataset
+    folder: Path
+    fixed: dict[str, Any]
+    metric: str
+    clock: Budget
+    say: Callable[[str], object]
+    encoders: EncoderCache = field(default_factory=EncoderCache)
 
+    @cached_property
+    def facts(self) -> DataFacts:
+        return measure_facts(self.dataset, str(self.fixed.get("encoder.model", "embedded")))
 
-def _searched(
-    config: TrainConfig,
-    dataset: Dataset,
-    facts: DataFacts,
-    fixed: Mapping[str, Any],
-    clock: Budget,
-    journal: Journal,
-    encoders: EncoderCache,
-    quality: Quality,
-    metric: str,
-    say: Callable[[str], object],
-) -> Standing | None:
-    """The winner of the search; None where there was none."""
-    if quality == "fast" or config.validation.rows < 2:
-        return None
-    candidates = [
-        changes for changes in neighbours(flat(asdict(config)), facts) if not set(changes) & set(fixed)
-    ]
-    grown = facts.num_rows / max(1, facts.num_rows - config.validation.rows)
-    overhead = 10 + (dataset.num_labels + 2 * dataset.num_test) / 5_000
+    def rules(self, seed: int) -> list[Choice]:
+        """The rules' choices, less what is fixed."""
+        ruled = choose(self.facts, accelerator=torch.accelerator.is_available())
+        choices = [
+            Choice("seed", seed, ""),
+            Choice("data.path", str(self.dataset.path), ""),
+            Choice("run.dir", str(self.folder / "run"), ""),
+            *(choice for choice in ruled if choice.option not in self.fixed),
+            *(Choice(option, value, "as asked for") for option, value in self.fixed.items()),
+        ]
+        for choice in choices:
+            if choice.reason:
+                self.say(str(choice))
+        return choices
 
-    def tell(trial: Trial, best: Standing | None) -> None:
-        value = "out of time or diverged" if trial.value is None else f"{metric} {trial.value:.2f}"
-        part = "" if trial.share == 1 else f" of {trial.share:.2f} of the epochs"
-        say(
-            f"[{duration(clock.used)}] {trial.name}: {value}{part} in {duration(trial.seconds)}"
-            + (f"; best {best.value:.2f}" if best is not None else "")
+    def config(self, choices: Sequence[Choice]) -> TrainConfig:
+        """The recipe that choices make; a later choice of an option stands."""
+        options = {choice.option: choice.value for choice in choices}
+        start = TrainConfig(DataConfig(options["data.path"]), RunOptions(options["run.dir"]))
+        return with_options(start, {"validation.metric": self.metric, **options})
+
+    def searched(self, rules: Sequence[Choice], journal: Journal, quality: Quality) -> list[Choice]:
+        """What the search changes of the rules' recipe."""
+        config = self.config(rules)
+        if quality == "fast" or config.validation.rows < 2:
+            return []
+        grown = self.facts.num_rows / (self.facts.num_rows - config.validation.rows)
+        finishing = self._finishing(config)
+        search = Search(
+            config=config,
+            dataset=self.dataset,
+            candidates=[
+                changes
+                for changes in neighbours(flat(asdict(config)), self.facts)
+                if not set(changes) & set(self.fixed)
+            ],
+            metric=self.metric,
+            folds=3 if self.facts.num_rows <= FEW_ROWS else 2,
+            budget=self.clock,
+            reserve=lambda whole: whole * grown * 1.1 + finishing,
+            journal=journal,
+            encoders=self.encoders,
+            shorter=EPOCHS not in self.fixed,
+            tell=self._tell,
         )
+        try:
+            found = search.run()
+        except KeyboardInterrupt:
+            self.say("search stopped: training the best so far (once more, Ctrl-C stops that too)")
+            found = search.best()
+        if found is None or not found.changes:
+            return []
+        same = [t.value for t in journal.trials if not t.changes and t.fold < found.folds]
+        ruled = mean(value for value in same if value is not None)
+        reason = f"search: {self.metric} {found.value:.2f}, {ruled:.2f} by the rules"
+        return [Choice(option, value, reason) for option, value in found.changes.items()]
 
-    search = Search(
-        config=config,
-        dataset=dataset,
-        candidates=candidates,
-        metric=metric,
-        folds=3 if facts.num_rows <= FEW_ROWS else 2,
-        budget=clock,
-        reserve=lambda whole: whole * grown * 1.1 + overhead,
-        journal=journal,
-        tell=tell,
-        _encoders=encoders,
-    )
-    try:
-        return search.run()
-    except KeyboardInterrupt:
-        say("search stopped: training the best so far (once more, Ctrl-C stops that too)")
-        return search.best()
+    def in_time(self, choices: Sequence[Choice], journal: Journal) -> list[Choice]:
+        """Fewer steps, where the budget does not hold all of them."""
+        config, rules = self.config(choices), {choice.option: choice.value for choice in choices}
+        # Of the same recipe, or else of the rules' own: a step of another may take another time.
+        own = [t for t in journal.trials if t.num_steps and t.changes.items() <= rules.items()]
+        if own:
+            seconds = max(own, key=lambda trial: len(trial.changes)).step_seconds
+        else:
+            rows = min(config.validation.rows, self.facts.num_rows - 1)
+            measured = replace(config, validation=replace(config.validation, rows=rows))
+            seconds = run_trial(
+                measured, self.dataset, self.encoders, stop=lambda pace: pace.step == MEASURED_STEPS
+            ).step_seconds
+        steps = math.ceil(config.training.epochs * self.facts.num_rows / config.training.batch_size)
+        left = self.clock.left - self._finishing(config)
+        most = max(MEASURED_STEPS, int(left / max(seconds, 1e-6)))
+        if steps <= most:
+            return []
+        self.say(f"the budget leaves time for {most:,} of {steps:,} steps")
+        return [Choice("training.max_steps", most, f"what the budget left time for, of {steps:,}")]
 
+    def measured(self, encoder: DualEncoder, config: TrainConfig) -> dict[str, Evaluation]:
+        """Word matching, the untrained encoder and the trained one on the test split."""
+        dataset = self.dataset
+        untrained = self.encoders.copy(config, dataset)
+        ranker = LexicalRanker(encoder.label_texts(dataset))
+        ids, scores = ranker.rank(encoder.query_texts(dataset, "test"), 100, dataset.filter("test"))
+        with tempfile.TemporaryDirectory(prefix="xmc-lexical-") as folder:
+            path = Path(folder) / "lexical.npz"
+            save_predictions(path, ids, scores)
+            lexical = score_predictions(path, dataset)
+        return {
+            "lexical": lexical,
+            "untrained": evaluate(untrained, dataset, progress=False),
+            "trained": evaluate(encoder, dataset, progress=False),
+        }
 
-def _found(found: Standing | None, journal: Journal, metric: str) -> list[Choice]:
-    """What the search changes of the rules' recipe."""
-    if found is None or not found.changes:
-        return []
-    rules = next(t.value for t in journal.trials if not t.changes and t.share == 1)
-    reason = f"search: {metric} {found.value:.2f}, {rules:.2f} by the rules"
-    return [Choice(option, value, reason) for option, value in found.changes.items()]
+    def _finishing(self, config: TrainConfig) -> float:
+        """Seconds that measuring and indexing will take, by the time that encoding a few labels takes."""
+        encoder, texts = self.encoders.copy(config, self.dataset), self.dataset.texts("labels")[:SAMPLE]
+        encoder.encode_labels(texts[:1])  # the first call of a process sets libraries up
+        started = time.perf_counter()
+        encoder.encode_labels(texts)
+        each = (time.perf_counter() - started) / len(texts)
+        # Labels for two evaluations and the index, test queries for two evaluations.
+        return each * (3 * self.dataset.num_labels + 2 * self.dataset.num_test)
 
-
-def _in_time(
-    config: TrainConfig,
-    dataset: Dataset,
-    facts: DataFacts,
-    clock: Budget,
-    journal: Journal,
-    encoders: EncoderCache,
-    say: Callable[[str], object],
-) -> list[Choice]:
-    """Fewer steps, where the budget does not hold all of them."""
-    trials = [t for t in journal.trials if t.num_steps]
-    if not trials:
-        measured = run_trial(config, dataset, encoders, stop=lambda pace: pace.step == MEASURED_STEPS)
-        seconds = measured.step_seconds
-    else:
-        seconds = trials[-1].step_seconds
-    steps = math.ceil(config.training.epochs * facts.num_rows / config.training.batch_size)
-    overhead = 10 + (dataset.num_labels + 2 * dataset.num_test) / 5_000
-    most = max(MEASURED_STEPS, int((clock.left - overhead) / max(seconds, 1e-6)))
-    if steps <= most:
-        return []
-    say(f"the budget leaves time for {most:,} of {steps:,} steps")
-    return [Choice("training.max_steps", most, f"what the budget left time for, of {steps:,}")]
-
-
-def _measured(
-    encoder: DualEncoder, config: TrainConfig, dataset: Dataset, encoders: EncoderCache
-) -> dict[str, Evaluation]:
-    """Untrained, lexical and trained on the test split."""
-    untrained = encoders.copy(config, dataset)
-    queries, labels = dataset.texts("test", encoder.metadata.query_fields), encoder.label_texts(dataset)
-    ids, scores = LexicalRanker(labels).rank(queries, 100, dataset.filter("test"))
-    with tempfile.TemporaryDirectory(prefix="xmc-lexical-") as folder:
-        path = Path(folder) / "lexical.npz"
-        save_predictions(path, ids, scores)
-        lexical = score_predictions(path, dataset)
-    return {
-        "lexical": lexical,
-        "untrained": evaluate(untrained, dataset, progress=False),
-        "trained": evaluate(encoder, dataset, progress=False),
-    }
+    def _tell(self, trial: Trial, best: Standing | None) -> None:
+        value = "out of time or diverged" if trial.value is None else f"{self.metric} {trial.value:.2f}"
+        shown = f"; best {best.value:.2f}" if best is not None else ""
+        self.say(f"[{duration(self.clock.used)}] {trial.name}: {value} in {duration(trial.seconds)}{shown}")

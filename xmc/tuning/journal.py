@@ -10,6 +10,8 @@ from typing import Any
 
 from xmc.errors import DataError
 from xmc.nested import finite
+from xmc.received import reading
+from xmc.typed import from_plain
 
 __all__ = ["Journal", "Trial"]
 
@@ -20,7 +22,6 @@ class Trial:
 
     Attributes:
         changes: Options that differ from the rules' recipe, by dotted name; empty for the rules' own.
-        share: Of its epochs that it was trained for.
         fold: Which rows were held out.
         value: The metric on them, in percent; None when it could not be trained or ran out of time.
         metrics: All of them.
@@ -30,7 +31,6 @@ class Trial:
     """
 
     changes: dict[str, Any]
-    share: float
     fold: int
     value: float | None
     metrics: dict[str, float]
@@ -51,7 +51,7 @@ class Journal:
         """Read what is there.
 
         Raises:
-            DataError: When the file is of another search.
+            DataError: When the file is of another search, or a line of it is damaged.
         """
         self.path, self.trials = path, list[Trial]()
         header = json.dumps(finite(settings), sort_keys=True)
@@ -66,7 +66,8 @@ class Journal:
             )
         for line in lines:
             if line.endswith("}"):  # a killed search may leave half a line
-                self.trials.append(Trial(**json.loads(line)))
+                with reading(path, "the trials of xmc fit"):
+                    self.trials.append(from_plain(Trial, json.loads(line)))
         text = "".join(json.dumps(finite(asdict(trial))) + "\n" for trial in self.trials)
         path.write_text(f"{header}\n{text}", encoding="utf-8")
 
@@ -75,10 +76,9 @@ class Journal:
         """What all trials took."""
         return sum(trial.seconds for trial in self.trials)
 
-    def find(self, changes: Mapping[str, Any], share: float, fold: int) -> Trial | None:
+    def find(self, changes: Mapping[str, Any], fold: int) -> Trial | None:
         """The trial of a candidate, where it was made already."""
-        key = (finite(changes), share, fold)
-        return next((t for t in self.trials if (finite(t.changes), t.share, t.fold) == key), None)
+        return next((t for t in self.trials if t.changes == changes and t.fold == fold), None)
 
     def add(self, trial: Trial) -> None:
         """Keep a trial."""

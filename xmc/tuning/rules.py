@@ -1,10 +1,13 @@
 """A recipe from the facts of a data set: rules that need no trial, each with its reason.
 
-The constants were read off runs on data sets of 200 to 170,000 rows with static towers; see the section on
-`xmc fit` in docs/benchmarks.md for what they give and what a search adds.
+The constants are those of the recipes for api-docs, Debian-Related-30K and YSO-FinnaTitles-24K, and what a
+few runs on a cut of the second to 2,000 rows said of small data; all with static towers. The section on
+`xmc fit` in docs/benchmarks.md has what they give, and on how little that rests.
 """
 
 from __future__ import annotations
+
+import math
 
 from xmc.training.learned.config import LEARNING_RATES
 from xmc.tuning.choice import Choice
@@ -14,6 +17,8 @@ __all__ = ["choose"]
 
 MOST_LABELS_AT_ONCE = 4_096
 """Up to here all labels are scored in each step."""
+
+LEAST_STEPS = 200
 
 
 def choose(facts: DataFacts, *, accelerator: bool) -> list[Choice]:
@@ -78,8 +83,8 @@ def _objective(facts: DataFacts) -> list[Choice]:
         reason = f"a label has {facts.pairs_per_label:.0f} training pairs, which say more than its text"
         chosen += [
             Choice("residuals.enabled", True, reason),
-            Choice("residuals.learning_rate", 0.1, "as measured"),
-            Choice("residuals.dropout", 0.3, "as measured"),
+            Choice("residuals.learning_rate", 0.1, "as in the recipe of YSO-FinnaTitles-24K"),
+            Choice("residuals.dropout", 0.3, "as in the recipe of YSO-FinnaTitles-24K"),
         ]
     return chosen
 
@@ -87,10 +92,9 @@ def _objective(facts: DataFacts) -> list[Choice]:
 def _negatives(facts: DataFacts) -> list[Choice]:
     if facts.num_labels <= MOST_LABELS_AT_ONCE:
         return [Choice("negatives.mode", "all", f"{facts.num_labels:,} labels fit a step")]
-    uniform = 2_048
     return [
         Choice("negatives.mode", "sampled", f"{facts.num_labels:,} labels are too many to encode each step"),
-        Choice("negatives.uniform", uniform, "beside the positives of the batch"),
+        Choice("negatives.uniform", 2_048, "beside the positives of the batch"),
     ]
 
 
@@ -99,16 +103,18 @@ def _training(facts: DataFacts, static: bool) -> list[Choice]:
     # A step costs about the same whatever its batch, as the optimiser walks whole tables of tokens.
     batch = _power_of_two(rows / 30, 16, 1024 if rows >= 100_000 else 512)
     # Small data are learned by heart: on 2,000 rows 8 passes were better than 25 by 1.8 points of nDCG@5.
-    epochs = float(min(10, max(3, round(200_000 / max(1, rows)))))
+    epochs = float(min(10, max(3, round(200_000 / rows))))
+    # A handful of rows is a step or two a pass.
+    epochs = max(epochs, float(math.ceil(LEAST_STEPS / max(1, rows // batch))))
     rate = 0.005 if static else LEARNING_RATES["transformer"]
-    steps = round(epochs * rows / batch)
+    steps = round(epochs * max(1, rows / batch))
     return [
         Choice(
             "training.batch_size", batch, f"about {rows // batch:,} steps for each pass over {rows:,} rows"
         ),
         Choice("training.epochs", epochs, f"{steps:,} steps in all"),
         Choice("training.learning_rate", rate, f"suits a {'static' if static else 'transformer'} encoder"),
-        Choice("training.offset_learning_rate", 0.01, "as measured"),
+        Choice("training.offset_learning_rate", 0.01, "as in the recipe of Debian-Related-30K"),
     ]
 
 

@@ -1,8 +1,10 @@
 """Successive halving around the rules' recipe, on held-out training rows and within a time.
 
-Every candidate is trained from the start with the whole shape of its learning-rate schedule, at first for a
-share of its epochs where the time asks for that; the better half goes on (Jamieson and Talwalkar 2016,
-"Non-stochastic Best Arm Identification and Hyperparameter Optimization", arXiv:1502.07943).
+Every candidate is trained from the start with the whole shape of its learning-rate schedule. Where there is
+no time for all of them, each is first tried with a third of its epochs, and the better half goes on (Jamieson
+and Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
+arXiv:1502.07943). A short trial is that of a recipe of its own, which may be the best there is: small data
+are soon learned by heart.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ __all__ = ["Search", "Standing"]
 
 Options = dict[str, Any]
 
-SHORT_SHARE = 1 / 3
-"""Of the epochs, in the first round of a search that has no time for whole trials of every candidate."""
+SHORT = 1 / 3
+"""Share of the epochs in the first round of a search that has no time for whole trials of every candidate."""
+
+EPOCHS = "training.epochs"
 
 LEAST_GAIN = 0.2
 """Points by which a candidate must beat the rules' recipe to replace it: less is chance."""
@@ -35,7 +39,7 @@ LEAST_GAIN = 0.2
 
 @dataclass(frozen=True)
 class Standing:
-    """A candidate and its mean over the folds that it was measured on at full length."""
+    """A candidate and its mean over the folds that it was measured on."""
 
     changes: Options
     value: float
@@ -55,6 +59,8 @@ class Search:
         budget: Of the whole fit.
         reserve: Seconds that the final training will take, by the seconds of a whole trial of the winner.
         journal: Where trials are kept.
+        encoders: Where trials start from.
+        shorter: Whether recipes of fewer epochs may be tried.
         tell: Called with each new trial.
     """
 
@@ -66,8 +72,9 @@ class Search:
     budget: Budget
     reserve: Callable[[float], float]
     journal: Journal
+    encoders: EncoderCache = field(default_factory=EncoderCache)
+    shorter: bool = True
     tell: Callable[[Trial, Standing | None], None] = lambda trial, best: None
-    _encoders: EncoderCache = field(default_factory=EncoderCache)
     _cost: float = 0.0
 
     def run(self) -> Standing | None:
@@ -78,13 +85,13 @@ class Search:
         """
         # The recipe itself comes first, and its time says what else there is time for; where the budget does
         # not even hold it twice, on a part of the rows and on all, it is trained at once.
-        first = self._try({}, 1.0, 0)
+        first = self._try({})
         if first is None or first.value is None:
             return self.best()
         self._cost = first.seconds
-        whole = self._left() >= self._cost * len(self.candidates) * 1.2
-        self._round(self.candidates if whole else self._shortened())
-        single = [(t.changes, t.value) for t in self._whole(fold=0) if t.value is not None]
+        enough = self._left() >= self._cost * len(self.candidates) * 1.2
+        self._round(self._promising() if self.shorter and not enough else self.candidates)
+        single = [(t.changes, t.value) for t in self.journal.trials if t.fold == 0 and t.value is not None]
         count = max(2, len(self.candidates) // 3)
         draw = generator(self.config.seed, Stream.CANDIDATES)
         self._round(mixtures(single, first.value, count, draw))
@@ -104,34 +111,33 @@ class Search:
         return rules if rules is not None and best.value - rules.value < LEAST_GAIN else best
 
     def standings(self) -> list[Standing]:
-        """Every candidate that was tried at full length, in the order of the first trials."""
+        """Every candidate that was measured, in the order of the first trials."""
         found: list[Standing] = []
-        for first in self._whole(fold=0):
-            trials = [t for t in self.journal.trials if t.share == 1 and t.changes == first.changes]
-            values = [t.value for t in trials if t.value is not None]
-            if values:
-                found.append(Standing(first.changes, mean(values), len(values)))
+        for first in self.journal.trials:
+            if first.fold == 0:
+                trials = [t for t in self.journal.trials if t.changes == first.changes]
+                values = [t.value for t in trials if t.value is not None]
+                if values:
+                    found.append(Standing(first.changes, mean(values), len(values)))
         return found
-
-    def _whole(self, fold: int) -> list[Trial]:
-        return [t for t in self.journal.trials if t.share == 1 and t.fold == fold]
 
     def _round(self, candidates: Sequence[Options]) -> None:
         for changes in candidates:
-            self._try(changes, 1.0, 0)  # one that takes too long leaves the time to the next
+            self._try(changes)  # one that takes too long leaves the time to the next
 
-    def _shortened(self) -> list[Options]:
-        """The better half of the candidates by short trials, for which half of the time is taken."""
+    def _promising(self) -> list[Options]:
+        """The better half of the candidates by their short recipes, for which half of the time is taken."""
         until = self.budget.used + self._left() / 2
-        short: list[Trial] = []
+        values: list[tuple[float, Options]] = []
         for changes in ({}, *self.candidates):
-            trial = self._try(changes, SHORT_SHARE, 0) if self.budget.used < until else None
-            if trial is None:
+            if self.budget.used >= until:
                 break
-            short.append(trial)
-        # More epochs cannot show in a short trial what they would do in a whole one; all compete alike.
-        ranked = sorted((t for t in short if t.value is not None), key=lambda t: -float(t.value or 0))
-        return [t.changes for t in ranked if t.changes][: -(-len(ranked) // 2)]
+            short = {**changes, EPOCHS: SHORT * changes.get(EPOCHS, self.config.training.epochs)}
+            trial = self._try(short)
+            if trial is not None and trial.value is not None:
+                values.append((trial.value, changes))
+        ranked = [changes for _, changes in sorted(values, key=lambda pair: -pair[0])]
+        return [changes for changes in ranked if changes][: -(-len(ranked) // 2)]
 
     def _more(self, fold: int) -> None:
         """Another fold for the rules' recipe and the best three: each ranks only with the same folds."""
@@ -140,24 +146,21 @@ class Search:
         if self._left() < self._cost * len(changes):
             return
         for one in changes:
-            self._try(one, 1.0, fold)
+            self._try(one, fold)
 
-    def _try(self, changes: Options, share: float, fold: int) -> Trial | None:
+    def _try(self, changes: Options, fold: int = 0) -> Trial | None:
         """A trial, from the journal where it is there; None when there is no time left to make it."""
-        known = self.journal.find(changes, share, fold)
+        known = self.journal.find(changes, fold)
         if known is not None:
             return known
-        config = with_options(self.config, changes)
-        training = replace(config.training, epochs=config.training.epochs * share)
-        if self._cost and self._left() < self._cost * _steps(training) / _steps(self.config.training):
-            return None
         # The seed decides which rows are held out.
-        config = replace(config, training=training, seed=self.config.seed + fold)
-        result = run_trial(config, self.dataset, self._encoders, stop=self._hopeless)
+        config = replace(with_options(self.config, changes), seed=self.config.seed + fold)
+        if self._cost and self._left() < self._cost * _steps(config.training) / _steps(self.config.training):
+            return None
+        result = run_trial(config, self.dataset, self.encoders, stop=self._hopeless)
         metrics = result.metrics or {}
         trial = Trial(
             changes=changes,
-            share=share,
             fold=fold,
             value=metrics.get(self.metric),
             metrics=metrics,
@@ -181,7 +184,7 @@ class Search:
         best = self.best()
         whole = self._cost
         if best is not None:
-            whole = max(t.seconds for t in self.journal.trials if t.share == 1 and t.changes == best.changes)
+            whole = max(t.seconds for t in self.journal.trials if t.changes == best.changes)
         return self.budget.left - self.reserve(whole)
 
 

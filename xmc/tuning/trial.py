@@ -28,7 +28,8 @@ class TrialResult:
     """What a trial came to.
 
     Attributes:
-        metrics: In percent on the held-out rows; None when it was stopped, or when training diverged.
+        metrics: In percent on the held-out rows; None where there are none, and when the trial was stopped or
+            its training diverged.
         seconds: Of all of it.
         num_steps: Taken.
         step_seconds: Of a step, the first few left out where there are more.
@@ -123,7 +124,7 @@ def run_trial(
                         break  # it diverged
                     times.append(time.perf_counter() - before)
                 else:
-                    metrics = trainer.validator(trainer.learner)
+                    metrics = trainer.validator(trainer.learner) if config.validation.rows else None
             except NonFiniteError:
                 metrics = None
     return TrialResult(metrics, time.perf_counter() - started, len(times), _mean(times))
