@@ -18,15 +18,15 @@ from xmc.data import Dataset, TextColumn
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.encoding import CutCount, encode_texts
-from xmc.encoders.folder_checks import check_finite, check_vocabularies
 from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.module_digest import describe_modules, digest_weights
+from xmc.encoders.opening import library_model, open_folder, sides_of, towers_of
 from xmc.encoders.own import as_sentence_transformer, call_builder, check_encoding, check_towers
 from xmc.encoders.resolve import resolve_model
-from xmc.encoders.sides import share_equal_tables, shares_weights
-from xmc.encoders.static_model import StaticModel, read_static
+from xmc.encoders.sides import shares_weights
+from xmc.encoders.static_model import StaticModel
 from xmc.encoders.text_input import TextInput, as_texts
 from xmc.encoders.tower import Tower
 from xmc.errors import ConfigError, DataError, ModelError
@@ -73,10 +73,10 @@ class DualEncoder:
         self.label_residuals = label_residuals
         self.label_vectors = label_vectors
         # A model without a router gives the same modules twice: one tower may then do for both.
-        query, label = _sides(model)
+        query, label = sides_of(model)
         self.tied = shares_weights(query, label)
         self.dimension = int(model.get_embedding_dimension() or 0)
-        self.query_tower, self.label_tower = _towers(model, query, label, self.dimension)
+        self.query_tower, self.label_tower = towers_of(model, query, label, self.dimension)
         self.metadata = replace(
             metadata or EncoderMetadata(),
             tied=self.tied,
@@ -105,7 +105,7 @@ class DualEncoder:
         offsets = LabelOffsets.load(folder) if metadata is not None and metadata.has_offsets else None
         residuals = LabelResiduals.load(folder) if metadata is not None and metadata.has_residuals else None
         vectors = LabelVectors.load(folder) if metadata is not None and metadata.has_label_table else None
-        model = _open(folder, device, metadata)
+        model = open_folder(folder, device, tied=metadata is not None and metadata.tied)
         with reading(folder, "a model of two text towers", error=ModelError):
             encoder = cls(model, metadata, offsets, residuals, vectors)
             # What a module's settings break shows when it is used.
@@ -154,26 +154,8 @@ class DualEncoder:
             ModelError: When its folder is gone, or holds another model than the one that was loaded.
         """
         if isinstance(self._model, StaticModel):
-            self._model = self._opened(self._model)
+            self._model = library_model(self._model, self.query_tower, self.label_tower)
         return self._model
-
-    def _opened(self, read: StaticModel) -> SentenceTransformer:
-        """The library's model of what was read; the towers keep their tables and take its modules."""
-        from xmc.encoders.build import open_model
-
-        model = open_model(read.folder, str(self.query_tower.device))
-        towers = (self.query_tower, self.label_tower)
-        for name, side, tower in zip(("query", "document"), _sides(model), towers, strict=True):
-            own: Any = read.side(name)[0]
-            whole: Any = side[0]
-            same = own.embedding.weight.shape == whole.embedding.weight.shape
-            if not same or own.tokenizer.to_str() != whole.tokenizer.to_str():
-                raise ModelError(f"{read.folder} holds another model than when it was opened: open it again")
-            # One table, so that a change by either is seen by both.
-            whole.embedding = own.embedding
-            tower.replace_modules(side)
-        model.train(read.training)
-        return model
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write a plain sentence-transformers folder, ``xmc.json`` and the labels' parameters beside it.
@@ -351,51 +333,6 @@ class DualEncoder:
             return encode_texts(tower, texts, **options)
         finally:
             self._model.train(training)
-
-
-def _open(
-    folder: Path, device: str | None, metadata: EncoderMetadata | None
-) -> SentenceTransformer | StaticModel:
-    """A static model as it is read without the library; any other through it."""
-    with reading(folder, "a sentence-transformers model", error=ModelError):
-        read = read_static(folder, device)
-        if read is not None:
-            check_vocabularies(folder)
-            check_finite(read)
-    if read is not None:
-        if metadata is not None and metadata.tied:
-            share_equal_tables(*(read.side(name)[0] for name in ("query", "document")))
-        return read
-    from xmc.encoders.build import open_model
-
-    return open_model(folder, device)
-
-
-def _sides(model: SentenceTransformer | StaticModel) -> tuple[list[nn.Module], list[nn.Module]]:
-    if isinstance(model, StaticModel):
-        return model.side("query"), model.side("document")
-    from xmc.encoders.build import routes
-
-    return routes(model)
-
-
-def _towers(
-    model: SentenceTransformer | StaticModel, query: list[nn.Module], label: list[nn.Module], dimension: int
-) -> tuple[Tower, Tower]:
-    """One object for both when nothing at all differs: modules, length and prompt."""
-    prompts = [_prompt(model, names) for names in (("query",), ("document", "passage", "corpus"))]
-    query_tower = Tower(query, dimension, task="query", prompt=prompts[0])
-    label_tower = Tower(label, dimension, task="document", prompt=prompts[1])
-    shared = len(query) == len(label) and all(a is b for a, b in zip(query, label, strict=True))
-    if shared and prompts[0] == prompts[1] and query_tower.max_length == label_tower.max_length:
-        return query_tower, query_tower
-    return query_tower, label_tower
-
-
-def _prompt(model: SentenceTransformer | StaticModel, names: Sequence[str]) -> str:
-    """The prompt ``encode_query`` or ``encode_document`` would put before a text."""
-    name = next((name for name in names if name in model.prompts), model.default_prompt_name)
-    return (model.prompts.get(name) or "") if name is not None else ""
 
 
 def _names(uids: TextInput, num_texts: int, one: bool) -> Sequence[str]:

@@ -1,0 +1,98 @@
+"""From a folder to a model and its two towers: static ones read here, all others by sentence-transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from xmc.encoders.folder_checks import check_finite, check_vocabularies
+from xmc.encoders.sides import share_equal_tables
+from xmc.encoders.static_model import StaticModel, read_static
+from xmc.encoders.tower import Tower
+from xmc.errors import ModelError
+from xmc.received import reading
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["library_model", "open_folder", "sides_of", "towers_of"]
+
+
+def open_folder(folder: Path, device: str | None, *, tied: bool) -> SentenceTransformer | StaticModel:
+    """A static model as it is read without the library; any other through it.
+
+    Args:
+        folder: Of a saved model.
+        device: None takes an accelerator where there is one.
+        tied: Whether equal tables of the two sides are one.
+
+    Raises:
+        ModelError: When it cannot be opened.
+    """
+    with reading(folder, "a sentence-transformers model", error=ModelError):
+        read = read_static(folder, device)
+        if read is not None:
+            check_vocabularies(folder)
+            check_finite(read)
+    if read is not None:
+        if tied:
+            share_equal_tables(*(read.side(name)[0] for name in ("query", "document")))
+        return read
+    from xmc.encoders.build import open_model
+
+    return open_model(folder, device)
+
+
+def library_model(read: StaticModel, query_tower: Tower, label_tower: Tower) -> SentenceTransformer:
+    """The library's model of what was read; the towers keep their tables and take its modules.
+
+    Raises:
+        ModelError: When the folder is gone, or holds another model by now.
+    """
+    from xmc.encoders.build import open_model
+
+    model = open_model(read.folder, str(query_tower.device))
+    for name, side, tower in zip(
+        ("query", "document"), sides_of(model), (query_tower, label_tower), strict=True
+    ):
+        own: Any = read.side(name)[0]
+        whole: Any = side[0]
+        same = own.embedding.weight.shape == whole.embedding.weight.shape
+        if not same or own.tokenizer.to_str() != whole.tokenizer.to_str():
+            raise ModelError(f"{read.folder} holds another model than when it was opened: open it again")
+        # One table, so that a change by either is seen by both.
+        whole.embedding = own.embedding
+        tower.replace_modules(side)
+    model.train(read.training)
+    return model
+
+
+def sides_of(model: SentenceTransformer | StaticModel) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The modules of queries and of labels; the same objects twice for a model without a router."""
+    if isinstance(model, StaticModel):
+        return model.side("query"), model.side("document")
+    from xmc.encoders.build import routes
+
+    return routes(model)
+
+
+def towers_of(
+    model: SentenceTransformer | StaticModel, query: list[nn.Module], label: list[nn.Module], dimension: int
+) -> tuple[Tower, Tower]:
+    """One object for both when nothing at all differs: modules, length and prompt."""
+    prompts = [_prompt(model, names) for names in (("query",), ("document", "passage", "corpus"))]
+    query_tower = Tower(query, dimension, task="query", prompt=prompts[0])
+    label_tower = Tower(label, dimension, task="document", prompt=prompts[1])
+    shared = len(query) == len(label) and all(a is b for a, b in zip(query, label, strict=True))
+    if shared and prompts[0] == prompts[1] and query_tower.max_length == label_tower.max_length:
+        return query_tower, query_tower
+    return query_tower, label_tower
+
+
+def _prompt(model: SentenceTransformer | StaticModel, names: Sequence[str]) -> str:
+    """The prompt ``encode_query`` or ``encode_document`` would put before a text."""
+    name = next((name for name in names if name in model.prompts), model.default_prompt_name)
+    return (model.prompts.get(name) or "") if name is not None else ""
