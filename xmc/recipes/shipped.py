@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from xmc.received import read_yaml
 
 __all__ = ["Recipe", "find_recipe", "shipped_recipes"]
 
@@ -31,14 +31,14 @@ class Recipe:
     @property
     def dataset(self) -> str:
         """The folder of the data set it is for."""
-        return str(yaml.safe_load(self.text)["data"]["path"])
+        return str(read_yaml(self.path)["data"]["path"])
 
     @property
     def summary(self) -> str:
         """The first sentence of the comment it begins with."""
         comment = re.match(r"(?:#.*\n)+", self.text)
         words = " ".join(line.lstrip("# ") for line in (comment[0] if comment else "").splitlines())
-        return re.split(r"[.;](?: |$)|   ?xmc ", words, maxsplit=1)[0]
+        return re.split(r"[.;](?: |$)", words, maxsplit=1)[0]
 
 
 def shipped_recipes() -> list[Recipe]:

@@ -23,6 +23,6 @@ def span(interval: Mapping[str, float | None], digits: int = 2, with_sign: bool 
     return f"[{shown(interval['low'], digits)}, {shown(interval['high'], digits)}]"
 
 
-def p_value(value: float) -> str:
-    """``0.031``, and ``< 0.001`` below that."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+def p_value(value: float | None) -> str:
+    """``0.031``, ``< 0.001`` below that, and a dash for what is not known."""
+    return "< 0.001" if value is not None and value < 0.001 else number(value, 3)

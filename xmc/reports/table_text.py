@@ -7,6 +7,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 
+from xmc.reports.numbers import p_value, signed, span
 from xmc.reports.table import Change, Row, Table
 
 __all__ = ["FORMS", "as_text"]
@@ -70,14 +71,10 @@ def _changes(table: Table) -> Cells:
     rows = [["system", "metric", "difference", "95 % interval", "p over queries", "p over seeds"]]
     for change in table.changes:
         found = change.over_queries
-        difference, interval = f"{found.difference:+.2f}", f"[{found.low:+.2f}, {found.high:+.2f}]"
-        numbers = [cell.replace("-", "−") for cell in (difference, interval)]
-        rows.append([change.name, found.metric, *numbers, _p(found.p_value), _p(change.p_seeds)])
+        interval = span({"low": found.low, "high": found.high}, with_sign=True)
+        numbers = [signed(found.difference), interval, p_value(found.p_value), p_value(change.p_seeds)]
+        rows.append([change.name, found.metric, *numbers])
     return rows
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _notes(table: Table) -> list[str]:
