@@ -134,11 +134,62 @@ def test_thresholds_come_to_scores(calibration: Calibration) -> None:
 
 
 def test_a_precision_that_nothing_reaches(calibration: Calibration) -> None:
-    low = replace(calibration, curve=[replace(calibration.curve[0], precision=0.4)])
+    low = replace(calibration, curve=[replace(calibration.curve[-1], precision=0.4)])
     with pytest.raises(ConfigError, match="the greatest there is 0.400"):
         Threshold("precision", 0.9).least_score(low)
+    with pytest.raises(ConfigError, match="the greatest there is 1.000$"):
+        Threshold("coverage", 1.1).least_score(low)
     with pytest.raises(ConfigError, match="needs a calibration"):
         Threshold("f1").least_score(None)
+
+
+def test_a_precision_is_counted_on_30_predictions(calibration: Calibration) -> None:
+    """29 predictions of which all are right say less than 30 of which 27 are."""
+    few = replace(calibration.curve[0], score=0.9, precision=1.0, per_query=29 / 40)
+    enough = replace(few, score=0.8, precision=0.9, per_query=30 / 40)
+    both = replace(calibration, curve=[few, enough])
+    assert both.of_precision(0.9) == enough and both.of_precision(0.95) is None
+    assert "precision=0.9" in both.table()
+    with pytest.raises(ConfigError, match="the greatest there is 0.900, with 30 predictions or more kept"):
+        Threshold("precision", 0.95).least_score(both)
+    one = replace(calibration, curve=[few])
+    assert one.of_precision(0.5) is None and "precision=" not in one.table()
+    with pytest.raises(ConfigError, match="there is none, with 30 predictions or more kept"):
+        Threshold("precision", 0.9).least_score(one)
+
+
+def test_the_calibration_error_is_that_of_the_other_half() -> None:
+    """Two labels of each row; the curve of even rows is used on odd ones, and the other way round."""
+    scores = np.array([[0.9, 0.1], [0.8, 0.3], [0.7, 0.2], [0.6, 0.4], [0.5, 0.45], [0.75, 0.35]])
+    right = np.array([[1, 0], [1, 0], [0, 0], [1, 0], [1, 1], [0, 1]], dtype=bool)
+    ids = np.tile([0, 1], (6, 1))
+    found = fit_calibration(
+        all_hits(sp.csr_matrix(right.astype(float)), ids),
+        *(ids, scores),
+        model_fingerprint="m",
+        num_labels=2,
+        rows="rows",
+    )
+    said = np.zeros((6, 2))
+    for half in (0, 1):
+        curve = fit_platt(scores[1 - half :: 2].ravel(), right[1 - half :: 2].ravel())
+        said[half::2] = curve(scores[half::2])
+    # Twelve predictions in ten bins, whose inner edges are the tenths of what was said.
+    bins = np.digitize(said.ravel(), np.quantile(said, np.arange(1, 10) / 10))
+    parts = [bins == number for number in set(bins)]
+    gaps = [abs(said.ravel()[part].mean() - right.ravel()[part].mean()) * part.sum() for part in parts]
+    assert found.calibration_error == pytest.approx(sum(gaps) / 12) and found.calibration_error > 0.05
+
+
+def test_a_half_of_only_wrong_predictions_measures_nothing(tmp_path: Path) -> None:
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    right = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], dtype=float)
+    hits, ids = all_hits(sp.csr_matrix(right), np.tile([0, 1], (4, 1))), np.tile([0, 1], (4, 1))
+    found = fit_calibration(hits, ids, scores, model_fingerprint="m", num_labels=2, rows="rows")
+    assert found.calibration_error is None
+    assert "calibration error is not known (one half of the rows has only" in found.table()
+    found.save(tmp_path / "c.json")
+    assert Calibration.load(tmp_path / "c.json") == found
 
 
 @pytest.mark.parametrize("text", ["f2", "1.5", "precision=2", "recall=0.5", "score=", "nan", "0.5.5", "="])

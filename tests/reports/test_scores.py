@@ -66,6 +66,12 @@ def test_the_empirical_probability_is_of_the_other_half() -> None:
     assert found.error == 1.0 and found.accuracy.tolist() == [0.5] and found.confidence.tolist() == [1.0]
 
 
+def test_one_list_has_no_other_half() -> None:
+    hits = all_hits(TRUTH[:1], IDS[:1])
+    found = empirical_reliability(hits, IDS[:1], SCORES[:1])
+    assert found.error is None and found.accuracy.tolist() == [0, 0, 1]
+
+
 def test_precision_by_score_rises_with_an_honest_score(honest) -> None:  # type: ignore[no-untyped-def]
     hits, ids, scores = honest
     found = empirical_reliability(hits, ids[:, :1], scores[:, :1], k=1, bins=8)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from xmc.files import atomic_file
 from xmc.prediction.curve import Point, threshold_curve
 from xmc.prediction.platt import Platt, fit_platt
 from xmc.received import read_json, reading
-from xmc.reports.calibration import expected_calibration_error
+from xmc.reports.calibration import cross_fitted_error
 from xmc.typed import from_plain
 
 __all__ = ["FILE", "Calibration", "fit_calibration"]
@@ -35,6 +35,9 @@ FIRST = 10
 class Calibration:
     """The content of ``calibration.json``."""
 
+    ENOUGH: ClassVar[int] = 30
+    """Predictions of all queries that a precision is counted on: one right prediction is no 100 %."""
+
     model_fingerprint: str
     num_labels: int
     """Of the labels that were ranked: another set of labels has other probabilities."""
@@ -44,9 +47,9 @@ class Calibration:
     depth: int
     """Labels ranked of each row; recall and F1 count positives beyond as missed."""
     probability: Platt
-    calibration_error: float
+    calibration_error: float | None
     """Expected calibration error of the probabilities, a fraction: fitted on every other row, measured on
-    the rest."""
+    the rest. None where one half has only right or only wrong predictions."""
     curve: list[Point]
     """By falling score."""
 
@@ -61,18 +64,31 @@ class Calibration:
         """The threshold of the greatest F1."""
         return max(self.curve, key=lambda point: point.f1)
 
+    def of_precision(self, precision: float) -> Point | None:
+        """The lowest threshold of at least that precision, which keeps most, of `counted`; None if none."""
+        reached = [point for point in self.counted() if point.precision >= precision]
+        return reached[-1] if reached else None
+
+    def counted(self) -> list[Point]:
+        """The thresholds that keep `ENOUGH` predictions for their precision to say something."""
+        return [point for point in self.curve if round(point.per_query * self.num_rows) >= self.ENOUGH]
+
     def table(self) -> str:
         """What the threshold of the greatest F1 and those of some precisions give, a line each."""
+        if self.calibration_error is None:
+            error = "is not known (one half of the rows has only right or only wrong predictions: take more)"
+        else:
+            share = f"{100 * self.calibration_error:.1f} %"
+            error = f"{share} (fitted on one half of the rows, measured on the other)"
         lines = [
-            f"fitted on {self.rows}, {self.depth} labels each; calibration error "
-            f"{100 * self.calibration_error:.1f} % (fitted on one half of the rows, measured on the other)",
+            f"fitted on {self.rows}, {self.depth} labels each; calibration error {error}",
             f"{'threshold':<16}{'score':>9}{'probability':>13}{'precision':>11}{'recall':>9}{'F1':>8}"
             f"{'coverage':>10}{'labels':>9}",
         ]
         points = [("f1", self.best_f1())]
         for precision in SHOWN:
-            if reached := [point for point in self.curve if point.precision >= precision]:
-                points.append((f"precision={precision}", reached[-1]))
+            if (reached := self.of_precision(precision)) is not None:
+                points.append((f"precision={precision}", reached))
         for name, point in points:
             chance = float(self.probability(np.array(point.score)))
             shares = (point.precision, point.recall, point.f1, point.coverage)
@@ -131,14 +147,13 @@ def fit_calibration(
     """
     kept, right = ids >= 0, hits.matrix(ids.shape[1])
     shown = kept[:, :FIRST]
-    score, correct = scores[:, :FIRST][shown].astype(np.float64), right[:, :FIRST][shown]
-    curve = fit_platt(score, correct)
+    first, correct = scores[:, :FIRST], right[:, :FIRST]
+    curve = fit_platt(first[shown].astype(np.float64), correct[shown])
     if not curve.slope > 0:
         raise DataError(
             f"expected higher scores to be right more often on {rows}, but they are not: a model that is not "
             "trained, or the labels of other data?"
         )
-    even = np.broadcast_to(np.arange(len(ids))[:, None] % 2 == 0, shown.shape)[shown]
     return Calibration(
         model_fingerprint=model_fingerprint,
         num_labels=num_labels,
@@ -146,17 +161,11 @@ def fit_calibration(
         num_rows=len(ids),
         depth=ids.shape[1],
         probability=curve,
-        calibration_error=_cross_fitted_error(score, correct, (even, ~even)),
+        calibration_error=cross_fitted_error(first, correct, shown, _fitted),
         curve=threshold_curve(scores, right, kept, int(hits.num_positives.sum())),
     )
 
 
-def _cross_fitted_error(
-    score: NDArray[np.float64], right: NDArray[np.bool_], halves: Sequence[NDArray[np.bool_]]
-) -> float:
-    """The calibration error of each half of the queries by the curve of the other, all together."""
-    probability = np.zeros(len(score))
-    for fitted, used in (halves, halves[::-1]):
-        if 0 < right[fitted].sum() < fitted.sum():
-            probability[used] = fit_platt(score[fitted], right[fitted])(score[used])
-    return expected_calibration_error(probability, right)
+def _fitted(score: NDArray[np.float64], right: NDArray[np.bool_]) -> Platt | None:
+    """The curve of some predictions; None for only right or only wrong ones."""
+    return fit_platt(score, right) if right.any() and not right.all() else None

@@ -64,21 +64,20 @@ class Threshold:
             raise ConfigError(f"--threshold {self.kind} needs a calibration, and there is none")
         if self.kind == "probability":
             return calibration.score_of(self.value)
-        points = calibration.curve
         if self.kind == "f1":
-            return max(points, key=lambda point: point.f1).score
+            return calibration.best_f1().score
         if self.kind == "precision":
-            reached = [point for point in points if point.precision >= self.value]
-            best = max(point.precision for point in points)
-            share = "precision"
+            point = calibration.of_precision(self.value)
+            among, note = calibration.counted(), f", with {calibration.ENOUGH} predictions or more kept"
         else:
-            reached = [point for point in points if point.coverage >= self.value]
-            best = max(point.coverage for point in points)
-            share = "coverage"
-        if not reached:
+            # The highest score of that coverage is the surest.
+            point = next((point for point in calibration.curve if point.coverage >= self.value), None)
+            among, note = calibration.curve, ""
+        if point is None:
+            best = max((getattr(point, self.kind) for point in among), default=None)
+            came = "there is none" if best is None else f"the greatest there is {best:.3f}"
             raise ConfigError(
-                f"--threshold {self.kind}={self.value:g}: expected a {share} that some score reached on the "
-                f"rows it was fitted on; the greatest there is {best:.3f}"
+                f"--threshold {self.kind}={self.value:g}: expected a {self.kind} that some score reached on "
+                f"the rows it was fitted on; {came}{note}"
             )
-        # The lowest score of that precision keeps most; the highest of that coverage is the surest.
-        return reached[-1].score if self.kind == "precision" else reached[0].score
+        return point.score

@@ -15,16 +15,24 @@ modern neural networks" (ICML 2017), section 2; bins of equal count rather than 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmc.evaluation.hits import Hits
 
-__all__ = ["Reliability", "empirical_reliability", "expected_calibration_error", "softmax_reliability"]
+__all__ = [
+    "Reliability",
+    "cross_fitted_error",
+    "empirical_reliability",
+    "softmax_reliability",
+]
 
 Floats = NDArray[np.float64]
+Probability = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -37,8 +45,9 @@ class Reliability:
     """Share of right predictions, a fraction."""
     counts: NDArray[np.int64]
     """Predictions in the bin."""
-    error: float
-    """Expected calibration error, a fraction: the mean of |confidence - accuracy| over bins, by count."""
+    error: float | None
+    """Expected calibration error, a fraction: the mean of |confidence - accuracy| over bins, by count. None
+    where it cannot be measured: in the empirical reading with predictions in only even or only odd rows."""
 
 
 def softmax_reliability(
@@ -86,26 +95,47 @@ def empirical_reliability(
     """
     top = ids[:, :k]
     some = top >= 0
-    score, right = scores[:, :k][some].astype(np.float64), hits.matrix(top.shape[1])[some]
-    # Queries are split, not predictions: those of one query share a scale of scores, so a probability that
-    # was fitted on some of its own predictions would look better than it is on new queries.
-    even = np.broadcast_to(np.arange(len(top))[:, None] % 2 == 0, top.shape)[some]
-    probability = np.zeros(len(score))
-    for fitted, used in ((even, ~even), (~even, even)):
-        if fitted.any() and used.any():
-            probability[used] = _fitted(score[fitted], right[fitted], bins, score[used])
-    return replace(_binned(score, right, bins), error=expected_calibration_error(probability, right, bins))
+    first, right = scores[:, :k], hits.matrix(top.shape[1])
+
+    def fit(score: Floats, right: NDArray[np.bool_]) -> Probability | None:
+        return partial(_fitted, score, right, bins) if len(score) else None
+
+    error = cross_fitted_error(first, right, some, fit, bins)
+    return replace(_binned(first[some].astype(np.float64), right[some], bins), error=error)
 
 
-def expected_calibration_error(probability: Floats, right: NDArray[np.bool_], bins: int = 10) -> float:
-    """Mean of |confidence - accuracy| over bins of equal count, weighted by count; a fraction.
+def cross_fitted_error(
+    scores: NDArray[np.floating],
+    right: NDArray[np.bool_],
+    kept: NDArray[np.bool_],
+    fit: Callable[[Floats, NDArray[np.bool_]], Probability | None],
+    bins: int = 10,
+) -> float | None:
+    """The calibration error of a probability fitted on even rows for odd ones, and the other way round.
+
+    Queries are split, not predictions: those of one query share a scale of scores, so a probability that was
+    fitted on some of its own predictions would look better than it is on new queries.
 
     Args:
-        probability: [n], what each prediction was said to be.
-        right: [n], whether it was.
+        scores: [N, K].
+        right: [N, K], whether a prediction is right.
+        kept: [N, K], whether there is one.
+        fit: The probability of scores that some scores and their being right, both [m], come to; None where
+            they say nothing of it.
         bins: Of equal count.
+
+    Returns:
+        A fraction, of all predictions together; None where one half cannot be fitted.
     """
-    return _binned(probability, right, bins).error
+    score, correct = scores[kept].astype(np.float64), right[kept]
+    even = np.broadcast_to(np.arange(len(kept))[:, None] % 2 == 0, kept.shape)[kept]
+    probability = np.empty(len(score))
+    for fitted, used in ((even, ~even), (~even, even)):
+        curve = fit(score[fitted], correct[fitted])
+        if curve is None:
+            return None
+        probability[used] = curve(score[used])
+    return _binned(probability, correct, bins).error
 
 
 def _binned(confidence: Floats, right: NDArray[np.bool_], bins: int) -> Reliability:
