@@ -40,6 +40,7 @@ def test_a_run_is_calibrated_on_the_rows_it_held_out(
     found = Calibration.load(run / "model" / "calibration.json")
     encoder, dataset = DualEncoder.load(run), Dataset.load(dataset_folder)
     assert (found.model_fingerprint, found.num_labels, found.depth) == (encoder.fingerprint, 20, 5)
+    assert encoder.metadata.dataset_fingerprint == dataset.fingerprint
     truth = dataset.relevance("train")
     rows = train_validation_split(truth, 20, 5)[1]
     scores = encoder.encode_queries(dataset.texts("train")[rows]) @ encoder.encode_labels(dataset).T

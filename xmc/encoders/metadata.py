@@ -44,6 +44,9 @@ class EncoderMetadata:
     label_fingerprint: str | None = None
     """Fingerprint of that data set's labels."""
 
+    dataset_fingerprint: str | None = None
+    """Fingerprint of that data set, rows and relevance included; None in models of before it was kept."""
+
     tied: bool = True
     query_length: int | None = None
     label_length: int | None = None

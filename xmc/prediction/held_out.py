@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xmc.data import Dataset, train_validation_split
 from xmc.distributed import World
-from xmc.encoders import CutCount, DualEncoder
+from xmc.encoders import CutCount, DualEncoder, EncoderMetadata, resolve_model
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation.hits import all_hits
 from xmc.prediction.calibration import Calibration, fit_calibration
@@ -43,7 +43,8 @@ def calibrate(
         progress: Show bars.
 
     Raises:
-        ConfigError: When there is no data set, or no validation rows.
+        ConfigError: When there is no data set, no validation rows, or the data set is not the one whose rows
+            the run held out.
         DataError: When the rows cannot be calibrated on.
         ModelError: When the model cannot be opened.
     """
@@ -91,7 +92,8 @@ def _validation_rows(run: str | Path, dataset: Dataset) -> NDArray[np.int64]:
     """The rows that a run held out of training, which its configuration says.
 
     Raises:
-        ConfigError: When it is no run, or held none out.
+        ConfigError: When it is no run, held none out, or was trained on another data set.
+        ModelError: When it has no model.
     """
     if not is_run_folder(run):
         raise ConfigError(
@@ -102,9 +104,25 @@ def _validation_rows(run: str | Path, dataset: Dataset) -> NDArray[np.int64]:
     with reading(file, "a run's configuration", error=ConfigError):
         content = read_yaml(file)
         count, seed = int(content["validation"]["rows"]), int(content["seed"])
+        place = Path(content["data"]["path"])
     if not count:
         raise ConfigError(
             f"expected the run {run} to have held out rows (validation.rows), but it held out none: name "
             "rows that it was not trained on (--dataset DATASET --split test)"
         )
+    if not _was_trained_on(run, place, dataset):
+        raise ConfigError(
+            f"expected the data set that {run} was trained on ({place}), for its validation rows, but "
+            f"{dataset.path} is another, or was imported again since: rows drawn of it may be rows that the "
+            "run was trained on; name rows that it was not (--dataset DATASET --split test)"
+        )
     return train_validation_split(dataset.relevance("train"), count, seed)[1]
+
+
+def _was_trained_on(run: str | Path, place: Path, dataset: Dataset) -> bool:
+    """Whether a data set is the one that a run was trained on, which its configuration has at ``place``."""
+    metadata = EncoderMetadata.load(resolve_model(run)) or EncoderMetadata()
+    if metadata.dataset_fingerprint is not None:
+        return metadata.dataset_fingerprint == dataset.fingerprint
+    same = dataset.path.resolve() == place.resolve()
+    return same and metadata.label_fingerprint in (None, dataset.label_fingerprint)

@@ -139,6 +139,7 @@ class RunModels:
             label_fields=tuple(data.label_fields or manifest.label_fields),
             dataset=self.dataset.name,
             label_fingerprint=self.dataset.label_fingerprint,
+            dataset_fingerprint=self.dataset.fingerprint,
         )
         uids = list(self.dataset.uids("labels"))
         if parameters.label_offsets is not None:
