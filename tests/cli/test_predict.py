@@ -89,6 +89,7 @@ def test_predicting_by_run_and_by_index_is_the_same(
         (["calibrate", "nowhere", "--depth", "0"], "--depth: expected 1 or more"),
         (["calibrate", "MODEL"], "give a data set|--dataset"),
         (["predict", "MODEL", "Q"], "know their labels"),
+        (["calibrate", "embedded", "--dataset", "D", "--split", "test"], "--calibration FILE"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_line(

@@ -31,23 +31,44 @@ def run(arguments: Sequence[str]) -> None:
         help="Whose rows; validation are the rows that the run held out.",
     )
     parser.add_argument("--depth", type=int, default=100, help="Labels ranked of each row (default: 100).")
-    parser.add_argument("--out", default=None, help="The file; calibration.json beside the model by default.")
+    parser.add_argument(
+        "--out",
+        default=None,
+        help="The file; calibration.json beside the model by default, if that is a folder of yours.",
+    )
     options = parse(parser, arguments)
     check_output_file("--out", options.out)
     if options.depth < 1:
         raise ConfigError(f"--depth: expected 1 or more labels, got {options.depth}")
 
-    from xmc.encoders import resolve_model
-    from xmc.prediction import calibrate
-    from xmc.prediction.calibration import FILE
+    place = _beside(options.model) if options.out is None else Path(options.out)
 
-    folder = resolve_model(options.model)
-    if options.out is None and not os.access(folder, os.W_OK):
-        raise ConfigError(
-            f"expected to write {folder / FILE}, but the folder is not writable: give --out FILE"
-        )
+    from xmc.prediction import calibrate
+
     found = calibrate(options.model, options.dataset, split=options.split, depth=options.depth)
-    place = Path(options.out) if options.out else folder / FILE
     found.save(place)
     print(found.table())
     print(f"calibration: {place}")
+
+
+def _beside(model: str) -> Path:
+    """The file beside a model, where `xmc predict` finds it.
+
+    Raises:
+        ConfigError: For a model by name, whose folder is a library's or a cache and no place of the user's,
+            or a folder that cannot be written to.
+    """
+    kept = "give --out FILE, and name it to xmc predict with --calibration FILE"
+    if not Path(model).expanduser().exists():
+        raise ConfigError(
+            f"expected a folder, to keep the calibration beside its model, but {model} is none: check the "
+            f"path; for a model by name {kept}"
+        )
+
+    from xmc.encoders import resolve_model
+    from xmc.prediction.calibration import FILE
+
+    file = resolve_model(model) / FILE
+    if not os.access(file.parent, os.W_OK):
+        raise ConfigError(f"expected to write {file}, but the folder is not writable: {kept}")
+    return file

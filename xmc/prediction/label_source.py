@@ -44,12 +44,11 @@ def open_labels(model: str | Path, labels: str | None = None, *, progress: bool 
     return LabelIndex.build(str(model), labels or dataset_of([str(model)]), progress=progress)
 
 
-def find_calibration(
-    model: str | Path, index: LabelIndex, file: str | Path | None = None
-) -> Calibration | None:
-    """The calibration of an opened model: the one given, else the one beside the model, else None.
+def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calibration | None:
+    """The calibration of an index's model: the one given, else the one beside the model, else None.
 
-    One that was fitted with other labels is taken with a warning.
+    One that was fitted with other labels, or whose scores the index only approximates, is taken with a
+    warning.
 
     Raises:
         ConfigError: When the one given was fitted for another model.
@@ -72,6 +71,13 @@ def find_calibration(
         _log.warning(
             "probabilities were fitted with %s labels, and here are %s: they are about right at best",
             *(f"{found.num_labels:,}", f"{len(index):,}"),
+        )
+    if not index.manifest.exact_scores:
+        _log.warning(
+            "probabilities and thresholds were fitted on exact scores, and those of the index %s are "
+            "approximate: they are about right at best; an index whose vectors are not compressed (Flat, "
+            "IVF256,Flat, HNSW32) has exact ones",
+            index.manifest.factory,
         )
     return found
 
