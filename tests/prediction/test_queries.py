@@ -6,8 +6,11 @@ import io
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from xmc.data.tables import TextOptions
 from xmc.errors import ConfigError, DataError
 from xmc.prediction import Query, read_queries
 
@@ -72,11 +75,19 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("q.csv", "a,b\n1,2\n", "line 2: expected a column query, text or title, got 'a', 'b'"),
-        ("q.csv", "text,n\nred, boots,1\n", "line 2: expected 2 columns as in the header, got 3"),
-        ("q.csv", 'text\n"red\n', "not a table: unexpected end of data"),
-        ("q.csv", "", "expected a header line"),
-        ("q.jsonl", "{}\n", "line 1: expected a column query, text or title, got none"),
+        ("q.csv", "a,b\n1,2\n", "q.csv: expected a column query, text, title or content, got 'a', 'b'"),
+        (
+            "q.csv",
+            "text,n\nred, boots,1\n",
+            "line 2: expected 2 fields between ','.* got 3 in",
+        ),
+        ("q.csv", 'text\n"red\n', "line 2: expected every quote to be closed"),
+        ("q.csv", "", "q.csv: expected records, but the file is empty"),
+        ("q.csv", b"text\nhat\ngr\xfcn\n", "line 3: expected utf-8"),
+        ("q.tsv", "query\tquery\na\tb\n", "expected one column 'query', got 2"),
+        ("q.parquet", "text\nhat\n", "q.parquet: expected a Parquet file"),
+        ("q.jsonl", "{}\n", "line 1: expected a column query, text, title or content, got none"),
+        ("q.jsonl", '{"text": "a", "uid": [1]}\n', r"line 1, uid: expected text, got \[1\]"),
         ("q.jsonl", '{"text": 3}\n', "line 1: expected the text to be a string, got 3"),
         ("q.jsonl", "[1]\n", "line 1: expected a JSON object, got list"),
         ("q.jsonl", '{"text": "a"}\n{"text"\n', "line 2: expected a JSON object a line"),
@@ -92,9 +103,45 @@ def test_what_is_wrong_is_named_with_its_line(
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     path = written(tmp_path, "q.csv", "text\nhat\n")
-    with pytest.raises(DataError, match="expected a column 'quer', got 'text'"):
-        list(read_queries(path, column="quer"))
+    with pytest.raises(DataError, match="column 'quer': expected it to be the query, .* the file has 'text'"):
+        read_queries(path, column="quer")
     with pytest.raises(ConfigError, match="expected a column of CSV"):
         read_queries(written(tmp_path, "q.txt", "hat\n"), column="text")
     with pytest.raises(ConfigError, match="expected a format of text"):
         read_queries(path, "xml")
+    lines = written(tmp_path, "q.jsonl", '{"text": "a", "other": "b"}\n{"text": "a"}\n')
+    queries = read_queries(lines, column="other")
+    assert next(queries) == Query("1", "b")
+    with pytest.raises(DataError, match="line 2, column 'other': expected it to be the query"):
+        next(queries)
+
+
+def test_a_table_is_read_as_an_import_reads_it(tmp_path: Path) -> None:
+    excel = written(tmp_path, "q.csv", 'sep=;\nuid;text\n7;"grün; rot"\n'.encode("utf-16"))
+    assert list(read_queries(excel)) == [Query("7", "grün; rot")]
+    packed = written(tmp_path, "q.csv.gz", gzip.compress(b"text\nhat\n"))
+    assert list(read_queries(packed)) == [Query("1", "hat")]
+    old = written(tmp_path, "old.csv", "text|n\ngrün|1\n".encode("cp1252"))
+    assert list(read_queries(old, written=TextOptions("|", '"', "cp1252"))) == [Query("1", "grün")]
+    pq.write_table(pa.table({"uid": [7.0, None], "query": ["a", "b"]}), tmp_path / "q.parquet")
+    assert list(read_queries(tmp_path / "q.parquet")) == [Query("7", "a"), Query("2", "b")]
+    for source, format in (("-", "csv"), (packed, "text"), (tmp_path / "q.jsonl", "auto")):
+        with pytest.raises(ConfigError, match="--encoding with a file that ends in .csv or .tsv only"):
+            read_queries(source, format, written=TextOptions(";"))
+
+
+def test_a_format_that_the_ending_does_not_say(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.dat", 'query\tn\n"red\nboots"\t1\n')
+    assert list(read_queries(path, "tsv")) == [Query("1", "red\nboots")]
+    with pytest.raises(DataError, match="q.dat, line 3: expected 1 columns as in the header, got 2"):
+        list(read_queries(written(tmp_path, "q.dat", "query\n\nred, boots\n"), "csv"))
+
+
+def test_the_fields_of_the_model_make_the_text(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.csv", "title,content\nBoots,red\n")
+    rows = written(tmp_path, "q.jsonl", '{"title": "Boots", "content": "red"}\n')
+    for source in (path, rows):
+        assert [q.text for q in read_queries(source, fields=("title",))] == ["Boots"]
+        assert [q.text for q in read_queries(source, fields=("content", "title"))] == ["red Boots"]
+    with pytest.raises(DataError, match="expected a column query, text or content, got 'title'"):
+        read_queries(written(tmp_path, "t.csv", "title\nBoots\n"), fields=("content",))

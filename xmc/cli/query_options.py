@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonargparse
 
+from xmc.cli.table_options import add_text_options, text_options
 from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,26 +18,30 @@ __all__ = ["add_query_options", "check_query_options", "queries_of"]
 
 
 def add_query_options(parser: jsonargparse.ArgumentParser) -> None:
-    """--format and --column."""
+    """--format, --column, and how a CSV file is written."""
     parser.add_argument(
         "--format",
         default="auto",
         choices=("auto", "text", "csv", "tsv", "jsonl"),
-        help="Of the queries; by the file's ending by default, and text, one a line, for any other.",
+        help="Of the queries; by the file's ending by default (Parquet too), and text, one a line, for any\n"
+        "other.",
     )
     parser.add_argument(
         "--column",
         type=str | None,
         default=None,
-        help="The column of the queries; by default query or text, else title and content.",
+        help="The column of the queries, by name or number; by default query or text, else what the\n"
+        "model was trained on of title and content.",
     )
+    add_text_options(parser.add_argument)
 
 
 def check_query_options(options: jsonargparse.Namespace, source: str) -> None:
-    """Refuse, before a model is loaded, a file that is not there and a column of plain text.
+    """Refuse, before a model is loaded, a file that is not there or has no queries, and what it cannot be.
 
     Raises:
         ConfigError: Naming it.
+        DataError: When the file is no such table, or has no column of texts.
     """
     if source != "-" and not Path(source).is_file():
         kind = "is a folder" if Path(source).is_dir() else "does not exist"
@@ -44,8 +49,18 @@ def check_query_options(options: jsonargparse.Namespace, source: str) -> None:
     queries_of(options, source)
 
 
-def queries_of(options: jsonargparse.Namespace, source: str) -> Iterator[Query]:
-    """The queries, read as they are asked for."""
-    from xmc.prediction.queries import read_queries
+def queries_of(
+    options: jsonargparse.Namespace, source: str, fields: Sequence[str] | None = None
+) -> Iterator[Query]:
+    """The queries, read as they are asked for; ``fields`` are the model's."""
+    from xmc.data.tables import TextOptions
+    from xmc.prediction.queries import FIELDS, read_queries
 
-    return read_queries(source, options.format, options.column)
+    written = text_options(options)
+    return read_queries(
+        source,
+        options.format,
+        options.column,
+        fields=fields or FIELDS,
+        written=None if written == TextOptions() else written,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xmc.cli.parser import nearest
@@ -12,9 +12,16 @@ from xmc.errors import ConfigError
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-    from xmc.data.tables import Columns, TableOptions
+    from xmc.data.tables import Columns, TableOptions, TextOptions
 
-__all__ = ["TABLE_HELP", "add_split_options", "add_table_options", "table_options"]
+__all__ = [
+    "TABLE_HELP",
+    "add_split_options",
+    "add_table_options",
+    "add_text_options",
+    "table_options",
+    "text_options",
+]
 
 TABLE_HELP = "--help.tables"
 """Shows the options that most files need not: with them a help would not fit a screen."""
@@ -59,9 +66,7 @@ def add_table_options(parser: ArgumentParser, *, shown: bool) -> None:
         "label, labels, weight, query_uid of clicks; uid, title, content of labels.",
     )
     add("--header", choices=("auto", "yes", "no"), default="auto", help="Of CSV files.")
-    add("--delimiter", default=None, help="Between fields; 'tab' for a tab. Seen by default.")
-    add("--quote", default='"', help="Around fields; 'none' where quotes mean nothing.")
-    add("--encoding", default=None, help="Of CSV files, such as cp1252; UTF-8 by default.")
+    add_text_options(add)
     add("--separator", default=None, help="Between labels in one field; | by default.")
     add(
         "--unknown",
@@ -78,15 +83,28 @@ def add_table_options(parser: ArgumentParser, *, shown: bool) -> None:
     )
 
 
-def table_options(options: Namespace) -> TableOptions | None:
-    """What is told of tables; None where nothing is."""
-    from xmc.data.tables import TableOptions, TextOptions
+def add_text_options(add: Callable[..., object]) -> None:
+    """Add what says how a CSV file is written, with ``add_argument`` or the like."""
+    add("--delimiter", default=None, help="Between fields; 'tab' for a tab. Seen by default.")
+    add("--quote", default='"', help="Around fields; 'none' where quotes mean nothing.")
+    add("--encoding", default=None, help="Of CSV files, such as cp1252; UTF-8 by default.")
+
+
+def text_options(options: Namespace) -> TextOptions:
+    """How a CSV file is written, as told."""
+    from xmc.data.tables import TextOptions
 
     delimiter = {"tab": "\t", "\\t": "\t"}.get(options.delimiter, options.delimiter)
-    quote = None if options.quote in ("none", "") else options.quote
+    return TextOptions(delimiter, None if options.quote in ("none", "") else options.quote, options.encoding)
+
+
+def table_options(options: Namespace) -> TableOptions | None:
+    """What is told of tables; None where nothing is."""
+    from xmc.data.tables import TableOptions
+
     given = TableOptions(
         columns=_columns(options.columns),
-        text=TextOptions(delimiter, quote, options.encoding),
+        text=text_options(options),
         header={"auto": None, "yes": True, "no": False}[options.header],
         separator=options.separator,
         unknown=options.unknown,

@@ -1,25 +1,26 @@
-"""Texts without labels from a file or standard input: one a line, or a column of CSV, TSV or JSON Lines."""
+"""Texts without labels from a file or standard input: one a line, or a column of a table."""
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xmc.data.importers.reader import LineReader
+from xmc.data.tables import TextOptions
+from xmc.data.tables.table import Table, open_table
+from xmc.data.tables.values import as_text
 from xmc.errors import ConfigError, DataError
-from xmc.received import reading
+from xmc.prediction.streamed import Record, stream_records
 
-__all__ = ["FORMATS", "Query", "read_queries"]
+__all__ = ["FIELDS", "FORMATS", "Query", "read_queries"]
 
 FORMATS = ("text", "csv", "tsv", "jsonl")
-_ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FIELDS = ("title", "content")
+_ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _TEXTS = ("query", "text")
-_FIELDS = ("title", "content")
-_MOST_CHARACTERS = 1 << 24
 
 
 class Query(NamedTuple):
@@ -30,21 +31,38 @@ class Query(NamedTuple):
     text: str
 
 
-def read_queries(source: str | Path, format: str = "auto", column: str | None = None) -> Iterator[Query]:
+def read_queries(
+    source: str | Path,
+    format: str = "auto",
+    column: str | None = None,
+    *,
+    fields: Sequence[str] = FIELDS,
+    written: TextOptions | None = None,
+) -> Iterator[Query]:
     """The queries of a file in its order, read as they are asked for.
 
     Args:
-        source: A file of UTF-8, plain or gzipped; "-" is standard input, which is not unpacked.
-        format: One of `FORMATS`; "auto" goes by the file's ending and takes any other for plain text.
-        column: The column of the text; when None "query" or "text", else "title" and "content" together.
+        source: A file, plain or gzipped; "-" is standard input, which is not unpacked.
+        format: One of `FORMATS`; "auto" goes by the file's ending (Parquet, too), and takes any other for
+            plain text.
+        column: The column of the text, by name or number; when None "query" or "text", else ``fields``.
+        fields: Columns whose texts together are a query: those that the model was trained on.
+        written: How a CSV or TSV file is written, where its beginning does not tell; all else is UTF-8.
 
     Raises:
-        ConfigError: For an unknown format, or a column of plain text.
+        ConfigError: For an unknown format, a column of plain text, or ``written`` of what is no such file.
         DataError: When the file is not what its format says, or has no such column; the text names the line.
     """
-    kind = _format(source) if format == "auto" else format
-    if kind not in FORMATS:
-        raise ConfigError(f"expected a format of {', '.join(FORMATS)}, got {kind}")
+    if format not in ("auto", *FORMATS):
+        raise ConfigError(f"expected a format of {', '.join(FORMATS)}, got {format}")
+    ending = _format(source)
+    kind = ending if format == "auto" else format
+    as_table = kind == ending and kind in ("csv", "tsv", "parquet")
+    if written is not None and not (as_table and kind != "parquet"):
+        raise ConfigError(
+            "expected --delimiter, --quote and --encoding with a file that ends in .csv or .tsv only, got "
+            f"them for {source}"
+        )
     if kind == "text":
         if column is not None:
             raise ConfigError(
@@ -52,8 +70,14 @@ def read_queries(source: str | Path, format: str = "auto", column: str | None = 
                 "a line: say which it is (--format)"
             )
         return (Query(str(number), line) for number, line in enumerate(_lines(source), 1))
-    rows = _json_rows(source) if kind == "jsonl" else _table_rows(source, "\t" if kind == "tsv" else ",")
-    return _of_rows(rows, str(source), column)
+    told = {} if column is None else {"query": column}
+    names = {role: (role,) for role in ("uid", *(() if column else (*_TEXTS, *fields)))}
+    if as_table:
+        records = _table_records(_table(Path(source), kind, names, told, written or TextOptions()))
+    else:
+        where = "standard input" if str(source) == "-" else str(source)
+        records = stream_records(_lines(source), kind, where, names, told)
+    return _of_records(records, told, fields)
 
 
 def _format(source: str | Path) -> str:
@@ -75,68 +99,46 @@ def _lines(source: str | Path) -> Iterator[str]:
             raise DataError(f"standard input, line {number}: expected UTF-8 ({error})") from error
 
 
-def _table_rows(source: str | Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    # The limit is the process's: others who read tables get theirs back.
-    limit = csv.field_size_limit(_MOST_CHARACTERS)
-    reader = csv.reader((f"{line}\n" for line in _lines(source)), delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, None)
-        if header is None:
-            raise DataError(f"{source}: expected a header line with the names of the columns, got nothing")
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise DataError(
-                    f"{source}, line {reader.line_num}: expected {len(header)} columns as in the header, got "
-                    f"{len(row)}: quote texts that hold the separator"
-                )
-            yield reader.line_num, dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{source}, line {reader.line_num}: not a table: {error}") from error
-    finally:
-        csv.field_size_limit(limit)
+def _table(
+    path: Path, kind: str, names: Mapping[str, tuple[str, ...]], told: Mapping[str, str], written: TextOptions
+) -> Table:
+    if kind == "tsv" and written.delimiter is None:
+        written = TextOptions("\t", written.quote, written.encoding)
+    # A first line that is no header would be a query as good as any: it is refused, as it names no column.
+    table = open_table(path, names, told, written, header=True, by_place=lambda sample: ())
+    if not table.places.keys() - {"uid"}:
+        raise _no_text(str(path), names, table.names)
+    return table
 
 
-def _json_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(_lines(source), 1):
-        if not line.strip():
-            continue
-        with reading(f"{source}, line {number}", "a JSON object a line"):
-            row = json.loads(line)
-        if not isinstance(row, Mapping):
-            raise DataError(f"{source}, line {number}: expected a JSON object, got {type(row).__name__}")
-        yield number, row
+def _table_records(table: Table) -> Iterator[Record]:
+    for number, fields in table.rows(progress=False):
+        place = partial(table.source.place, number)
+        yield Record(place, dict(zip(table.places, fields, strict=True)), table.names)
 
 
-def _of_rows(
-    rows: Iterable[tuple[int, Mapping[str, Any]]], source: str, column: str | None
-) -> Iterator[Query]:
-    for number, (line, row) in enumerate(rows, 1):
-        where = f"{source}, line {line}"
-        values = [row[name] for name in _columns(row, column, where)]
-        wrong = next((value for value in values if not isinstance(value, str)), None)
-        if wrong is not None:
-            raise DataError(f"{where}: expected the text to be a string, got {wrong!r:.80}")
-        uid = row.get("uid")
-        yield Query(str(number) if uid is None else str(uid), " ".join(value for value in values if value))
+def _of_records(records: Iterable[Record], told: Mapping[str, str], fields: Sequence[str]) -> Iterator[Query]:
+    for number, record in enumerate(records, 1):
+        given = record.values
+        parts = list(told) or [name for name in _TEXTS if given.get(name) is not None][:1]
+        parts = parts or [name for name in fields if given.get(name) is not None]
+        if not parts:
+            raise _no_text(record.place(), (*_TEXTS, *fields), record.names)
+        texts = [given[name] for name in parts]
+        wrong = next((text for text in texts if not isinstance(text, str)), None)
+        if wrong is not None or None in texts:
+            raise DataError(f"{record.place()}: expected the text to be a string, got {wrong!r:.80}")
+        try:
+            uid = as_text(given.get("uid"))
+        except DataError as error:
+            raise DataError(f"{record.place()}, uid: {error}") from error
+        yield Query(uid or str(number), " ".join(text for text in texts if text))
 
 
-def _columns(row: Mapping[str, Any], column: str | None, where: str) -> Sequence[str]:
-    """The columns that make the text."""
-    if column is not None:
-        if column not in row:
-            raise DataError(f"{where}: expected a column {column!r}, got {_names(row)}")
-        return [column]
-    if found := [name for name in _TEXTS if name in row]:
-        return found[:1]
-    if found := [name for name in _FIELDS if row.get(name) is not None]:
-        return found
-    raise DataError(
-        f"{where}: expected a column query, text or title, got {_names(row)}: name the column of the text "
-        "(--column), or say --format text for one query a line"
+def _no_text(where: str, names: Iterable[str], came: Iterable[str]) -> DataError:
+    *others, last = (name for name in names if name != "uid")
+    listed = ", ".join(repr(name) for name in came) or "none"
+    return DataError(
+        f"{where}: expected a column {', '.join(others)} or {last}, got {listed}: name the column of the "
+        "text (--column), or say --format text for one query a line"
     )
-
-
-def _names(row: Mapping[str, Any]) -> str:
-    return ", ".join(repr(name) for name in row) or "none"
