@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,22 @@ def test_predicting_by_run_and_by_index_is_the_same(
     ]
     assert main(["search", str(index), "--queries", str(queries), "-k", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "red bird"
+
+
+def test_queries_are_of_the_fields_that_the_model_was_trained_on(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    encoder = DualEncoder.load(model_folder)
+    encoder.metadata = replace(encoder.metadata, query_fields=("title",))
+    encoder.save(tmp_path / "model")
+    index, table = tmp_path / "index", tmp_path / "queries.csv"
+    assert main(["index", str(tmp_path / "model"), "--labels", str(dataset_folder), "--out", str(index)]) == 0
+    table.write_text("title,content\nred bird,the blue stone\n", encoding="utf-8")
+    for words in (["predict", str(index)], ["search", str(index), "--json", "--queries"]):
+        capsys.readouterr()
+        assert main([*words, str(table), "-k", "1"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["query"], found["texts"]) == ("red bird", ["red bird"])
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,8 @@ def run(arguments: Sequence[str]) -> None:
     least = None if threshold is None else threshold.least_score(calibration)
     k = min(options.k or (_K if threshold is None else _MOST), len(index))
     cuts = CutCount()
-    blocks = predict_blocks(
-        index, queries_of(options, options.file), k, least_score=least, calibration=calibration, cuts=cuts
-    )
+    asked = queries_of(options, options.file, index.encoder.metadata.query_fields)
+    blocks = predict_blocks(index, asked, k, least_score=least, calibration=calibration, cuts=cuts)
     queries, labels = write_predicted(options.out, blocks, index)
     cuts.warn("queries")
     if options.out is not None:

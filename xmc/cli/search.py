@@ -49,7 +49,7 @@ def run(arguments: Sequence[str]) -> None:
     index = LabelIndex.load(options.index, encoder)
     if not index.manifest.exact_scores and not options.json:
         print(f"scores are approximate (~): the index {index.manifest.factory} compresses its vectors")
-    _search(index, _queries(options), options, shown=len(options.text) != 1)
+    _search(index, _queries(options, index), options, shown=len(options.text) != 1)
 
 
 def _check(options: jsonargparse.Namespace) -> None:
@@ -65,11 +65,11 @@ def _check(options: jsonargparse.Namespace) -> None:
         check_query_options(options, options.queries)
 
 
-def _queries(options: jsonargparse.Namespace) -> Iterator[Query]:
+def _queries(options: jsonargparse.Namespace, index: LabelIndex) -> Iterator[Query]:
     from xmc.prediction.queries import Query
 
     if options.queries is not None:
-        return queries_of(options, options.queries)
+        return queries_of(options, options.queries, index.encoder.metadata.query_fields)
     return (Query(str(number), text) for number, text in enumerate(options.text, 1))
 
 
