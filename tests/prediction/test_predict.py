@@ -11,7 +11,7 @@ import pytest
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import load_predictions
-from xmc.prediction import Query, predict_blocks, write_predicted
+from xmc.prediction import Prediction, Query, predict_blocks, write_predicted
 from xmc.prediction.calibration import Calibration
 from xmc.prediction.curve import Point
 from xmc.prediction.platt import Platt
@@ -79,6 +79,13 @@ def test_every_format_says_the_same(index: LabelIndex, tmp_path: Path) -> None:
     assert write("p.trec").read_text(encoding="utf-8").splitlines() == [
         "q1 Q0 a 1 3.0 xmc", "q1 Q0 b 2 1.0 xmc", "q3 Q0 c 1 2.0 xmc",
     ]  # fmt: skip
+
+
+def test_a_label_that_the_index_has_not_is_refused(index: LabelIndex, tmp_path: Path) -> None:
+    ids, scores = np.array([3, -1]), np.array([1, -np.inf], dtype=np.float32)
+    blocks = [[Prediction(QUERIES[0], ids, scores, None)]]
+    with pytest.raises(DataError, match="the index names label 3, expected ids below 3"):
+        write_predicted(tmp_path / "p.jsonl", blocks, index)
 
 
 def test_a_failure_leaves_no_file(index: LabelIndex, tmp_path: Path) -> None:

@@ -41,18 +41,21 @@ def output_format(path: str | Path | None) -> str:
 
 
 def as_record(prediction: Prediction, index: LabelIndex) -> dict[str, Any]:
-    """One query and its labels as ``xmc score`` reads them, with texts and probabilities beside."""
-    count = prediction.count
-    ids = prediction.ids[:count].tolist()
+    """One query and its labels as ``xmc score`` reads them, with texts and probabilities beside.
+
+    Raises:
+        DataError: When the index names a label that it has not.
+    """
+    hits = index.hits_of(prediction.ids, prediction.scores)
     record: dict[str, Any] = {
         "uid": prediction.query.uid,
         "query": prediction.query.text,
-        "labels": [index.uids[i] for i in ids],
-        "texts": [index.texts[i] for i in ids],
-        "scores": [_rounded(score) for score in prediction.scores[:count].tolist()],
+        "labels": [hit.uid for hit in hits],
+        "texts": [hit.text for hit in hits],
+        "scores": [_rounded(hit.score) for hit in hits],
     }
     if prediction.probabilities is not None:
-        record["probabilities"] = [_rounded(p) for p in prediction.probabilities[:count].tolist()]
+        record["probabilities"] = [_rounded(p) for p in prediction.probabilities[: len(hits)].tolist()]
     return record
 
 
