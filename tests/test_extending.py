@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -37,6 +38,15 @@ COMMANDS = {
 }
 
 
+def failure(block: str, section: str) -> str:
+    """How a block of the page ends that fails, as where an ``assert`` of its own is false; else ""."""
+    try:
+        exec(compile(block, f"{PAGE.name}: {section}", "exec"), {"__name__": section})
+    except Exception:
+        return traceback.format_exc()
+    return ""
+
+
 @pytest.mark.parametrize("section", BLOCKS)
 def test_the_examples_run(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tiny_tokenizer()
@@ -44,8 +54,8 @@ def test_the_examples_run(section: str, tmp_path: Path, monkeypatch: pytest.Monk
     model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu")
     model.save(str(tmp_path / "my-model"))
     monkeypatch.chdir(tmp_path)
-    for block in BLOCKS[section]:
-        exec(compile(block, f"{PAGE.name}: {section}", "exec"), {"__name__": section})
+    failures = [failure(block, section) for block in BLOCKS[section]]
+    assert failures == [""] * len(BLOCKS[section]), "\n".join(failures)
 
 
 def test_every_heading_of_the_contents_is_there() -> None:
