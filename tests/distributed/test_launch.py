@@ -66,7 +66,7 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env={**environment},
+        env=environment,
         start_new_session=True,
     )
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,15 +16,15 @@ import pytest
 from tests.distributed.ranks import Ranks
 from xmc.distributed import World, answering, current_world, from_main, watch_ranks
 from xmc.distributed.life import BEAT, Idle
-from xmc.distributed.presence import Presence
+from xmc.distributed.presence import PRESENCE, Presence
 from xmc.distributed.watch import GRACE
 from xmc.errors import ConfigError, RankError, XMCError
 
 PROGRAM = Path(__file__).parent / "lost_rank.py"
 
 
-def fail_on_rank_1() -> str:
-    """Rank 1 raises, and rank 0 waits for it in a collective that it never comes to."""
+def fail_on(failing: int, place: Path) -> str:
+    """A rank raises, and the other waits for it in a collective that it never comes to."""
     import torch
     import torch.distributed as dist
 
@@ -32,15 +33,15 @@ def fail_on_rank_1() -> str:
     world = current_world()
     try:
         with watch_ranks(world, 30.0):
-            if world.rank == 1:
+            if world.rank == failing:
                 raise ConfigError("the data are bad")
             all_reduce_sum(torch.ones(1), world)
     except XMCError as error:
-        # What the end of a process does: peers see a closed connection.
-        dist.destroy_process_group()
-        dist.init_process_group("gloo", init_method=f"file:///tmp/{os.getpid()}-alone", rank=0, world_size=1)
-        return f"{type(error).__name__}: {error}"
-    return "nothing"
+        said = f"{type(error).__name__}: {error}"
+    # What the end of a process does: peers see a closed connection. The store of rank 0 went with the error.
+    dist.destroy_process_group()
+    dist.init_process_group("gloo", init_method=f"file://{place}/{os.getpid()}", rank=0, world_size=1)
+    return said
 
 
 def raise_on_main() -> str:
@@ -55,19 +56,48 @@ def raise_on_main() -> str:
     return "nothing"
 
 
-def test_the_others_name_the_rank_that_failed_and_why(ranks: Ranks) -> None:
-    said = ranks.run(fail_on_rank_1, size=2)
-    assert said[1] == "ConfigError: the data are bad"
-    assert said[0] == "RankError: rank 1 failed: ConfigError: the data are bad"
+@pytest.mark.parametrize("failing", [0, 1])
+def test_the_others_name_the_rank_that_failed_and_why(ranks: Ranks, tmp_path: Path, failing: int) -> None:
+    said = ranks.run(fail_on, failing, tmp_path, size=2)
+    assert said[failing] == "ConfigError: the data are bad"
+    assert said[1 - failing] == f"RankError: rank {failing} failed: ConfigError: the data are bad"
 
 
 def test_what_the_main_rank_alone_sees_reaches_all(ranks: Ranks) -> None:
     assert ranks.run(raise_on_main, size=3) == ["the folder is taken, 5"] * 3
 
 
-def test_one_rank_needs_no_watch() -> None:
+def test_one_rank_needs_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    stores: list[object] = []
+    monkeypatch.setattr("xmc.distributed.watch.TCPStore", lambda *given, **named: stores.append(given))
+    before = threading.active_count()
     with watch_ranks(World(), 1.0), answering("a step"):
-        pass
+        assert threading.active_count() == before and PRESENCE.thread is None
+    assert not stores
+
+
+def collectives_of_a_worker_thread() -> tuple[bool, int]:
+    """Whether the thread that works is the one watched, and the collectives it is seen to go through."""
+    import torch
+
+    from xmc.distributed import all_reduce_sum
+
+    world, seen = current_world(), []
+
+    def work() -> None:
+        with watch_ranks(world, 30.0):
+            before = PRESENCE.passed
+            all_reduce_sum(torch.ones(1), world)
+            seen.append((PRESENCE.thread == threading.get_ident(), PRESENCE.passed - before))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    return seen[0]
+
+
+def test_the_thread_that_asked_for_the_watch_is_watched(ranks: Ranks) -> None:
+    assert ranks.run(collectives_of_a_worker_thread, size=2) == [(True, 1)] * 2
 
 
 def test_only_doing_nothing_in_a_step_is_a_hang(monkeypatch) -> None:
@@ -103,6 +133,7 @@ def test_only_doing_nothing_in_a_step_is_a_hang(monkeypatch) -> None:
         ("kill", 1, r"rank 1 died \(process \d+ on .* is gone\)", 20),
         ("kill", 0, r"rank 0 died", 20),
         ("raise", 1, "rank 1 failed: ValueError: bad", 20),
+        ("raise", 0, "rank 0 failed: ValueError: bad", 20),
         ("hang", 1, r"rank 1 hangs in step 4: for 10 s .*lost_rank.py:\d+", 10 + 4 * BEAT + GRACE + 10),
         ("hang", 0, r"rank 0 hangs in step 4: for 10 s .*lost_rank.py:\d+", 10 + 4 * BEAT + GRACE + 10),
     ],

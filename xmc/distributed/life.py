@@ -19,16 +19,24 @@ IDLE = 0.01
 
 
 class Peer:
-    """Another rank: its process, and the last sign of it."""
+    """Another rank: its process, where this one can look at it, and the last sign of it.
+
+    Args:
+        pid: Its process.
+        created: When that began, as psutil tells it there; seconds since 1970.
+        host: The name of its machine.
+        here: Whether that is this machine's name.
+    """
 
     def __init__(self, pid: int, created: float, host: str, here: bool) -> None:
-        self.pid, self.created, self.host, self.here = pid, created, host, here
+        self.pid, self.host = pid, host
+        self.process = _process(pid, created) if here else None
         self.beat, self.seen, self.silent = b"", time.monotonic(), 0.0
 
     def lost(self, store: TCPStore, rank: int, timeout: float) -> str | None:
         """Why it is taken for lost, or None."""
-        if self.here:
-            return None if self._runs() else f"died (process {self.pid} on {self.host} is gone)"
+        if self.process is not None:
+            return None if _runs(self.process) else f"died (process {self.pid} on {self.host} is gone)"
         now, key = time.monotonic(), f"beat/{rank}"
         beat = store.get(key) if store.check([key]) else b""
         # Of a process that was suspended itself, no more than its own looks count.
@@ -38,13 +46,27 @@ class Peer:
             return None
         return f"gave no sign of life for {timeout:g} s (process {self.pid} on {self.host})"
 
-    def _runs(self) -> bool:
-        try:
-            process = psutil.Process(self.pid)
-            same: bool = process.create_time() == self.created
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
+
+def _process(pid: int, created: float) -> psutil.Process | None:
+    """The process that began then, or None where that cannot be told: its beats say whether it lives.
+
+    Two containers may share the name of a host and not its processes.
+    """
+    try:
+        process = psutil.Process(pid)
+        same: bool = process.create_time() == created
+    except psutil.Error:
+        return None
+    return process if same else None
+
+
+def _runs(process: psutil.Process) -> bool:
+    # The time it began moves with the system's clock and is compared once; psutil's own mark of it does not.
+    try:
+        runs: bool = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return runs
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Idle:

@@ -5,27 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 __all__ = ["PRESENCE", "Presence", "answering", "waiting"]
 
 
 @dataclass
 class Presence:
-    """What the thread that imported this is at.
+    """What the thread that ranks look at is at.
 
     Attributes:
-        watched: Whether anybody looks.
+        thread: The one that entered :func:`.watch.watch_ranks`; None where nobody looks.
         answering: What it is expected to be busy with, or None: then it may be silent as long as it likes.
         waiting: Whether it waits for other ranks.
         passed: How many collectives it has been through.
     """
 
-    watched: bool = False
+    thread: int | None = None
     answering: str | None = None
     waiting: bool = False
     passed: int = 0
-    thread: int = field(default_factory=threading.get_ident)
 
 
 PRESENCE = Presence()

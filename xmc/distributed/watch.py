@@ -53,27 +53,28 @@ def watch_ranks(world: World, timeout: float) -> Iterator[None]:
     Raises:
         RankError: Where this rank's block failed as another rank did.
     """
-    if world.size == 1 or timeout <= 0 or PRESENCE.watched:
+    if world.size == 1 or timeout <= 0 or PRESENCE.thread is not None:
         yield
         return
-    watch = _RankWatch(world, timeout)
-    PRESENCE.watched = True
+    PRESENCE.thread = threading.get_ident()
     try:
-        yield
-    except BaseException as error:
-        cause = watch.leave(error)
-        if cause is not None:
-            raise RankError(cause) from error
-        raise
-    else:
-        watch.leave(None)
+        watch = _RankWatch(world, timeout, PRESENCE.thread)
+        try:
+            yield
+        except BaseException as error:
+            cause = watch.leave(error)
+            if cause is not None:
+                raise RankError(cause) from error
+            raise
+        else:
+            watch.leave(None)
     finally:
-        PRESENCE.watched = False
+        PRESENCE.thread = None
 
 
 class _RankWatch:
-    def __init__(self, world: World, timeout: float) -> None:
-        self.world, self.timeout = world, timeout
+    def __init__(self, world: World, timeout: float, watched: int) -> None:
+        self.world, self.timeout, self.watched = world, timeout, watched
         host = os.environ.get("MASTER_ADDR", "127.0.0.1")
         patience = timedelta(seconds=max(GRACE, timeout / 2))
         place: list[object] = [None]
@@ -93,7 +94,6 @@ class _RankWatch:
         }
         self.known: str | None = None  # why the run ends, once this rank has seen it
         self.stopped = threading.Event()
-        self.main_thread = threading.get_ident()
         self.thread = threading.Thread(target=self._watch, name="rank-watch", daemon=True)
         self.thread.start()
 
@@ -110,9 +110,10 @@ class _RankWatch:
                 time.sleep(0.1)
         try:
             if error is None or getattr(error, "agreed", False):
-                self.store.set(f"done/{self.world.rank}", "1")
+                self._done()
             elif cause is None:
                 self._report(f"rank {self.world.rank} failed: {_said(error)}")
+            self._keep_store()
         except RuntimeError:
             pass  # the store's rank is gone, and there is nobody to tell
         return cause
@@ -128,14 +129,13 @@ class _RankWatch:
                 pass  # told by the look below
             cause = self._cause()
             if cause is None and idle.seconds(PRESENCE) > self.timeout:
-                where = _innermost(self.main_thread)
+                where = _innermost(self.watched)
                 cause = (
                     f"rank {self.world.rank} hangs in {PRESENCE.answering}: for {self.timeout:g} s it has "
                     f"done nothing and not waited for others (run.rank_timeout); it is at {where}"
                 )
                 self._report(cause)
-                # Not before the others have seen it, of whom rank 0 keeps the store.
-                self.stopped.wait(2 * BEAT)
+                self._keep_store()
             if cause is not None and not self.stopped.wait(GRACE):
                 self._end(cause)
 
@@ -146,6 +146,7 @@ class _RankWatch:
         try:
             if self.store.check(["failed"]):
                 self.known = self.store.get("failed").decode()
+                self._done()
                 return self.known
             for rank, peer in self.peers.items():
                 reason = peer.lost(self.store, rank, self.timeout)
@@ -159,7 +160,23 @@ class _RankWatch:
 
     def _report(self, cause: str) -> str:
         """Leave a cause where all ranks see it; the first one that was left."""
-        return self.store.compare_set("failed", "", cause).decode() or cause
+        self.known = self.store.compare_set("failed", "", cause).decode() or cause
+        self._done()
+        return self.known
+
+    def _done(self) -> None:
+        """This rank has ended its block, or knows why the run ends: it has no more to ask of the store."""
+        self.store.set(f"done/{self.world.rank}", "1")
+
+    def _keep_store(self) -> None:
+        """Rank 0, with which the store ends, waits for the others to know of the end: two beats at most."""
+        if not self.world.is_main:
+            return
+        deadline = time.monotonic() + 2 * BEAT
+        while time.monotonic() < deadline:
+            if all(self.store.check([f"done/{rank}"]) for rank in self.peers):
+                return
+            time.sleep(0.05)
 
     def _end(self, cause: str) -> None:
         print(f"error (rank {self.world.rank}): {cause}", file=sys.stderr, flush=True)
