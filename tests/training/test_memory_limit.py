@@ -11,12 +11,14 @@ import torch
 
 from tests.distributed.ranks import Ranks
 from tests.runs import losses
+from tests.training.learned.test_head import with_objective
 from tests.training.test_world import as_rank
 from xmc.encoders import DualEncoder
 from xmc.encoders.tower import Tower
-from xmc.errors import OutOfMemoryError
-from xmc.training import TrainConfig, train
+from xmc.errors import NonFiniteError, OutOfMemoryError
+from xmc.training import TrainConfig, Trainer, train
 from xmc.training.memory_limit import is_out_of_memory
+from xmc.training.step import optimise
 
 ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
@@ -91,3 +93,40 @@ def test_ranks_stay_in_step_when_one_is_short(config, changed, tmp_path, ranks: 
     halved = [[line for line in lines if "out of memory" in line] for lines in said]
     assert not halved[0] and len(halved[1]) == 1 and halved[1][0].startswith("rank 1 is out of memory")
     assert losses(small.run.dir) == losses(large.run.dir)
+
+
+def step_short_on_rank_1(config: TrainConfig, finite: bool) -> tuple[int, bool, float]:
+    """The halvings after one step, whether it was skipped, and a sum over a head's table."""
+    import torch.distributed as dist
+
+    def raised(*given: object) -> None:
+        raise NonFiniteError("the loss is not finite")
+
+    def step() -> tuple[int, bool, float]:
+        trainer = Trainer(config)
+        inputs, head = trainer.prepare_inputs(), trainer.learner.head
+        skipped = optimise(inputs, 0).skipped is not None
+        trainer.locks.close()
+        return inputs.limit.halvings, skipped, 0.0 if head is None else float(head.table().double().sum())
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not finite:
+            patch.setattr("xmc.training.step._loss", raised)
+        if dist.get_rank() == 1:
+            patch.setattr(Tower, "__call__", short_of_memory(10, ERRORS[0]))
+        return as_rank(step)
+
+
+def test_ranks_agree_after_a_batch_that_is_skipped(config, changed, ranks: Ranks) -> None:
+    halved = changed(config, training={"micro_batch_tokens": 20})
+    assert ranks.run(step_short_on_rank_1, halved, False, size=2) == [(1, True, 0.0)] * 2
+
+
+def test_ranks_agree_before_a_head_steps(config, changed, tmp_path, ranks: Ranks) -> None:
+    """With dropout, whose draws depend on the micro-batches."""
+    small = changed(with_objective(config, "spherical_z_loss"), training={"micro_batch_tokens": 10})
+    large = changed(small, training={"micro_batch_tokens": 20}, run={"dir": str(tmp_path / "halved")})
+    expected = ranks.run(step_short_on_rank_1, small, True, size=2)
+    found = ranks.run(step_short_on_rank_1, large, True, size=2)
+    assert expected[0] == expected[1] and expected[0][0] == 0
+    assert found == [(1, *expected[0][1:])] * 2

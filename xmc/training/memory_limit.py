@@ -1,8 +1,9 @@
 """Micro-batches that are halved when memory runs out, and the batch that is taken again.
 
 Encoding takes the memory that can be had back: a batch whose encoding does not fit is encoded again in
-smaller micro-batches, from the same random state. Ranks agree on their size at the end of a batch, as
-dropout draws micro-batch by micro-batch: a run goes on as one that had the smaller ones from that batch on.
+smaller micro-batches, from the same random state. Ranks agree on their size at the end of a batch (before
+a head steps), as dropout draws micro-batch by micro-batch: a run goes on as one that had the smaller ones
+from that batch on. They agree after a batch that is skipped too, so that each begins with the same size.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from xmc.distributed import World, all_reduce_max
 from xmc.errors import OutOfMemoryError
 
 __all__ = ["MicroBatchLimit", "is_out_of_memory"]
@@ -70,6 +72,11 @@ class MicroBatchLimit:
             f"rank {self.rank} is out of memory ({said}): micro-batches are halved, to "
             f"1/{1 << self.halvings} of training.micro_batch_tokens, and the batch is taken again"
         )
+
+    def agree(self, world: World, device: torch.device) -> int:
+        """The halvings of the rank that did so most, from here on of all. Over W ranks: 8 bytes reduced."""
+        self.halvings = int(all_reduce_max(torch.tensor(self.halvings, device=device), world))
+        return self.halvings
 
     def check(self, said: str) -> None:
         """Refuse to go on when there are no smaller ones.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from xmc.data import TokenRows, TokenStore
-from xmc.distributed import World, all_gather_rows, all_reduce_max
+from xmc.distributed import World, all_gather_rows
 from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
 from xmc.encoders.micro_batches import AutocastFactory
@@ -114,6 +114,7 @@ def accumulate_gradients(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tens
         over ranks is the gradient of the loss.
 
     Raises:
+        NonFiniteError: When the loss is not finite, on every rank.
         OutOfMemoryError: When memory runs out with the smallest micro-batches, or while ranks wait for one
             another.
     """
@@ -122,14 +123,15 @@ def accumulate_gradients(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tens
         before, result, said = limit.halvings, None, ""
         try:
             result = _take(inputs, batch)
+        except NonFiniteError:
+            limit.agree(inputs.world, inputs.device)  # one rank alone may have halved before all raised
+            raise
         except Exception as error:
             said = limit.shortage(error)
         if result is None:
             limit.halve(said)
-        if inputs.world.size > 1:
-            most = all_reduce_max(torch.tensor(limit.halvings, device=inputs.device), inputs.world)
-            limit.halvings = int(most)
-        if result is not None and limit.halvings == before:
+        most = limit.agree(inputs.world, inputs.device)
+        if result is not None and most == before:
             return result
         limit.check(said)
         put_back()
@@ -192,7 +194,12 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
     world, count = inputs.world, len(batch.queries)
     start, stop = world.shard(count)
     tower, rows = inputs.learner.encoder.query_tower, batch.queries[start:stop]
-    encoding = _fitting(inputs, batch, lambda: _encode(inputs, tower, inputs.queries, rows))
+    while True:
+        before = inputs.limit.halvings
+        encoding = _fitting(inputs, batch, lambda: _encode(inputs, tower, inputs.queries, rows))
+        # Before the head steps, which cannot step back: nobody goes on with larger ones than another rank's.
+        if inputs.limit.agree(world, inputs.device) == before:
+            break
     with inputs.watch.part("head"):
         queries = all_gather_rows(encoding.embeddings, count, world)
         finite = torch.isfinite(queries).all(1)
