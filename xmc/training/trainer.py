@@ -157,24 +157,10 @@ class Trainer:
         )
         self.changes = check_changes(config)
         self.folder = Path(config.run.dir)
-        self.locks = ExitStack()
-        from_main(self._open_folder, self.world)
-        self.models = RunModels(self.folder, config, self.dataset, self.learner, self.world)
-        epochs = config.training.epochs * (self.num_steps / whole)
-        self.callbacks = Callbacks(
-            chosen_callbacks(config, self.batches, self.models, epochs, given.callbacks)
-        )
-        self.limit = MicroBatchLimit(self.world.rank)
-        self.checkpointer = Checkpointer(
-            self.folder / CHECKPOINTS,
-            self.learner.modules,
-            self.learner.optimisers,
-            {"batches": self.batches, "callbacks": self.callbacks, "micro_batches": self.limit},
-            self.world,
-            config.run.keep_checkpoints,
-        )
-        from_main(self._check_space, self.world)
-        self.plugins = origins(config, given.named())
+        with ExitStack() as locks:  # what fails below gives the folder back
+            from_main(partial(self._open_folder, locks), self.world)
+            self._prepare_run(given, epochs=config.training.epochs * (self.num_steps / whole))
+            self.locks = locks.pop_all()
 
     def fit(self) -> TrainResult:
         """Train to the last step and save.
@@ -217,8 +203,27 @@ class Trainer:
                 stopped = loop()
                 return self._finish(run, time.perf_counter() - started, stopped)
 
-    def _open_folder(self) -> None:
-        self.locks.callback(open_run_folder(self.config.run).release)
+    def _open_folder(self, locks: ExitStack) -> None:
+        locks.callback(open_run_folder(self.config.run).release)
+
+    def _prepare_run(self, given: Given, epochs: float) -> None:
+        """What needs the run's folder: models, callbacks, checkpoints."""
+        config = self.config
+        self.models = RunModels(self.folder, config, self.dataset, self.learner, self.world)
+        self.callbacks = Callbacks(
+            chosen_callbacks(config, self.batches, self.models, epochs, given.callbacks)
+        )
+        self.limit = MicroBatchLimit(self.world.rank)
+        self.checkpointer = Checkpointer(
+            self.folder / CHECKPOINTS,
+            self.learner.modules,
+            self.learner.optimisers,
+            {"batches": self.batches, "callbacks": self.callbacks, "micro_batches": self.limit},
+            self.world,
+            config.run.keep_checkpoints,
+        )
+        from_main(self._check_space, self.world)
+        self.plugins = origins(config, given.named())
 
     def _check_space(self) -> None:
         """Refuse to begin what the disk has no room for: models, and a checkpoint where any is due."""
