@@ -12,11 +12,11 @@ import pytest
 
 from tests.distributed.ranks import Ranks
 from tests.training.test_world import as_rank
-from xmc.errors import ConfigError
-from xmc.training import train
+from xmc.errors import ConfigError, XMCError
+from xmc.training import Trainer, train
 from xmc.training.run.config import RunOptions
 from xmc.training.run.folder import open_run_folder
-from xmc.training.run.lock import lock_folder
+from xmc.training.run.lock import FolderLock, lock_folder
 
 WRITER = (
     "import sys; from xmc.training.run.lock import lock_folder; lock = lock_folder(sys.argv[1]);"
@@ -67,6 +67,40 @@ def test_a_run_gives_its_folder_back(config, changed) -> None:
         with pytest.raises(ConfigError, match=f"process {os.getpid()} "):
             train(changed(short, run={"overwrite": True}))
         assert (Path(short.run.dir) / "result.json").is_file()
+
+
+def test_a_run_that_cannot_begin_gives_its_folder_back(config, monkeypatch) -> None:
+    def full(*given: object) -> None:
+        raise XMCError("the disk is full")
+
+    monkeypatch.setattr("xmc.training.trainer.check_space", full)
+    with pytest.raises(XMCError, match="full") as kept:  # with the frames, and in them the trainer
+        Trainer(config)
+    lock_folder(config.run.dir).release()
+    assert kept.value is not None
+
+
+def test_a_lock_file_is_left_to_those_who_may_hold_it(tmp_path: Path, monkeypatch) -> None:
+    """One that came as this one gave way is not followed by a third with a lock file of its own."""
+    release, came = FolderLock.release, []
+
+    def late(folder: Path) -> FolderLock:
+        lock = lock_folder(folder)
+        (tmp_path / "notes.txt").touch()
+        return lock
+
+    def give_way(self: FolderLock) -> None:
+        release(self)
+        came.append(lock_folder(tmp_path))
+
+    monkeypatch.setattr("xmc.training.run.folder.lock_folder", late)
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderLock, "release", give_way)
+        with pytest.raises(ConfigError, match="notes.txt"):
+            open_run_folder(RunOptions(dir=str(tmp_path)))
+    with pytest.raises(ConfigError, match=f"process {os.getpid()} "):
+        lock_folder(tmp_path)
+    came[0].release()
 
 
 def refused(config) -> str:  # type: ignore[no-untyped-def]

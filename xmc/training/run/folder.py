@@ -13,7 +13,7 @@ from xmc.errors import ConfigError
 from xmc.files import atomic_file
 from xmc.training.config import TrainConfig
 from xmc.training.run.config import RunOptions
-from xmc.training.run.lock import LOCK_FILES, FolderLock, lock_folder
+from xmc.training.run.lock import LOCK, LOCK_FILES, FolderLock, lock_folder
 
 __all__ = ["open_run_folder", "prepare_run_folder", "save_config"]
 
@@ -46,16 +46,14 @@ def open_run_folder(options: RunOptions) -> FolderLock:
     folder = Path(options.dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"run.dir: expected a folder, but {folder} is a file")
-    new, unlocked = not folder.exists(), not (folder / LOCK_FILES[0]).exists()
+    if not (folder / LOCK).exists():
+        _refuse(options, _contents(folder))  # nobody writes there: a folder that is refused is left as it was
     lock = lock_folder(folder)
     try:
         prepare_run_folder(options)
     except BaseException:
+        # The lock's file stays: of those who wait for it one may have it by now.
         lock.release()
-        if unlocked:  # a folder that is refused is left as it was
-            (folder / LOCK_FILES[0]).unlink(missing_ok=True)
-        if new:
-            folder.rmdir()
         raise
     return lock
 
@@ -67,11 +65,18 @@ def prepare_run_folder(options: RunOptions) -> Path:
         ConfigError: When an earlier run or other files are in the way.
     """
     folder = Path(options.dir)
-    found = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-    found = [name for name in found if name not in LOCK_FILES]
-    for name in [name for name in found if name.startswith(".") and name.endswith(".partial")]:
-        _remove(folder / name)  # what a killed run was writing
-        found.remove(name)
+    found = _contents(folder)
+    _refuse(options, found)
+    for name in found:
+        if _is_partial(name) or (options.overwrite and _is_own(name)):
+            _remove(folder / name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _refuse(options: RunOptions, found: list[str]) -> None:
+    """Refuse a folder for what is in it, or is not."""
+    folder, found = Path(options.dir), [name for name in found if not _is_partial(name)]
     if options.resume and "config.yaml" not in found:
         raise ConfigError(
             f"run.resume: expected an earlier run in {folder}, found none; train without run.resume"
@@ -82,17 +87,26 @@ def prepare_run_folder(options: RunOptions) -> Path:
             "or give --run.overwrite true to start over"
         )
     if options.overwrite:
-        own = [name for name in found if any(fnmatch(name, pattern) for pattern in OWN)]
-        for name in own:
-            _remove(folder / name)
-        found = [name for name in found if name not in own]
+        found = [name for name in found if not _is_own(name)]
     if found and not options.resume:
         raise ConfigError(
             f"run.dir: expected {folder} to be new or empty, but it holds {', '.join(found[:3])}; choose "
             "another folder, or give --run.resume true to go on or --run.overwrite true to start over"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+
+
+def _contents(folder: Path) -> list[str]:
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [name for name in found if name not in LOCK_FILES]
+
+
+def _is_partial(name: str) -> bool:
+    """Whether it is what a killed run was writing."""
+    return name.startswith(".") and name.endswith(".partial")
+
+
+def _is_own(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in OWN)
 
 
 def _remove(path: Path) -> None:

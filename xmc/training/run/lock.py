@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from xmc.errors import ConfigError
 from xmc.received import read_json
 
-__all__ = ["LOCK_FILES", "FolderLock", "lock_folder"]
+__all__ = ["LOCK", "LOCK_FILES", "FolderLock", "lock_folder"]
 
 LOCK, WRITER = ".lock", ".writer.json"
 LOCK_FILES = (LOCK, WRITER)
