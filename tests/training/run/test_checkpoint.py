@@ -61,6 +61,19 @@ def test_restores_weights_moments_and_parts(tmp_path: Path) -> None:
     assert torch.equal(layer.weight, other.weight)
 
 
+def test_the_size_is_that_of_the_files(tmp_path: Path) -> None:
+    pair = torch.nn.ModuleList([torch.nn.Linear(200, 100), torch.nn.Linear(200, 100)])
+    pair[1].weight = pair[0].weight  # tied
+    optimiser, counter = adamw(pair[0]), Counter()
+    step_once(torch.nn.Sequential(torch.nn.Linear(2, 200), pair[0]), optimiser)
+    counter.count = 1
+    made = Checkpointer(tmp_path, {"encoder": pair}, {"adamw": optimiser}, {"counter": counter})
+    path = made.save(1)
+    assert path is not None
+    written = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+    assert 0 <= written - made.num_bytes({"counter": counter.tensors()}) < 2_000  # names and shapes
+
+
 def test_only_the_main_rank_writes(tmp_path: Path) -> None:
     layer = torch.nn.Linear(2, 3)
     assert Checkpointer(tmp_path, {"encoder": layer}, {}, world=World(1, 2)).save(1) is None

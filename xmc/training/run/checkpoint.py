@@ -105,10 +105,10 @@ class Checkpointer:
 
     def num_bytes(self, tensors: dict[str, dict[str, Tensor]] | None = None) -> int:
         """Bytes of the tensors of a checkpoint as things are, with those ``tensors`` of its parts."""
-        groups = [module.state_dict() for module in self.modules.values()]
-        groups += [optimiser.tensors() for optimiser in self.optimisers.values()]
+        groups = [optimiser.tensors() for optimiser in self.optimisers.values()]
         groups += list((tensors or {}).values())
-        return sum(tensor.nbytes for group in groups for tensor in group.values())
+        modules = sum(_module_bytes(module) for module in self.modules.values())
+        return modules + sum(tensor.nbytes for group in groups for tensor in group.values())
 
     def load_latest(self) -> int | None:
         """Load the newest checkpoint that is whole and return its step, or None when there is none at all.
@@ -171,6 +171,12 @@ def _whole(step: object) -> int:
     if type(step) is not int or step < 0:
         raise ValueError(f"it is {step!r:.80}")
     return step
+
+
+def _module_bytes(module: nn.Module) -> int:
+    """Of its tensors, each once: of those that are tied one is written."""
+    sizes = {(tensor.data_ptr(), tensor.nbytes) for tensor in module.state_dict().values()}
+    return sum(nbytes for _, nbytes in sizes)
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
