@@ -59,14 +59,16 @@ def test_a_transformer_on_a_cpu_is_said_to_be_slow_and_how_slow(
     config = changed(
         config,
         encoder={"model": str(bert_folder), "kind": "transformer", "query_length": 8, "label_length": 8},
-        training={"max_steps": 1, "learning_rate": None},
+        training={"max_steps": 1, "learning_rate": None, "batch_size": 65},
         validation={"rows": 0},
     )
     trainer = Trainer(config)
+    rows = trainer.batches.sampler.batch_size
+    assert rows < 65  # batches are of one size
     pool = trainer.batches.pools.expected_size()
     trainer.fit()
     shown = capsys.readouterr().out
-    step = duration(4 * (14 * 0.5 + pool * 0.25))
+    step = duration(4 * (rows * 0.5 + pool * 0.25))
     assert f"a transformer on a CPU: about {step} a step, {step} in all; --encoder.kind static" in shown
     assert trainer.config.training.learning_rate == 1e-4
 

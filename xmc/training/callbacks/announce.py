@@ -50,7 +50,8 @@ class Announce(Callback):
             tqdm.write(f"{pairs:,} filter pairs are neither positive nor negative (negatives.filter_pairs)")
         announce_texts(dataset, config.data)
         if run.encoder.kind == "transformer" and run.device.type == "cpu":
-            seconds = transformer_step_seconds(run, self.batches.pools.expected_size())
+            rows = self.batches.sampler.batch_size
+            seconds = transformer_step_seconds(run, rows, self.batches.pools.expected_size())
             tqdm.write(
                 f"a transformer on a CPU: about {duration(seconds)} a step, "
                 f"{duration(run.num_steps * seconds)} in all; --encoder.kind static trains in minutes"
@@ -59,11 +60,17 @@ class Announce(Callback):
             tqdm.write(f"{dataset.rows_without_labels:,} training rows have no label and are skipped")
 
 
-def transformer_step_seconds(run: RunState, pool_size: int) -> float:
-    """What encoding takes in a step of this rank, from the time of a few texts; seconds."""
+def transformer_step_seconds(run: RunState, batch_size: int, pool_size: int) -> float:
+    """What encoding takes in a step of this rank, from the time of a few texts; seconds.
+
+    Args:
+        run: Its texts and encoder.
+        batch_size: Queries of a batch, over all ranks.
+        pool_size: Labels of a batch, over all ranks.
+    """
     dataset, data, training = run.dataset, run.config.data, run.config.training
     sides = (
-        (run.encoder.encode_queries, dataset.texts("train", data.query_fields), training.batch_size),
+        (run.encoder.encode_queries, dataset.texts("train", data.query_fields), batch_size),
         (run.encoder.encode_labels, dataset.texts("labels", data.label_fields), pool_size),
     )
     seconds = 0.0
