@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
 
 from xmc.encoders import DualEncoder, EncoderConfig
 from xmc.encoders.build import open_model
@@ -65,6 +66,23 @@ def test_the_library_s_model_has_the_same_table(static_folder: Path, tmp_path: P
     ids, offsets = np.array(tower.tokenize(["red bird"])[0]), np.array([0, 2])
     dropped = encoder.query_tower(ids, offsets)
     assert (dropped == 0).any(), "expected the dropout of the configuration in training"
+
+
+def test_padding_that_a_tokenizer_was_saved_with_is_left_out(
+    static_folder: Path, tmp_path: Path, texts: list[str]
+) -> None:
+    folder = saved(static_folder, tmp_path / "model", query_length=3)
+    expected = DualEncoder.load(folder, device="cpu").encode_queries(texts)
+    files = list(folder.rglob("tokenizer.json"))
+    for file in files:
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.enable_padding()
+        tokenizer.save(str(file))
+    encoder = DualEncoder.load(folder, device="cpu")
+    assert files and encoder.query_tower.max_length == 3
+    np.testing.assert_array_equal(encoder.encode_queries(texts), expected)
+    assert isinstance(encoder.model, SentenceTransformer)
+    np.testing.assert_array_equal(encoder.encode_queries(texts), expected)
 
 
 def test_saved_again_it_is_the_same_model(static_folder: Path, tmp_path: Path) -> None:

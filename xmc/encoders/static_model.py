@@ -35,6 +35,7 @@ class TokenBag(nn.Module):
 
     def __init__(self, tokenizer: Tokenizer, table: Tensor) -> None:
         super().__init__()
+        tokenizer.no_padding()  # as the library's module does; where it cuts a text is the model's
         self.tokenizer = tokenizer
         self.embedding = nn.EmbeddingBag.from_pretrained(table, freeze=False)
 
