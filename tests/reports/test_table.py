@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +13,10 @@ import pytest
 from scipy import stats
 
 from xmc.data import Dataset
-from xmc.errors import ConfigError, DataError
+from xmc.errors import ConfigError
 from xmc.evaluation import save_predictions
 from xmc.reports.comparison import compare
 from xmc.reports.measures import measure
-from xmc.reports.seeds import seed_folder, seed_runs
 from xmc.reports.systems import System
 from xmc.reports.table import Table, _row, build_table, compare_rows, welch_p_value
 from xmc.reports.table_text import as_text
@@ -121,16 +119,3 @@ def test_without_seeds_it_says_what_is_needed(
         build_table(paths, dataset, metrics=["R@100"], progress=False)
     with pytest.raises(ConfigError, match="different runs"):
         build_table(paths[:1] * 2, dataset, metrics=METRICS, progress=False)
-
-
-def test_folders_of_seeds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for seed in (10, 2, 0):
-        seed_folder(tmp_path, seed).mkdir()
-    with pytest.raises(DataError, match="expected finished runs .* got 3 that are not"):
-        seed_runs(tmp_path)
-    for seed in (10, 2):
-        (tmp_path / f"seed-{seed}" / "result.json").write_text(json.dumps({}), encoding="utf-8")
-    assert [path.name for path in seed_runs(tmp_path)] == ["seed-2", "seed-10"]
-    assert "not finished, left out: seed-0" in caplog.text
-    (tmp_path / "config.yaml").touch()
-    assert seed_runs(tmp_path) == [] and seed_runs(tmp_path / "nothing") == []

@@ -39,9 +39,9 @@ def run(arguments: Sequence[str]) -> None:
 
     from xmc.data import Dataset
     from xmc.reports import dataset_of
-    from xmc.reports.seeds import seed_runs
     from xmc.reports.table import build_table
     from xmc.reports.table_text import as_text
+    from xmc.seed_folders import seed_runs
 
     each = [str(run) for source in options.runs for run in seed_runs(source) or [source]]
     dataset = Dataset.load(options.dataset or dataset_of(each))

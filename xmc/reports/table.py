@@ -22,8 +22,8 @@ from xmc.errors import ConfigError, DataError
 from xmc.reports.comparison import MetricDifference, differences
 from xmc.reports.group_metrics import Sums
 from xmc.reports.measures import measure, pick
-from xmc.reports.seeds import seed_runs
 from xmc.reports.systems import Split, open_systems, system_names
+from xmc.seed_folders import seed_runs
 
 __all__ = ["METRICS", "Change", "Row", "Table", "build_table", "compare_rows", "welch_p_value"]
 

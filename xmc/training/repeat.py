@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xmc.errors import ConfigError
 from xmc.received import read_json, read_yaml, reading
-from xmc.reports.seeds import seed_folder
+from xmc.seed_folders import seed_folder
 from xmc.training.config import TrainConfig, with_encoder_choices, with_scale_rate
 from xmc.training.objective import configured_objective
 from xmc.training.run.changes import check_changes
@@ -77,11 +77,9 @@ def _one(config: TrainConfig, folder: Path) -> TrainResult:
 def _as_recorded(config: TrainConfig, file: Path) -> TrainConfig:
     """The configuration as a run records it: what it leaves open filled in, as the finished run chose."""
     with reading(file, "the configuration of a run"):
-        kind = read_yaml(file)["encoder"]["kind"]
-    if config.encoder.kind == "auto" or config.encoder.builder is not None:
-        config = with_encoder_choices(config, kind)
-    else:
-        config = with_encoder_choices(config, config.encoder.kind)
+        recorded = read_yaml(file)["encoder"]["kind"]
+    kind, builder = config.encoder.kind, config.encoder.builder
+    config = with_encoder_choices(config, recorded if kind == "auto" or builder is not None else kind)
     return with_scale_rate(config, configured_objective(config.objective).facts)
 
 
