@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from xmc.data.tables.columns import CLICK_NAMES, Columns
 from xmc.data.tables.labels import LabelTexts
-from xmc.data.tables.sources import TextOptions
+from xmc.data.tables.source import TextOptions
 from xmc.data.tables.table import Table, missing, open_table
 from xmc.data.tables.values import as_list, as_text, as_weight
 from xmc.errors import DataError

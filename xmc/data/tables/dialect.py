@@ -21,7 +21,12 @@ __all__ = ["Dialect", "line_of", "open_bytes", "open_text", "quote_left_open", "
 _SAMPLE_BYTES = 1 << 18
 _SAMPLE_RECORDS = 200
 _DELIMITERS = (",", "\t", ";", "|")
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8", "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16-le", "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16-be", "utf-16"),
+)
+"""Byte order marks; what they mark, and that with a mark, which is no text then."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Dialect:
     quote: str | None
     """Around a field that holds delimiters or line ends, doubled within; None where quotes mean nothing."""
     skipped_lines: int
-    """Lines before the first record: Excel's ``sep=;``."""
+    """Lines before the first record: empty ones, and Excel's ``sep=;``."""
     sample: tuple[tuple[str, ...], ...]
     """The first records, for whoever has to know what the columns hold."""
 
@@ -65,13 +70,14 @@ def sniff(
     with open_bytes(path) as file:
         with reading(path, "a complete gzip file", "fetch it again"):
             data = file.read(_SAMPLE_BYTES)
-    encoding = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
-    text, skipped = _decoded(path, data, encoding), 0
+    encoding = _encoding(encoding, data)
+    text, skipped = _from_first_line(_decoded(path, data, encoding))
     # A line by which Excel says which delimiter follows.
     first, _, rest = text.partition("\n")
     if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:
-        delimiter, text, skipped = delimiter or first[4], rest, 1
-    if not text.strip():
+        text, blank = _from_first_line(rest)
+        delimiter, skipped = delimiter or first[4], skipped + 1 + blank
+    if not text:
         raise DataError(f"{path}: expected records, but the file is empty")
     # A tab first for a file that says it has tabs, where several cut equally well.
     choices = sorted(_DELIMITERS, key=lambda one: one != "\t") if ".tsv" in path.suffixes else _DELIMITERS
@@ -144,6 +150,29 @@ def not_of_encoding(path: Path, line: int, encoding: str, byte: int | None = Non
         f"{path}, line {line}: expected {encoding}{came}: save the file as UTF-8 (Excel: CSV UTF-8), or say "
         "what it is (--encoding cp1252, for example)"
     )
+
+
+def _encoding(told: str | None, data: bytes) -> str:
+    """As told, or as a mark says; one that is told of a file with its mark is the one with a mark."""
+    for mark, plain, marked in _MARKS:
+        if data.startswith(mark):
+            try:
+                if told is None or codecs.lookup(told) == codecs.lookup(plain):
+                    return marked
+            except LookupError:  # has its error where it is used
+                pass
+    return told or "utf-8"
+
+
+def _from_first_line(text: str) -> tuple[str, int]:
+    """``text`` without the empty lines it begins with, and how many these are."""
+    lines = io.StringIO(text, newline="")
+    skipped = place = 0
+    for line in lines:
+        if line.strip():
+            return text[place:], skipped
+        skipped, place = skipped + 1, place + len(line)
+    return "", skipped
 
 
 def _decoded(path: Path, data: bytes, encoding: str) -> str:

@@ -17,7 +17,7 @@ from xmc.data.propensity import Propensity
 from xmc.data.tables.clicks import Clicks, UnknownLabels, read_clicks
 from xmc.data.tables.columns import Columns
 from xmc.data.tables.labels import LabelTexts, dataset_labels, table_labels
-from xmc.data.tables.sources import TextOptions
+from xmc.data.tables.source import TextOptions
 from xmc.data.text_keys import check_share, drawn
 from xmc.data.writer import DatasetWriter
 from xmc.errors import ConfigError, DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xmc.data.dataset import Dataset
 from xmc.data.tables.columns import LABEL_NAMES, Columns
-from xmc.data.tables.sources import TextOptions
+from xmc.data.tables.source import TextOptions
 from xmc.data.tables.table import missing, open_table
 from xmc.data.tables.values import as_text
 from xmc.errors import DataError

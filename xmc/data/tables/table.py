@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from xmc.data.tables.columns import find_columns, has_names
-from xmc.data.tables.sources import TableSource, TextOptions, open_source
+from xmc.data.tables.source import TableSource, TextOptions
+from xmc.data.tables.sources import open_source
 from xmc.errors import DataError
 
 __all__ = ["Table", "open_table"]

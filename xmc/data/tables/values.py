@@ -39,9 +39,7 @@ def as_list(value: Any, separator: str) -> list[str]:
     Raises:
         DataError: As :func:`as_text`, of each.
     """
-    parts: Sequence[Any] = (
-        value if isinstance(value, (list, tuple)) else as_text(value).split(separator) if value else ()
-    )
+    parts: Sequence[Any] = value if isinstance(value, (list, tuple)) else as_text(value).split(separator)
     return [text for part in parts if (text := as_text(part))]
 
 
