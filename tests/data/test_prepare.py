@@ -20,8 +20,51 @@ def clicks(tmp_path: Path) -> Path:
 def test_a_prepared_data_set_is_opened(build: Callable[..., Dataset], tmp_path: Path) -> None:
     dataset = build([[0]])
     assert prepare(dataset.path, tmp_path / "out").path == dataset.path and not (tmp_path / "out").exists()
-    with pytest.raises(ConfigError, match="is a prepared data set"):
-        prepare(dataset.path, tmp_path / "out", split=0.1)
+    extra = {"split": 0.1, "labels": "products.csv", "options": TableOptions(), "part": "test"}
+    for what, value in extra.items():
+        with pytest.raises(ConfigError, match=f"^{what}: expected with files, but .* is a prepared data set"):
+            prepare(dataset.path, tmp_path / "out", **{what: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "jsonl"])
+def test_test_rows_that_are_there_are_kept(kind: str, clicks: Path, tmp_path: Path) -> None:
+    source, out, given = clicks, tmp_path / "out", {"progress": False, "split": 0.5}
+    test = tmp_path / "test.csv"
+    test.write_text("query,label\nc,x\n", encoding="utf-8")
+    if kind == "file":
+        given["test"] = [test]
+    else:
+        source = tmp_path
+    if kind == "jsonl":
+        for split in ("train", "test"):
+            line = json.dumps({"text": split, "labels": ["x"]}) + "\n"
+            (tmp_path / f"{split}.jsonl").write_text(line * 2, encoding="utf-8")
+    with pytest.raises(ConfigError, match="split: expected"):
+        prepare(source, out, **given)  # type: ignore[arg-type]
+    dataset = prepare(source, out, keep_test=True, **given)  # type: ignore[arg-type]
+    assert dataset.num_train == 2 and dataset.num_test == (2 if kind == "jsonl" else 1)
+    assert "split" not in dataset.manifest.sources[0]
+
+
+def test_a_split_is_made_where_there_are_no_test_rows(tmp_path: Path) -> None:
+    for row in range(20):
+        with open(tmp_path / "train.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"text": f"text {row}", "labels": ["x"]}) + "\n")
+    dataset = prepare(tmp_path, tmp_path / "out", split=0.5, keep_test=True, progress=False)
+    assert 0 < dataset.num_test < 20
+
+
+def test_a_folder_of_tables_as_test_rows_and_as_labels(clicks: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a table of labels, such as products.csv"):
+        prepare(tmp_path, tmp_path / "out", part="labels")
+    (tmp_path / "products.csv").write_text("uid,title\nx,X\ny,Y\n", encoding="utf-8")
+    tested = prepare(tmp_path, tmp_path / "out", part="test", progress=False)
+    assert (tested.num_train, tested.num_test, tested.num_labels) == (0, 2, 2)
+    labels = prepare(tmp_path, tmp_path / "labels", part="labels", progress=False)
+    assert (labels.num_train, labels.num_test, labels.num_labels) == (0, 0, 2)
+    (tmp_path / "test.csv").write_text("query,label\nc,x\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"part test: expected .* got clicks.csv and test.csv"):
+        prepare(tmp_path, tmp_path / "two", part="test")
 
 
 def test_a_folder_of_a_format_of_its_own_is_read_as_that(tmp_path: Path) -> None:

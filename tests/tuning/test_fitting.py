@@ -211,3 +211,30 @@ def test_words_in_common_rank_labels() -> None:
     masked = sp.csr_matrix(([1.0], ([0], [2])), shape=(3, 4))
     assert ranker.rank(["a red tent", "nothing", "boots"], 3, masked)[0][0].tolist() == [0, 1, -1]
     assert LexicalRanker(["", " "]).rank(["a"], 2)[0].tolist() == [[-1, -1]]
+
+
+def test_test_clicks_that_are_given_are_the_test_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Prepared(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Prepared
+
+    monkeypatch.setattr(fitting, "measure_facts", stop)
+    for name, queries in (("clicks.csv", "abcdef"), ("test.csv", "gh")):
+        lines = ["query,label", *(f"{query},x" for query in queries)]
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sources = {"files": tmp_path / "clicks.csv", "folder": tmp_path}
+    for name, source in sources.items():
+        with pytest.raises(Prepared):
+            fit(source, tmp_path / name, test=[tmp_path / "test.csv"] if name == "files" else ())
+        made = Dataset.load(tmp_path / name / "data")
+        assert (made.num_train, made.num_test) == (6, 2)
+
+
+def test_what_is_of_files_is_refused_of_a_prepared_data_set(dataset: Dataset, tmp_path: Path) -> None:
+    for source in (dataset, dataset.path):
+        with pytest.raises(ConfigError, match="^test, labels: expected with files, but .* is a prepared"):
+            fit(source, tmp_path / "out", labels="products.csv", test=["test.csv"])

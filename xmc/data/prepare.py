@@ -35,6 +35,7 @@ def prepare(
     labels: str | Path | None = None,
     part: Part = "train",
     split: float | None = None,
+    keep_test: bool = False,
     seed: int = 0,
     options: TableOptions | None = None,
     format: str = "auto",
@@ -55,10 +56,11 @@ def prepare(
         out: Folder to make; not used where ``source`` is prepared already.
         test: Files of test clicks.
         labels: A table of labels, or a prepared data set whose labels the clicks lead to: for clicks alone.
-        part: What the files of ``source`` are. "test" makes a data set of test rows alone, to evaluate a
-            model on; "labels" one of labels alone, to index.
+        part: What the files of ``source`` are, of a folder those of clicks. "test" makes a data set of test
+            rows alone, to evaluate a model on; "labels" one of labels alone, to index.
         split: Share of the query texts to hold out as the test split where there is none. Every text is on
             one side, the same one whenever it comes again; see :func:`xmc.data.text_keys.drawn`.
+        keep_test: Where ``source`` or ``test`` has test rows, make no split instead of refusing ``split``.
         seed: Of the split.
         options: How tables are read.
         format: One of :data:`INPUT_FORMATS`; auto never goes to the network.
@@ -76,9 +78,12 @@ def prepare(
     check_choice("part", part, ("train", "test", "labels"))
     paths = _paths(source)
     if len(paths) == 1 and is_prepared(paths[0]):
-        return _opened(paths[0], split, test, labels)
+        only = {"split": split, "test": test, "labels": labels, "options": options, "part": part != "train"}
+        return _opened(paths[0], [what for what, value in only.items() if value])
     if format == "tables" or (format == "auto" and _are_tables(paths)):
         files = _files(paths, _paths(test), None if labels is None else Path(labels), part)
+        if keep_test and files.test:
+            split = None
         return import_tables(
             files,
             out,
@@ -102,6 +107,7 @@ def prepare(
         name=name,
         propensity=propensity,
         split=split,
+        keep_test=keep_test,
         seed=seed,
         overwrite=overwrite,
         progress=progress,
@@ -113,11 +119,11 @@ def is_prepared(path: Path) -> bool:
     return (path / MANIFEST_NAME).is_file()
 
 
-def _opened(path: Path, split: float | None, test: _Paths, labels: str | Path | None) -> Dataset:
-    if split is not None or test or labels is not None:
+def _opened(path: Path, extra: Sequence[str]) -> Dataset:
+    if extra:
         raise ConfigError(
-            f"split, test, labels: expected with files, but {path} is a prepared data set: import its "
-            "files again"
+            f"{', '.join(extra)}: expected with files, but {path} is a prepared data set: leave it out, or "
+            "import its files again"
         )
     return Dataset.load(path)
 
@@ -140,11 +146,13 @@ def _files(paths: list[Path], test: list[Path], labels: Path | None, part: Part)
     if part == "labels":
         if len(paths) != 1 or labels is not None or test:
             raise ConfigError("part labels: expected one file of labels and nothing else, got more")
-        return TableFiles(labels=paths[0])
+        return _labels_alone(paths[0])
     if len(paths) == 1 and paths[0].is_dir():
         files = tables_of_folder(paths[0])
         if not files.tables():
             raise DataError(f"{paths[0]}: expected {LOOKS_FOR}, found none")
+        if part == "test":
+            files = _test_alone(files)
     else:
         files = TableFiles(test=paths) if part == "test" else tables_of(paths)
     if labels is not None and files.labels is not None:
@@ -153,6 +161,23 @@ def _files(paths: list[Path], test: list[Path], labels: Path | None, part: Part)
     if labels is None and files.labels is None and paths[0].is_file():
         _point_out(paths[0])
     return files
+
+
+def _labels_alone(path: Path) -> TableFiles:
+    files = tables_of_folder(path) if path.is_dir() else TableFiles(labels=path)
+    if files.labels is None:
+        raise DataError(f"{path}: expected a table of labels, such as products.csv or labels.csv, found none")
+    return TableFiles(labels=files.labels)
+
+
+def _test_alone(files: TableFiles) -> TableFiles:
+    """A folder's clicks, whatever they are called, as test clicks."""
+    if files.train and files.test:
+        raise ConfigError(
+            f"part test: expected a folder with clicks of one kind, got {files.train[0].name} and "
+            f"{files.test[0].name}: name the files to test on"
+        )
+    return replace(files, train=(), test=[*files.train, *files.test])
 
 
 def _point_out(path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset
-from xmc.data.prepare import prepare
+from xmc.data.prepare import is_prepared, prepare
 from xmc.data.tables import TableOptions
 from xmc.distributed import current_world
 from xmc.durations import duration, seconds_of
@@ -114,7 +114,7 @@ def fit(
         out: Folder to make, or that of a fit to go on with.
         labels: A table of labels, for clicks alone.
         test: Files of test clicks.
-        split: Share of the query texts that becomes the test split where there is none; None for none.
+        split: Share of the query texts that becomes the test split where none is there; None for none.
         tables: How tables are read.
         budget: Time for everything, as "10m" or in seconds; by default the quality's.
         quality: "fast" takes the rules' recipe as it is; "best" has an hour.
@@ -197,14 +197,17 @@ def _dataset(
     tables: TableOptions | None,
     seed: int,
 ) -> Dataset:
-    if isinstance(data, Dataset):
-        return data
+    given = data.path if isinstance(data, Dataset) else data
+    source = [given] if isinstance(given, (str, Path)) else list(given)
+    if len(source) == 1 and is_prepared(Path(source[0])):
+        # What is of files alone is refused with it.
+        opened = prepare(source, place, test=test, labels=labels, options=tables)
+        return data if isinstance(data, Dataset) else opened
     if place.is_dir():  # of a fit that was cut short
         return Dataset.load(place)
-    source = [data] if isinstance(data, (str, Path)) else list(data)
-    if len(source) == 1 and (Path(source[0]) / "dataset.json").is_file():
-        return Dataset.load(source[0])
-    return prepare(source, place, test=test, labels=labels, split=split, seed=seed, options=tables)
+    return prepare(
+        source, place, test=test, labels=labels, split=split, keep_test=True, seed=seed, options=tables
+    )
 
 
 @dataclass

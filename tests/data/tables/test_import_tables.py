@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +88,43 @@ def test_weights_of_one_and_ids_that_pandas_made_floats(tmp_path: Path, run: Run
     assert pairs(run(tmp_path / "clicks.parquet")) == {"a": {"7": 2.0}, "b": {"8": 1.0}}
     once = run(tmp_path / "clicks.parquet", options=TableOptions(weights="one"))
     assert pairs(once) == {"a": {"7": 1.0}, "b": {"8": 1.0}}
+
+
+@pytest.mark.parametrize("weights", ["sum", "one"])
+def test_labels_of_weight_0_are_not_relevant(
+    weights: Any, write: Write, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [
+        {"query": "red", "labels": ["x", "y"], "relevance": [1, 0]},
+        {"query": "red", "labels": ["x"]},
+        {"query": "blue", "labels": ["y"]},
+    ]
+    path = write("a.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    with caplog.at_level(logging.INFO, "xmc"):
+        dataset = run(path, options=TableOptions(weights=weights))
+    assert pairs(dataset) == {"red": {"x": 2.0 if weights == "sum" else 1.0}, "blue": {"y": 1.0}}
+    assert f"left out clicks of weight 0: 1 (the first: {path}, line 1)" in caplog.text
+    assert (
+        "clicks 3, different queries 2, clicks that came again and are added to their pair 1" in caplog.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("query,x,label,description", "red"),
+        ("description,x,label,query", "more"),
+        ("title,x,label,description", "red more"),
+        ("query,x,label,query_content", "red more"),
+    ],
+)
+def test_a_description_is_of_the_query_where_that_has_a_title(
+    header: str, text: str, write: Write, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = run(write("a.csv", f"{header}\nred,y,l1,more\n"))
+    assert dataset.texts("train")[:] == [text]
+    aside = "description" in header and not header.startswith("title")
+    assert ("column 'description' is not read" in caplog.text) == aside
 
 
 def test_clicks_beside_products(tmp_path: Path, write: Write, run: Run) -> None:

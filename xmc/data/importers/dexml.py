@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xmc.data.importers.filters import add_filters, filter_files
-from xmc.data.importers.formats import SourceFormat
+from xmc.data.importers.formats import SourceFormat, always
 from xmc.data.importers.reader import JsonReader, find_file, require_file
 from xmc.data.importers.records import LabelBook, add_labels, add_rows
 from xmc.data.importers.xc import XC
@@ -72,5 +72,6 @@ DEXML = SourceFormat(
     "trn.json[.gz] with tst.json[.gz] and lbl.json[.gz] (or in raw/)",
     _matches,
     _files,
+    always,
     _read,
 )

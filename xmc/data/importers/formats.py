@@ -11,7 +11,7 @@ from typing import Any
 from xmc.data.writer import DatasetWriter
 from xmc.files import sha256_file
 
-__all__ = ["SourceFormat", "file_facts", "name_as_text", "no_extra_files"]
+__all__ = ["SourceFormat", "always", "file_facts", "name_as_text", "no_extra_files"]
 
 
 def file_facts(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -32,6 +32,11 @@ def no_extra_files(source: str) -> Sequence[Path]:
     return ()
 
 
+def always(source: str) -> bool:
+    """For formats that are of training and test rows."""
+    return True
+
+
 @dataclass(frozen=True)
 class SourceFormat:
     """A source format: how to know it, and how to read it into a :class:`DatasetWriter`."""
@@ -44,5 +49,7 @@ class SourceFormat:
     """Whether a folder looks like it."""
     files: Callable[[str], Sequence[Path]]
     """The files that will be read, for ``dataset.json``. Raises DataError when one is missing."""
+    has_test: Callable[[str], bool]
+    """Whether the source has a test split."""
     read: Callable[[str, DatasetWriter, bool], None]
     """Read the source into the writer, with a progress bar or not. Raises DataError."""

@@ -78,6 +78,10 @@ def _class_names(features: Mapping[str, Any]) -> list[str] | None:
     return None
 
 
+def _has_test(source: str) -> bool:
+    return "test" in _load(source)
+
+
 def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
     splits = _load(source)
     left = [name for name in splits if name not in TABLES]
@@ -97,5 +101,10 @@ def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
 
 
 HUB = SourceFormat(
-    "hub", "dataset_dict.json or state.json, as save_to_disk leaves", _matches, no_extra_files, _read
+    "hub",
+    "dataset_dict.json or state.json, as save_to_disk leaves",
+    _matches,
+    no_extra_files,
+    _has_test,
+    _read,
 )

@@ -38,6 +38,7 @@ def import_folder(
     name: str | None = None,
     propensity: Propensity | None = None,
     split: float | None = None,
+    keep_test: bool = False,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = True,
@@ -51,6 +52,7 @@ def import_folder(
         name: Of the data set; default the folder's name.
         propensity: Constants A and B; default by the name, see ``known_propensity``.
         split: Share of the training texts to hold out as the test split, where the source has none.
+        keep_test: Where the source has a test split, make none instead of refusing ``split``.
         seed: Of the split.
         overwrite: Replace the prepared data set at ``out``.
         progress: Progress bars on stderr.
@@ -67,6 +69,8 @@ def import_folder(
     if chosen is not HUB:
         _require_folder(source)
     text = str(source)
+    if keep_test and chosen.has_test(text):
+        split = None
     writer = DatasetWriter(
         out,
         name=name or _name(source),

@@ -42,6 +42,10 @@ def _files(source: str) -> list[Path]:
     return [*labels, *_splits(folder).values(), *filter_files([folder]).values()]
 
 
+def _has_test(source: str) -> bool:
+    return "test" in _splits(Path(source))
+
+
 def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
     folder = Path(source)
     labels = _labels(folder)
@@ -54,5 +58,5 @@ def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
 
 
 JSONL = SourceFormat(
-    "jsonl", "train.jsonl[.gz] with or without test.jsonl, labels.jsonl", _matches, _files, _read
+    "jsonl", "train.jsonl[.gz] with or without test.jsonl, labels.jsonl", _matches, _files, _has_test, _read
 )

@@ -65,6 +65,10 @@ def _files(source: str) -> list[Path]:
     return [*(path for paths in tables.values() for path in paths), *filter_files([Path(source)]).values()]
 
 
+def _has_test(source: str) -> bool:
+    return bool(_tables(source)["test"])
+
+
 def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
     tables = _tables(source)
     for path in tables["labels"]:
@@ -81,5 +85,6 @@ PARQUET = SourceFormat(
     "train.parquet or train-*.parquet (or in data/), with or without test, labels",
     _matches,
     _files,
+    _has_test,
     _read,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmc.data.importers.filters import add_filters, filter_files
-from xmc.data.importers.formats import SourceFormat
+from xmc.data.importers.formats import SourceFormat, always
 from xmc.data.importers.line_texts import LineTextFiles, read_line_texts
 from xmc.data.importers.reader import find_file, require_file
 from xmc.data.writer import DatasetWriter
@@ -39,5 +39,5 @@ def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
 
 
 PECOS = SourceFormat(
-    "pecos", "X.trn.txt, X.tst.txt, output-items.txt with Y.{trn,tst}.npz", _matches, _files, _read
+    "pecos", "X.trn.txt, X.tst.txt, output-items.txt with Y.{trn,tst}.npz", _matches, _files, always, _read
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmc.data.importers.filters import add_filters, filter_files
-from xmc.data.importers.formats import SourceFormat
+from xmc.data.importers.formats import SourceFormat, always
 from xmc.data.importers.line_texts import LineTextFiles, read_line_texts
 from xmc.data.importers.reader import find_file
 from xmc.data.writer import DatasetWriter
@@ -56,5 +56,5 @@ def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
 
 
 XC = SourceFormat(
-    "xc", "trn_X.txt, tst_X.txt, Y.txt (or in raw/) with Y.{trn,tst}.npz", _matches, _files, _read
+    "xc", "trn_X.txt, tst_X.txt, Y.txt (or in raw/) with Y.{trn,tst}.npz", _matches, _files, always, _read
 )

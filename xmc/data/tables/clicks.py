@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.data.tables.columns import CLICK_NAMES, Columns
+from xmc.data.tables.columns import CLICK_NAMES, Columns, content_aside
 from xmc.data.tables.labels import LabelTexts
 from xmc.data.tables.source import TextOptions
 from xmc.data.tables.table import Table, missing, open_table
@@ -111,7 +111,7 @@ def read_clicks(
 
     A row is a click, with a ``query`` and a ``label``, or has a list of ``labels``. It may have a ``weight``
     (such as a count of clicks), a ``query_content`` and a ``query_uid``. Rows without a query, without labels
-    or of weight 0 are left out and counted.
+    or of weight 0, and labels of weight 0 in a list, are left out and counted.
 
     Args:
         paths: CSV, TSV, JSON Lines or Parquet.
@@ -137,6 +137,12 @@ def read_clicks(
             raise missing(path, "the queries' text", table.names, "query")
         if not {"label", "labels"} & places.keys():
             raise missing(path, "the label of each click, or a list of labels", table.names, "label")
+        if "query_content" not in places and (aside := content_aside(table.names, places)):
+            _log.warning(
+                "%s: column %r is not read, as it may be of what was clicked: is it more text of the query "
+                "(--columns query_content=%s)?",
+                *(path, aside, aside),
+            )
         _add(table, clicks, labels, separator, unknown, progress)
     return clicks
 
@@ -169,6 +175,8 @@ def _add(
                 if label is None:
                     first_stranger = first_stranger or number
                     strangers[name] += 1
+                elif not weight:
+                    clicks.leave_out("clicks of weight 0", partial(table.source.place, number))
                 else:
                     clicks.add(clicks.query(row.uid, row.title, row.content), label, weight)
         except DataError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from xmc.errors import DataError
 
-__all__ = ["CLICK_NAMES", "LABEL_NAMES", "Columns", "find_columns", "has_names"]
+__all__ = ["CLICK_NAMES", "LABEL_NAMES", "Columns", "content_aside", "find_columns", "has_names"]
 
 CLICK_NAMES: dict[str, tuple[str, ...]] = {
     "query": (
@@ -21,6 +21,7 @@ CLICK_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "labels": ("labels", "products", "items", "documents", "targets", "categories", "classes", "tags"),
     "weight": ("weight", "count", "clicks", "num_clicks", "n", "freq", "frequency", "relevance"),
+    # All but the first beside a title alone: of a search, a description is that of what was clicked.
     "query_content": ("query_content", "content", "body", "abstract", "description"),
     # Not "id": in a log it is often the name of a click, and clicks of one query are to be one row.
     "query_uid": ("query_uid", "qid"),
@@ -86,6 +87,8 @@ def find_columns(
         # A list and single labels exclude each other, so a told one settles it.
         if role in found or (role in ("label", "labels") and {"label", "labels"} & found.keys()):
             continue
+        if role == "query_content" and "query" in found and keys[found["query"]] != "title":
+            choices = choices[:1]
         free = [keys.index(name) for name in choices if name in keys]
         place = next((one for one in free if one not in found.values()), None)
         if place is not None and keys.count(keys[place]) > 1:
@@ -102,6 +105,19 @@ def find_columns(
                 f"{where}: expected a column each for {role} and {twice[0]}, got {header[place]!r} for both"
             )
     return found
+
+
+def content_aside(header: Sequence[str], places: Mapping[str, int]) -> str | None:
+    """A column named as a text's content is that :func:`find_columns` took for nothing, or None."""
+    contents = CLICK_NAMES["query_content"]
+    return next(
+        (
+            name
+            for place, name in enumerate(header)
+            if _key(name) in contents and place not in places.values()
+        ),
+        None,
+    )
 
 
 def _key(name: str) -> str:
