@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xmc.data.lines import LineReader
@@ -35,6 +36,26 @@ def test_what_packs_better_than_text_is_read_up_to_a_size(tmp_path: Path) -> Non
         read(path)
     path.write_bytes(b"the same line again\n" * many)  # as the error advises
     assert len(read(path)) == many
+
+
+@pytest.mark.parametrize("packed", [9_000, 12_000, 40_000])
+def test_a_gzip_file_is_bounded_by_its_own_size_however_small(packed: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    noise = np.random.default_rng(0).integers(33, 127, packed, dtype=np.uint8).tobytes()
+    for times, fits in ((95, True), (105, False)):
+        # Noise that does not pack well, and lines that do, by turns.
+        lines = b"".join(noise[start : start + 10] + b"\n" * (13 * times) for start in range(0, packed, 20))
+        path.write_bytes(gzip.compress(lines, 9))
+        size = path.stat().st_size
+        assert len(lines) > UNPACKED_TEXT_BYTES and (len(lines) < MAX_RATIO * size) == fits
+        if fits:
+            assert len(read(path)) > times
+        else:
+            with pytest.raises(
+                DataError, match=rf"at most {MAX_RATIO} times its size, got [\d,]+ bytes out of"
+            ) as error:
+                read(path)
+            assert "first 0" not in str(error.value)
 
 
 def test_a_gzip_file_of_two_members_and_one_that_is_cut(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ __all__ = ["LineReader", "Located", "unpacked"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BAR_LINES = 1024
-_PACKED_BLOCK = 2048
+_PACKED_BLOCK = 8192
 _BUFFER = 1 << 16
 
 
@@ -131,12 +131,11 @@ class _Unpacked(io.RawIOBase):
         """Fill a buffer; a DataError where too much has come out of too little."""
         data = self._stream.read(len(buffer))
         self._size += len(data)
-        # Up to a buffer of what was read may wait to be unpacked.
-        packed = max(0, self._raw.tell() - io.DEFAULT_BUFFER_SIZE)
+        packed = self._raw.tell()  # what was read of it, of which up to a block may wait to be unpacked
         if self._size > UNPACKED_TEXT_BYTES and self._size > MAX_RATIO * packed:
             raise DataError(
-                f"expected a gzip file that unpacks to at most {MAX_RATIO} times its size, got more than "
-                f"{self._size:,} bytes out of {packed:,}: unpack it first (gunzip) if you trust it"
+                f"expected a gzip file that unpacks to at most {MAX_RATIO} times its size, got "
+                f"{self._size:,} bytes out of its first {packed:,}: unpack it first (gunzip) if you trust it"
             )
         buffer[: len(data)] = data
         return len(data)
@@ -150,13 +149,16 @@ class _Unpacked(io.RawIOBase):
 
 
 class _InBlocks:
-    """A packed file that is read in small blocks, so that its position is close to what was unpacked."""
+    """A packed file that is read in small blocks, so that its position is close to what was unpacked.
+
+    One of a block at most is judged as a whole.
+    """
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most 2 KiB, whatever was asked for."""
+        """At most 8 KiB, whatever was asked for."""
         return self._raw.read(min(size, _PACKED_BLOCK) if size >= 0 else _PACKED_BLOCK)
 
     def seek(self, place: int, /) -> int:
