@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,28 @@ def test_unseen_labels_are_nowhere_in_training(dataset: Dataset, tmp_path: Path)
     again = split_labels(dataset, tmp_path / "again", unseen=0.5)
     assert again.fingerprint == parted.fingerprint
     assert split_labels(dataset, tmp_path / "other", unseen=0.5, seed=1).fingerprint != parted.fingerprint
+
+
+def test_a_second_split_keeps_the_list_of_the_first(dataset: Dataset, tmp_path: Path) -> None:
+    first = split_labels(dataset, tmp_path / "one", unseen=0.3)
+    second = split_labels(first, tmp_path / "two", unseen=0.3, seed=1)
+    assert set(first.unseen_labels) < set(second.unseen_labels)
+    assert not np.isin(second.relevance("train").indices, second.unseen_labels).any()
+
+
+def test_a_long_uid_makes_the_list_of_unseen_labels_no_larger(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "out", name="toy") as writer:
+        for label in range(2_000):
+            writer.add_label("x" * 20_000 if label == 7 else f"l{label}", "a label")
+        writer.unseen_labels = ["l3", "x" * 20_000]
+    dataset = Dataset.load(tmp_path / "out")
+    len(dataset.uids("labels"))  # what opening a table loads is not counted
+    tracemalloc.start()
+    try:
+        assert dataset.unseen_labels.tolist() == [3, 7]
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20  # an array of texts takes 160 MB more
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(("unseen", "message"), [(0.0, "between 0 and 1"), (1.5, "between 0 and 1")])

@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import xmc.data.table_writer as table_writer
-from xmc.data import Dataset, DatasetWriter, describe
+from xmc.data import Dataset, DatasetWriter, describe, npz
+from xmc.data.columns import read_columns
+from xmc.data.texts import SCHEMA
 from xmc.errors import ConfigError, DataError, XMCError
 
 
@@ -27,6 +30,24 @@ def test_many_small_flushes_keep_the_order(tmp_path: Path, monkeypatch: pytest.M
         for label in range(10):
             writer.add_label(f"l{label}", f"label {label}")
     assert list(Dataset.load(tmp_path / "out").texts("labels")) == [f"label {label}" for label in range(10)]
+
+
+def test_what_packs_too_well_is_written_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz, "UNPACKED_ARRAY_BYTES", 10_000)
+    with DatasetWriter(tmp_path / "out", name="x") as writer:
+        writer.add_label("a", "A")
+        for row in range(20_000):
+            writer.add_row("train", "q", "the same text " * 10, "", [0])
+            writer.add_filter("train", row, 0)
+    dataset = Dataset.load(tmp_path / "out")
+    assert set(dataset.texts("train")) == {"the same text " * 10} and dataset.relevance("train").nnz == 20_000
+    filtered = dataset.filter("train")
+    assert filtered is not None and filtered.nnz == 20_000
+    pq.write_table(pq.read_table(tmp_path / "out" / "train.parquet"), tmp_path / "a.parquet")
+    with pytest.raises(
+        ValueError, match=r"write it plain \(in pyarrow compression='none', use_dictionary=False"
+    ):
+        read_columns(tmp_path / "a.parquet", SCHEMA)
 
 
 @pytest.mark.parametrize(

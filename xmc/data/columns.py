@@ -17,7 +17,7 @@ def read_columns(path: Path, schema: pa.Schema) -> pa.Table:
     Raises:
         OSError: When the file cannot be read.
         ValueError: When a column or a value is missing or of another type, or it takes more memory than
-            `xmc.data.npz.check_unpacked` allows.
+            `xmc.data.parquet.check_texts` allows.
         pa.ArrowException: When it is no Parquet file.
     """
     with open_parquet(path, schema.names) as file:

@@ -141,7 +141,9 @@ class Dataset:
             uids = read_json(self.path / UNSEEN_NAME)
             if not isinstance(uids, list) or not all(isinstance(uid, str) for uid in uids):
                 raise ValueError(f"it holds {uids!r:.80}")
-        return np.flatnonzero(np.isin(np.asarray(self.uids("labels")[:]), uids)).astype(np.int64)
+        # Not as an array of texts, which takes the longest uid's length for each.
+        held_out = set(uids)
+        return np.flatnonzero([uid in held_out for uid in self.uids("labels")]).astype(np.int64)
 
     def verify(self) -> None:
         """Read every file and compare its SHA-256.

@@ -67,14 +67,19 @@ def check_npz(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     return found
 
 
-def check_unpacked(size: int, packed: int) -> None:
+def check_unpacked(size: int, packed: int, mend: str = "save it unpacked (numpy.savez)") -> None:
     """Refuse what takes far more memory, in bytes, than its file has.
+
+    Args:
+        size: Bytes of memory.
+        packed: Bytes of the file.
+        mend: How such a file is written so that it can be read.
 
     Raises:
         ValueError: Saying so.
     """
     if size > UNPACKED_ARRAY_BYTES and size > MAX_RATIO * packed:
         raise ValueError(
-            f"it takes {size:,} bytes out of a file of {packed:,}, more than {MAX_RATIO} times as many; save "
-            "it unpacked (numpy.savez) if it is right"
+            f"it takes {size:,} bytes out of a file of {packed:,}, more than {MAX_RATIO} times as many: "
+            f"{mend} if it is right"
         )

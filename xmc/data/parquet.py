@@ -16,10 +16,20 @@ from xmc.limits import MAX_IDS, MAX_LINE_BYTES
 from xmc.progress import Bar
 from xmc.received import reading
 
-__all__ = ["bounded_batches", "open_parquet", "parquet_rows", "read_rows"]
+__all__ = ["bounded_batches", "check_texts", "encoded_bytes", "open_parquet", "parquet_rows", "read_rows"]
 
 _BATCH_ROWS = 2048
 _SLICE_BYTES = 64 << 20
+
+
+def encoded_bytes(facts: pq.FileMetaData) -> int:
+    """What the columns of a file take before they are compressed."""
+    return sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+
+
+def check_texts(size: int, packed: int) -> None:
+    """As :func:`xmc.data.npz.check_unpacked`, of a Parquet file."""
+    check_unpacked(size, packed, "write it plain (in pyarrow compression='none', use_dictionary=False)")
 
 
 def open_parquet(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
@@ -27,7 +37,7 @@ def open_parquet(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
 
     Raises:
         ValueError: When it holds more rows than ids can name, a column twice, or unpacks to more than
-            ``check_unpacked`` allows.
+            ``check_texts`` allows.
         pa.ArrowException, OSError: When it is no Parquet file.
     """
     with pq.ParquetFile(path) as file:
@@ -39,9 +49,7 @@ def open_parquet(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
     repeated = next((name for name in columns if names.count(name) > 1), None)
     if repeated:
         raise ValueError(f"its column {repeated} is there twice")
-    check_unpacked(
-        sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups)), path.stat().st_size
-    )
+    check_texts(encoded_bytes(facts), path.stat().st_size)
     texts = [
         leaf.path
         for leaf in leaves
@@ -60,7 +68,7 @@ def parquet_rows(file: pq.ParquetFile, columns: Sequence[str], packed: int) -> I
 
     Raises:
         ValueError: When a row has more than ``MAX_LINE_BYTES`` of text, all rows have more than
-            `check_unpacked` allows, or a column is neither plain nor a list of plain values.
+            `check_texts` allows, or a column is neither plain nor a list of plain values.
         pa.ArrowException, OSError, UnicodeDecodeError: When the file is damaged.
     """
     for batch, sizes in _sized_batches(file, columns, packed):
@@ -86,7 +94,7 @@ def _sized_batches(
         batch.validate(full=True)
         sizes = _row_bytes(batch)
         total += int(sizes.sum())
-        check_unpacked(total, packed)
+        check_texts(total, packed)
         yield batch, sizes
 
 

@@ -17,7 +17,7 @@ from xmc.errors import DataError
 from xmc.limits import MAX_IDS
 from xmc.received import reading
 
-__all__ = ["RelevanceBuilder", "fold", "load_matrix", "matrix_digest"]
+__all__ = ["RelevanceBuilder", "fold", "load_matrix", "matrix_digest", "save_matrix"]
 
 _MAX_ID = MAX_IDS
 _MAX_RELEVANCE = float(np.finfo(np.float32).max)
@@ -98,6 +98,16 @@ class RelevanceBuilder:
         return matrix
 
 
+def save_matrix(path: Path, matrix: sp.csr_matrix) -> None:
+    """Save a CSR with ``scipy.sparse.save_npz``, packed unless :func:`load_matrix` would refuse it then."""
+    sp.save_npz(path, matrix)
+    try:
+        check_npz(path)
+        _check_rows(path, matrix.shape[0])
+    except ValueError:
+        sp.save_npz(path, matrix, compressed=False)
+
+
 def load_matrix(path: Path) -> sp.csr_matrix:
     """A matrix that ``scipy.sparse.save_npz`` wrote, as checked CSR of numbers with sorted indices.
 
@@ -115,12 +125,16 @@ def load_matrix(path: Path) -> sp.csr_matrix:
         saved = sp.load_npz(path)
         if max(saved.shape) > MAX_IDS:
             raise ValueError(f"its shape is {saved.shape}, and ids end at {MAX_IDS}")
-        # Row pointers that no byte of the file stands for, where it is not CSR.
-        check_unpacked(8 * (saved.shape[0] + 1), path.stat().st_size)
+        _check_rows(path, saved.shape[0])
         matrix = sp.csr_matrix(saved)
         matrix.check_format(full_check=True)
         matrix.sum_duplicates()
     return matrix
+
+
+def _check_rows(path: Path, num_rows: int) -> None:
+    # Row pointers, which no byte of the file stands for where it is not CSR.
+    check_unpacked(8 * (num_rows + 1), path.stat().st_size)
 
 
 def _check_arrays(path: Path, arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xmc.data.parquet import check_texts, encoded_bytes
 from xmc.data.texts import SCHEMA
 from xmc.errors import DataError
 
@@ -43,7 +44,8 @@ class TableWriter:
         self.uid_hashes = array("q")
         self._digest = hashlib.sha256()
         self._rows: tuple[list[str], list[str], list[str]] = ([], [], [])
-        self._characters = 0
+        self._characters = self._bytes = 0
+        self._path = path
         self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
 
     @property
@@ -78,6 +80,7 @@ class TableWriter:
         titles.append(title)
         contents.append(content)
         self._characters += len(data)
+        self._bytes += len(data)
         if len(self._rows[0]) >= _FLUSH_ROWS or self._characters >= _FLUSH_CHARACTERS:
             self._flush()
 
@@ -86,6 +89,23 @@ class TableWriter:
         if flush:
             self._flush()
         self._writer.close()
+        if flush:
+            self._keep_readable()
+
+    def _keep_readable(self) -> None:
+        """Write the file once more, plain, where it packs so well that it would be refused."""
+        size = max(self._bytes, encoded_bytes(pq.read_metadata(self._path)))
+        try:
+            check_texts(size, self._path.stat().st_size)
+        except ValueError:
+            plain = self._path.with_suffix(".plain")
+            with (
+                pq.ParquetFile(self._path) as packed,
+                pq.ParquetWriter(plain, SCHEMA, compression="none", use_dictionary=False) as writer,
+            ):
+                for batch in packed.iter_batches(batch_size=_FLUSH_ROWS):
+                    writer.write_batch(batch)
+            plain.replace(self._path)
 
     def _flush(self) -> None:
         if self._rows[0]:

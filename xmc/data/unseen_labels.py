@@ -32,7 +32,7 @@ def split_labels(
     They are drawn among the labels that have training rows, each by a hash of its uid and the seed, so that
     a label keeps its side as data grow. A training row loses its unseen labels; one that has no others is
     left out, text and all. Test rows, filters, labels and their ids stay as they are: unseen labels are
-    ranked among all others, and ``Dataset.unseen_labels`` names them.
+    ranked among all others, and ``Dataset.unseen_labels`` names them, with those of a split before.
 
     Args:
         dataset: A prepared data set, or its folder.
@@ -77,7 +77,8 @@ def split_labels(
         copy_labels(dataset, writer)
         copy_rows(dataset, "train", writer, relevance=left, keep=keep)
         copy_rows(dataset, "test", writer)
-        writer.unseen_labels = [uids[label] for label in held_out]
+        # With those of an earlier split, which have no training row either.
+        writer.unseen_labels = [uids[label] for label in np.union1d(dataset.unseen_labels, held_out)]
     _log.info(
         "%s: %s of %s labels held out of training, with %s training rows that have no others; %s of %s pairs "
         "of the test rows are theirs",

@@ -27,7 +27,7 @@ from xmc.data.manifest import (
     chosen_fields,
 )
 from xmc.data.propensity import Propensity, known_propensity
-from xmc.data.relevance import RelevanceBuilder, fold, matrix_digest
+from xmc.data.relevance import RelevanceBuilder, fold, matrix_digest, save_matrix
 from xmc.data.table_writer import TableWriter
 from xmc.errors import DataError
 from xmc.files import atomic_folder, check_replaceable, fingerprint, sha256_file
@@ -175,9 +175,9 @@ class DatasetWriter:
         for split in SPLITS:
             relevance = self._relevance[split].build(self.num_labels, split)
             filters = self._filter(split)
-            sp.save_npz(self._folder / f"{split}.npz", relevance)
+            save_matrix(self._folder / f"{split}.npz", relevance)
             if filters.nnz:
-                sp.save_npz(self._folder / f"filter_{split}.npz", filters)
+                save_matrix(self._folder / f"filter_{split}.npz", filters)
             parts += [matrix_digest(relevance), matrix_digest(filters)]
             self._warn_unlabelled(split, relevance)
             self._warn_repeated(split)

@@ -26,9 +26,10 @@ EXPORT_FORMATS = tuple(_WRITERS)
 def export(dataset: Dataset | str | Path, out: str | Path, *, format: str, overwrite: bool = False) -> Path:
     """Write ``dataset`` into the folder ``out``.
 
-    ``jsonl`` keeps everything: imported again it is the same data set. ``xc`` keeps texts (one line each),
-    relevance and filters, but neither uids nor which part of a text is its title. ``trec`` has queries, a
-    corpus of labels, and relevance in whole numbers.
+    ``jsonl`` keeps uids, texts, relevance and filters: imported again these are the same. ``xc`` keeps texts
+    (one line each), relevance and filters, but neither uids nor which part of a text is its title. ``trec``
+    has queries, a corpus of labels, and relevance in whole numbers. No format keeps the name, propensity
+    constants, chosen fields, the list of unseen labels, the ceiling and the sources.
 
     Args:
         dataset: A prepared data set, or its folder.

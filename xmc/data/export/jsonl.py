@@ -1,4 +1,4 @@
-"""JSON Lines as ``xmc data import`` reads them: everything that a prepared data set holds."""
+"""JSON Lines as ``xmc data import`` reads them: uids, texts, relevance and filters of a prepared data set."""
 
 from __future__ import annotations
 

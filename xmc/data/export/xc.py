@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import scipy.sparse as sp
-
 from xmc.data.dataset import Dataset
 from xmc.data.export.filters import write_filters
+from xmc.data.relevance import save_matrix
 
 __all__ = ["write_xc"]
 
@@ -25,8 +24,8 @@ def write_xc(dataset: Dataset, folder: Path) -> None:
     changed = 0
     for name, table in (("trn_X.txt", "train"), ("tst_X.txt", "test"), ("Y.txt", "labels")):
         changed += _write_lines(folder / name, dataset.texts(table))
-    sp.save_npz(folder / "Y.trn.npz", dataset.relevance("train"))
-    sp.save_npz(folder / "Y.tst.npz", dataset.relevance("test"))
+    save_matrix(folder / "Y.trn.npz", dataset.relevance("train"))
+    save_matrix(folder / "Y.tst.npz", dataset.relevance("test"))
     write_filters(dataset, folder)
     if changed:
         _log.warning("%s: line ends became spaces in %s texts", dataset.name, f"{changed:,}")
