@@ -52,7 +52,8 @@ def run(arguments: Sequence[str]) -> None:
         "--part",
         default="train",
         choices=("train", "test", "labels"),
-        help="What SOURCE is, a file or the clicks of a folder: test makes a data set to evaluate on, labels one to index.",
+        help="What SOURCE is, a file or the clicks of a folder: test makes a data set to evaluate on,\n"
+        "labels one to index.",
     )
     if TABLE_HELP in arguments:
         print(parser.format_help())
