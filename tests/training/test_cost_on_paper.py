@@ -27,6 +27,7 @@ from xmc.training.step import optimise
 
 B, D, STEPS = 14, 24, 2
 STATIC = TowerShape(parameters=2 * 81 * D, dimension=D)
+BY_ROWS = replace(STATIC, token_rows=(81, 81))
 # A draw of all labels makes every pool as large; each query has three positives.
 POOL = {"mode": "sampled", "uniform": NUM_WORDS}
 MEMORY = MemoryConfig(enabled=True, refresh=5)
@@ -66,6 +67,7 @@ def test_collectives_of_two_ranks(
 ) -> None:
     config = replace(
         config,
+        training=replace(config.training, token_optimiser="adamw"),
         negatives=NegativesConfig(**POOL, **negatives),
         residuals=ResidualConfig(enabled=residuals),
     )
@@ -79,10 +81,28 @@ def test_collectives_of_two_ranks(
 
 def test_mined_labels_are_pairs_of_their_own(config: TrainConfig, ranks: Ranks) -> None:
     mined = MinedConfig(count=2, last=6, every=1000, wait=True)
-    config = replace(config, negatives=NegativesConfig(**POOL, mined=mined))
+    training = replace(config.training, token_optimiser="adamw")
+    config = replace(config, training=training, negatives=NegativesConfig(**POOL, mined=mined))
     expected = step_cost(replace(SHAPE, certain=2 * B))
     for num_bytes, _ in ranks.run(collectives_as_rank, config, size=2, seconds=120):
         assert num_bytes == STEPS * expected.recorded_bytes
+
+
+def test_rows_of_tokens_travel_alone(config: TrainConfig, ranks: Ranks) -> None:
+    """A step sends the rows that any rank touched, of which one rank alone touches all."""
+    config = replace(config, negatives=NegativesConfig(**POOL))
+    trainer = Trainer(replace(config, run=replace(config.run, dir=config.run.dir + "-alone")))
+    inputs = trainer.prepare_inputs()
+    touched = []
+    for step in range(WARM_UP + STEPS):
+        optimise(inputs, step)
+        tables = [tower.token_table for tower in trainer.encoder.towers]
+        touched.append(tuple(len(table.grad._indices()[0]) for table in tables))
+    expected = [step_cost(replace(SHAPE, tower=BY_ROWS, touched=each)) for each in touched]
+    whole = step_cost(replace(SHAPE, tower=STATIC)).recorded_bytes
+    for num_bytes, calls in ranks.run(collectives_as_rank, config, size=2, seconds=120):
+        assert num_bytes == sum(cost.recorded_bytes for cost in expected[WARM_UP:]) < STEPS * whole
+        assert calls == len(expected[0].collectives)
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,12 @@ def step_collectives(shape: StepShape) -> list[Collective]:
     back = [numbers("gradient of the queries", shape.tower.dimension * shape.batch)]
     halvings = [numbers("halvings of the micro-batches", 1, 8)]
     residuals = [rows("gradient of the residuals", shape.pool)] if shape.residuals else []
-    parameters = shape.tower.parameters + shape.score_parameters
-    last = [numbers("gradient of the parameters", parameters)]
+    dense = shape.tower.dense_parameters + shape.score_parameters
+    last = [numbers("gradient of the parameters", dense)] if dense else []
+    # Which rows any rank touched, a byte for each there is; then the sums of those.
+    for table, touched in zip(shape.tower.token_rows, shape.touched_rows, strict=True):
+        last += [
+            numbers("touched tokens", table, 1),
+            numbers("gradient of the tokens", touched * shape.tower.dimension),
+        ]
     return [*before, rows("queries", shape.batch), *scoring, *back, *halvings, *residuals, *after, *last]

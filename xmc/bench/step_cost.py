@@ -49,7 +49,7 @@ class StepCost:
 
 
 def step_cost(shape: StepShape) -> StepCost:
-    """The cost of one step of rows -> pool -> encode -> score -> replay -> all-reduce -> AdamW."""
+    """The cost of one step of rows -> pool -> encode -> score -> replay -> all-reduce -> optimisers."""
     return StepCost(
         _flops(shape), _memory(shape), _traffic(shape), tuple(step_collectives(shape)), ranks=shape.ranks
     )
@@ -110,7 +110,7 @@ def _memory(shape: StepShape) -> dict[str, int]:
     row = FLOAT * tower.dimension
     queries, labels = shape.share(shape.batch), shape.share(shape.pool)
     tokens = max(queries * shape.query_tokens, labels * shape.label_tokens)
-    parameters = tower.parameters + shape.score_parameters
+    parameters = tower.dense_parameters + shape.score_parameters
     held = {
         # A flat copy of the gradients besides, for the bucketed all-reduce.
         "parameters": ADAM_BYTES * parameters + (FLOAT * parameters if shape.ranks > 1 else 0),
@@ -121,6 +121,10 @@ def _memory(shape: StepShape) -> dict[str, int]:
         "scores": _score_bytes(shape, labels),
         "pairs": PAIR_BYTES * (shape.positives + shape.certain),
     }
+    if tower.token_rows:
+        # A vector and the rule's two numbers for each token; the gradients of this rank's, and the sums.
+        tables, touched = sum(tower.token_rows), sum(shape.touched_rows)
+        held["tokens"] = (row + 2 * FLOAT) * tables + (2 if shape.ranks > 1 else 1) * row * touched
     if shape.residuals:
         # A vector and Adagrad's number for each label; the pool's gradients, and those gathered.
         held["residuals"] = (row + FLOAT) * shape.labels + (2 if shape.ranks > 1 else 1) * row * shape.pool
@@ -147,12 +151,14 @@ def _score_bytes(shape: StepShape, labels: int) -> int:
 def _traffic(shape: StepShape) -> dict[str, int]:
     """Bytes through memory that bound a part.
 
-    AdamW reads a parameter, its gradient and moments and writes three of them. A bag of tokens reads a vector
+    AdamW reads a parameter, its gradient and moments and writes three of them; a row of tokens is read with
+    its gradient and written, and the gradient is read once more for its norm. A bag of tokens reads a vector
     per token forward, and reads and writes one backward. The fused engine writes slopes and reads them once
     for each product with embeddings; scores themselves stay in the cores.
     """
     tower = shape.tower
-    traffic = {"optimiser": 7 * FLOAT * (tower.parameters + shape.score_parameters)}
+    by_rows = 4 * FLOAT * tower.dimension * sum(shape.touched_rows)
+    traffic = {"optimiser": 7 * FLOAT * (tower.dense_parameters + shape.score_parameters) + by_rows}
     texts = ((shape.batch, shape.query_tokens), (shape.pool, shape.label_tokens))
     if not tower.weights:
         traffic["tokens"] = sum(3 * FLOAT * tower.dimension * shape.share(n) * t for n, t in texts)

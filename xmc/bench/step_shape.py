@@ -26,6 +26,8 @@ class TowerShape:
         layers: Attention layers.
         width: Components of a token within them.
         activation_bytes: What autograd keeps of each token of a micro-batch.
+        token_rows: Rows of each table of token vectors that is trained by rows, which are among the
+            parameters.
     """
 
     parameters: int
@@ -34,6 +36,12 @@ class TowerShape:
     layers: int = 0
     width: int = 0
     activation_bytes: int = 0
+    token_rows: tuple[int, ...] = ()
+
+    @property
+    def dense_parameters(self) -> int:
+        """Parameters whose whole gradient is summed over ranks, and that AdamW walks."""
+        return self.parameters - sum(self.token_rows) * self.dimension
 
     def forward(self, texts: int, tokens: int) -> int:
         """Operations that encode ``texts`` of ``tokens`` each: ``2 n T (w + 2 T h layers)``, or ``n T D``.
@@ -71,6 +79,8 @@ class StepShape:
         certain: M, negatives listed as pairs (mined ones).
         score_parameters: Learned offsets and scale.
         residuals: Whether each label has a free vector.
+        touched: u, rows of each of the tower's tables of token vectors that a step touches, over all ranks;
+            all of them when empty, which is the most it can be.
         engine: How scores are computed; "fused" is the GPU's, "dense" holds all scores, on one rank in this
             project and on each rank's labels in the reference system.
         kept_scores: Bytes that score tiles may take ("tiled" keeps all scores, and saves a product, when they
@@ -91,6 +101,7 @@ class StepShape:
     certain: int = 0
     score_parameters: int = 0
     residuals: bool = False
+    touched: tuple[int, ...] = ()
     engine: Literal["tiled", "fused", "dense"] = "fused"
     kept_scores: int = 256 << 20
     micro_batch_tokens: int = 16_384
@@ -106,6 +117,11 @@ class StepShape:
                 f"expected labels, of which memory and residuals keep something, to be at least the pool's "
                 f"{self.pool} and the {self.memory} scored, got {self.labels}"
             )
+
+    @property
+    def touched_rows(self) -> tuple[int, ...]:
+        """Rows touched of each table of token vectors that is trained by rows."""
+        return self.touched or self.tower.token_rows
 
     def share(self, count: int) -> int:
         """Rank 0's part of ``count``: the largest."""

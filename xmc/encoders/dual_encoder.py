@@ -89,6 +89,11 @@ class DualEncoder:
         """Whether texts go through a transformer or a bag of token vectors."""
         return "transformer" if self.query_tower.padded else "static"
 
+    @property
+    def towers(self) -> tuple[Tower, Tower]:
+        """Of queries and of labels; two also where they share all weights."""
+        return self.query_tower, self.label_tower
+
     @classmethod
     def load(cls, path_or_name: str | Path, *, device: str | None = None) -> DualEncoder:
         """Open a model folder, a run folder, a hub name or "embedded".

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
+from xmc.encoders.token_bag import bag_of_rows
 from xmc.errors import ModelError
 from xmc.files import fingerprint
 
@@ -40,6 +41,8 @@ class Tower:
         self.prompt = prompt
         self.padded = is_transformer(self._first)
         """True: a batch costs rows x longest (transformer). False: it costs its total of tokens (static)."""
+        self.row_gradients = False
+        """Whether a bag's table gets a sparse gradient of the rows that were touched, not one of its size."""
         self.max_length = _max_length(self._first, task)
         _check(self.modules, prompt)
 
@@ -81,6 +84,12 @@ class Tower:
         """Encode with ``modules`` from now on; they must turn texts into tokens as the present ones do."""
         self.modules[:] = modules
         self._first = modules[0]
+
+    @property
+    def token_table(self) -> nn.Parameter | None:
+        """The token vectors [V, D] of a bag of tokens; None for a transformer."""
+        table: nn.Parameter | None = None if self.padded else self._first.embedding.weight
+        return table
 
     def check_ids(self) -> None:
         """Refuse a tokenizer that gives ids which the table of token vectors does not have.
@@ -134,6 +143,8 @@ class Tower:
     def _bag(self, ids: Tensor, offsets: Tensor) -> Tensor:
         # embedding_bag wants ids and offsets of one integer type.
         bag, offsets = self._first.embedding, offsets.to(ids.dtype)
+        if self.row_gradients and torch.is_grad_enabled() and bag.weight.requires_grad:
+            return bag_of_rows(bag.weight, ids, offsets, bag.mode)
         return F.embedding_bag(ids, bag.weight, offsets, mode=bag.mode, include_last_offset=True)
 
     def _padded_features(self, ids: Tensor, offsets: Tensor) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ RATES = {
     "spherical_z_loss": 20.0,
     "taylor_softmax": 20.0,
     "spherical_softmax": 20.0,
-    "mean_squared_error": 0.3,
+    "mean_squared_error": 0.5,
 }
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -23,8 +21,8 @@ def test_each_kind_of_parameter_has_its_own_rate():
         learning_rate=1.0, offset_learning_rate=2.0, scale_learning_rate=3.0, weight_decay=0.5
     )
     groups = parameter_groups(list(torch.nn.Linear(2, 3).parameters()), parameters, config)
-    found = [(len(group.parameters), group.peak_rate, group.weight_decay) for group in groups]
-    assert found == [(1, 1.0, 0.5), (1, 1.0, 0.0), (1, 2.0, 0.0), (1, 3.0, 0.0)]
+    found = [(len(one.parameters), one.peak_rate, one.weight_decay, one.clipped) for one in groups]
+    assert found == [(1, 1.0, 0.5, True), (1, 1.0, 0.0, True), (1, 2.0, 0.0, False), (1, 3.0, 0.0, False)]
 
 
 def test_a_fixed_scale_and_no_offsets_learn_nothing():
@@ -38,11 +36,17 @@ def test_a_fixed_scale_and_no_offsets_learn_nothing():
 class Descent:
     """Plain gradient descent: what it subtracts is the gradient that it was given."""
 
-    def __init__(self, parameters):
-        self.dense = parameters
+    def __init__(self, parameters, clipped):
+        self.dense, self.clipped = parameters, clipped
 
     def gather(self, world):
         pass
+
+    def clipped_square(self):
+        return self.clipped.grad.square().sum()
+
+    def shrink(self, scale):
+        self.clipped.grad *= scale
 
     def step(self, factor):
         with torch.no_grad():
@@ -56,9 +60,8 @@ def test_the_encoders_gradient_alone_is_clipped_to_its_norm(clip_norm, step):
     encoder, offsets = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(2))
     encoder.grad = offsets.grad = torch.tensor([3.0, 4.0])
     offsets.grad = offsets.grad.clone()
-    owner = SimpleNamespace(parameters=lambda: [encoder])
-    optimisers = {"descent": Descent([encoder, offsets])}
-    learner = Learner(owner, None, None, None, optimisers, clip_norm, current_world())
+    optimisers = {"descent": Descent([encoder, offsets], encoder)}
+    learner = Learner(None, None, None, None, optimisers, clip_norm, current_world())
     assert learner.apply_gradients(1.0) == pytest.approx(5.0)
     torch.testing.assert_close(encoder.detach(), torch.tensor([-3.0, -4.0]) * step / 5, atol=1e-5, rtol=0)
     torch.testing.assert_close(offsets.detach(), torch.tensor([-3.0, -4.0]))

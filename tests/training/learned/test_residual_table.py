@@ -13,6 +13,7 @@ from xmc.errors import ConfigError
 from xmc.retrieval import LabelIndex
 from xmc.training import ResidualConfig, train
 from xmc.training.learned.optimisers.row_adagrad import RowAdagrad
+from xmc.training.learned.optimisers.row_optimiser import RowOptimiser
 from xmc.training.learned.residual_table import ResidualTable
 
 ALONE = World(0, 1)
@@ -22,7 +23,11 @@ def table(dropout: float = 0.0, assignment: np.ndarray | None = None, num_labels
     return ResidualTable(ResidualConfig(True, 0.1, dropout), assignment, num_labels, 4, seed=0)
 
 
-def take_step(optimiser: RowAdagrad) -> None:
+def adagrad(residuals: ResidualTable) -> RowOptimiser:
+    return RowOptimiser(residuals, RowAdagrad(residuals.table), 0.1)
+
+
+def take_step(optimiser: RowOptimiser) -> None:
     optimiser.gather(ALONE)
     optimiser.step(1.0)
     optimiser.zero_grad()
@@ -41,7 +46,7 @@ def test_a_step_moves_the_scored_labels_downhill_and_no_others() -> None:
     residuals, labels, target = table(), unit_rows(3), unit_rows(3, seed=1)
     ids = np.array([4, 7, 31])
     before = float((labels * target).sum())
-    optimiser = RowAdagrad(residuals, 0.1)
+    optimiser = adagrad(residuals)
     for batch_index in range(5):
         loss = -(residuals.join(labels, ids, (0, 3), batch_index) * target).sum()
         loss.backward()
@@ -69,7 +74,7 @@ def test_dropout_leaves_out_a_share_that_depends_on_the_batch_alone() -> None:
 def test_labels_with_too_few_training_rows_have_none() -> None:
     config, points = ResidualConfig(True, 0.1, 0.0, min_points=3), np.array([5, 2, 3, 0])
     residuals = ResidualTable(config, None, 4, 4, seed=0, points=points)
-    optimiser = RowAdagrad(residuals, 0.1)
+    optimiser = adagrad(residuals)
     for batch_index in range(3):
         residuals.join(unit_rows(4), np.arange(4), (0, 4), batch_index).sum().backward()
         take_step(optimiser)
@@ -85,7 +90,7 @@ def test_labels_with_too_few_training_rows_have_none() -> None:
 def test_labels_of_a_cluster_share_a_residual() -> None:
     residuals = table(assignment=np.array([1, 0, 1, 2]), num_labels=4)
     residuals.join(unit_rows(4), np.arange(4), (0, 4), 0).sum().backward()
-    take_step(RowAdagrad(residuals, 0.1))
+    take_step(adagrad(residuals))
     each = residuals.of_labels()
     assert residuals.table.shape == (3, 4) and torch.equal(each[0], each[2])
     assert not torch.equal(each[0], each[1])

@@ -17,7 +17,7 @@ LEARNING_RATES = {"static": 3e-3, "transformer": 1e-4}
 
 @dataclass(frozen=True)
 class OptimisationConfig:
-    """AdamW with warm-up and linear decay to zero."""
+    """AdamW, or rows of token vectors by themselves, with warm-up and linear decay to zero."""
 
     epochs: float = 5.0
     """Passes over the training rows; may be a fraction."""
@@ -49,8 +49,13 @@ class OptimisationConfig:
     scale_learning_rate: float | None = None
     """Peak rate of the log scale; the objective's own when null."""
 
+    token_optimiser: Literal["row_rmsprop", "lazy_adam", "row_adagrad", "adamw"] = "row_rmsprop"
+    """What changes the token vectors of a static encoder. The first three change the rows that a step touches
+    and cost nothing for the others: with one number kept a row (row_rmsprop, row_adagrad), or Adam's two
+    moments (lazy_adam); adamw walks the whole table. All other parameters have AdamW."""
+
     weight_decay: float = 0.0
-    """Decoupled weight decay of the encoder's matrices."""
+    """Decoupled weight decay of the encoder's matrices; of token vectors, when a step touches them."""
 
     warmup: float = 0.1
     """Share of the steps over which the rates rise from zero."""
@@ -104,6 +109,8 @@ class OptimisationConfig:
             if getattr(self, name) is not None:
                 at_least(f"training.{name}", getattr(self, name), 1)
         object.__setattr__(self, "callbacks", as_parts("training.callbacks", self.callbacks))
+        optimisers = ("row_rmsprop", "lazy_adam", "row_adagrad", "adamw")
+        one_of("training.token_optimiser", self.token_optimiser, optimisers)
         one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
 
 

@@ -21,8 +21,11 @@ from xmc.training.learned.config import OptimisationConfig
 from xmc.training.learned.head import build_head
 from xmc.training.learned.label_clusters import cluster_labels
 from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
+from xmc.training.learned.optimisers.lazy_adam import LazyAdam
 from xmc.training.learned.optimisers.optimiser import Optimiser
 from xmc.training.learned.optimisers.row_adagrad import RowAdagrad
+from xmc.training.learned.optimisers.row_optimiser import RowOptimiser, RowRule, SparseGradient
+from xmc.training.learned.optimisers.row_rmsprop import RowRMSProp
 from xmc.training.learned.residual_table import ResidualTable
 
 __all__ = ["Learner", "ScoreParameters", "build_learner", "parameter_groups", "warmup_linear_decay"]
@@ -95,16 +98,16 @@ class Learner:
 
     def gradients_so_far(self) -> Callable[[], None]:
         """What puts back the gradients as they are now, after a batch that is to be taken again."""
-        dense = [p for optimiser in self.optimisers.values() for p in optimiser.dense]
+        parameters = self._parameters
         # Copies only of what earlier batches of the step have left: of the first there is nothing.
-        kept = [None if p.grad is None else p.grad.clone() for p in dense]
-        read = 0 if self.residuals is None else len(self.residuals.read)
+        kept = [None if p.grad is None else p.grad.clone() for p in parameters]
+        unread = None if self.residuals is None else self.residuals.kept()
 
         def put_back() -> None:
-            for parameter, gradient in zip(dense, kept, strict=True):
+            for parameter, gradient in zip(parameters, kept, strict=True):
                 parameter.grad = None if gradient is None else gradient.clone()
-            if self.residuals is not None:
-                del self.residuals.read[read:]
+            if unread is not None:
+                unread()
 
         return put_back
 
@@ -125,8 +128,7 @@ class Learner:
         with watch.part("optimiser"):
             # The encoder's alone: offsets and scale have rates of their own, and a burst there is no reason
             # to slow the encoder down. After the all-reduce, so that every rank clips alike.
-            most = math.inf if self.clip_norm is None else self.clip_norm
-            norm = float(_clip(self._encoder_parameters, most))
+            norm = _clip(list(optimisers), self.clip_norm)
             if not math.isfinite(norm):
                 self.zero_grad()
                 return norm
@@ -135,15 +137,18 @@ class Learner:
         return norm
 
     @cached_property
-    def _encoder_parameters(self) -> list[nn.Parameter]:
-        return list(self.encoder.parameters())
+    def _parameters(self) -> list[nn.Parameter]:
+        return [*self.encoder.parameters(), *self.parameters.parameters()]
 
 
-def _clip(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
-    """The norm of all gradients, a scalar, which are scaled down to ``most`` where it is larger."""
-    if most < math.inf:
-        return torch.nn.utils.clip_grad_norm_(parameters, most)
-    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+def _clip(optimisers: Sequence[Optimiser], most: float | None) -> float:
+    """The norm of the gradients that are clipped: scaled down to ``most``, all alike, where it is larger."""
+    squares = [square for optimiser in optimisers if (square := optimiser.clipped_square()) is not None]
+    norm = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+    if most is not None and most < norm < math.inf:
+        for optimiser in optimisers:
+            optimiser.shrink(most / norm)
+    return norm
 
 
 def build_learner(
@@ -173,12 +178,44 @@ def build_learner(
         size = (num_labels, encoder.dimension)
         residuals = ResidualTable(config.residuals, clusters, *size, config.seed, label_points).to(device)
     head = build_head(config, encoder, label_texts, device, world)
-    optimisers: dict[str, Optimiser] = {
-        "adamw": AdamW(parameter_groups(list(encoder.parameters()), parameters, config.training))
-    }
+    tokens = token_optimisers(encoder, config.training)
+    by_rows = [tower.token_table for tower in encoder.towers if tower.row_gradients]
+    dense = [p for p in encoder.parameters() if not any(p is table for table in by_rows)]
+    groups = parameter_groups(dense, parameters, config.training)
+    optimisers: dict[str, Optimiser] = {**tokens}
+    if any(group.parameters for group in groups):  # beside tables by rows there may be nothing
+        optimisers["adamw"] = AdamW(groups)
     if residuals is not None:
-        optimisers["residuals"] = RowAdagrad(residuals, config.residuals.learning_rate)
+        rate = config.residuals.learning_rate
+        optimisers["residuals"] = RowOptimiser(residuals, RowAdagrad(residuals.table), rate)
     return Learner(encoder, parameters, residuals, head, optimisers, config.training.clip_norm, world)
+
+
+def token_optimisers(encoder: DualEncoder, config: OptimisationConfig) -> dict[str, RowOptimiser]:
+    """Optimisers of the tables of token vectors that are trained by rows, by name.
+
+    The towers are told to give such tables gradients of rows; with "adamw", or without such tables, none is.
+    """
+    found: dict[str, RowOptimiser] = {}
+    seen: list[nn.Parameter] = []
+    for name, tower in (("query_tokens", encoder.query_tower), ("label_tokens", encoder.label_tower)):
+        table = tower.token_table
+        tower.row_gradients = config.token_optimiser != "adamw" and table is not None and table.requires_grad
+        if table is None or not tower.row_gradients or any(table is one for one in seen):
+            continue  # the second tower of a tied model adds to the gradient of the first
+        seen.append(table)
+        rule, rate = _token_rule(config, table.detach())
+        decay = config.encoder_rate * config.weight_decay
+        found[name] = RowOptimiser(SparseGradient(table), rule, rate, clipped=True, decay=decay)
+    return found
+
+
+def _token_rule(config: OptimisationConfig, table: Tensor) -> tuple[RowRule, float]:
+    """A rule, and its rate: of a row's length for Adagrad, of one component for the others."""
+    if config.token_optimiser == "row_adagrad":
+        return RowAdagrad(table), config.encoder_rate * math.sqrt(table.shape[1])
+    rules: dict[str, Callable[[Tensor], RowRule]] = {"row_rmsprop": RowRMSProp, "lazy_adam": LazyAdam}
+    return rules[config.token_optimiser](table), config.encoder_rate
 
 
 def parameter_groups(
@@ -191,9 +228,12 @@ def parameter_groups(
     # Biases and norms are vectors, which decay would pull towards a shift or a gain of 0.
     return [
         ParameterGroup(
-            _trained([p for p in encoder if p.ndim > 1]), config.encoder_rate, config.weight_decay
+            _trained([p for p in encoder if p.ndim > 1]),
+            config.encoder_rate,
+            config.weight_decay,
+            clipped=True,
         ),
-        ParameterGroup(_trained([p for p in encoder if p.ndim <= 1]), config.encoder_rate),
+        ParameterGroup(_trained([p for p in encoder if p.ndim <= 1]), config.encoder_rate, clipped=True),
         ParameterGroup(_trained([scores.label_offsets]), config.offset_learning_rate),
         ParameterGroup(_trained([scores.log_scale]), scale_rate),
     ]

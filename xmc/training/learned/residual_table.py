@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xmc.distributed import World, all_gather_rows
 from xmc.encoders import add_residuals
 from xmc.random_streams import Stream, generator
 from xmc.training.learned.config import ResidualConfig
-from xmc.training.learned.optimisers.row_adagrad import RowGradient
+from xmc.training.learned.optimisers.row_optimiser import distinct_rows
 
 __all__ = ["ResidualTable"]
 
@@ -17,8 +20,8 @@ __all__ = ["ResidualTable"]
 class ResidualTable(nn.Module):
     """The residual table [R, D], zero at first, replicated on every rank.
 
-    A step reads the rows of its pool (:meth:`join`); an optimiser of rows takes the gradients of what was
-    ``read``, so that only touched rows cost anything.
+    A step reads the rows of its pool (:meth:`join`); an optimiser of rows gathers the gradients of what was
+    read (it is a :class:`.optimisers.row_optimiser.RowGradients`), so that only touched rows cost anything.
     """
 
     rows: Tensor
@@ -53,7 +56,8 @@ class ResidualTable(nn.Module):
         self.register_buffer("rows", rows.long(), persistent=assignment is not None)
         self.register_buffer("table", torch.zeros(num_rows, dimension))
         self.frequent = points >= config.min_points if points is not None and config.min_points > 1 else None
-        self.read: list[RowGradient] = []
+        # Rows [n] that all ranks read, and the leaf of this rank's shard of them, whose .grad it is.
+        self._read: list[tuple[Tensor, Tensor]] = []
 
     def join(
         self, labels: Tensor, label_ids: np.ndarray, bounds: tuple[int, int], batch_index: int
@@ -75,10 +79,38 @@ class ResidualTable(nn.Module):
         # A leaf of the rows read: its gradient is [n, D] of them, where one of the table would be [R, D].
         rows = self.rows[torch.from_numpy(label_ids).to(self.table.device)]
         leaf = self.table[rows[start:stop]].requires_grad_()
-        self.read.append((rows, leaf))
+        self._read.append((rows, leaf))
         mask = torch.from_numpy(kept[start:stop]).to(leaf.device)
         # A residual left out counts as 0 and gets a gradient of 0; its row is gathered like the others.
         return add_residuals(labels, leaf * mask[:, None])
+
+    def forget(self) -> None:
+        """Forget what was read."""
+        self._read.clear()
+
+    def kept(self) -> Callable[[], None]:
+        """What forgets all that is read from now on."""
+        count = len(self._read)
+
+        def put_back() -> None:
+            del self._read[count:]
+
+        return put_back
+
+    @torch.no_grad()
+    def gather(self, world: World) -> tuple[Tensor, Tensor] | None:
+        """Distinct rows [u] that were read, and the sums of their gradients [u, D].
+
+        For each batch one all-gather of the n x D read numbers; which rows they are every rank knows.
+        """
+        rows, gradients = [], []
+        for read, leaf in self._read:
+            # Every rank takes part in the gather, also where its own leaf got no gradient.
+            gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+            rows.append(read)
+            gradients.append(all_gather_rows(gradient, len(read), world))
+        self._read.clear()
+        return distinct_rows(torch.cat(rows), torch.cat(gradients)) if rows else None
 
     def of_labels(self) -> Tensor:
         """The residual of every label, float32 [L, D], on the CPU."""

@@ -15,11 +15,12 @@ __all__ = ["AdamW", "ParameterGroup"]
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that share a peak rate and a decoupled weight decay."""
+    """Parameters that share a peak rate, a weight decay, and whether their gradients are clipped."""
 
     parameters: Sequence[nn.Parameter]
     peak_rate: float
     weight_decay: float = 0.0
+    clipped: bool = False
 
 
 class AdamW:
@@ -50,6 +51,15 @@ class AdamW:
     def gather(self, world: World) -> None:
         """See :class:`.optimiser.Optimiser`; all gradients are dense."""
 
+    def clipped_square(self) -> Tensor | None:
+        """See :class:`.optimiser.Optimiser`."""
+        return torch.nn.utils.get_total_norm(self._clipped()).square() if self._clipped() else None
+
+    def shrink(self, scale: float) -> None:
+        """See :class:`.optimiser.Optimiser`."""
+        for gradient in self._clipped():
+            gradient.mul_(scale)
+
     def step(self, factor: float) -> None:
         """See :class:`.optimiser.Optimiser`."""
         for ours, theirs in zip(self.groups, self._adamw.param_groups, strict=True):
@@ -72,3 +82,7 @@ class AdamW:
         # Options come from the recipe; of a checkpoint the moments alone are taken.
         groups = self._adamw.state_dict()["param_groups"]
         self._adamw.load_state_dict({"state": state, "param_groups": groups})
+
+    def _clipped(self) -> list[Tensor]:
+        groups = [group for group in self.groups if group.clipped]
+        return [p.grad for group in groups for p in group.parameters if p.grad is not None]

@@ -35,6 +35,14 @@ class Optimiser(Protocol):
         """Bring together the ranks' gradients of what is not :attr:`dense`. Every rank calls it."""
         ...
 
+    def clipped_square(self) -> Tensor | None:
+        """Sum of squares, a scalar, of the gathered gradients that are clipped; None where there is none."""
+        ...
+
+    def shrink(self, scale: float) -> None:
+        """Take ``scale`` times the gradients that are clipped instead."""
+        ...
+
     def step(self, factor: float) -> None:
         """Change the parameters, at ``factor`` of the peak rates."""
         ...

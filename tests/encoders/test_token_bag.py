@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from xmc.encoders.token_bag import bag_of_rows
+
+
+def texts(integers: torch.dtype = torch.int32) -> tuple[torch.Tensor, torch.Tensor]:
+    """Four texts of 3, 0, 2 and 1 tokens; a token comes twice in one text and again in another."""
+    ids = torch.tensor([7, 2, 7, 2, 0, 5], dtype=integers)
+    return ids, torch.tensor([0, 3, 3, 5, 6], dtype=integers)
+
+
+@pytest.mark.parametrize("mode", ["mean", "sum"])
+@pytest.mark.parametrize("integers", [torch.int32, torch.int64])
+def test_value_and_gradient_are_those_of_a_dense_bag(mode: str, integers: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ids, offsets = texts(integers)
+    table = torch.randn(9, 5, generator=generator).requires_grad_()
+    dense = table.detach().clone().requires_grad_()
+    slope = torch.randn(4, 5, generator=generator)
+    bags = bag_of_rows(table, ids, offsets, mode)
+    expected = F.embedding_bag(ids, dense, offsets, mode=mode, include_last_offset=True)
+    assert torch.equal(bags, expected) and not bags[1].any()
+    (bags * slope).sum().backward()
+    (expected * slope).sum().backward()
+    assert table.grad.layout is torch.sparse_coo
+    assert sorted(set(ids.tolist())) == table.grad._indices()[0].tolist(), "one row for each distinct token"
+    torch.testing.assert_close(table.grad.to_dense(), dense.grad)
+
+
+def test_gradients_of_two_passes_add_up() -> None:
+    ids, offsets = texts()
+    table = torch.ones(9, 2, requires_grad=True)
+    for _ in range(2):
+        bag_of_rows(table, ids, offsets, "sum").sum().backward()
+    assert table.grad.to_dense()[:, 0].tolist() == [2, 0, 4, 0, 0, 2, 0, 4, 0]
+
+
+def test_no_text_has_tokens() -> None:
+    table = torch.ones(3, 2, requires_grad=True)
+    bags = bag_of_rows(table, torch.zeros(0, dtype=torch.int32), torch.zeros(3, dtype=torch.int32))
+    bags.sum().backward()
+    assert bags.tolist() == [[0, 0], [0, 0]] and not table.grad.to_dense().any()

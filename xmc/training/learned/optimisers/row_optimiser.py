@@ -1,0 +1,218 @@
+"""Optimisers of tables by rows: cost and state follow the rows that a step touches, not the table's size.
+
+Adam keeps two more tables, and walks all three at every step. A step of a large catalogue touches a part of
+the token vectors and few of the labels' own: the rest stays as it is, and costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from xmc.distributed import World, all_reduce_max, all_reduce_sum
+
+__all__ = [
+    "RowGradients",
+    "RowOptimiser",
+    "RowRule",
+    "SparseGradient",
+    "TouchedRows",
+    "distinct_rows",
+    "subtract_rows_",
+]
+
+# Rows that stay in a core's cache between being read and written: a pass over memory instead of two.
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class TouchedRows:
+    """Distinct rows int64 [u] of a table, and ``scale`` times their gradients [u, D]."""
+
+    rows: Tensor
+    gradient: Tensor
+    scale: float = 1.0
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """The squared length of each row's gradient, [u]."""
+        lengths: Tensor = torch.linalg.vector_norm(self.gradient, dim=1)
+        return lengths.mul_(self.scale).square_()
+
+
+class RowGradients(Protocol):
+    """A table, and the gradients of the rows that a step touched."""
+
+    @property
+    def table(self) -> Tensor:
+        """[R, D], changed in place by an optimiser."""
+        ...
+
+    def forget(self) -> None:
+        """Forget the gradients of the step before."""
+        ...
+
+    def gather(self, world: World) -> tuple[Tensor, Tensor] | None:
+        """Distinct rows int64 [u] that any rank touched, and the sums of their gradients [u, D].
+
+        Equal on every rank, which all call it; None where no row was touched.
+        """
+        ...
+
+
+class SparseGradient:
+    """A parameter whose ``.grad`` is a sparse tensor of rows, as a bag of tokens leaves it.
+
+    Ranks touch different rows. One all-reduce of a byte a row says which any of them has, and one of [u, D]
+    adds up the gradients of those.
+    """
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        self.parameter = parameter
+
+    @property
+    def table(self) -> Tensor:
+        """The parameter's values [R, D]."""
+        return self.parameter.detach()
+
+    def forget(self) -> None:
+        """See :class:`RowGradients`."""
+        self.parameter.grad = None
+
+    @torch.no_grad()
+    def gather(self, world: World) -> tuple[Tensor, Tensor] | None:
+        """See :class:`RowGradients`."""
+        gradient = self.parameter.grad
+        found = None
+        if gradient is not None:
+            found = _coalesced(gradient)
+        return found if world.size == 1 else self._over_ranks(found, world)
+
+    def _over_ranks(self, own: tuple[Tensor, Tensor] | None, world: World) -> tuple[Tensor, Tensor] | None:
+        table = self.table
+        touched = torch.zeros(len(table), dtype=torch.uint8, device=table.device)
+        if own is not None:
+            touched[own[0]] = 1
+        rows = all_reduce_max(touched, world).nonzero().flatten()
+        if len(rows) == 0:
+            return None
+        total = table.new_zeros(len(rows), table.shape[1])
+        if own is not None:
+            total[torch.searchsorted(rows, own[0])] = own[1]
+        return rows, all_reduce_sum(total, world)
+
+
+class RowRule(Protocol):
+    """How touched rows change, and what is kept of earlier steps."""
+
+    def step(self, table: Tensor, touched: TouchedRows, rate: float) -> None:
+        """Change the touched rows of ``table`` [R, D] in place."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is kept, themselves: a checkpoint is copied into them."""
+        ...
+
+
+class RowOptimiser:
+    """A rule applied to the touched rows of one table; see :class:`.optimiser.Optimiser`.
+
+    Args:
+        source: The table, on the device where it stays, and its gradients.
+        rule: How rows change.
+        peak_rate: The rule's rate at the peak of the schedule.
+        clipped: Whether the gradient counts towards the norm that is clipped.
+        decay: The share of a row that goes when it is touched, at the peak of the schedule.
+    """
+
+    dense: Sequence[nn.Parameter] = ()
+
+    def __init__(
+        self,
+        source: RowGradients,
+        rule: RowRule,
+        peak_rate: float,
+        *,
+        clipped: bool = False,
+        decay: float = 0.0,
+    ) -> None:
+        self.source, self.rule, self.peak_rate, self.decay = source, rule, peak_rate, decay
+        self._clipped = clipped
+        self._touched: TouchedRows | None = None
+
+    def zero_grad(self) -> None:
+        """See :class:`.optimiser.Optimiser`."""
+        self.source.forget()
+        self._touched = None
+
+    @torch.no_grad()
+    def gather(self, world: World) -> None:
+        """See :class:`.optimiser.Optimiser`."""
+        found = self.source.gather(world)
+        self._touched = None if found is None else TouchedRows(*found)
+
+    @torch.no_grad()
+    def clipped_square(self) -> Tensor | None:
+        """See :class:`.optimiser.Optimiser`."""
+        return self._touched.squares.sum() if self._clipped and self._touched is not None else None
+
+    def shrink(self, scale: float) -> None:
+        """See :class:`.optimiser.Optimiser`."""
+        if self._clipped and self._touched is not None:
+            self._touched = TouchedRows(self._touched.rows, self._touched.gradient, scale)
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """See :class:`.optimiser.Optimiser`; a row that no batch touched stays as it is."""
+        if self._touched is None:
+            return
+        table, rows = self.source.table, self._touched.rows
+        if self.decay:
+            table.index_copy_(0, rows, table[rows].mul_(1 - self.decay * factor))
+        self.rule.step(table, self._touched, self.peak_rate * factor)
+        self._touched = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What the rule keeps."""
+        return self.rule.tensors()
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """See :class:`.optimiser.Optimiser`."""
+        for name, mine in self.rule.tensors().items():
+            mine.copy_(tensors[name])
+
+
+def subtract_rows_(table: Tensor, rows: Tensor, factors: Tensor, gradient: Tensor) -> None:
+    """``table[rows] -= factors[:, None] * gradient``, in place and without a copy of its size.
+
+    Args:
+        table: [R, D].
+        rows: [u] int64, distinct.
+        factors: [u].
+        gradient: [u, D].
+    """
+    factors = factors.to(gradient.dtype)[:, None]
+    parts = zip(rows.split(_BLOCK), factors.split(_BLOCK), gradient.split(_BLOCK), strict=True)
+    for chosen, by, values in parts:
+        table.index_copy_(0, chosen, table.index_select(0, chosen).addcmul_(by, values, value=-1))
+
+
+def _coalesced(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of a sparse gradient, distinct and ascending, and their values."""
+    rows = gradient._indices()[0]
+    # Autograd forgets that the one gradient of a step was coalesced, and doing it again takes a copy.
+    if bool((rows.diff() > 0).all()):
+        return rows, gradient._values()
+    gradient = gradient.coalesce()
+    return gradient.indices()[0], gradient.values()
+
+
+def distinct_rows(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct ones of ``rows`` int64 [n], ascending [u], and the sums of their ``gradient`` [n, D]."""
+    distinct, place = torch.unique(rows, return_inverse=True)
+    return distinct, gradient.new_zeros(len(distinct), gradient.shape[1]).index_add_(0, place, gradient)
