@@ -49,6 +49,12 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is kept of models stays out of the user's cache, also of processes that tests start."""
+    os.environ["XMC_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def ranks() -> Iterator[Ranks]:
     """Four processes, started once, that play worlds of up to four ranks."""

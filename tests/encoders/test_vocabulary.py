@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
@@ -9,7 +11,7 @@ from tokenizers.models import WordLevel, WordPiece
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
-from xmc.encoders import DualEncoder, EncoderConfig
+from xmc.encoders import DualEncoder, EncoderConfig, vocabulary
 from xmc.encoders.vocabulary import extend_vocabulary, greedy_pieces
 from xmc.errors import ConfigError
 
@@ -32,6 +34,35 @@ def module() -> StaticEmbedding:
 def vector(module: StaticEmbedding, text: str) -> torch.Tensor:
     ids = module.tokenizer.encode(text, add_special_tokens=False).ids
     return torch.nn.functional.normalize(module.embedding.weight[ids].sum(0), dim=0)
+
+
+def test_a_vocabulary_is_learned_once_for_the_same_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XMC_CACHE", str(tmp_path))
+    first = extend_vocabulary(module(), TEXTS, 60)
+    (kept,) = (tmp_path / "vocabularies").iterdir()
+    learn = vocabulary._learn
+    monkeypatch.setattr(vocabulary, "_learn", None)
+    again = extend_vocabulary(module(), TEXTS, 60)
+    assert again.tokenizer.to_str() == first.tokenizer.to_str()
+    assert torch.equal(again.embedding.weight, first.embedding.weight)
+    for texts, size in ((TEXTS[1:], 60), (TEXTS, 61)):
+        with pytest.raises(TypeError, match="not callable"):
+            extend_vocabulary(module(), texts, size)
+    monkeypatch.setattr(vocabulary, "_learn", learn)
+    kept.write_text("[")  # damaged
+    assert extend_vocabulary(module(), TEXTS, 60).tokenizer.to_str() == first.tokenizer.to_str()
+    assert kept.read_text().endswith("]")
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XMC_CACHE", str(tmp_path / "file"))
+    assert len(extend_vocabulary(module(), TEXTS, 60).embedding.weight) > len(VOCABULARY)
+    assert "could not be kept" in caplog.text
 
 
 def test_words_of_the_texts_become_tokens() -> None:

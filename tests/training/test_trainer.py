@@ -38,8 +38,7 @@ def test_learns_and_leaves_a_whole_run_folder(config, dataset):
 
 
 def trainer_metrics(trainer: Trainer) -> dict[str, float]:
-    trainer.prepare_inputs()
-    return trainer.validator(trainer.learner)
+    return trainer.validator(trainer.learner, trainer.prepare_inputs().frozen)
 
 
 def test_it_says_how_many_texts_are_cut(config, changed, capsys):

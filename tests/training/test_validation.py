@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,12 +25,19 @@ from xmc.training.validation import DEPTH, Validator
 NUM_LABELS, SCALE = 151, 4.0
 
 
-class NeverEmpty(NumberEncoder):
-    def encode_queries(self, texts: Sequence[str], **_: object) -> np.ndarray:
-        assert len(texts), "an empty shard is not to be encoded"
-        return super().encode_queries(texts)
+@dataclass
+class Frozen:
+    """What a `FrozenEncoder` gives, of texts that spell their vectors."""
 
-    encode_labels = encode_queries
+    dataset: Dataset
+    residual: torch.Tensor | None
+
+    def encode_queries(self, rows: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(NumberEncoder().encode_queries(self.dataset.texts("train", ["title"])[rows]))
+
+    def encode_labels(self, ids: np.ndarray) -> torch.Tensor:
+        labels = torch.from_numpy(NumberEncoder().encode_labels(self.dataset.texts("labels", ["title"])[ids]))
+        return labels if self.residual is None else add_residuals(labels, self.residual[ids])
 
 
 @dataclass
@@ -43,15 +49,9 @@ class Learned:
     table: torch.Tensor | None = None
     residual: torch.Tensor | None = None
 
-    encoder = NeverEmpty()
-
     @property
     def head(self) -> Any:
         return None if self.table is None else SimpleNamespace(table=lambda dtype: self.table.to(dtype))
-
-    @property
-    def residuals(self) -> Any:
-        return None if self.residual is None else SimpleNamespace(of_labels=lambda: self.residual)
 
     @property
     def parameters(self) -> Any:
@@ -98,14 +98,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def validate(folder: Path, name: str, rows: np.ndarray) -> dict[str, float]:
     learned = CASES[name]
     world, device = current_world(), torch.device("cpu")
-    validator = Validator(Dataset.load(folder), rows, world, device, learned.config)
-    return validator(learned)  # type: ignore[arg-type]
+    dataset = Dataset.load(folder)
+    validator = Validator(dataset, rows, world, device, learned.config)
+    return validator(learned, Frozen(dataset, learned.residual))  # type: ignore[arg-type]
 
 
 def by_a_whole_sort(dataset: Dataset, name: str, rows: np.ndarray) -> dict[str, float]:
     learned = CASES[name]
-    queries = learned.encoder.encode_queries(dataset.texts("train", ["title"])[rows])
-    labels = torch.from_numpy(learned.encoder.encode_labels(list(dataset.texts("labels", ["title"]))))
+    queries = NumberEncoder().encode_queries(dataset.texts("train", ["title"])[rows])
+    labels = torch.from_numpy(NumberEncoder().encode_labels(list(dataset.texts("labels", ["title"]))))
     if learned.residual is not None:
         labels = add_residuals(labels, learned.residual)
     if learned.table is not None:

@@ -13,7 +13,6 @@ titles: input table unweighted 5.3 / 16.5, weighted 12.1 / 27.5; distilled 11.2 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -23,6 +22,7 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from xmc.encoders.model_cache import model_cache
 from xmc.errors import DependencyError
 from xmc.files import atomic_folder, fingerprint, sha256_file
 
@@ -76,7 +76,7 @@ def distilled_table(folder: Path) -> StaticEmbedding:
         DependencyError: When model2vec is missing.
     """
     # Named by what it is made from, so that a changed model is distilled anew.
-    cached = _cache() / "distilled" / _source_fingerprint(folder)
+    cached = model_cache() / "distilled" / _source_fingerprint(folder)
     if not (cached / "modules.json").exists():
         try:
             import model2vec.distill  # noqa: F401
@@ -103,10 +103,6 @@ def static_copy(module: StaticEmbedding, max_length: int, *, share: bool = False
     if share:
         copy.embedding = module.embedding
     return copy
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XMC_CACHE") or Path.home() / ".cache" / "xmc")
 
 
 def _source_fingerprint(folder: Path) -> str:

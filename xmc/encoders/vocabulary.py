@@ -8,18 +8,25 @@ and each starts as the sum of the pieces it replaces: the untrained model gives 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, __version__
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Metaspace, Sequence
 from tokenizers.trainers import BpeTrainer
 
-from xmc.errors import ConfigError
+from xmc.encoders.model_cache import model_cache
+from xmc.errors import ConfigError, XMCError
+from xmc.files import atomic_file, fingerprint
+from xmc.received import read_json
 
 __all__ = ["extend_vocabulary"]
+
+_log = logging.getLogger(__name__)
 
 # A merge seen less often would make a token with next to nothing to learn from.
 MIN_FREQUENCY = 5
@@ -53,7 +60,7 @@ def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) 
         )
     old: dict[str, int] = settings["model"]["vocab"]
     prefix: str = settings["model"]["continuing_subword_prefix"]
-    added = [token for token in _learn(module.tokenizer, texts, size, prefix) if token not in old]
+    added = [token for token in _learned(module.tokenizer, texts, size, prefix) if token not in old]
     table = module.embedding.weight.detach()
     # A bag adds up (or averages) token vectors. A new token in place of its pieces adds the same sum, so the
     # total stays what it was; a mean is divided by fewer tokens and keeps its direction, which is what is
@@ -85,6 +92,24 @@ def greedy_pieces(token: str, vocabulary: dict[str, int], prefix: str) -> list[i
         ids.append(vocabulary[head + rest[:length]])
         rest, inside = rest[length:], True
     return ids
+
+
+def _learned(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) -> list[str]:
+    """As :func:`_learn`, kept for the next run on the same texts."""
+    settings = json.loads(source.to_str())
+    rules = json.dumps([settings["normalizer"], settings["pre_tokenizer"], prefix, size, MIN_FREQUENCY])
+    file = model_cache() / "vocabularies" / f"{fingerprint(__version__, rules, *texts)}.json"
+    if file.is_file():
+        with suppress(XMCError, ValueError):  # a damaged one is learned again
+            return [str(token) for token in read_json(file)]
+    tokens = _learn(source, texts, size, prefix)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(file) as temporary:
+            temporary.write_text(json.dumps(tokens), encoding="utf-8")
+    except (OSError, XMCError) as error:
+        _log.warning("the vocabulary could not be kept for the next run (%s)", error)
+    return tokens
 
 
 def _learn(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) -> list[str]:

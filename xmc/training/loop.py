@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from xmc.distributed import answering
 from xmc.training.callbacks.callbacks import Callbacks
 from xmc.training.callbacks.run_state import RunState
+from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.learner import Learner
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.interrupt import Interrupted, InterruptGuard, Verdict
@@ -36,7 +37,7 @@ class Loop:
     inputs: StepInputs
     run: RunState
     callbacks: Callbacks
-    validate: Callable[[Learner], dict[str, float]]
+    validate: Callable[[Learner, FrozenEncoder], dict[str, float]]
     checkpointer: Checkpointer
     guard: InterruptGuard
     _saved: float = field(default_factory=lambda: time.monotonic())
@@ -72,7 +73,7 @@ class Loop:
 
     def _validate(self) -> None:
         with self.run.pace.timed_validation(), answering(f"the validation after step {self.run.step}"):
-            metrics = self.validate(self.run.learner)
+            metrics = self.validate(self.run.learner, self.inputs.frozen)
         self.callbacks.after_validation(self.run, metrics)
 
     def _ends(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xmc.data import Dataset, TextColumn, inverse_propensity
+from xmc.data import Dataset, inverse_propensity
 from xmc.distributed import World, all_gather_rows
-from xmc.encoders import add_residuals
 from xmc.evaluation import ranking_metrics
 from xmc.retrieval import Ranker
 from xmc.training.config import TrainConfig
+from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.head import ranking_of
 from xmc.training.learned.learner import Learner
 
@@ -43,17 +42,18 @@ class Validator:
     device: torch.device
     config: TrainConfig
 
-    def __call__(self, learner: Learner) -> dict[str, float]:
+    def __call__(self, learner: Learner, frozen: FrozenEncoder) -> dict[str, float]:
         """Metrics in percent, equal on every rank.
 
-        Each rank encodes and holds its shard of the queries and of the labels. Over W ranks: one all-gather
-        of the queries' embeddings, one all-to-all of their lists of 100 labels (two of each for a model that
-        ranks by magnitude) and one all-gather of the merged lists.
+        The texts are those of training, whose tokens ``frozen`` has: none is cut into tokens again. Each rank
+        encodes and holds its shard of the queries and of the labels. Over W ranks: one all-gather of the
+        queries' embeddings, one all-to-all of their lists of 100 labels (two of each for a model that ranks
+        by magnitude) and one all-gather of the merged lists.
         """
         relevance, excluded = self.dataset.relevance("train"), self.dataset.filter("train")
         ids, _ = self._ranker(learner).search(
-            self._queries(learner),
-            self._labels(learner),
+            self._queries(frozen),
+            self._labels(learner, frozen),
             DEPTH,
             num_queries=len(self.rows),
             num_labels=self.dataset.num_labels,
@@ -73,31 +73,14 @@ class Validator:
         ranking, shift = ranking_of(self.config, float(learner.parameters.scale.detach()))
         return Ranker.of(ranking, shift, learner.parameters.relative_offsets(), self.dataset.num_labels)
 
-    def _queries(self, learner: Learner) -> NDArray[np.float32]:
+    def _queries(self, frozen: FrozenEncoder) -> NDArray[np.float32]:
         """This rank's shard of the query embeddings, [v, D]."""
         own = slice(*self.world.shard(len(self.rows)))
-        texts = self.dataset.texts("train", self.config.data.query_fields)
-        return _encoded(learner.encoder.encode_queries, texts, self.rows[own], learner.encoder.dimension)
+        return frozen.encode_queries(self.rows[own]).cpu().numpy()
 
-    def _labels(self, learner: Learner) -> Tensor:
+    def _labels(self, learner: Learner, frozen: FrozenEncoder) -> Tensor:
         """This rank's shard of the label vectors as they are, [l, D]."""
-        own = slice(*self.world.shard(self.dataset.num_labels))
+        start, stop = self.world.shard(self.dataset.num_labels)
         if learner.head is not None:
-            return learner.head.table(torch.float32)[own].to(self.device)
-        texts = self.dataset.texts("labels", self.config.data.label_fields)
-        rows = np.arange(own.start, own.stop)
-        encoded = _encoded(learner.encoder.encode_labels, texts, rows, learner.encoder.dimension)
-        labels = torch.from_numpy(encoded)
-        if learner.residuals is not None:
-            labels = add_residuals(labels, learner.residuals.of_labels()[own])
-        return labels.to(self.device)
-
-
-def _encoded(
-    encode: Callable[[list[str]], NDArray[np.float32]],
-    texts: TextColumn,
-    rows: NDArray[np.int64],
-    dimension: int,
-) -> NDArray[np.float32]:
-    """The embeddings [n, D] of some rows; an empty shard has none."""
-    return encode(texts[rows]) if len(rows) else np.zeros((0, dimension), dtype=np.float32)
+            return learner.head.table(torch.float32)[start:stop].to(self.device)
+        return frozen.encode_labels(np.arange(start, stop)).to(self.device)

@@ -124,7 +124,9 @@ def run_trial(
                         break  # it diverged
                     times.append(time.perf_counter() - before)
                 else:
-                    metrics = trainer.validator(trainer.learner) if config.validation.rows else None
+                    metrics = (
+                        trainer.validator(trainer.learner, inputs.frozen) if config.validation.rows else None
+                    )
             except NonFiniteError:
                 metrics = None
     return TrialResult(metrics, time.perf_counter() - started, len(times), _mean(times))

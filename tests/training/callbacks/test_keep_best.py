@@ -19,7 +19,7 @@ def test_the_best_models_are_kept_under_their_steps(config, changed, monkeypatch
     several = changed(config, run={"keep_best": 2}, validation={"every": 5})
     metrics = iter([0.0, 1.0, 3.0, 2.0, 3.0, 0.5, 0.1])
 
-    def measure(self, learner):
+    def measure(self, learner, frozen):
         return dict.fromkeys(("P@1", "P@5", "nDCG@5", "PSP@5", "R@100"), next(metrics))
 
     monkeypatch.setattr("xmc.training.validation.Validator.__call__", measure)
