@@ -12,8 +12,10 @@ import pytest
 import tests.no_network.sitecustomize  # noqa: F401  (no network from here on)
 from tests.distributed.ranks import Ranks
 
-pytest_plugins = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
+FIXTURES = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
+# What is imported and collected stays to the end: no garbage is looked for in it, see pytest_collection_finish.
+gc.disable()
 # Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 # Before torch is imported, and for the processes that tests start: workers side by side do not fight for
@@ -24,6 +26,13 @@ os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = os.environ["
 _FOLDER = Path(__file__).parent
 _FIRST = [str(_FOLDER / "no_network"), str(_FOLDER.parent)]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*_FIRST, os.environ.get("PYTHONPATH")]))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fixtures are for where tests run: a process that only hands tests to workers does not import torch."""
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        for name in FIXTURES:
+            config.pluginmanager.import_plugin(name)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,8 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Modules and collected tests stay to the end, so garbage is not looked for among their many objects."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:

@@ -61,8 +61,14 @@ def imported(tree: ast.AST, known: Mapping[str, object]) -> Iterator[str]:
                         yield node.module
 
 
-MODULES = read_modules()
-IMPORTS = {name: set(imported(tree, MODULES)) - {name} for name, tree in MODULES.items()}
+@pytest.fixture(scope="module")
+def modules() -> dict[str, ast.Module]:
+    return read_modules()
+
+
+@pytest.fixture(scope="module")
+def imports(modules: dict[str, ast.Module]) -> dict[str, set[str]]:
+    return {name: set(imported(tree, modules)) - {name} for name, tree in modules.items()}
 
 
 def room_of(module: str) -> str:
@@ -93,38 +99,38 @@ def circle(imports: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-def test_the_page_names_every_room_and_nothing_else() -> None:
+def test_the_page_names_every_room_and_nothing_else(modules: dict[str, ast.Module]) -> None:
     rooms, ground = rooms_of(PAGE), ground_of(PAGE)
-    packages = {room_of(name) for name in MODULES} - {"xmc", "xmc.__main__"}
+    packages = {room_of(name) for name in modules} - {"xmc", "xmc.__main__"}
     assert sorted([*rooms, *ground]) == sorted(packages)
     assert rooms[-1] == "xmc.cli" and rooms.index("xmc.bench") > rooms.index("xmc.training")
     assert rooms.index("xmc.reports") < rooms.index("xmc.training"), "reports import nothing of training"
 
 
-def test_no_import_goes_up() -> None:
-    assert going_up(IMPORTS, rooms_of(PAGE), ground_of(PAGE)) == []
+def test_no_import_goes_up(imports: dict[str, set[str]]) -> None:
+    assert going_up(imports, rooms_of(PAGE), ground_of(PAGE)) == []
 
 
-def test_no_files_import_each_other() -> None:
-    assert circle(IMPORTS) == []
+def test_no_files_import_each_other(imports: dict[str, set[str]]) -> None:
+    assert circle(imports) == []
 
 
-def test_the_rooms_of_training_do_not_import_each_other() -> None:
+def test_the_rooms_of_training_do_not_import_each_other(imports: dict[str, set[str]]) -> None:
     def sub_room(module: str) -> str:
         parts = module.split(".")
         inside = parts[:2] == ["xmc", "training"] and len(parts) > 2 and parts[-1] != "config"
         return parts[2] if inside and parts[2] in SUB_ROOMS else ""
 
     found: dict[str, set[str]] = {room: set() for room in SUB_ROOMS}
-    for module, others in IMPORTS.items():
+    for module, others in imports.items():
         if sub_room(module):
             found[sub_room(module)] |= {sub_room(other) for other in others} - {"", sub_room(module)}
     assert any(found.values()) and circle(found) == []
 
 
-def test_nothing_outside_the_package_is_imported_by_it() -> None:
+def test_nothing_outside_the_package_is_imported_by_it(modules: dict[str, ast.Module]) -> None:
     outside = ("tests", "benchmarks", "scripts", "examples")
-    for name, tree in MODULES.items():
+    for name, tree in modules.items():
         for node in ast.walk(tree):
             given = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             given += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

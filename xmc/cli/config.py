@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -69,8 +70,9 @@ def parse_train(arguments: Sequence[str]) -> TrainCommand:
     return TrainCommand(config, values["profile"], values["seeds"])
 
 
+@functools.cache
 def train_parser() -> jsonargparse.ArgumentParser:
-    """The parser of ``xmc train``, with one option for every key of a recipe."""
+    """The parser of ``xmc train``, with one option for every key of a recipe; the same one each time."""
     from xmc.training.config import TrainConfig
 
     parser = make_parser(
