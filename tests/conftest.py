@@ -14,7 +14,7 @@ from tests.distributed.ranks import Ranks
 
 FIXTURES = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
-# What is imported and collected stays to the end: no garbage is looked for in it, see pytest_collection_finish.
+# What is imported and collected stays: no garbage is looked for before pytest_collection_finish.
 gc.disable()
 # Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
