@@ -1,6 +1,7 @@
 """Compile the kernels for GPUs that need not be here: ``python -m tests.scoring.fused.compiled CASE ...``.
 
-Prints a JSON line for each case: what its machine code takes and uses. Run without TRITON_INTERPRET.
+Prints a JSON line for each case: what its machine code takes and uses. The case ``on the cpu`` compiles
+nothing: it computes a loss there, then asks for the kernels. Run without TRITON_INTERPRET.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from xmc.errors import ConfigError
+from xmc.objectives import softmax
 from xmc.objectives.statistics.fused import log_partition, negative_softplus, soft_threshold
 from xmc.scoring.fused.blocks import PAIRS, block_sizes
 from xmc.scoring.fused.kernels import fold_kernel, slope_kernel
@@ -118,6 +121,17 @@ class Compilation:
         return "fp32" if name == "constant" else "i32"
 
 
+def on_the_cpu() -> dict[str, Any]:
+    inputs = torch.ones(2, 3), torch.ones(4, 3), [[0], [1]]
+    loss = softmax(*inputs)
+    try:
+        softmax(*inputs, implementation="triton")
+    except ConfigError as error:
+        return {"loss": float(loss), "error": str(error)}
+    return {"loss": float(loss), "error": None}
+
+
 if __name__ == "__main__":
     for text in sys.argv[1:]:
-        print(json.dumps({"case": text, **Compilation.parse(text).compile()}), flush=True)
+        found = on_the_cpu() if text == "on the cpu" else Compilation.parse(text).compile()
+        print(json.dumps({"case": text, **found}), flush=True)

@@ -1,10 +1,10 @@
-"""Who may use the kernels, what "auto" takes, and what the errors say."""
+"""Who may use the kernels, what "auto" takes, and what the errors say.
+
+Without the interpreter: see test_compile.py.
+"""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -47,22 +47,6 @@ def test_without_triton_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(availability, "find_spec", lambda name: None)
     with pytest.raises(DependencyError, match="pip install 'triton.*or use implementation 'tiled'"):
         call()
-
-
-@needs_interpreter
-def test_a_cpu_without_the_interpreter_is_an_error_and_auto_is_tiled() -> None:
-    """In a process of its own, as Triton has been imported for its interpreter in this one."""
-    script = (
-        "import torch\nfrom xmc.errors import ConfigError\nfrom xmc.objectives import softmax\n"
-        "inputs = torch.ones(2, 3), torch.ones(4, 3), [[0], [1]]\n"
-        "softmax(*inputs)\n"
-        "try:\n    softmax(*inputs, implementation='triton')\n"
-        "except ConfigError as error:\n    print(error)\n"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
-    assert "runs on a GPU, got tensors on cpu" in done.stdout, done.stderr
-    assert "TRITON_INTERPRET=1" in done.stdout and "use 'tiled' or 'auto'" in done.stdout
 
 
 @needs_interpreter

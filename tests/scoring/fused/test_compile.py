@@ -1,13 +1,15 @@
-"""That the kernels are valid Triton beyond its interpreter: they compile for GPUs, and fit them."""
+"""Beyond Triton's interpreter: the kernels compile for GPUs and fit them, and a CPU does without."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,8 @@ EVERY = [f"{form} {capability} {kind}" for form in FORMS for capability in (90, 
 EVERY += [f"{form} 90 bfloat16 ieee plain" for form in FORMS]
 
 
-def check_compiled(cases: list[str], cache: Path) -> None:
+def results(cases: list[str], cache: Path) -> list[dict[str, Any]]:
+    """Of each case, in a process of their own: in this one Triton has been imported for its interpreter."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.scoring.fused.compiled", *cases],
@@ -33,6 +36,10 @@ def check_compiled(cases: list[str], cache: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["case"] for one in found] == cases
+    return found
+
+
+def check_compiled(found: list[dict[str, Any]]) -> None:
     for one in found:
         assert one["machine_code"] > 0, one
         assert one["shared"] <= one["allowed"], one
@@ -40,10 +47,24 @@ def check_compiled(cases: list[str], cache: Path) -> None:
         assert one["atomics"] == 0, f"not deterministic: {one}"
 
 
-def test_kernels_compile_and_fit_without_atomics(tmp_path: Path) -> None:
-    check_compiled(QUICK, tmp_path)
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """One process for both tests: most of its time goes into imports."""
+    return results(["on the cpu", *QUICK], tmp_path_factory.mktemp("triton"))
+
+
+def test_a_cpu_without_the_interpreter_is_an_error_and_auto_is_tiled(quick: list[dict[str, Any]]) -> None:
+    found = quick[0]
+    assert found["loss"] == pytest.approx(math.log(4))
+    assert "runs on a GPU, got tensors on cpu" in found["error"]
+    assert "TRITON_INTERPRET=1" in found["error"] and "use 'tiled' or 'auto'" in found["error"]
+
+
+def test_kernels_compile_and_fit_without_atomics(quick: list[dict[str, Any]]) -> None:
+    assert len(quick[1:]) == len(QUICK)
+    check_compiled(quick[1:])
 
 
 @pytest.mark.slow
 def test_every_form_compiles_for_every_type_and_generation(tmp_path: Path) -> None:
-    check_compiled(EVERY, tmp_path)
+    check_compiled(results(EVERY, tmp_path))

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 
 import pytest
 
+from tests.distributed.ranks import Ranks, run_on_ranks
 from tests.scoring.fused.interpreted import needs_interpreter
 
 SETTINGS = {
@@ -17,18 +17,33 @@ SETTINGS = {
 }
 
 
+def precisions() -> list[str]:
+    """What each of `SETTINGS` gives in a process of its own, forked from this one."""
+    import torch
+
+    from xmc.scoring.fused.launch import float32_precision
+
+    found = []
+    for setting in SETTINGS:
+        reading, writing = os.pipe()
+        if not os.fork():
+            exec(setting, {"torch": torch})
+            os.write(writing, float32_precision().encode())
+            os._exit(0)
+        os.close(writing)
+        with open(reading, encoding="utf-8") as answer:
+            found.append(answer.read())
+        os.wait()
+    return found
+
+
 @needs_interpreter
-def test_float32_products_are_as_exact_as_torch_is_told_to_be() -> None:
-    """In a process of its own, as torch takes no mixture of its older and newer switches."""
-    checks = [
-        f"pid = os.fork()\nif not pid:\n    {setting}\n    print(float32_precision(), flush=True)\n"
-        "    os._exit(0)\n"
-        "os.waitpid(pid, 0)\n"
-        for setting in SETTINGS
-    ]
-    script = "import os, torch\nfrom xmc.scoring.fused.launch import float32_precision\n" + "".join(checks)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.split() == list(SETTINGS.values()), done.stderr
+def test_float32_products_are_as_exact_as_torch_is_told_to_be(ranks: Ranks) -> None:
+    """Apart from this process, as torch takes no mixture of its older and newer switches.
+
+    ``ranks`` have a server running that forks another process with torch.
+    """
+    assert run_on_ranks(precisions, 1) == [list(SETTINGS.values())]
 
 
 @needs_interpreter
