@@ -14,6 +14,8 @@ from tests.distributed.ranks import Ranks
 
 FIXTURES = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
+pytest.register_assert_rewrite(*FIXTURES)
+
 # What is imported and collected stays: no garbage is looked for before pytest_collection_finish.
 gc.disable()
 # Triton decides when it is first imported whether its kernels run on a GPU or in its interpreter.

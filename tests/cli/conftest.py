@@ -42,16 +42,21 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_static(folder, word_tokenizer(words), embedding_weights=weights)
 
 
-@pytest.fixture
-def recipe(tmp_path: Path, dataset_folder: Path, model_folder: Path) -> Path:
-    """A recipe that trains the tiny model for a few steps into ``tmp_path/run``."""
-    path = tmp_path / "recipe.yaml"
+def write_recipe(folder: Path, dataset_folder: Path, model_folder: Path) -> Path:
+    """A recipe in ``folder`` that trains the tiny model for a few steps into ``folder/run``."""
+    path = folder / "recipe.yaml"
     path.write_text(
         f"data: {{path: {dataset_folder}}}\n"
         f"encoder: {{model: {model_folder}, kind: static}}\n"
         "training: {epochs: 2, batch_size: 16, learning_rate: 1e-2}\n"
         "validation: {rows: 10, every: 3}\n"
-        f"run: {{dir: {tmp_path / 'run'}, trackers: []}}\n",
+        f"run: {{dir: {folder / 'run'}, trackers: []}}\n",
         encoding="utf-8",
     )
     return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, dataset_folder: Path, model_folder: Path) -> Path:
+    """See `write_recipe`: in ``tmp_path``."""
+    return write_recipe(tmp_path, dataset_folder, model_folder)

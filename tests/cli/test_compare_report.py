@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import write_recipe
 from xmc.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def runs(recipe: Path, tmp_path: Path) -> list[str]:
-    folders = [str(tmp_path / name) for name in ("a", "b")]
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, dataset_folder: Path, model_folder: Path) -> list[Path]:
+    """Runs of two seeds."""
+    place = tmp_path_factory.mktemp("trained")
+    recipe = write_recipe(place, dataset_folder, model_folder)
+    folders = [place / name for name in ("a", "b")]
     for seed, folder in enumerate(folders):
-        assert main(["train", str(recipe), "--seed", str(seed), "--run.dir", folder]) == 0
+        assert main(["train", str(recipe), "--seed", str(seed), "--run.dir", str(folder)]) == 0
     return folders
+
+
+@pytest.fixture
+def runs(trained: list[Path], tmp_path: Path) -> list[str]:
+    """Copies that a test may change."""
+    return [str(shutil.copytree(folder, tmp_path / folder.name)) for folder in trained]
 
 
 def test_evaluate_keeps_its_result_in_the_run(runs: list[str], dataset_folder: Path, capsys: Capture) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xmc.files import atomic_file
 from xmc.nested import finite
@@ -30,6 +31,9 @@ from xmc.reports.rows import (
 )
 from xmc.reports.segments import SegmentTable
 from xmc.reports.svg import check_plotting
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = ["FILES", "to_html", "to_json", "to_markdown", "write_report"]
 
@@ -71,7 +75,9 @@ def to_markdown(report: Report) -> str:
     return _render("report.md.jinja", report, {})
 
 
-def _render(template: str, report: Report, figures: Mapping[str, FigureParts | None]) -> str:
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Of the report's templates, each compiled once."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -91,26 +97,34 @@ def _render(template: str, report: Report, figures: Mapping[str, FigureParts | N
         grouped=grouped,
         in_group=_in_group,
     )
+    return environment
+
+
+def _render(template: str, report: Report, figures: Mapping[str, FigureParts | None]) -> str:
     content = finite(report.content)
-    return environment.get_template(template).render(
-        **content,
-        names=[system["name"] for system in content["systems"]],
-        figures=figures,
-        published_metrics=_published_metrics(content),
-        configured=configuration_tables(content["configuration"], content["defaults"]),
-        curve_metrics=CURVE_METRICS,
-        curve_tables={
-            name: rows
-            for name, curves in report.curves.items()
-            if (rows := curve_rows(curves, report.best_steps[name], CURVE_METRICS))
-        },
-        num_groups=len({row.group for row in _deciles(report).rows}),
-        wide=len(content["systems"]) > MOST_COLUMNS,
-        most_columns=MOST_COLUMNS,
-        overview=[row for row in content["summary"] if row["metric"] in OVERVIEW],
-        dataset_rows=dataset_rows(report.dataset_table),
-        machine_rows=machine_rows(content["machines"], content["report_machine"]),
-        cost_rows=cost_rows(content["cost"]),
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **content,
+            names=[system["name"] for system in content["systems"]],
+            figures=figures,
+            published_metrics=_published_metrics(content),
+            configured=configuration_tables(content["configuration"], content["defaults"]),
+            curve_metrics=CURVE_METRICS,
+            curve_tables={
+                name: rows
+                for name, curves in report.curves.items()
+                if (rows := curve_rows(curves, report.best_steps[name], CURVE_METRICS))
+            },
+            num_groups=len({row.group for row in _deciles(report).rows}),
+            wide=len(content["systems"]) > MOST_COLUMNS,
+            most_columns=MOST_COLUMNS,
+            overview=[row for row in content["summary"] if row["metric"] in OVERVIEW],
+            dataset_rows=dataset_rows(report.dataset_table),
+            machine_rows=machine_rows(content["machines"], content["report_machine"]),
+            cost_rows=cost_rows(content["cost"]),
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Iterator
@@ -100,6 +101,11 @@ def swatch(name: str, style: LineStyle, *, filled: bool = False, marked: bool = 
         filled: A patch in the colour instead of a line.
         marked: Whether the line has its marker.
     """
+    return _named(_sample(style, filled, marked), name, "")
+
+
+@functools.cache
+def _sample(style: LineStyle, filled: bool, marked: bool) -> str:
     with canvas((0.5, 0.16)) as (figure, panel):
         panel.set_axis_off()
         panel.set(xlim=(0, 2), ylim=(-1, 1))
@@ -110,7 +116,7 @@ def swatch(name: str, style: LineStyle, *, filled: bool = False, marked: bool = 
             panel.plot(
                 [0, 1, 2], [0, 0, 0], color=style.color, linestyle=style.line, marker=marker, markevery=[1]
             )
-        return to_svg(figure, name, "")
+        return _drawn(figure)
 
 
 def to_svg(figure: Figure, name: str, description: str) -> str:
@@ -121,6 +127,10 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
         name: Distinct on the page: ids inside begin with it, so that figures do not share them.
         description: What a reader who cannot see it is told; nothing for what says no more than its text.
     """
+    return _named(_drawn(figure), name, description)
+
+
+def _drawn(figure: Figure) -> str:
     import matplotlib
 
     buffer = io.StringIO()
@@ -129,7 +139,11 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
         figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+
+
+def _named(text: str, name: str, description: str) -> str:
+    """What was drawn as the page has it: see `to_svg`."""
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
     label = f'role="img" aria-label="{_escaped(description)}"' if description else 'aria-hidden="true"'

@@ -287,8 +287,11 @@ def _union(first: sp.csr_matrix, second: sp.csr_matrix) -> sp.csr_matrix:
 def _columns(pairs: sp.csr_matrix, label_ids: np.ndarray, included: np.ndarray) -> sp.csr_matrix:
     """``pairs[:, label_ids]`` for ascending ids, without SciPy's cost of a column index per call."""
     kept = included[pairs.indices]
-    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))[kept]
+    # How many of the pairs before each place are kept tells where rows begin.
+    starts = np.append(0, np.cumsum(kept))[pairs.indptr]
     # Label ids ascend, so an id's place in the pool is found by bisection.
     columns = np.searchsorted(label_ids, pairs.indices[kept])
     shape = (pairs.shape[0], len(label_ids))
-    return sp.csr_matrix((pairs.data[kept], (rows, columns)), shape=shape)
+    chosen = sp.csr_matrix((pairs.data[kept], columns, starts), shape=shape)
+    chosen.sum_duplicates()
+    return chosen
