@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xmc.errors import ConfigError
-from xmc.random_streams import Stream, generator, torch_seed
+from xmc.random_streams import Stream, generator, seed_torch, torch_seed
 from xmc.training.config import DataConfig, RunOptions, TrainConfig
 
 ROOT = Path(__file__).parents[1] / "xmc"
@@ -173,3 +174,10 @@ def test_nothing_else_in_the_package_makes_random_numbers() -> None:
 )
 def test_a_draw_outside_the_streams_is_seen(source: str, bad: bool) -> None:
     assert bool(draws_outside(ast.parse(source))) == bad
+
+
+def test_torch_is_seeded_as_its_own_function_does() -> None:
+    torch.manual_seed(torch_seed(3, Stream.DROPOUT, 5, 0))
+    expected = torch.rand(4)
+    seed_torch(torch.device("cpu"), 3, Stream.DROPOUT, 5, 0)
+    assert torch.equal(torch.rand(4), expected)

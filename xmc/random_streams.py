@@ -20,12 +20,16 @@ their own. Theirs have no spawn key, which none of the streams here is without.
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xmc.errors import ConfigError
 
-__all__ = ["Stream", "check_seed", "generator", "torch_seed"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Stream", "check_seed", "generator", "seed_torch", "torch_seed"]
 
 SEED_BITS, COUNTER_BITS = 128, 32
 
@@ -106,6 +110,20 @@ def torch_seed(seed: int, stream: Stream, *counters: int) -> int:
     of a stream in some 2**32 are alike.
     """
     return int(_key(seed, stream, counters).generate_state(1, np.uint64)[0]) >> 1
+
+
+def seed_torch(device: torch.device, seed: int, stream: Stream, *counters: int) -> None:
+    """Begin a draw of torch's default generators, with the arguments and errors of :func:`generator`.
+
+    On the CPU its generator alone is seeded: ``torch.manual_seed`` notes the seed, and a stack trace, for
+    each kind of accelerator that is not there.
+    """
+    import torch
+
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(torch_seed(seed, stream, *counters))
+    else:
+        torch.manual_seed(torch_seed(seed, stream, *counters))
 
 
 def check_seed(option: str, seed: int) -> None:

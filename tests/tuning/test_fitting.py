@@ -165,7 +165,7 @@ def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(
     dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path
 ) -> None:
     result = fit(
-        dataset, tmp_path / "fit", budget=0.5, fixed={**fixed, "training.epochs": 500.0}, say=said.append
+        dataset, tmp_path / "fit", budget=0.05, fixed={**fixed, "training.epochs": 500.0}, say=said.append
     )
     assert result.run.num_steps == fitting.MEASURED_STEPS
     assert any("the budget leaves time for" in line for line in said)

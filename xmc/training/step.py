@@ -23,7 +23,7 @@ from xmc.encoders.micro_batches import AutocastFactory
 from xmc.errors import NonFiniteError
 from xmc.heads import FactoredHead
 from xmc.objectives.objective import Loss
-from xmc.random_streams import Stream, torch_seed
+from xmc.random_streams import Stream, seed_torch
 from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard, RowsApart, ScoreInputs
 from xmc.training.batches.batch import Batch, Moment, Pool
 from xmc.training.batches.batches import Batches
@@ -225,9 +225,8 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
 def _fitting(inputs: StepInputs, batch: Batch, encode: Callable[[], T]) -> T:
     """What ``encode`` makes, in smaller micro-batches where it does not fit; other ranks do not notice."""
     while True:
-        torch.manual_seed(
-            torch_seed(inputs.config.seed, Stream.DROPOUT, batch.batch_index, inputs.world.rank)
-        )
+        counters = batch.batch_index, inputs.world.rank
+        seed_torch(inputs.device, inputs.config.seed, Stream.DROPOUT, *counters)
         inputs.limit.smaller = False
         try:
             return encode()

@@ -15,7 +15,7 @@ from xmc.training.config import TrainConfig
 from xmc.training.run.config import RunOptions
 from xmc.training.run.lock import LOCK, LOCK_FILES, FolderLock, lock_folder
 
-__all__ = ["open_run_folder", "prepare_run_folder", "save_config"]
+__all__ = ["open_run_folder", "prepare_run_folder", "recipe_text", "save_config"]
 
 OWN = (
     "config.yaml",
@@ -119,4 +119,12 @@ def _remove(path: Path) -> None:
 def save_config(config: TrainConfig, path: Path) -> None:
     """Write every option, defaults included, as a recipe that trains the same run again."""
     with atomic_file(path) as temporary:
-        temporary.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False), encoding="utf-8")
+        temporary.write_text(recipe_text(config), encoding="utf-8")
+
+
+def recipe_text(config: TrainConfig) -> str:
+    """Every option, defaults included, as the YAML of a recipe."""
+    # A card is written with every model that is kept: libyaml writes the same text ten times as fast.
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(dataclasses.asdict(config), Dumper=dumper, sort_keys=False)
+    return text

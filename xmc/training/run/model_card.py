@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shlex
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from huggingface_hub import ModelCardData
 
 from xmc.encoders.card import CARD_FILE, USE
@@ -18,6 +16,7 @@ from xmc.evaluation.card import evaluation_results, evaluation_section, metric_t
 from xmc.files import atomic_file
 from xmc.training.config import TrainConfig
 from xmc.training.parts import GIVEN
+from xmc.training.run.folder import recipe_text
 
 if TYPE_CHECKING:
     from xmc.data import Dataset
@@ -63,15 +62,16 @@ def model_card(
         eval_results=results or None,
         metrics=metric_types(results) or None,
     )
+    recipe = recipe_text(config)
     body = _BODY.format(
         name=dataset.name,
         what=_what(config, encoder),
         use=USE,
         evaluation=evaluation_section(results),
         data=_data(dataset, encoder),
-        recipe=yaml.safe_dump(dataclasses.asdict(config), sort_keys=False).strip(),
+        recipe=recipe.strip(),
         command=f"It was started as `{command}`." if command else "",
-        limits=_limits(config, dataset, encoder),
+        limits=_limits(recipe, dataset, encoder),
     )
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
 
@@ -126,7 +126,7 @@ def _data(dataset: Dataset, encoder: DualEncoder) -> str:
     )
 
 
-def _limits(config: TrainConfig, dataset: Dataset, encoder: DualEncoder) -> str:
+def _limits(recipe: str, dataset: Dataset, encoder: DualEncoder) -> str:
     lines = [
         "The metrics above are of one training run on one data set; another seed or another kind of text "
         "gives others.",
@@ -134,7 +134,7 @@ def _limits(config: TrainConfig, dataset: Dataset, encoder: DualEncoder) -> str:
         f"Only relations like those of {dataset.name} were learned, with whatever gaps and biases its labels "
         "have; no licence of it is recorded here.",
     ]
-    if GIVEN in yaml.safe_dump(dataclasses.asdict(config)):
+    if GIVEN in recipe:
         lines.append(
             f"Parts that the recipe calls `{GIVEN}` were handed over by a script; the recipe alone does not "
             "make them."
