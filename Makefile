@@ -14,8 +14,9 @@ STAMP := $(VENV)/installed-$(FAISS)
 DOCS_STAMP := $(VENV)/installed-docs
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 # Every worker imports torch and may start four processes that play ranks: more than four are not worth their memory.
+# The order of files is that of tests/conftest.py, the longest first, not by their number of tests.
 # Bytecode is kept even where the user asks for none: each process that a test starts would compile it all again.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadgroup
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test slow check format docs clean

@@ -14,6 +14,24 @@ from tests.distributed.ranks import Ranks
 
 FIXTURES = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
+# Files that take ten seconds and more, whatever the number of their tests.
+LONGEST = (
+    "training/batches/pools/test_unbiased.py",
+    "objectives/test_catalogue.py",
+    "objectives/test_triton.py",
+    "heads/test_step.py",
+    "test_extending.py",
+    "tuning/test_fitting.py",
+    "scoring/fused/test_compile.py",
+    "distributed/test_launch.py",
+    "test_readme.py",
+    "test_your_data.py",
+    "reports/test_page.py",
+    "heads/test_head.py",
+    "training/batches/test_batches.py",
+    "cli/test_compare_report.py",
+    "fuzz/test_hostile.py",
+)
 pytest.register_assert_rewrite(*FIXTURES)
 
 # What is imported and collected stays: no garbage is looked for before pytest_collection_finish.
@@ -41,12 +59,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Under pytest-xdist a file stays with one worker, and all that plays ranks is one file's worth.
 
-    Else every worker would start four processes of its own, each of which imports torch and the rest.
+    Else every worker would start four processes of its own, each of which imports torch and the rest. What
+    takes longest comes first, so that no worker is left with it at the end while the others have nothing.
     """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "ranks" if "ranks" in getattr(item, "fixturenames", ()) else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    places = {}
+    for item in items:
+        name = item.path.relative_to(_FOLDER).as_posix()
+        ranked = "ranks" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("ranks" if ranked else name))
+        places[item] = -1 if ranked else LONGEST.index(name) if name in LONGEST else len(LONGEST)
+    if hasattr(config, "workerinput"):
+        items.sort(key=places.__getitem__)
 
 
 def pytest_collection_finish() -> None:
