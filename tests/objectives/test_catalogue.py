@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +152,10 @@ def test_extreme_scores_stay_finite(case: Case, scale: float, num_labels: int) -
     batch = make_batch(6, num_labels, 4, seed=5, sampled=False).to(torch.float32)
     signs = torch.sign(batch.queries[:, :1]), torch.sign(batch.labels[:, :1])
     batch = Batch(*signs, batch.positives, torch.tensor(scale), None, None)
+    expected = oracle_rows(case, batch)
     for implementation in ("dense", "tiled"):
         rows = compute(case, batch, implementation=implementation, reduction="none")
-        torch.testing.assert_close(rows.double(), oracle_rows(case, batch), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(rows.double(), expected, rtol=1e-4, atol=1e-5)
         for gradient in gradients(case, batch, implementation=implementation):
             assert torch.isfinite(gradient).all()
 
@@ -236,20 +238,26 @@ def on_shards(dtype: torch.dtype) -> list[tuple[Tensor, list[Tensor]]]:
     return answers
 
 
+@cache
+def in_one_process(number: int) -> tuple[Tensor, list[Tensor]]:
+    """The loss of a case, and its gradients by queries, scale, labels and offsets."""
+    batch = make_batch(5, 13, seed=6)
+    return compute(CASES[number], batch), gradients(CASES[number], batch, implementation="dense")
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_shards_give_what_one_process_gives(ranks: Ranks, size: int, dtype: torch.dtype) -> None:
     answers = ranks.run(on_shards, dtype, size=size)
     tolerance = 1e-8 if dtype == torch.float64 else 1e-5
     for number, case in enumerate(CASES):
-        batch = make_batch(5, 13, seed=6)
-        grad_queries, grad_scale, grad_labels, grad_offsets = gradients(case, batch, implementation="dense")
+        value, (grad_queries, grad_scale, grad_labels, grad_offsets) = in_one_process(number)
         parts = [answer[number][1] for answer in answers]
         found = [torch.cat([part[i] for part in parts]) for i in range(3)]
         for rank, answer in enumerate(answers):
             loss = answer[number][0].double()
             assert loss == answers[0][number][0].double(), f"{case}: rank {rank} has another loss"
-            torch.testing.assert_close(loss, compute(case, batch), rtol=tolerance, atol=0, msg=str(case))
+            torch.testing.assert_close(loss, value, rtol=tolerance, atol=0, msg=str(case))
         expected = [grad_queries, grad_labels, grad_offsets, grad_scale]
         for part, whole in zip([*found, parts[0][3]], expected, strict=True):
             assert (part.double() - whole).abs().max() <= tolerance * whole.abs().max(), str(case)
