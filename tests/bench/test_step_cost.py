@@ -44,6 +44,7 @@ def test_what_a_ring_sends() -> None:
     cost = step_cost(replace(TITLES, ranks=4))
     sent = {call.name: call.sent(4) for call in cost.collectives}
     assert sent["queries"] == 3 * 12_000 * 768 * 4
+    assert sent["gradient of the queries"] == 0.75 * 48_000 * 768 * 4
     assert sent["gradient of the parameters"] == 1.5 * 66_362_880 * 4
     assert cost.sent_bytes == sum(sent.values())
 

@@ -14,7 +14,7 @@ def test_shards_are_adjacent_cover_everything_and_are_even_to_one(num_items: int
     assert [item for start, stop in bounds for item in range(start, stop)] == list(range(num_items))
     lengths = [stop - start for start, stop in bounds]
     assert max(lengths) - min(lengths) <= 1
-    assert lengths == sorted(lengths, reverse=True)
+    assert lengths == sorted(lengths, reverse=True) == World(0, size).shard_sizes(num_items)
 
 
 def test_shards_of_ten_items_on_four_ranks() -> None:

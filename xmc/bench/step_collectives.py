@@ -17,13 +17,19 @@ class Collective:
     """One call: what this rank puts in, as :func:`xmc.distributed.record_collectives` counts it."""
 
     name: str
-    kind: Literal["gather", "reduce"]
+    kind: Literal["gather", "reduce", "scatter"]
     bytes: int
 
     def sent(self, ranks: int) -> float:
-        """Bytes a rank sends in a ring: ``(W - 1) x`` for a gather, ``2 (W - 1) / W x`` for an all-reduce."""
+        """Bytes that a rank sends of ``x``, for W ranks.
+
+        In rings ``(W - 1) x`` for a gather and ``2 (W - 1) / W x`` for an all-reduce; for a reduce-scatter
+        ``(W - 1) / W x``, in a ring or to each rank its part.
+        """
         # A gather hands on W - 1 parts; an all-reduce is a reduce-scatter and a gather, both of W-ths.
-        return self.bytes * (ranks - 1) * (1.0 if self.kind == "gather" else 2 / ranks)
+        return (
+            self.bytes * (ranks - 1) * {"gather": 1.0, "scatter": 1 / ranks, "reduce": 2 / ranks}[self.kind]
+        )
 
 
 def step_collectives(shape: StepShape) -> list[Collective]:
@@ -53,7 +59,7 @@ def step_collectives(shape: StepShape) -> list[Collective]:
         memory = [numbers("listed pairs", pairs, 8), numbers("memory: no pairs", 0), *of_rows("memory")]
         after = [rows("pool to keep", shape.pool)]
     scoring = [numbers("pool: pairs", pairs), *of_rows("pool"), *memory]
-    back = [numbers("gradient of the queries", shape.tower.dimension * shape.batch)]
+    back = [Collective("gradient of the queries", "scatter", row * shape.batch)]
     halvings = [numbers("halvings of the micro-batches", 1, 8)]
     residuals = [rows("gradient of the residuals", shape.pool)] if shape.residuals else []
     dense = shape.tower.dense_parameters + shape.score_parameters

@@ -12,12 +12,9 @@ from xmc.lazy import lazy_exports
 if TYPE_CHECKING:
     from xmc.distributed.agreement import from_main
     from xmc.distributed.collectives import (
-        World,
         all_gather_rows,
         all_reduce_max,
         all_reduce_sum,
-        current_world,
-        shard_bounds,
         sum_gradients,
         sum_over_ranks,
     )
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from xmc.distributed.presence import answering
     from xmc.distributed.recording import CollectiveCost, record_collectives
     from xmc.distributed.watch import watch_ranks
+    from xmc.distributed.world import World, current_world, shard_bounds
 
 __all__ = [
     "CollectiveCost",
@@ -48,9 +46,6 @@ __all__ = [
 ]
 
 _COLLECTIVES = (
-    "World",
-    "current_world",
-    "shard_bounds",
     "all_gather_rows",
     "all_reduce_max",
     "all_reduce_sum",
@@ -64,6 +59,7 @@ __getattr__, __dir__ = lazy_exports(
         "answering": "xmc.distributed.presence",
         "watch_ranks": "xmc.distributed.watch",
         "from_main": "xmc.distributed.agreement",
+        **dict.fromkeys(("World", "current_world", "shard_bounds"), "xmc.distributed.world"),
         **dict.fromkeys(_COLLECTIVES, "xmc.distributed.collectives"),
         **dict.fromkeys(("CollectiveCost", "record_collectives"), "xmc.distributed.recording"),
         **dict.fromkeys(("exchange_rows", "gather_rows_to_main"), "xmc.distributed.exchange"),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
-from xmc.distributed.collectives import World
+from xmc.distributed.world import World
 from xmc.errors import XMCError
 
 __all__ = ["from_main"]

@@ -1,6 +1,4 @@
-"""The ranks that work together, and the collectives between them.
-
-One process without a process group is a world of size one, not a special path.
+"""Collectives between the ranks that work together.
 
 Convention for gradients: there is one loss, and every rank holds its value. What a rank computes from a
 gathered tensor is its own part of that loss (its shard of labels), so the gradient of a gathered tensor is
@@ -10,64 +8,23 @@ the sum over ranks.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from xmc.distributed.exchange import exchange_rows
 from xmc.distributed.recording import recorded
+from xmc.distributed.world import World
 from xmc.errors import ConfigError
 
 __all__ = [
-    "World",
     "all_gather_rows",
     "all_reduce_max",
     "all_reduce_sum",
-    "current_world",
-    "shard_bounds",
     "sum_gradients",
     "sum_over_ranks",
 ]
-
-
-def shard_bounds(num_items: int, rank: int, size: int) -> tuple[int, int]:
-    """Half-open bounds ``(start, stop)`` of a rank's shard; sizes differ by at most one, larger shards first.
-
-    The shards of ranks 0 .. size - 1 are adjacent and cover ``range(num_items)``; a shard may be empty.
-
-    Raises:
-        ConfigError: When ``rank`` is not in ``range(size)`` or ``num_items`` is negative.
-    """
-    if not 0 <= rank < size or num_items < 0:
-        raise ConfigError(f"expected 0 <= rank < size and num_items >= 0, got {rank=}, {size=}, {num_items=}")
-    base, larger = divmod(num_items, size)
-    start = rank * base + min(rank, larger)
-    return start, start + base + (rank < larger)
-
-
-@dataclass(frozen=True)
-class World:
-    """This process's ``rank`` among ``size`` ranks."""
-
-    rank: int = 0
-    size: int = 1
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this rank writes files and prints."""
-        return self.rank == 0
-
-    def shard(self, num_items: int) -> tuple[int, int]:
-        """The half-open range of ``num_items`` that this rank owns (see :func:`shard_bounds`)."""
-        return shard_bounds(num_items, self.rank, self.size)
-
-
-def current_world() -> World:
-    """The world of the initialised process group, or a world of one."""
-    if dist.is_available() and dist.is_initialized():
-        return World(dist.get_rank(), dist.get_world_size())
-    return World()
 
 
 def all_reduce_sum(tensor: Tensor, world: World) -> Tensor:
@@ -96,7 +53,7 @@ def all_gather_rows(local: Tensor, num_rows: int, world: World) -> Tensor:
 
     Returns:
         [num_rows, D]. Forward: one all-gather of ceil(num_rows / size) rows per rank; backward: one
-        all-reduce of [num_rows, D], of which each rank keeps its own rows.
+        reduce-scatter of [num_rows, D], half the bytes of an all-reduce.
 
     Raises:
         ConfigError: When ``local`` is not this rank's shard.
@@ -118,23 +75,22 @@ class _AllGatherRows(torch.autograd.Function):
     def forward(
         ctx: torch.autograd.function.FunctionCtx, local: Tensor, num_rows: int, world: World
     ) -> Tensor:
-        ctx.bounds, ctx.world = world.shard(num_rows), world  # type: ignore[attr-defined]
+        ctx.world = world  # type: ignore[attr-defined]
         longest = -(-num_rows // world.size)
         padded = local.new_zeros((longest, *local.shape[1:]))
         padded[: len(local)] = local
         parts = [torch.empty_like(padded) for _ in range(world.size)]
         with recorded(padded):
             dist.all_gather(parts, padded)
-        counts = [
-            stop - start for start, stop in (World(r, world.size).shard(num_rows) for r in range(world.size))
-        ]
-        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+        sizes = world.shard_sizes(num_rows)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        start, stop = ctx.bounds  # type: ignore[attr-defined]
-        gradient = all_reduce_sum(gradients[0].contiguous().clone(), ctx.world)  # type: ignore[attr-defined]
-        return gradient[start:stop], None, None
+        # A reduce-scatter by an all-to-all and a sum: gloo's own is an all-reduce underneath, with all of its
+        # bytes. Shards need no padding, and the order of the sum is the same on every backend.
+        received = exchange_rows(gradients[0], ctx.world)  # type: ignore[attr-defined]
+        return received.sum(0), None, None
 
 
 def sum_over_ranks(part: Tensor, world: World) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from xmc.distributed.collectives import World
-from xmc.distributed.presence import waiting
+from xmc.distributed.recording import recorded
+from xmc.distributed.world import World
 from xmc.errors import ConfigError
 
 __all__ = ["exchange_rows", "gather_rows_to_main"]
@@ -27,10 +27,10 @@ def exchange_rows(values: Tensor, world: World) -> Tensor:
     start, stop = world.shard(len(values))
     if world.size == 1:
         return values[None]
-    counts = _counts(len(values), world)
+    sizes = world.shard_sizes(len(values))
     received = values.new_empty((world.size * (stop - start), *values.shape[1:]))
-    with waiting():
-        dist.all_to_all_single(received, values.contiguous(), [stop - start] * world.size, counts)
+    with recorded(values):
+        dist.all_to_all_single(received, values.contiguous(), [stop - start] * world.size, sizes)
     return received.view(world.size, stop - start, *values.shape[1:])
 
 
@@ -54,13 +54,8 @@ def gather_rows_to_main(local: Tensor, num_rows: int, world: World) -> Tensor | 
     padded = local.new_zeros((-(-num_rows // world.size), *local.shape[1:]))
     padded[: len(local)] = local
     parts = [torch.empty_like(padded) for _ in range(world.size)] if world.is_main else None
-    with waiting():
+    with recorded(padded):
         dist.gather(padded, parts, dst=0)
     if parts is None:
         return None
-    return torch.cat([part[:n] for part, n in zip(parts, _counts(num_rows, world), strict=True)])
-
-
-def _counts(num_rows: int, world: World) -> list[int]:
-    bounds = (World(rank, world.size).shard(num_rows) for rank in range(world.size))
-    return [stop - start for start, stop in bounds]
+    return torch.cat([part[:n] for part, n in zip(parts, world.shard_sizes(num_rows), strict=True)])

@@ -29,9 +29,9 @@ import psutil
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from xmc.distributed.collectives import World
 from xmc.distributed.life import BEAT, Idle, Peer
 from xmc.distributed.presence import PRESENCE
+from xmc.distributed.world import World
 from xmc.errors import RankError, XMCError
 
 __all__ = ["watch_ranks"]
