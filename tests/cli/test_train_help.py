@@ -20,6 +20,7 @@ COMMANDS = [[verb] for verb in VERBS] + [
     ["data", "info"],
     ["bench", "search"],
     ["bench", "spherical"],
+    ["bench", "step"],
 ]
 
 

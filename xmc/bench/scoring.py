@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 
 from xmc.bench.published import PUBLISHED
 from xmc.bench.resources import fastest, peak_extra_bytes
+from xmc.bench.units import plain_product
 from xmc.objectives.build import build_objective
 from xmc.objectives.catalogue import CATALOGUE, facts_of
 from xmc.objectives.statistics.label_moments import label_moments
@@ -30,7 +31,6 @@ __all__ = ["ScoringCase", "bench_scoring", "scoring_table"]
 
 POSITIVES_PER_QUERY = 4
 POOL_LABELS = 4096
-PRODUCT_LABELS = 16_384  # the plain product writes into one buffer of this many labels
 SLOW_ORACLES = ("soft_top_k",)  # a hundred bisections in float64; the published formula stands for it
 DENSE_COPIES = 6  # score matrices that plain autograd holds at its peak, to tell what fits
 
@@ -163,7 +163,7 @@ def _measure(name: str, steps: dict[str, _Step], inputs: Inputs, repeats: int) -
     # The first run of each is the one whose memory is read; it also warms up.
     extra = {kind: _beyond_gradients(step) for kind, step in steps.items()}
     runs = {kind: step.run for kind, step in steps.items()}
-    seconds = fastest({"product": lambda: _product(queries, labels), **runs}, repeats)
+    seconds = fastest({"product": lambda: plain_product(queries, labels), **runs}, repeats)
     scores = 4 * len(queries) * len(labels)
     cases = []
     for kind, bytes_at_peak in extra.items():
@@ -197,14 +197,6 @@ def _step(run: Run, queries: Tensor, labels: Tensor, frozen: bool = False) -> _S
         torch.autograd.grad(run(*leaves), wanted)
 
     return _Step(step, 4 * sum(leaf.numel() for leaf in wanted))
-
-
-def _product(queries: Tensor, labels: Tensor) -> None:
-    width = min(PRODUCT_LABELS, len(labels))
-    out = queries.new_empty(len(queries), width)
-    for start in range(0, len(labels), width):
-        part = labels[start : start + width]
-        torch.mm(queries, part.T, out=out[:, : len(part)] if len(part) < width else out)
 
 
 def scoring_table(cases: Sequence[ScoringCase]) -> str:

@@ -4,26 +4,65 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from xmc.distributed import record_collectives
 from xmc.distributed.stopwatch import StepProfile, StopWatch
 from xmc.errors import ConfigError
 from xmc.machine import this_machine
 from xmc.training.config import TrainConfig
-from xmc.training.step import optimise
+from xmc.training.step import StepInputs, optimise
 from xmc.training.trainer import Trainer
 
-__all__ = ["profile_steps"]
+__all__ = ["AfterStep", "Clock", "MeasuredStep", "profile_steps"]
 
 WARM_UP = 3
 
 
-def profile_steps(config: TrainConfig, num_steps: int) -> StepProfile:
+@dataclass(frozen=True)
+class MeasuredStep:
+    """What one step cost this rank.
+
+    Attributes:
+        seconds: By the clock that was asked for.
+        wall_seconds: On the wall.
+        cpu_seconds: Processor time of all threads of the process.
+        parts: Seconds by part, by that clock.
+        counts: Texts and their tokens encoded, scores made.
+        collective_bytes: Put into collectives.
+        queries: [n], the training queries of its batches.
+    """
+
+    seconds: float
+    wall_seconds: float
+    cpu_seconds: float
+    parts: dict[str, float]
+    counts: dict[str, int]
+    collective_bytes: int
+    queries: np.ndarray
+
+
+AfterStep = Callable[[StepInputs, MeasuredStep], None]
+Clock = Callable[[], float]
+
+
+def profile_steps(
+    config: TrainConfig,
+    num_steps: int,
+    after_step: AfterStep | None = None,
+    *,
+    clock: Clock = time.perf_counter,
+    option: str = "--profile",
+) -> StepProfile:
     """Train ``num_steps`` steps of ``config`` after a few to warm up, and measure them.
 
+    ``after_step`` is called after each of them, and is not measured; ``option`` is what errors call them.
     Nothing is validated or saved; what the run would leave goes to a temporary folder, ``config.run.dir`` is
     not touched. Seconds in collectives are taken out of the parts they happen in.
 
@@ -31,46 +70,56 @@ def profile_steps(config: TrainConfig, num_steps: int) -> StepProfile:
         ConfigError: When the run has fewer steps than that.
     """
     if num_steps < 1:
-        raise ConfigError(f"--profile: expected at least 1 step, got {num_steps}")
+        raise ConfigError(f"{option}: expected at least 1 step, got {num_steps}")
     with tempfile.TemporaryDirectory(prefix="xmc-profile-") as folder:
         elsewhere = replace(config.run, dir=str(Path(folder) / "run"), resume=False, trackers=[])
         trainer = Trainer(replace(config, run=elsewhere))
         if trainer.num_steps < WARM_UP + num_steps:
             raise ConfigError(
-                f"--profile: expected at most the run's {trainer.num_steps} steps less {WARM_UP} to warm up, "
+                f"{option}: expected at most the run's {trainer.num_steps} steps less {WARM_UP} to warm up, "
                 f"got {num_steps}: profile fewer steps or train for more epochs"
             )
         with closing(trainer.batches):
-            return _measure(trainer, num_steps)
+            return _measure(trainer, num_steps, after_step, clock)
 
 
-def _measure(trainer: Trainer, num_steps: int) -> StepProfile:
-    watch = StopWatch(trainer.device)
-    inputs = replace(trainer.prepare_inputs(), watch=watch)
+def _measure(trainer: Trainer, num_steps: int, after_step: AfterStep | None, clock: Clock) -> StepProfile:
+    inputs = trainer.prepare_inputs()
     trainer.encoder.train()
+    # First steps pay for thread pools, the allocator's pages and the caches of a fresh process.
     for step in range(WARM_UP):
         optimise(inputs, step)
-    # First steps pay for thread pools, the allocator's pages and the caches of a fresh process.
-    watch.seconds.clear()
-    watch.counts.clear()
+    steps = []
+    for step in range(WARM_UP, WARM_UP + num_steps):
+        steps.append(_measured(inputs, step, clock))
+        if after_step is not None:
+            after_step(inputs, steps[-1])
+    parts, counts = Counter[str](), Counter[str]()
+    for measured in steps:
+        parts.update(measured.parts)  # type: ignore[arg-type]  # counts seconds as well as it does whole numbers
+        counts.update(measured.counts)
+    machine = this_machine()
+    return StepProfile(
+        num_steps=num_steps,
+        seconds=sum(measured.seconds for measured in steps),
+        parts=dict(parts),
+        collective_bytes=sum(measured.collective_bytes for measured in steps),
+        rows=num_steps * trainer.batches.sampler.batch_size * trainer.config.training.accumulation,
+        texts=counts["texts"],
+        scores=counts["scores"],
+        peak_bytes=machine.peak_device_bytes or machine.peak_memory_bytes or 0,
+    )
+
+
+def _measured(inputs: StepInputs, step: int, clock: Clock) -> MeasuredStep:
+    watch, clocks = StopWatch(inputs.device, clock=clock), (clock, time.perf_counter, time.process_time)
     with record_collectives() as collectives:
-        started = time.perf_counter()
-        for step in range(WARM_UP, WARM_UP + num_steps):
-            optimise(inputs, step)
-        seconds = time.perf_counter() - started
-    parts = dict(watch.seconds)
+        started = [read() for read in clocks]
+        result = optimise(replace(inputs, watch=watch), step)
+        seconds, wall, used = (read() - start for read, start in zip(clocks, started, strict=True))
+    parts = watch.seconds
     if collectives.num_calls:
         # It is nothing but collectives, which have a line of their own.
         parts.pop("gradient all-reduce", None)
         parts["collectives"] = collectives.seconds
-    machine = this_machine()
-    return StepProfile(
-        num_steps=num_steps,
-        seconds=seconds,
-        parts=parts,
-        collective_bytes=collectives.num_bytes,
-        rows=num_steps * trainer.batches.sampler.batch_size * trainer.config.training.accumulation,
-        texts=watch.counts["texts"],
-        scores=watch.counts.get("scores", 0),
-        peak_bytes=machine.peak_device_bytes or machine.peak_memory_bytes or 0,
-    )
+    return MeasuredStep(seconds, wall, used, parts, watch.counts, collectives.num_bytes, result.queries)

@@ -1,6 +1,6 @@
 """``xmc bench scoring``: what each objective costs in time and memory on this machine.
 
-``xmc bench spherical`` is :mod:`xmc.cli.bench_spherical`, ``xmc bench search`` :mod:`xmc.cli.bench_search`.
+``xmc bench search``, ``spherical`` and ``step`` are modules of their own beside it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ def run(arguments: Sequence[str]) -> None:
         from xmc.cli.bench_spherical import run as run_spherical
 
         return run_spherical(arguments)
+    if arguments[:1] == ["step"]:
+        from xmc.cli.bench_step import run as run_step
+
+        return run_step(arguments)
     parser = make_parser(
         "bench",
         "Time one forward and backward pass of every objective, in units of one plain product of queries\n"
@@ -36,7 +40,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "what",
         choices=["scoring"],
-        help="What to measure; or search, or spherical: see `xmc bench search --help`.",
+        help="What to measure; or search, spherical or step: see `xmc bench search --help`.",
     )
     parser.add_argument("--num_queries", type=list[int], default=[256, 1024], help="Values of B.")
     parser.add_argument(

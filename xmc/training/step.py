@@ -241,6 +241,7 @@ def _encode(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarra
     inputs.watch.count("texts", len(rows))
     with inputs.watch.part("tokens"):
         ids, offsets = tokens.gather(rows)
+    inputs.watch.count("tokens", len(ids))
     with inputs.watch.part("encode"):
         whole = inputs.config.training.micro_batch_tokens or tower.micro_batch_tokens
         budget = max(1, whole >> inputs.limit.halvings)
