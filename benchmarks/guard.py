@@ -4,7 +4,7 @@
 
 Ratios are those of `xmc bench step` on a made data set: one thread, in processor time, so that other work on
 the machine changes them little. What is slower by more than 15 % is measured again, and has to be so each
-time. Those that were recorded, the machine and the day are in benchmarks/ratios.json.
+time. The recorded ratios, the machine and the day are in benchmarks/ratios.json.
 """
 
 from __future__ import annotations

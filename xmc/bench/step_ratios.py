@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import median
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ SHARES = ("optimiser_share", "cores")
 
 @dataclass(frozen=True)
 class StepRatios:
-    """What a step costs beside plain work, each at its fastest; another machine should find much the same.
+    """What a step costs beside plain work, medians over steps; another machine should find much the same.
 
     A plain product is ``[B, D] x [D, l]`` in float32, of the queries and the pool of a step. A plain encoding
     of tokens is an embedding bag of the step's queries and of as many labels as its pool has, for a
@@ -60,7 +61,9 @@ def bench_step(
 ) -> tuple[StepProfile, StepRatios]:
     """Profile ``num_steps`` steps of ``config`` with plain work of the same size between them.
 
-    Both take turns, so that other work on the machine falls on both alike; of each the fastest counts.
+    Both take turns, and a step is compared with the plain work right after it: other work on the machine
+    falls on both alike. The fastest of each would not do: short work finds a quiet moment more often than
+    long work.
 
     Args:
         config: The run; nothing of it is left behind.
@@ -78,55 +81,51 @@ def bench_step(
 
 @dataclass
 class _Beside:
-    """Does plain work after each step, and keeps what both took."""
+    """Does plain work after each step, and keeps the ratios of both."""
 
     repeats: int
     clock: Clock
     steps: list[MeasuredStep] = field(default_factory=list)
-    per_score: list[float] = field(default_factory=list)
-    per_token: list[float] = field(default_factory=list)
+    found: list[dict[str, float]] = field(default_factory=list)
 
     def after_step(self, inputs: StepInputs, step: MeasuredStep) -> None:
-        self.steps.append(step)
-        rows = len(step.queries)
-        labels = step.counts["scores"] // rows if step.counts.get("scores") else 0
+        rows, scores = len(step.queries), step.counts.get("scores", 0)
         encode, tokens = _plain_encoding(inputs, step.queries, step.counts["texts"])
         work = {"tokens": encode}
-        if labels:
-            dimension = inputs.learner.encoder.dimension
-            left, right = (torch.randn(n, dimension, device=inputs.device) for n in (rows, labels))
+        if scores:
+            shapes = [(n, inputs.learner.encoder.dimension) for n in (rows, scores // rows)]
+            left, right = (torch.randn(shape, device=inputs.device) for shape in shapes)
             work["product"] = lambda: plain_product(left, right)
+        watch = StopWatch(inputs.device, clock=self.clock)
         for _ in range(self.repeats):
-            watch = StopWatch(inputs.device, clock=self.clock)
             for name, function in work.items():
                 with watch.part(name):
                     function()
-            self.per_token.append(watch.seconds["tokens"] / tokens)
-            if labels:
-                self.per_score.append(watch.seconds["product"] / (rows * labels))
+        parts = step.parts
+        # A step's labels are not those that are encoded plainly, and may have more or fewer tokens.
+        encoding = watch.seconds["tokens"] / self.repeats * step.counts["tokens"] / tokens
+        ratios = {
+            "encoding": (parts["encode"] + parts.get("replay", 0.0)) / encoding,
+            "optimiser": parts["optimiser"] / encoding,
+            "optimiser_share": parts["optimiser"] / step.seconds,
+        }
+        if scores:
+            product = watch.seconds["product"] / self.repeats
+            ratios |= {"step": step.seconds / product, "scoring": parts["scoring"] / product}
+        self.steps.append(step)
+        self.found.append(ratios)
 
     def ratios(self) -> StepRatios:
-        encode = _fastest(self.steps, ("encode", "replay"), "tokens")
-        optimiser = _fastest(self.steps, ("optimiser",), "tokens")
-        step = scoring = None
-        if self.per_score:
-            scoring = _fastest(self.steps, ("scoring",), "scores") / min(self.per_score)
-            step = min(s.seconds / s.counts["scores"] for s in self.steps) / min(self.per_score)
-        fastest = min(s.seconds for s in self.steps)
         used, wall = sum(s.cpu_seconds for s in self.steps), sum(s.wall_seconds for s in self.steps)
+        middle = {name: median(ratios[name] for ratios in self.found) for name in self.found[0]}
         return StepRatios(
-            step=step,
-            scoring=scoring,
-            encoding=encode / min(self.per_token),
-            optimiser=optimiser / min(self.per_token),
-            optimiser_share=min(s.parts["optimiser"] for s in self.steps) / fastest,
+            step=middle.get("step"),
+            scoring=middle.get("scoring"),
+            encoding=middle["encoding"],
+            optimiser=middle["optimiser"],
+            optimiser_share=middle["optimiser_share"],
             cores=used / (wall * torch.get_num_threads()),
         )
-
-
-def _fastest(steps: Sequence[MeasuredStep], parts: Sequence[str], unit: str) -> float:
-    """Seconds of some parts for one unit of a count, of the step where that is least."""
-    return min(sum(step.parts.get(part, 0.0) for part in parts) / step.counts[unit] for step in steps)
 
 
 def _plain_encoding(inputs: StepInputs, queries: np.ndarray, texts: int) -> tuple[Callable[[], None], int]:

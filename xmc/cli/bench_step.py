@@ -24,8 +24,8 @@ def run(arguments: Sequence[str]) -> None:
     parser = make_parser(
         "bench step",
         "Train a few steps of a recipe and print where their time goes, as xmc train --profile does, and\n"
-        "what they cost in units of plain work that is done between the steps (a product of queries and pool,\n"
-        "an embedding bag of the tokens). Such ratios say much the same on any machine. Nothing is saved.",
+        "what they cost in units of plain work that is done between them (a product of queries and pool, an\n"
+        "embedding bag of tokens). Such ratios say much the same on any machine. Nothing is saved.",
         "xmc bench step api-docs --data.path data/api-docs --steps 20 --json step.json",
         usage="xmc bench step RECIPE [MORE ...] [--steps N] [--repeats N] [--json FILE] "
         "[--section.key value ...]",
