@@ -71,7 +71,17 @@ def test_a_transformer_is_compared_with_a_product(
     config: TrainConfig, changed: Any, bert_folder: Path
 ) -> None:
     _, ratios = bench_step(
-        changed(config, encoder={"model": str(bert_folder), "kind": "transformer", "tied": True}), 1
+        changed(
+            config,
+            encoder={
+                "model": str(bert_folder),
+                "kind": "transformer",
+                "tied": True,
+                "query_length": 8,
+                "label_length": 8,
+            },
+        ),
+        1,
     )
     assert ratios.encoding > 1
 

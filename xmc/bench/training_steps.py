@@ -96,7 +96,7 @@ def _measure(trainer: Trainer, num_steps: int, after_step: AfterStep | None, clo
             after_step(inputs, steps[-1])
     parts, counts = Counter[str](), Counter[str]()
     for measured in steps:
-        parts.update(measured.parts)  # type: ignore[arg-type]  # counts seconds as well as it does whole numbers
+        parts.update(measured.parts)
         counts.update(measured.counts)
     machine = this_machine()
     return StepProfile(
