@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
@@ -101,11 +102,12 @@ class _Beside:
             for name, function in work.items():
                 with watch.part(name):
                     function()
-        parts = step.parts
+        # Zero for what a step lacks: with a head the replay, the optimiser where it was skipped.
+        parts = defaultdict(float, step.parts)
         # A step's labels are not those that are encoded plainly, and may have more or fewer tokens.
         encoding = watch.seconds["tokens"] / self.repeats * step.counts["tokens"] / tokens
         ratios = {
-            "encoding": (parts["encode"] + parts.get("replay", 0.0)) / encoding,
+            "encoding": (parts["encode"] + parts["replay"]) / encoding,
             "optimiser": parts["optimiser"] / encoding,
             "optimiser_share": parts["optimiser"] / step.seconds,
         }
