@@ -85,6 +85,9 @@ class Stream(Enum):
     CANDIDATES = (16,)
     """The mixtures of changes that a search for a recipe tries."""
 
+    POSITIVES = (17, "batch_index")
+    """The positives of each row that a batch keeps."""
+
     def __init__(self, number: int, *counters: str) -> None:
         self.number, self.counters = number, counters
 

@@ -30,6 +30,9 @@ class ObjectiveFacts:
         takes_frozen: Whether its statistic can be joined from labels without a gradient (label memory).
         takes_moments: Whether it knows labels by their moments, at a cost that does not grow with their
             number: a label memory then gives moments, and a factored head can be trained on it.
+        takes_sampled_positives: Whether a row's loss is a weighted sum or mean of terms, each of one positive
+            and of the statistic of the row's negatives, so that a draw of its positives, weighed by one over
+            their inclusion probability, estimates it without bias.
         scale: Where the scale starts when nothing else is said.
         scale_learning_rate: Peak rate of the log scale where it is learned; 0 where the loss does not depend
             on the scale.
@@ -43,6 +46,7 @@ class ObjectiveFacts:
     takes_certain: bool = False
     takes_frozen: bool = False
     takes_moments: bool = False
+    takes_sampled_positives: bool = False
     scale: float = 20.0
     scale_learning_rate: float = SCALE_LEARNING_RATE
     magnitude_about: float | None = None
@@ -72,9 +76,9 @@ CATALOGUE: dict[str, ObjectiveFacts] = {
     facts.name: facts
     for facts in (
         _ours("softmax", takes_certain=True, takes_frozen=True),
-        _ours("decoupled_softmax", takes_certain=True, takes_frozen=True),
+        _ours("decoupled_softmax", takes_certain=True, takes_frozen=True, takes_sampled_positives=True),
         _ours("supervised_contrastive", takes_certain=True, takes_frozen=True),
-        _ours("binary_cross_entropy", takes_certain=True),
+        _ours("binary_cross_entropy", takes_certain=True, takes_sampled_positives=True),
         _ours("soft_top_k", takes_certain=True),
         _ours(
             "spherical_z_loss",

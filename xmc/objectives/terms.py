@@ -56,6 +56,7 @@ class WeightedTerms:
             takes_certain=all(fact.takes_certain for fact in facts),
             takes_frozen=all(fact.takes_frozen for fact in facts),
             takes_moments=all(fact.takes_moments for fact in facts),
+            takes_sampled_positives=all(fact.takes_sampled_positives for fact in facts),
             scale_learning_rate=max(fact.scale_learning_rate for fact in facts),
         )
 

@@ -158,8 +158,10 @@ def binary_cross_entropy(
 def _batch_log_odds(positives: Positives, num_labels: float) -> float:
     """:func:`prior_log_odds` of a batch, kept finite where no pair or every pair is positive."""
     pairs = max(positives.num_rows * num_labels, 1.0)
+    # By relevance, as their terms count: where some of a row's are drawn, their weights stand for all.
+    present = float(len(positives) if positives.weights is None else positives.weights.double().sum())
     # Half a pair away from none and from all: log odds of at most about log(2 B L) either way.
-    share = min(max(len(positives), 0.5), pairs - 0.5) / pairs
+    share = min(max(present, 0.5), pairs - 0.5) / pairs
     return math.log(share) - math.log1p(-share)
 
 

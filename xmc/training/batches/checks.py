@@ -52,6 +52,12 @@ def check_sources(
             f"{_that('takes_certain')}, got {objective.name}, which cannot weigh a label by row; use one of "
             "those, or negatives.corrected false"
         )
+    if negatives.positives is not None and not objective.takes_sampled_positives:
+        raise ConfigError(
+            f"negatives.positives: expected null with {objective.name}, got {negatives.positives}: its terms "
+            "hold a positive against the row's others too, so that some do not stand for all; use one of "
+            f"{_that('takes_sampled_positives')}"
+        )
     if batch_size % negatives.clusters.largest:
         raise ConfigError(
             "negatives.clusters.largest: expected a divisor of training.batch_size, got "

@@ -30,6 +30,10 @@ class NegativesConfig:
     strata: int = 1
     """Equal shards of the labels of which the uniform draw takes equal shares; 1 for one draw from all."""
 
+    positives: int | None = None
+    """Positives of each query that a step scores, drawn anew each time and weighed by one over their
+    inclusion probability, for mode "sampled"; null for all."""
+
     filter_pairs: Literal["mask", "negative"] = "mask"
     """What a pair of the data set's filter is in training: "mask", neither positive nor negative, as
     evaluation leaves it out of rankings; or "negative", scored like any other label."""
@@ -51,6 +55,9 @@ class NegativesConfig:
         one_of("negatives.mode", self.mode, ("all", "sampled"))
         one_of("negatives.filter_pairs", self.filter_pairs, ("mask", "negative"))
         at_least("negatives.strata", self.strata, 1)
+        if self.positives is not None:
+            at_least("negatives.positives", self.positives, 1)
+            self._refuse_beside_positives(self.positives)
         if self.mode == "all":
             self._refuse_samplers()
             return
@@ -65,8 +72,23 @@ class NegativesConfig:
                 f"has a label drawn, got {self.strata}"
             )
 
+    def _refuse_beside_positives(self, positives: int) -> None:
+        asked = {
+            "memory": (self.memory.enabled, "remembers the positives that a row does not keep, as negatives"),
+            "clusters": (
+                self.clusters.largest > 1,
+                "makes the positives of a row's neighbours certain, which they are not where some are kept",
+            ),
+        }
+        for name, (is_asked, why) in asked.items():
+            if is_asked:
+                raise ConfigError(
+                    f"negatives.positives: expected null with negatives.{name}, which {why}, got {positives}"
+                )
+
     def _refuse_samplers(self) -> None:
         asked = {
+            "positives": self.positives is not None,
             "tempered.count": self.tempered.count > 0,
             "mined.count": self.mined.count > 0,
             "memory.enabled": self.memory.enabled,

@@ -106,6 +106,11 @@ def _check_fit(
             f"{OPTION}: {name} brings labels for single queries, which {objective.name} cannot weigh by row: "
             "use an objective that takes certain negatives (docs/objectives.md), or negatives.corrected false"
         )
+    if outside and config.positives is not None:
+        raise ConfigError(
+            f"negatives.positives: expected null with {name}, which gives labels outside the pool, got "
+            f"{config.positives}: positives that a row does not keep would be its negatives there"
+        )
     if outside and not (objective.takes_frozen or objective.takes_moments):
         raise ConfigError(
             f"{OPTION}: {name} gives labels outside the pool, whose part {objective.name} cannot join: use "

@@ -1,7 +1,8 @@
 """The labels that training rows bring to their batch, and how likely a batch brings a label to a row.
 
-A row brings its positives and the mined labels drawn for it. Those draws are made for all rows before batches
-are: given them, only which rows share a batch is random, so that inclusion is counted, not estimated.
+A row brings its positives, or a draw of them, and the mined labels drawn for it. The latter are drawn for all
+rows before batches are: given them, only which rows share a batch, and which positives they keep, is random,
+so that inclusion is counted, not estimated.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmc.errors import ConfigError
-from xmc.training.batches.pools.inclusion import in_batch_inclusion
+from xmc.training.batches.pools.inclusion import in_batch_inclusion, thinned_in_batch_inclusion
 
 __all__ = ["BatchLabels", "without"]
 
@@ -33,6 +34,7 @@ class BatchLabels:
         *,
         mined: sp.csr_matrix | None = None,
         units: np.ndarray | None = None,
+        chances: np.ndarray | None = None,
     ) -> None:
         """Count.
 
@@ -42,9 +44,11 @@ class BatchLabels:
             batch_size: Rows of a batch, over all ranks.
             mined: bool [N, L], labels drawn for each row, none of them its positive.
             units: See above; every unit has as many rows, which divide ``batch_size``.
+            chances: [P], of each pair of ``positives`` to be brought when its row is drawn; None for 1.
 
         Raises:
-            ConfigError: When units are of different sizes, or do not divide a batch.
+            ConfigError: When units are of different sizes, do not divide a batch, or come with chances: what
+                neighbours bring by chance has no weight in a row.
         """
         own = sp.csr_matrix(
             (np.ones(positives.nnz, dtype=bool), positives.indices, positives.indptr), shape=positives.shape
@@ -52,6 +56,13 @@ class BatchLabels:
         self.brings = own if mined is None else sp.csr_matrix(own + mined.astype(bool))
         self.listed = mined is not None or units is not None
         self.units = units
+        if chances is not None:
+            if units is not None:
+                raise ConfigError(
+                    "expected rows that bring each positive for certain in clusters, got chances"
+                )
+            self._count_by_chance(positives, chances, mined, batch_size)
+            return
         if units is None:
             # Every row is a unit: a label is brought by as many units as rows list it.
             counts = np.bincount(self.brings.indices, minlength=positives.shape[1])
@@ -72,6 +83,19 @@ class BatchLabels:
         self.inclusion = in_batch_inclusion(counts, num_units, units_per_batch)
         # To a row that is no unit all units of a batch are others: as if it were one more, always drawn.
         self.inclusion_for_others = in_batch_inclusion(counts, num_units + 1, units_per_batch + 1)
+
+    def _count_by_chance(
+        self, positives: sp.csr_matrix, chances: np.ndarray, mined: sp.csr_matrix | None, batch_size: int
+    ) -> None:
+        num_rows, num_labels = positives.shape
+        labels = positives.indices
+        if mined is not None:
+            labels, chances = np.append(labels, mined.indices), np.append(chances, np.ones(mined.nnz))
+        # Few chances are distinct (one for each number of positives), and labels are missed by their product.
+        values, kinds = np.unique(chances, return_inverse=True)
+        counts = sp.csr_matrix((np.ones(len(kinds)), (labels, kinds)), shape=(num_labels, len(values)))
+        self.inclusion = thinned_in_batch_inclusion(counts, values, num_rows, batch_size)
+        self.inclusion_for_others = thinned_in_batch_inclusion(counts, values, num_rows + 1, batch_size + 1)
 
     def certain(self, positions: np.ndarray, positives: sp.csr_matrix) -> sp.csr_matrix | None:
         """The labels that are in a batch's pool for certain, row by row, other than positives.

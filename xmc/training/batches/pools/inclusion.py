@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import gammaln
 
 from xmc.distributed import shard_bounds
 from xmc.errors import ConfigError
 
-__all__ = ["in_batch_inclusion", "stratified_inclusion", "tempered_inclusion", "union_inclusion"]
+__all__ = [
+    "in_batch_inclusion",
+    "stratified_inclusion",
+    "tempered_inclusion",
+    "thinned_in_batch_inclusion",
+    "union_inclusion",
+]
+
+NEGLIGIBLE = -45.0  # of a logarithm: less than 1e-19
 
 
 def in_batch_inclusion(counts: np.ndarray, num_units: int, units_per_batch: int) -> np.ndarray:
@@ -41,6 +52,54 @@ def in_batch_inclusion(counts: np.ndarray, num_units: int, units_per_batch: int)
     )
     # expm1, as a rare label's chance is small beside 1.
     return np.where(certain, 1.0, -np.expm1(np.minimum(log_missing, 0.0)))
+
+
+def thinned_in_batch_inclusion(
+    counts: sp.csr_matrix, chances: np.ndarray, num_units: int, units_per_batch: int
+) -> np.ndarray:
+    """:func:`in_batch_inclusion` where a unit of the batch brings a label by a chance of its own.
+
+    A batch of ``d`` of ``n`` other units, of which i brings a label by the chance ``p_i``, misses it with the
+    mean of ``prod (1 - p_i)`` over the batch: the coefficient of ``z^d`` in ``prod_i (1 + (1 - p_i) z)`` over
+    all n, divided by ``C(n, d)``. The coefficient is Cauchy's integral on a circle, whose trapezoidal rule
+    with J points adds the coefficients of ``z^(d +- J)``. On the radius ``d / (n - d)`` these are chances of
+    a binomial batch to be J larger or smaller: far beyond rounding with J of nine standard deviations.
+
+    Args:
+        counts: CSR [L, U], how many units bring each label by each of the chances.
+        chances: [U] float64 in (0, 1].
+        num_units: Units that batches are drawn from.
+        units_per_batch: Units of a step, over all ranks.
+
+    Returns:
+        [L] float64 in [0, 1].
+    """
+    others, drawn = num_units - 1, units_per_batch - 1
+    if drawn == 0:
+        return np.zeros(counts.shape[0])
+    if drawn >= others:
+        # Every unit is in the batch. A chance of 1 has the logarithm -inf, which is meant.
+        with np.errstate(divide="ignore"):
+            return np.asarray(-np.expm1(counts @ np.log1p(-chances)))
+    share = drawn / others
+    spread, radius = math.sqrt(drawn * (1 - share)), share / (1 - share)
+    # J, halved. By Bernstein's inequality a binomial batch is that far from its mean with less than 1e-16.
+    pairs = math.ceil((20 + 9 * spread) / 2)
+    angles = (np.arange(pairs) + 0.5) * (math.pi / pairs)
+    points = radius * np.exp(1j * angles)
+    # (1 + z)^n / z^d, whose coefficient is C(n, d), relative to its largest value on the circle.
+    whole = others * np.log1p(points) - drawn * 1j * angles - others * math.log1p(radius)
+    # No label's polynomial is above its own largest value times |1 + z|^(n - m) of the units without it.
+    fewest = max(others - np.asarray(counts.sum(1)).max(initial=0.0), 0.0)
+    present = fewest * (np.log(np.abs(1 + points)) - math.log1p(radius)) > NEGLIGIBLE
+    missing, total = np.zeros(counts.shape[0]), 0.0
+    for point, log_whole in zip(points[present], whole[present], strict=True):
+        # (1 + (1 - p) z) / (1 + z) = 1 - p z / (1 + z). The lower half of the circle is the conjugate.
+        factors = counts @ np.log1p(-chances * (point / (1 + point)))
+        missing += np.exp(log_whole + factors).real
+        total += np.exp(log_whole).real
+    # Divided by the same sum for a label of no unit, which then is missed for certain, without C(n, d).
+    return np.clip(1 - missing / total, 0.0, 1.0)
 
 
 def stratified_inclusion(num_labels: int, count: int, strata: int) -> np.ndarray:

@@ -100,4 +100,5 @@ def build_pool_sampler(
         draws=draws,
         brought_masked=brought_masked,
         label_rows=label_rows,
+        positives=config.positives,
     )

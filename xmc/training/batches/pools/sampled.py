@@ -15,6 +15,7 @@ from xmc.random_streams import Stream, generator
 from xmc.training.batches.batch import Pool, WeightsApart
 from xmc.training.batches.pools.batch_labels import BatchLabels
 from xmc.training.batches.pools.inclusion import stratified_inclusion, tempered_inclusion, union_inclusion
+from xmc.training.batches.pools.positives import PositiveDraw, positive_inclusion
 
 __all__ = ["LabelDraw", "LabelRows", "SampledLabels", "TemperedDraw", "UniformDraw"]
 
@@ -130,7 +131,8 @@ class SampledLabels:
     the probability that the pool of a batch with that row holds that negative. Of the draws that is known;
     what other rows bring is hypergeometric (:class:`.batch_labels.BatchLabels`); what the row brings itself
     is there for certain. A masked pair is left out of the row's partition function, whether or not the pool
-    holds its label; the other rows' weights do not change by it.
+    holds its label; the other rows' weights do not change by it. Where a row keeps a draw of its positives,
+    the others are masked for it, and it brings its positives to other rows by their chance alone.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class SampledLabels:
         draws: Sequence[LabelDraw] = (),
         brought_masked: sp.csr_matrix | None = None,
         label_rows: LabelRows | None = None,
+        positives: int | None = None,
     ) -> None:
         """Prepare the sampler.
 
@@ -166,9 +169,11 @@ class SampledLabels:
                 they bring their positives: needed where labels outside the pool are scored too, so that none
                 of those is masked. None where they come by chance alone.
             label_rows: Labels that are queries of themselves, whose draw joins the others.
+            positives: How many positives of each row a pool is to have at most; None for all.
 
         Raises:
-            ConfigError: When a draw is impossible; the text names the option.
+            ConfigError: When a draw is impossible, or rows keep a draw of their positives and bring all their
+                masked labels, which would have to hold the others; the text names the option.
         """
         self.num_labels, self.batch_size, self.corrected = relevance.shape[1], batch_size, corrected
         self.relevance, self.rows, self.brings_masked = relevance, rows, brought_masked is not None
@@ -180,6 +185,17 @@ class SampledLabels:
             self.draws.append(TemperedDraw(counts, tempered, alpha, seed=seed))
         self.draws += draws
         self.label_rows = label_rows
+        self.kept = None if positives is None else PositiveDraw(positives, seed=seed)
+        self.chances: np.ndarray | None = None
+        if positives is not None:
+            if self.brings_masked:
+                raise ConfigError(
+                    "negatives.positives: expected null where labels outside the pool are scored too, got "
+                    f"{positives}: positives that are not kept would be negatives there"
+                )
+            chances = positive_inclusion(relevance, positives)
+            # Where no row has more, all is as without a draw.
+            self.chances = chances if (chances < 1).any() else None
         self.set_batches()
 
     def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
@@ -194,7 +210,7 @@ class SampledLabels:
                 f"{list(self.relevance.shape)}, got {list(mined.shape)}"
             )
         # What rows bring changes the chances of every label, so the weights follow.
-        self.batch = BatchLabels(self.own, self.batch_size, mined=mined, units=units)
+        self.batch = BatchLabels(self.own, self.batch_size, mined=mined, units=units, chances=self.chances)
         drawn = union_inclusion(*(draw.inclusion for draw in self.draws))
         joined, others = drawn, self.batch.inclusion_for_others
         if self.label_rows is not None:
@@ -221,9 +237,13 @@ class SampledLabels:
         for draw in self.draws:
             draw.add_to(included, batch_index)
         apart = self._labels_among(rows)
+        # All of a row's positives are no negatives of its own, whether or not they are kept.
+        own = positives if masked is None else _union(positives, masked)
+        if self.kept is not None:
+            positives, others = self.kept.split(positives, batch_index)
+            masked = others if masked is None else masked if others is None else _union(masked, others)
         # A row's own positives are in with certainty; as negatives of other rows they count by their chance.
         included[positives.indices] = True
-        own = positives if masked is None else _union(positives, masked)
         if self.brings_masked:
             included[own.indices] = True
         shared, certain = self._brought(own, rows)
