@@ -35,6 +35,7 @@ GOLDEN = {
     Stream.MOMENT_PROBES: 3742640833429617652,
     Stream.ROWS_LEFT_OUT: 8073087306024858539,
     Stream.CANDIDATES: 2987062851183951830,
+    Stream.POSITIVES: 1197983690546816197,
 }
 
 # Files that draw beside the streams, and why they may.

@@ -42,6 +42,7 @@ SOURCES: dict[str, dict[str, Any]] = {
     "memory as moments": {"memory": MEMORY, "objective": "spherical_z_loss"},
     "mined": {"mined": MINED},
     "clusters": {"clusters": CLUSTERS},
+    "two positives of each query": {"positives": 2, "tempered": TEMPERED},
     "everything": {
         "memory": MEMORY,
         "mined": replace(MINED, draw="score", margin=0.1),
@@ -262,7 +263,15 @@ def test_an_error_of_the_background_ends_the_training(sourced: Any, monkeypatch:
         train(sourced(mined=MINED))
 
 
-@pytest.mark.parametrize(("name", "size"), [("memory", 3), ("memory as moments", 3), ("everything", 2)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("memory", 3),
+        ("memory as moments", 3),
+        ("everything", 2),
+        ("two positives of each query", 2),
+    ],
+)
 def test_ranks_follow_the_curve_of_one(
     name: str, size: int, sourced: Any, changed: Change, tmp_path: Path, ranks: Ranks
 ) -> None:
@@ -310,6 +319,10 @@ def test_a_run_resumes_on_another_number_of_ranks(
     [
         ({"objective": {"name": "soft_top_k"}, "sources": {"memory": MEMORY}}, "negatives.memory: expected"),
         ({"objective": {"name": "spherical_z_loss"}, "sources": {"mined": MINED}}, "weigh a label by row"),
+        (
+            {"objective": {"name": "softmax"}, "sources": {"positives": 1}},
+            "expected null with softmax, got 1",
+        ),
         (
             {"objective": {"name": "taylor_softmax", "label_offsets": True}, "sources": {"memory": MEMORY}},
             "label_offsets false",

@@ -115,6 +115,8 @@ MIXTURES: dict[str, dict[str, Any]] = {
     "uniform and tempered": {"uniform": 4, "tempered": 5, "alpha": 0.5},
     "tempered to the frequency": {"uniform": 4, "tempered": 5, "alpha": 1.0},
     "strata and tempered": {"uniform": 7, "strata": 4, "tempered": 4, "alpha": 0.25},
+    "a positive of each row": {"uniform": 6, "positives": 1},
+    "two positives and tempered": {"uniform": 4, "tempered": 5, "positives": 2},
 }
 
 
@@ -132,6 +134,7 @@ def test_draws_and_in_batch_positives(options: dict[str, Any]) -> None:
         pytest.param("score", {}, marks=pytest.mark.slow),
         pytest.param("rank", {"tempered": 4, "strata": 2}, marks=pytest.mark.slow),
         ("score", {"tempered": 4, "strata": 2}),
+        pytest.param("rank", {"positives": 1}, marks=pytest.mark.slow),
     ],
 )
 def test_mined_labels_join_without_bias_and_with_less_variance(draw: Any, options: dict[str, Any]) -> None:
@@ -186,11 +189,17 @@ def test_in_clusters_the_chances_of_random_batches_are_wrong() -> None:
     assert np.abs(naive / FULL[rows] - 1).max() > 0.3
 
 
-@pytest.mark.parametrize("listed", [False, True], ids=["alone", "with mined labels and clusters"])
-def test_labels_that_are_queries_of_themselves(listed: bool) -> None:
+@pytest.mark.parametrize(
+    ("listed", "positives"),
+    [(False, None), (True, None), (False, 1)],
+    ids=["alone", "with mined labels and clusters", "a positive of each row"],
+)
+def test_labels_that_are_queries_of_themselves(listed: bool, positives: int | None) -> None:
     """They bring a uniform draw of labels; the sums of training rows and of their own are both estimated."""
     queries = UniformDraw(L, 4, seed=77)
-    sampler = SampledLabels(RELEVANCE, B, seed=2, uniform=5, label_rows=LabelRows(N, queries))
+    sampler = SampledLabels(
+        RELEVANCE, B, seed=2, uniform=5, label_rows=LabelRows(N, queries), positives=positives
+    )
     units = np.arange(N) // 2
     if listed:
         drawn = draw_mined(MinedConfig(count=1, last=6), hardest(), L, np.random.default_rng(0))
