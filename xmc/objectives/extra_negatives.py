@@ -89,8 +89,8 @@ def _with_frozen(
     _, of_pool = reduce_scores(pool, statistic)
     # The listed pairs' own scores: their gradient is that of a certain label, so it is not weighed.
     scores = _pair_scores(inputs).to(of_pool.dtype)
-    # Frozen labels are outside the pool, which has the positives and the masked labels of all its rows: no
-    # pair is listed, and none masked.
+    # Frozen labels are outside the pool, which has the listed pairs and the masked labels of all its rows but
+    # the positives that rows did not keep: those are masked here.
     nothing = inputs.pairs.rows.new_empty(0)
     rest = replace(
         inputs,
@@ -99,7 +99,7 @@ def _with_frozen(
         offsets=frozen.offsets,
         log_weights=frozen.log_weights,
         shard=frozen.shard,
-        masked=None,
+        masked=frozen.masked,
     )
     _, of_rest = reduce_scores(rest, statistic)
     return scores, statistic.merge(of_pool, of_rest)

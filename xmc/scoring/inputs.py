@@ -57,12 +57,15 @@ class FrozenLabels:
             are left out; None when all are in.
         offsets: [f] without a gradient, added to the scores, or None.
         shard: Which of the frozen labels of all ranks these are.
+        masked: Pairs [B, F] of rows and frozen labels, this rank's or all, that are no negatives of the row:
+            positives of it that are scored nowhere. None for none.
     """
 
     embeddings: Tensor
     log_weights: Tensor | None
     offsets: Tensor | None
     shard: LabelShard
+    masked: PositivesLike | None = None
 
 
 @dataclass(frozen=True, eq=False)

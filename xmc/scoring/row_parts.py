@@ -40,6 +40,10 @@ def _part(inputs: ScoreInputs, rows: Tensor, log_weights: Tensor | None) -> Scor
         shape = len(inputs.queries), inputs.own_shard.total
         certain = as_positives(extra.certain, *shape, inputs.queries.device)
         extra = replace(extra, certain=certain.of_rows(rows))
+    if extra is not None and extra.frozen is not None and extra.frozen.masked is not None:
+        shape = len(inputs.queries), extra.frozen.shard.total
+        outside = as_positives(extra.frozen.masked, *shape, inputs.queries.device).of_rows(rows)
+        extra = replace(extra, frozen=replace(extra.frozen, masked=outside))
     return replace(
         inputs,
         queries=inputs.queries[rows],

@@ -19,6 +19,8 @@ from tests.training.test_world import train_as_rank
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
+from xmc.objectives import decoupled_softmax
+from xmc.scoring import ExtraNegatives, FrozenLabels, RowsApart
 from xmc.training import TrainConfig, Trainer, train
 from xmc.training.batches import (
     ClustersConfig,
@@ -42,6 +44,7 @@ SOURCES: dict[str, dict[str, Any]] = {
     "memory as moments": {"memory": MEMORY, "objective": "spherical_z_loss"},
     "mined": {"mined": MINED},
     "clusters": {"clusters": CLUSTERS},
+    "two positives of each query and a memory": {"positives": 2, "memory": MEMORY},
     "two positives of each query": {"positives": 2, "tempered": TEMPERED},
     "everything": {
         "memory": MEMORY,
@@ -168,6 +171,35 @@ def filtered(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> sp.csr_matrix
     return pairs
 
 
+@pytest.mark.parametrize("label_queries", [0.0, 0.5], ids=["rows", "labels as queries"])
+def test_positives_that_are_not_kept_are_no_negatives_of_their_rows_in_a_memory(
+    label_queries: float, config: TrainConfig, changed: Change, sourced: Any, dataset: Dataset
+) -> None:
+    """Scores are 60 at a row's positives, and 0 elsewhere: one among its negatives would cost some 60."""
+    memory = MemoryConfig(enabled=True, refresh=0, dtype="float32")
+    run = changed(sourced(positives=1, uniform=4, memory=memory), data={"label_queries": label_queries})
+    trainer = Trainer(changed(run, encoder={"dropout": 0.0}))
+    inputs = trainer.prepare_inputs()
+    batch = trainer.batches.next(Moment(0, 0, inputs.frozen, trainer.learner.parameters))
+    pool, frozen = batch.pool, batch.outside
+    assert isinstance(frozen, FrozenLabels) and pool.dropped is not None
+    own = torch.from_numpy(trainer.batches.relevance[batch.queries].toarray() > 0).double()
+    apart = None if pool.apart is None else RowsApart(*map(torch.from_numpy, pool.apart))
+    # Queries are unit vectors, labels their columns of the positives.
+    loss = decoupled_softmax(
+        torch.eye(len(own)).double(),
+        own.T[pool.label_ids],
+        pool.positives,
+        scale=60.0,
+        log_weights=torch.from_numpy(pool.log_weights),
+        masked=pool.masked,
+        extra=ExtraNegatives(frozen=replace(frozen, embeddings=own.T, offsets=None)),
+        apart=apart,
+    )
+    assert float(loss) < 1e-9
+    assert (np.diff(pool.dropped.indptr)[:14] > 0).any()
+
+
 MASKING: dict[str, dict[str, Any]] = {
     "a sample of all labels": {"uniform": 40},
     "memory": {"memory": MemoryConfig(enabled=True, refresh=40, dtype="float32")},
@@ -269,7 +301,7 @@ def test_an_error_of_the_background_ends_the_training(sourced: Any, monkeypatch:
         ("memory", 3),
         ("memory as moments", 3),
         ("everything", 2),
-        ("two positives of each query", 2),
+        ("two positives of each query and a memory", 2),
     ],
 )
 def test_ranks_follow_the_curve_of_one(

@@ -20,12 +20,8 @@ from xmc.training.batches import ClustersConfig, MemoryConfig, MinedConfig, Nega
         ({"positives": 2}, "negatives.positives: expected negatives.mode 'sampled', got 'all'"),
         ({"mode": "sampled", "positives": 0}, "negatives.positives: expected a whole number of at least 1"),
         (
-            {"mode": "sampled", "positives": 2, "memory": MemoryConfig(enabled=True)},
-            "negatives.positives: expected null with negatives.memory, .* as negatives, got 2",
-        ),
-        (
             {"mode": "sampled", "positives": 2, "clusters": ClustersConfig(largest=8)},
-            "negatives.positives: expected null with negatives.clusters, .* some are kept, got 2",
+            "negatives.positives: expected null with negatives.clusters, as the positives .*, got 2",
         ),
         ({"tempered": TemperedConfig(count=3)}, "negatives.tempered.count: expected negatives.mode"),
         ({"mined": MinedConfig(count=1)}, "negatives.mined.count: expected negatives.mode 'sampled'"),

@@ -58,8 +58,11 @@ class Pool:
         certain: CSR bool [B, n], the negatives that a query (or its cluster) brings itself, whose weight in
             that query's row is 1; or None when there are none.
         masked: CSR bool [B, n], the pairs that are neither positive nor negative; or None when there are
-            none. A pool that is scored beside labels outside it has all masked labels of its queries.
+            none. A pool that is scored beside labels outside it has all masked labels of its queries, but not
+            those of ``dropped``.
         apart: The queries that ``log_weights`` are not of: labels as queries of themselves; None for none.
+        dropped: CSR bool [B, L], the positives of each query that are not kept, or None where all are. They
+            are no negatives of it, neither in the pool (``masked`` has them) nor outside.
     """
 
     label_ids: np.ndarray
@@ -68,6 +71,7 @@ class Pool:
     certain: sp.csr_matrix | None = None
     masked: sp.csr_matrix | None = None
     apart: WeightsApart | None = None
+    dropped: sp.csr_matrix | None = None
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,11 @@ class NegativesConfig:
         at_least("negatives.strata", self.strata, 1)
         if self.positives is not None:
             at_least("negatives.positives", self.positives, 1)
-            self._refuse_beside_positives(self.positives)
+            if self.clusters.largest > 1:
+                raise ConfigError(
+                    "negatives.positives: expected null with negatives.clusters, as the positives of a row's "
+                    f"neighbours are certain for it, and drawn ones are not, got {self.positives}"
+                )
         if self.mode == "all":
             self._refuse_samplers()
             return
@@ -71,20 +75,6 @@ class NegativesConfig:
                 f"negatives.strata: expected at most negatives.uniform = {self.uniform} shards, so that each "
                 f"has a label drawn, got {self.strata}"
             )
-
-    def _refuse_beside_positives(self, positives: int) -> None:
-        asked = {
-            "memory": (self.memory.enabled, "remembers the positives that a row does not keep, as negatives"),
-            "clusters": (
-                self.clusters.largest > 1,
-                "makes the positives of a row's neighbours certain, which they are not where some are kept",
-            ),
-        }
-        for name, (is_asked, why) in asked.items():
-            if is_asked:
-                raise ConfigError(
-                    f"negatives.positives: expected null with negatives.{name}, which {why}, got {positives}"
-                )
 
     def _refuse_samplers(self) -> None:
         asked = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from tests.distributed.ranks import Ranks
@@ -40,6 +41,7 @@ def partition(frozen: FrozenLabels, queries: torch.Tensor) -> torch.Tensor:
             offsets=frozen.offsets,
             log_weights=frozen.log_weights,
             shard=frozen.shard,
+            masked=frozen.masked,
         ),
         LogPartition(),
     )[1]
@@ -67,8 +69,12 @@ def test_a_sample_estimates_the_partition_function_without_bias(sample: int) -> 
     queries, pool = torch.randn(B, D) * 0.5, np.array([1, 2, 20])
     scores = queries @ vectors().T
     scores[:, pool] = -torch.inf
+    dropped = sp.csr_matrix(np.random.default_rng(0).random((B, L)) < 0.3)
+    scores[torch.from_numpy(dropped.toarray())] = -torch.inf
     expected = scores.exp().sum(1)
-    found = torch.stack([partition(memory.frozen(pool, step, 0), queries).exp() for step in range(1500)])
+    found = torch.stack(
+        [partition(memory.frozen(pool, step, 0, None, dropped), queries).exp() for step in range(1500)]
+    )
     error = found.std(0) / len(found) ** 0.5
     assert ((found.mean(0) - expected).abs() < 4 * error + 1e-4 * expected).all()
     assert memory.frozen(pool, 3, 0).embeddings.shape == (sample, D)
@@ -112,7 +118,8 @@ def on_a_rank(sample: int | None) -> tuple[torch.Tensor, float, int]:
     memory = filled(world=current_world(), dtype="float32", sample=sample)
     memory.write(np.array([28, 3, 11]), vectors(1)[[28, 3, 11]], 2, measure=True)
     queries = torch.randn(B, D, generator=torch.Generator().manual_seed(5))
-    found = partition(memory.frozen(np.array([0, 9, 10, 28]), 1, 0), queries)
+    dropped = sp.csr_matrix(np.arange(B * L).reshape(B, L) % 4 == 0)
+    found = partition(memory.frozen(np.array([0, 9, 10, 28]), 1, 0, None, dropped), queries)
     stale = memory.staleness(3)
     return found, stale.mean, stale.oldest
 

@@ -154,10 +154,24 @@ def test_a_count_that_no_row_exceeds_changes_nothing() -> None:
     assert second.masked is None and (first.positives != second.positives).nnz == 0
 
 
+def test_masked_labels_are_brought_for_certain_and_positives_by_their_chance() -> None:
+    """Of a batch of 2 rows, for row 4, which has none of its own: each other row is as likely the second."""
+    filtered = np.zeros_like(EQUAL, dtype=bool)
+    filtered[0, [1, 4]] = filtered[1, 0] = filtered[3, 4] = True
+    relevance, masked = sp.csr_matrix(EQUAL), sp.csr_matrix(filtered)
+    sampler = SampledLabels(relevance, 2, uniform=1, seed=5, positives=1, brought_masked=masked)
+    kept = EQUAL.astype(np.float64) / EQUAL.sum(1, keepdims=True).clip(min=1)
+    brought = np.where(filtered, 1.0, kept)[:4].mean(0)
+    np.testing.assert_allclose(sampler.inclusion, 1 - (1 - brought) * (1 - 1 / 9))
+    rows = np.array([0, 1, 3])
+    pool = sampler.pool(relevance[rows], 3, rows, masked[rows])
+    assert np.isin([0, 1, 4], pool.label_ids).all()
+    assert pool.dropped is not None
+    np.testing.assert_array_equal(np.diff(pool.dropped.indptr), [4, 2, 3])
+
+
 def test_what_some_positives_do_not_go_with() -> None:
     relevance = sp.csr_matrix(EQUAL)
-    with pytest.raises(ConfigError, match="negatives.positives: expected null where labels outside the pool"):
-        SampledLabels(relevance, 2, uniform=4, positives=1, brought_masked=sp.csr_matrix(EQUAL == 0))
     sampler = SampledLabels(relevance, 2, uniform=4, positives=1)
     with pytest.raises(ConfigError, match="in clusters, got chances"):
         sampler.set_batches(units=np.array([0, 0, 1, 1, -1]))

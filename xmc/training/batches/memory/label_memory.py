@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -193,7 +194,12 @@ class LabelMemory:
         return self.moments.without(self.embeddings[rows].to(self.device), self.world)
 
     def frozen(
-        self, pool_ids: np.ndarray, batch_index: int, seed: int, offsets: Tensor | None = None
+        self,
+        pool_ids: np.ndarray,
+        batch_index: int,
+        seed: int,
+        offsets: Tensor | None = None,
+        dropped: sp.csr_matrix | None = None,
     ) -> FrozenLabels:
         """The labels outside the pool, as they are scored at ``batch_index``: all, or an even sample.
 
@@ -204,6 +210,7 @@ class LabelMemory:
             batch_index: With ``seed`` and the rank, decides the sample.
             seed: The run's.
             offsets: [L], added to the scores, or None.
+            dropped: CSR bool [B, L], positives of the batch's queries that the pool need not have: masked.
 
         Raises:
             ConfigError: When a label was never written.
@@ -217,7 +224,7 @@ class LabelMemory:
             weights[torch.from_numpy(mine)] = -torch.inf
             part = None if offsets is None else offsets[start:stop]
             shard = LabelShard(start, self.num_labels, self.world)
-            return FrozenLabels(self.embeddings, weights.to(self.device), part, shard)
+            return FrozenLabels(self.embeddings, weights.to(self.device), part, shard, dropped)
         first, last = self.world.shard(self.config.sample)
         draw = generator(seed, Stream.MEMORY_SAMPLE, batch_index, self.world.rank)
         drawn = np.sort(draw.choice(stop - start, last - first, replace=False, shuffle=False))
@@ -229,7 +236,13 @@ class LabelMemory:
         part = None if offsets is None else offsets[(rows + start).to(offsets.device)]
         embeddings = self.embeddings[rows.to(self.embeddings.device)].to(self.device)
         shard = LabelShard(first, self.config.sample, self.world)
-        return FrozenLabels(embeddings, weights.to(self.device), part, shard)
+        if dropped is not None:
+            # The columns of this rank's part of the sample: no rank scores the others'.
+            own = dropped[:, drawn + start]
+            dropped = sp.csr_matrix(
+                (own.data, own.indices + first, own.indptr), shape=(own.shape[0], self.config.sample)
+            )
+        return FrozenLabels(embeddings, weights.to(self.device), part, shard, dropped)
 
     def _check_written(self) -> None:
         missing = int((self.written == NEVER).sum())

@@ -65,7 +65,7 @@ class RememberedLabels(BatchSource):
         learned = moment.scores.label_offsets
         # Offsets as they are now; unlike embeddings they cost nothing to keep fresh.
         offsets = None if learned is None else learned.detach()
-        return self.memory.frozen(pool.label_ids, moment.batch_index, self.seed, offsets)
+        return self.memory.frozen(pool.label_ids, moment.batch_index, self.seed, offsets, pool.dropped)
 
     def after(self, batch: Batch, embeddings: Tensor, moment: Moment) -> None:
         """Keep the pool's embeddings, with all their residuals.

@@ -172,8 +172,7 @@ class SampledLabels:
             positives: How many positives of each row a pool is to have at most; None for all.
 
         Raises:
-            ConfigError: When a draw is impossible, or rows keep a draw of their positives and bring all their
-                masked labels, which would have to hold the others; the text names the option.
+            ConfigError: When a draw is impossible; the text names the option.
         """
         self.num_labels, self.batch_size, self.corrected = relevance.shape[1], batch_size, corrected
         self.relevance, self.rows, self.brings_masked = relevance, rows, brought_masked is not None
@@ -186,16 +185,7 @@ class SampledLabels:
         self.draws += draws
         self.label_rows = label_rows
         self.kept = None if positives is None else PositiveDraw(positives, seed=seed)
-        self.chances: np.ndarray | None = None
-        if positives is not None:
-            if self.brings_masked:
-                raise ConfigError(
-                    "negatives.positives: expected null where labels outside the pool are scored too, got "
-                    f"{positives}: positives that are not kept would be negatives there"
-                )
-            chances = positive_inclusion(relevance, positives)
-            # Where no row has more, all is as without a draw.
-            self.chances = chances if (chances < 1).any() else None
+        self.chances = None if positives is None else self._chances(relevance, brought_masked, positives)
         self.set_batches()
 
     def set_batches(self, *, mined: sp.csr_matrix | None = None, units: np.ndarray | None = None) -> None:
@@ -239,13 +229,15 @@ class SampledLabels:
         apart = self._labels_among(rows)
         # All of a row's positives are no negatives of its own, whether or not they are kept.
         own = positives if masked is None else _union(positives, masked)
+        filtered, dropped = masked, None
         if self.kept is not None:
-            positives, others = self.kept.split(positives, batch_index)
-            masked = others if masked is None else masked if others is None else _union(masked, others)
+            positives, dropped = self.kept.split(positives, batch_index)
+        if dropped is not None:
+            masked = dropped if masked is None else _union(masked, dropped)
         # A row's own positives are in with certainty; as negatives of other rows they count by their chance.
         included[positives.indices] = True
-        if self.brings_masked:
-            included[own.indices] = True
+        if self.brings_masked and filtered is not None:
+            included[filtered.indices] = True
         shared, certain = self._brought(own, rows)
         for brought in (shared, certain):
             if brought is not None:
@@ -255,7 +247,7 @@ class SampledLabels:
         columns = _columns(positives, label_ids, included)
         left_out = None if masked is None else _columns(masked, label_ids, included)
         if self.log_weights is None:
-            return Pool(label_ids, columns, None, masked=left_out)
+            return Pool(label_ids, columns, None, masked=left_out, dropped=dropped)
         weights = self.log_weights[label_ids]
         if shared is not None:
             # One unit is the whole batch, so what it brings is certain for every row: no pairs are needed.
@@ -264,7 +256,21 @@ class SampledLabels:
         pairs = None if certain is None else _columns(certain, label_ids, included)
         if apart is not None:
             apart = WeightsApart(apart.rows, apart.log_weights[label_ids])
-        return Pool(label_ids, columns, weights, pairs, left_out, apart)
+        return Pool(label_ids, columns, weights, pairs, left_out, apart, dropped)
+
+    def _chances(
+        self, relevance: sp.csr_matrix, masked: sp.csr_matrix | None, positives: int
+    ) -> np.ndarray | None:
+        """The chance of each pair of ``own`` to be brought by its row; None where all are certain."""
+        chances = positive_inclusion(relevance, positives)
+        if not (chances < 1).any():
+            return None
+        if masked is None:
+            return chances
+        # Masked labels are brought for certain, and none of them is a positive.
+        by_pair = sp.csr_matrix((chances, relevance.indices, relevance.indptr), shape=relevance.shape)
+        self.own = sp.csr_matrix(by_pair + masked.astype(np.float64))
+        return np.asarray(self.own.data)
 
     def expected_size(self) -> int:
         """See :class:`PoolSampler`."""
