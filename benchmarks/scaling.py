@@ -66,10 +66,11 @@ MODES = (
     Mode("sampled + memory", "memory's scores and bytes", memory=LABELS),
     Mode("sampled + tenth of memory", "memory's bytes", memory=LABELS // 10),
     Mode("mined, renewed each epoch", "mining", mined=1),
-    Mode("*one positive + memory*", "memory's scores and bytes", memory=LABELS, positives=1),
-    Mode("*one positive + tenth of memory*", "memory's bytes", memory=LABELS // 10, positives=1),
+    Mode("one positive", "nothing", positives=1),
+    Mode("one positive + memory", "memory's scores and bytes", memory=LABELS, positives=1),
+    Mode("one positive + tenth of memory", "memory's bytes", memory=LABELS // 10, positives=1),
 )
-"""The last two are not built: a query would bring one of its positives, drawn anew each time."""
+"""The last three are `negatives.positives: 1`: a query brings one of its positives, drawn anew each time."""
 
 
 def distinct_positives(batch: int, positives: float = POSITIVES) -> float:
@@ -93,7 +94,7 @@ def shape_of(mode: Mode, batch: int, ranks: int, tower: str = "DistilBERT") -> S
         encoder,
         batch,
         round(LABELS * (1 - absent)) if mode.sampled else LABELS,
-        positives=round(batch * POSITIVES),
+        positives=round(batch * mode.positives),
         query_tokens=TOKENS,
         label_tokens=TOKENS,
         ranks=ranks,

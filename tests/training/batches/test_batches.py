@@ -19,7 +19,7 @@ from tests.training.test_world import train_as_rank
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
-from xmc.objectives import decoupled_softmax
+from xmc.objectives import CATALOGUE, decoupled_softmax
 from xmc.scoring import ExtraNegatives, FrozenLabels, RowsApart
 from xmc.training import TrainConfig, Trainer, train
 from xmc.training.batches import (
@@ -31,6 +31,7 @@ from xmc.training.batches import (
     TemperedConfig,
 )
 from xmc.training.batches.mined.source import HardNegatives
+from xmc.training.config import TermConfig
 from xmc.training.run.interrupt import InterruptGuard, Verdict
 from xmc.training.step import StepInputs, accumulate_gradients
 
@@ -352,10 +353,6 @@ def test_a_run_resumes_on_another_number_of_ranks(
         ({"objective": {"name": "soft_top_k"}, "sources": {"memory": MEMORY}}, "negatives.memory: expected"),
         ({"objective": {"name": "spherical_z_loss"}, "sources": {"mined": MINED}}, "weigh a label by row"),
         (
-            {"objective": {"name": "softmax"}, "sources": {"positives": 1}},
-            "expected null with softmax, got 1",
-        ),
-        (
             {"objective": {"name": "taylor_softmax", "label_offsets": True}, "sources": {"memory": MEMORY}},
             "label_offsets false",
         ),
@@ -383,3 +380,31 @@ def test_sources_that_do_not_fit_are_errors(
     sources = sections.pop("sources")
     with pytest.raises(ConfigError, match=text):
         changed(sourced(**sources), **sections)
+
+
+@pytest.mark.parametrize("name", sorted({*CATALOGUE} - {"decoupled_softmax", "binary_cross_entropy"}))
+def test_objectives_that_need_all_positives_of_a_row_refuse_some(name: str, sourced: Any) -> None:
+    with pytest.raises(ConfigError, match=f"negatives.positives: expected null with {name}, got 1"):
+        sourced(name, positives=1)
+
+
+def plain(queries: torch.Tensor, labels: torch.Tensor, positives: torch.Tensor) -> torch.Tensor:
+    """A loss of one's own, which sees no weights of positives."""
+    return -(queries @ labels.T)[positives].mean()
+
+
+def test_what_is_known_of_an_objective_once_it_is_built(
+    sourced: Any, changed: Change, tmp_path: Path
+) -> None:
+    """A prior that counts positives, a further term that needs all of them, a function of one's own."""
+    some = sourced(positives=1)
+    binary = {"name": "binary_cross_entropy"}
+    with pytest.raises(
+        ConfigError, match="expected null with binary_cross_entropy, .*objective.options.bias"
+    ):
+        Trainer(changed(some, objective=binary))
+    Trainer(changed(some, objective={**binary, "options": {"bias": -3.0}}))
+    with pytest.raises(ConfigError, match=r"expected null with decoupled_softmax \+ softmax"):
+        Trainer(changed(some, objective={"terms": [TermConfig("softmax")]}))
+    with pytest.raises(ConfigError, match="expected null with plain"):
+        Trainer(some, objective=plain)

@@ -182,3 +182,10 @@ def test_the_objective_must_be_able_to_weigh_them(config, changed, mine):
     unjoined = changed(config, objective={"name": "soft_top_k"}, negatives={"sources": [f"{mine}:Outside"]})
     with pytest.raises(ConfigError, match="whose part soft_top_k cannot join"):
         Trainer(unjoined)
+
+
+def test_labels_outside_the_pool_do_not_know_which_positives_a_row_keeps(config, changed, mine):
+    some = changed(config, negatives={"positives": 1, "sources": [f"{mine}:Outside"]})
+    with pytest.raises(ConfigError, match="negatives.positives: expected null with .*:Outside, which gives"):
+        Trainer(some)
+    Trainer(changed(some, negatives={"sources": [f"{mine}:Neighbour"]}))

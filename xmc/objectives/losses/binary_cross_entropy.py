@@ -117,7 +117,9 @@ def objective(bias: float | Tensor | None = None, over_labels: OverLabels = "sum
     if over_labels not in ("sum", "mean"):
         raise ConfigError(f"expected over_labels to be 'sum' or 'mean', got {over_labels!r}")
     value = partial(binary_cross_entropy_rows, over_labels=over_labels)
-    return Objective(facts_of("binary_cross_entropy"), _NegativeLosses(bias), value)
+    # The prior of a batch counts its positives, of which a draw has fewer.
+    facts = replace(facts_of("binary_cross_entropy"), takes_sampled_positives=bias is not None)
+    return Objective(facts, _NegativeLosses(bias), value)
 
 
 @with_scoring_options
@@ -158,10 +160,8 @@ def binary_cross_entropy(
 def _batch_log_odds(positives: Positives, num_labels: float) -> float:
     """:func:`prior_log_odds` of a batch, kept finite where no pair or every pair is positive."""
     pairs = max(positives.num_rows * num_labels, 1.0)
-    # By relevance, as their terms count: where some of a row's are drawn, their weights stand for all.
-    present = float(len(positives) if positives.weights is None else positives.weights.double().sum())
     # Half a pair away from none and from all: log odds of at most about log(2 B L) either way.
-    share = min(max(present, 0.5), pairs - 0.5) / pairs
+    share = min(max(len(positives), 0.5), pairs - 0.5) / pairs
     return math.log(share) - math.log1p(-share)
 
 

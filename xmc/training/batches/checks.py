@@ -55,8 +55,9 @@ def check_sources(
     if negatives.positives is not None and not objective.takes_sampled_positives:
         raise ConfigError(
             f"negatives.positives: expected null with {objective.name}, got {negatives.positives}: its terms "
-            "hold a positive against the row's others too, so that some do not stand for all; use one of "
-            f"{_that('takes_sampled_positives')}"
+            "hold a positive against the row's others too, or its prior counts them, so that some do not "
+            f"stand for all; use one of {_that('takes_sampled_positives')}, the latter with "
+            "objective.options.bias"
         )
     if batch_size % negatives.clusters.largest:
         raise ConfigError(

@@ -7,6 +7,9 @@ so that inclusion is counted, not estimated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property, partial
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -24,7 +27,6 @@ class BatchLabels:
         units: [N] int64, the unit of each row, -1 for rows that sit the epoch out; None when every row is a
             unit of its own.
         inclusion: [L] float64, the probability that a batch brings a label to a row whose own unit does not.
-        inclusion_for_others: [L] float64, the same to a row that joins the batch without being drawn for it.
     """
 
     def __init__(
@@ -56,46 +58,38 @@ class BatchLabels:
         self.brings = own if mined is None else sp.csr_matrix(own + mined.astype(bool))
         self.listed = mined is not None or units is not None
         self.units = units
+        # Every row is a unit, unless rows come in clusters.
+        self._sizes = positives.shape[0], batch_size
+        self._inclusion: Callable[[int, int], np.ndarray]
         if chances is not None:
             if units is not None:
                 raise ConfigError(
                     "expected rows that bring each positive for certain in clusters, got chances"
                 )
-            self._count_by_chance(positives, chances, mined, batch_size)
-            return
-        if units is None:
-            # Every row is a unit: a label is brought by as many units as rows list it.
+            self._inclusion = _by_chance(positives, chances, mined)
+        elif units is None:
+            # A label is brought by as many units as rows list it.
             counts = np.bincount(self.brings.indices, minlength=positives.shape[1])
-            self._count(counts, positives.shape[0], batch_size)
-            return
-        sizes = np.bincount(units[units >= 0])
-        # Units of one size make a batch a fixed number of units drawn without replacement, which is what the
-        # hypergeometric formula is of.
-        if not len(sizes) or (sizes != sizes[0]).any() or batch_size % sizes[0]:
-            raise ConfigError(
-                f"expected clusters of one size that divides the batch of {batch_size}, got sizes "
-                f"{sorted(set(sizes.tolist()))}"
-            )
-        counts = _units_per_label(self.brings, units)
-        self._count(counts, len(sizes), batch_size // int(sizes[0]))
+            self._inclusion = partial(in_batch_inclusion, counts)
+        else:
+            sizes = np.bincount(units[units >= 0])
+            # Units of one size make a batch a fixed number of units drawn without replacement, which is what
+            # the hypergeometric formula is of.
+            if not len(sizes) or (sizes != sizes[0]).any() or batch_size % sizes[0]:
+                raise ConfigError(
+                    f"expected clusters of one size that divides the batch of {batch_size}, got sizes "
+                    f"{sorted(set(sizes.tolist()))}"
+                )
+            self._inclusion = partial(in_batch_inclusion, _units_per_label(self.brings, units))
+            self._sizes = len(sizes), batch_size // int(sizes[0])
+        self.inclusion = self._inclusion(*self._sizes)
 
-    def _count(self, counts: np.ndarray, num_units: int, units_per_batch: int) -> None:
-        self.inclusion = in_batch_inclusion(counts, num_units, units_per_batch)
+    @cached_property
+    def inclusion_for_others(self) -> np.ndarray:
+        """[L] float64, the same to a row that joins the batch without being drawn for it."""
         # To a row that is no unit all units of a batch are others: as if it were one more, always drawn.
-        self.inclusion_for_others = in_batch_inclusion(counts, num_units + 1, units_per_batch + 1)
-
-    def _count_by_chance(
-        self, positives: sp.csr_matrix, chances: np.ndarray, mined: sp.csr_matrix | None, batch_size: int
-    ) -> None:
-        num_rows, num_labels = positives.shape
-        labels = positives.indices
-        if mined is not None:
-            labels, chances = np.append(labels, mined.indices), np.append(chances, np.ones(mined.nnz))
-        # Few chances are distinct (one for each number of positives), and labels are missed by their product.
-        values, kinds = np.unique(chances, return_inverse=True)
-        counts = sp.csr_matrix((np.ones(len(kinds)), (labels, kinds)), shape=(num_labels, len(values)))
-        self.inclusion = thinned_in_batch_inclusion(counts, values, num_rows, batch_size)
-        self.inclusion_for_others = thinned_in_batch_inclusion(counts, values, num_rows + 1, batch_size + 1)
+        num_units, units_per_batch = self._sizes
+        return self._inclusion(num_units + 1, units_per_batch + 1)
 
     def certain(self, positions: np.ndarray, positives: sp.csr_matrix) -> sp.csr_matrix | None:
         """The labels that are in a batch's pool for certain, row by row, other than positives.
@@ -130,6 +124,21 @@ class BatchLabels:
         if self.units is None or (positions < 0).any():
             return False
         return len(np.unique(self.units[positions])) == 1
+
+
+def _by_chance(
+    positives: sp.csr_matrix, chances: np.ndarray, mined: sp.csr_matrix | None
+) -> Callable[[int, int], np.ndarray]:
+    """The inclusion [L] by the number of rows and of those of a batch."""
+    labels = positives.indices
+    if mined is not None:
+        labels, chances = np.append(labels, mined.indices), np.append(chances, np.ones(mined.nnz))
+    # Few chances are distinct (one for each number of positives), and labels are missed by their product.
+    values, kinds = np.unique(chances, return_inverse=True)
+    shape = positives.shape[1], len(values)
+    return partial(
+        thinned_in_batch_inclusion, sp.csr_matrix((np.ones(len(kinds)), (labels, kinds)), shape=shape), values
+    )
 
 
 def _units_per_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:

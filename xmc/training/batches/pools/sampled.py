@@ -202,11 +202,12 @@ class SampledLabels:
         # What rows bring changes the chances of every label, so the weights follow.
         self.batch = BatchLabels(self.own, self.batch_size, mined=mined, units=units, chances=self.chances)
         drawn = union_inclusion(*(draw.inclusion for draw in self.draws))
-        joined, others = drawn, self.batch.inclusion_for_others
+        joined = drawn
         if self.label_rows is not None:
             joined = union_inclusion(drawn, self.label_rows.draw.inclusion)
             # A label's own row is no unit, and it has taken one place of the draw of such rows.
-            self.label_inclusion = union_inclusion(drawn, self.label_rows.inclusion(), others)
+            others = self.label_rows.inclusion()
+            self.label_inclusion = union_inclusion(drawn, others, self.batch.inclusion_for_others)
         self.inclusion = union_inclusion(joined, self.batch.inclusion)
         # Above 0 for every label: the uniform draw can hold any of them.
         self.log_weights = -np.log(self.inclusion).astype(np.float32) if self.corrected else None
