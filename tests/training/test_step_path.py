@@ -12,7 +12,7 @@ import xmc
 from xmc.training import TrainConfig, Trainer
 from xmc.training.step import optimise
 
-# Three of them are tables that are trained by rows, one is memory that runs out, one what a world of ranks is.
+# Three are of tables trained by rows, one of memory that runs out, one of the world of ranks.
 MOST_FILES = 25
 ROOT = Path(xmc.__file__).parent
 
