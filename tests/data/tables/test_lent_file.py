@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import random
 import subprocess
 import sys
 import threading
@@ -8,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from xmc.data.tables import TextOptions
 from xmc.data.tables.lent_file import LentFile
+from xmc.data.tables.sources import open_source
+from xmc.errors import DataError
 
 _STOPPED_HALF_WAY = """
 import io, sys, time
@@ -57,3 +62,19 @@ def test_a_file_is_taken_back_from_whoever_still_reads_it(tmp_path: Path) -> Non
             threading.Thread(target=read, args=([lent.lend()],)).start()
             begun.wait(10)
         assert left.is_set() and count < 100 and not file.closed
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["a bomb", "cut off"])
+def test_a_read_that_fails_is_not_waited_for(whole: bool, tmp_path: Path) -> None:
+    """What handles the error holds its frames, and by them what they held."""
+    path = tmp_path / "clicks.csv.gz"
+    rows = b"query,label\n" + (
+        b"a,b\n" * 5_000_000 if whole else random.Random(0).randbytes(40_000_000).hex().encode()
+    )
+    packed = gzip.compress(rows, 1)
+    path.write_bytes(packed if whole else packed[: len(packed) // 2])
+    started = time.monotonic()
+    with pytest.raises(DataError):
+        for _ in open_source(path, TextOptions()).records([0], header=True, progress=False):
+            pass
+    assert time.monotonic() - started < 30

@@ -82,9 +82,16 @@ class _Lent:
 
     def read(self, size: int = -1, /) -> memoryview:
         """The next bytes, which Arrow holds on to."""
-        data = memoryview(b"" if self.ended else self._file.read(size))
-        self._loans.add(data)
-        return data
+        try:
+            data = memoryview(b"" if self.ended else self._file.read(size))
+        except Exception as error:
+            failure = error.with_traceback(None)
+        else:
+            self._loans.add(data)
+            return data
+        # Whoever handles the error, while the file is waited for, would hold it by the frame of this call.
+        del self
+        raise failure
 
     def readable(self) -> bool:
         """Yes."""
