@@ -148,12 +148,12 @@ def slope(part: Sequence[Sample], skipped: float = 0.25) -> dict[str, float]:
 
 
 def outcome(folder: Path) -> dict[str, object]:
-    """The metrics on the test rows, and the digests of all weights of the model."""
+    """The metrics on the held-out rows, and the digests of all weights of the model."""
     result = json.loads((folder / "result.json").read_text())
     weights = sorted((folder / "model").resolve().rglob("*.safetensors"))
     return {
-        "steps": result.get("steps"),
-        "test": result.get("test"),
+        "steps": result["num_steps"],
+        "validation": result["validation"],
         "weights": {
             str(file.relative_to((folder / "model").resolve())): sha256_file(file) for file in weights
         },
