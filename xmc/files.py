@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ __all__ = [
     "check_space",
     "explained",
     "fingerprint",
+    "fingerprint_of",
     "point_to",
     "sha256_file",
 ]
@@ -245,6 +246,11 @@ def sha256_file(path: str | Path) -> str:
 
 def fingerprint(*parts: str | bytes) -> str:
     """Sixteen hexadecimal digits that name ``parts``: equal parts in equal order give equal digits."""
+    return fingerprint_of(parts)
+
+
+def fingerprint_of(parts: Iterable[str | bytes]) -> str:
+    """:func:`fingerprint` of parts that are read one by one."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from xmc.encoders.token_bag import bag_of_rows
+from xmc.errors import ModelError
 
 
 def texts(integers: torch.dtype = torch.int32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,6 +38,11 @@ def test_gradients_of_two_passes_add_up() -> None:
     for _ in range(2):
         bag_of_rows(table, ids, offsets, "sum").sum().backward()
     assert table.grad.to_dense()[:, 0].tolist() == [2, 0, 4, 0, 0, 2, 0, 4, 0]
+
+
+def test_a_bag_of_largest_components_is_refused() -> None:
+    with pytest.raises(ModelError, match="mean or sum, got 'max'.*token_optimiser adamw"):
+        bag_of_rows(torch.ones(9, 2), *texts(), "max")  # type: ignore[arg-type]
 
 
 def test_no_text_has_tokens() -> None:

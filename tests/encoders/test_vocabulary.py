@@ -37,7 +37,7 @@ def vector(module: StaticEmbedding, text: str) -> torch.Tensor:
 
 
 def test_a_vocabulary_is_learned_once_for_the_same_texts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("XMC_CACHE", str(tmp_path))
     first = extend_vocabulary(module(), TEXTS, 60)
@@ -51,9 +51,11 @@ def test_a_vocabulary_is_learned_once_for_the_same_texts(
         with pytest.raises(TypeError, match="not callable"):
             extend_vocabulary(module(), texts, size)
     monkeypatch.setattr(vocabulary, "_learn", learn)
-    kept.write_text("[")  # damaged
-    assert extend_vocabulary(module(), TEXTS, 60).tokenizer.to_str() == first.tokenizer.to_str()
-    assert kept.read_text().endswith("]")
+    for damaged in ("[", "[1]", "7"):
+        kept.write_text(damaged)
+        assert extend_vocabulary(module(), TEXTS, 60).tokenizer.to_str() == first.tokenizer.to_str()
+        assert "it is learned again" in caplog.text and kept.read_text().endswith('"]')
+        caplog.clear()
 
 
 def test_a_cache_that_cannot_be_written_is_said(

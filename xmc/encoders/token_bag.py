@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xmc.errors import ModelError
+
 __all__ = ["bag_of_rows"]
 
 
@@ -23,7 +25,15 @@ def bag_of_rows(table: Tensor, ids: Tensor, offsets: Tensor, mode: Literal["mean
         ids: Flat token ids [t].
         offsets: Where each text starts, [n + 1], of the ids' type.
         mode: What a text is of its tokens.
+
+    Raises:
+        ModelError: For any other mode.
     """
+    if mode not in ("mean", "sum"):
+        raise ModelError(
+            f"expected a bag of tokens that takes their mean or sum, got {mode!r}, which has no gradient by "
+            "rows: train it with --training.token_optimiser adamw"
+        )
     bags: Tensor = _BagOfRows.apply(table, ids, offsets, mode)  # type: ignore[no-untyped-call]
     return bags
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
+from itertools import chain
 
 import torch
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -20,9 +20,9 @@ from tokenizers.pre_tokenizers import Metaspace, Sequence
 from tokenizers.trainers import BpeTrainer
 
 from xmc.encoders.model_cache import model_cache
-from xmc.errors import ConfigError, XMCError
-from xmc.files import atomic_file, fingerprint
-from xmc.received import read_json
+from xmc.errors import ConfigError, DataError, XMCError
+from xmc.files import atomic_file, fingerprint_of
+from xmc.received import read_json, reading
 
 __all__ = ["extend_vocabulary"]
 
@@ -98,10 +98,13 @@ def _learned(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) ->
     """As :func:`_learn`, kept for the next run on the same texts."""
     settings = json.loads(source.to_str())
     rules = json.dumps([settings["normalizer"], settings["pre_tokenizer"], prefix, size, MIN_FREQUENCY])
-    file = model_cache() / "vocabularies" / f"{fingerprint(__version__, rules, *texts)}.json"
+    file = model_cache() / "vocabularies" / f"{fingerprint_of(chain([__version__, rules], texts))}.json"
     if file.is_file():
-        with suppress(XMCError, ValueError):  # a damaged one is learned again
-            return [str(token) for token in read_json(file)]
+        try:
+            with reading(file, "a list of tokens"):
+                return [_token(token) for token in read_json(file)]
+        except DataError as error:
+            _log.warning("%s: it is learned again", error)
     tokens = _learn(source, texts, size, prefix)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +113,12 @@ def _learned(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) ->
     except (OSError, XMCError) as error:
         _log.warning("the vocabulary could not be kept for the next run (%s)", error)
     return tokens
+
+
+def _token(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"one of them is {value!r:.80}")
+    return value
 
 
 def _learn(source: Tokenizer, texts: Iterable[str], size: int, prefix: str) -> list[str]:

@@ -124,14 +124,13 @@ def accumulate_gradients(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tens
         try:
             result = _take(inputs, batch)
         except NonFiniteError:
-            limit.agree(inputs.world, inputs.device)  # one rank alone may have halved before all raised
+            _agreed_halvings(inputs)  # one rank alone may have halved before all raised
             raise
         except Exception as error:
             said = limit.shortage(error)
         if result is None:
             limit.halve(said)
-        most = limit.agree(inputs.world, inputs.device)
-        if result is not None and most == before:
+        if _agreed_halvings(inputs) == before and result is not None:
             return result
         limit.check(said)
         put_back()
@@ -198,7 +197,7 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
         before = inputs.limit.halvings
         encoding = _fitting(inputs, batch, lambda: _encode(inputs, tower, inputs.queries, rows))
         # Before the head steps, which cannot step back: nobody goes on with larger ones than another rank's.
-        if inputs.limit.agree(world, inputs.device) == before:
+        if _agreed_halvings(inputs) == before:
             break
     with inputs.watch.part("head"):
         queries = all_gather_rows(encoding.embeddings, count, world)
@@ -220,6 +219,13 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
             inputs.limit.refuse(error)
             raise
     return step.loss.to(leaf.dtype)
+
+
+def _agreed_halvings(inputs: StepInputs) -> int:
+    """The halvings of micro-batches that hold on all ranks from here on."""
+    if inputs.world.size > 1:  # one rank neither asks nor waits for its device
+        inputs.limit.agree(inputs.world, inputs.device)
+    return inputs.limit.halvings
 
 
 def _fitting(inputs: StepInputs, batch: Batch, encode: Callable[[], T]) -> T:

@@ -94,7 +94,7 @@ def _negatives(facts: DataFacts) -> list[Choice]:
         return [Choice("negatives.mode", "all", f"{facts.num_labels:,} labels fit a step")]
     return [
         Choice("negatives.mode", "sampled", f"{facts.num_labels:,} labels are too many to encode each step"),
-        Choice("negatives.uniform", 512, "beside the positives of the batch; 2,048 ranked no better"),
+        Choice("negatives.uniform", 512, "beside the positives of the batch"),
     ]
 
 

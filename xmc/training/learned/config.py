@@ -51,8 +51,8 @@ class OptimisationConfig:
 
     token_optimiser: Literal["row_rmsprop", "lazy_adam", "row_adagrad", "adamw"] = "row_rmsprop"
     """What changes the token vectors of a static encoder. The first three change the rows that a step touches
-    and cost nothing for the others: with one number kept a row (row_rmsprop, row_adagrad), or Adam's two
-    moments (lazy_adam); adamw walks the whole table. All other parameters have AdamW."""
+    and cost nothing for the others: with two numbers kept a row (row_rmsprop), one (row_adagrad), or Adam's
+    two moments (lazy_adam); adamw walks the whole table. All other parameters have AdamW."""
 
     weight_decay: float = 0.0
     """Decoupled weight decay of the encoder's matrices; of token vectors, when a step touches them."""

@@ -53,7 +53,8 @@ class AdamW:
 
     def clipped_square(self) -> Tensor | None:
         """See :class:`.optimiser.Optimiser`."""
-        return torch.nn.utils.get_total_norm(self._clipped()).square() if self._clipped() else None
+        gradients = self._clipped()
+        return torch.nn.utils.get_total_norm(gradients).square() if gradients else None
 
     def shrink(self, scale: float) -> None:
         """See :class:`.optimiser.Optimiser`."""

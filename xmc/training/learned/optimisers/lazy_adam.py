@@ -28,8 +28,7 @@ def lazy_adam_(
 
     Adam (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1) with the bias correction of a row by the number of
     steps that it has taken: a token that is seen late begins like one that was there from the start. A row
-    that is not touched does not go on along its momentum, nor do its moments fade. Weight decay is decoupled
-    (AdamW), and taken when the row is.
+    that is not touched does not go on along its momentum, nor do its moments fade.
 
     Args:
         table: [R, D].
