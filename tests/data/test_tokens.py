@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xmc.data.tokens as tokens
@@ -30,6 +30,7 @@ def _store(folder: Path, texts: list[str], max_length: int | None = None, tokeni
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=9), max_size=30), st.data())
 def test_rows_come_back_in_any_order(texts: list[str], data: st.DataObject) -> None:
     import tempfile
