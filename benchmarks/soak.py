@@ -91,7 +91,7 @@ class SoakedRun:
             return False
         step = last_step(self.folder / "metrics.jsonl")
         try:
-            times, memory = self.process.cpu_times(), self.process.memory_info().rss
+            times, memory = self.process.cpu_times(), own_memory(self.process)
         except psutil.NoSuchProcess:
             return True  # ended since it was asked
         used = times.user + times.system
@@ -103,6 +103,12 @@ class SoakedRun:
             self.process.wait()
             self.start()
         return True
+
+
+def own_memory(process: psutil.Process) -> int:
+    """Bytes that a process has for itself: pages of mapped files are the system's to take back."""
+    held = process.memory_info()
+    return int(held.rss - held.shared)
 
 
 def last_step(file: Path) -> int:

@@ -13,13 +13,12 @@ from xmc.distributed.stopwatch import SILENT, StopWatch
 from xmc.errors import ConfigError
 
 
-def test_a_watch_adds_up_parts_and_counts() -> None:
+def test_a_watch_adds_up_parts() -> None:
     watch = StopWatch(torch.device("cpu"))
     for _ in range(2):
         with watch.part("sleep"):
             time.sleep(0.02)
-        watch.count("texts", 3)
-    assert 0.04 <= watch.seconds["sleep"] < 0.2 and watch.counts == {"texts": 6}
+    assert 0.04 <= watch.seconds["sleep"] < 0.2
 
 
 def test_a_part_is_without_the_collectives_within() -> None:
@@ -30,10 +29,11 @@ def test_a_part_is_without_the_collectives_within() -> None:
     assert watch.seconds["scoring"] < 0.25 < outer.seconds and outer.num_calls == 1
 
 
-def test_a_silent_watch_keeps_nothing() -> None:
+def test_a_silent_watch_runs_the_block() -> None:
+    ran = []
     with SILENT.part("anything"):
-        SILENT.count("texts", 3)
-    assert not SILENT.seconds and not SILENT.counts
+        ran.append(1)
+    assert ran
 
 
 def test_the_parts_of_some_steps(config) -> None:

@@ -12,8 +12,7 @@ import xmc
 from xmc.training import TrainConfig, Trainer
 from xmc.training.step import optimise
 
-# Three are of tables trained by rows, one of the world of ranks.
-MOST_FILES = 24
+MOST_FILES = 20
 ROOT = Path(xmc.__file__).parent
 
 

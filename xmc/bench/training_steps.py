@@ -11,11 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
+from xmc.data import TokenRows
 from xmc.distributed import record_collectives
 from xmc.distributed.stopwatch import StepProfile, StopWatch
 from xmc.errors import ConfigError
 from xmc.machine import this_machine
+from xmc.objectives.catalogue import ObjectiveFacts
+from xmc.objectives.objective import Loss, Reduction
+from xmc.scoring import ScoreInputs
 from xmc.training.config import TrainConfig
 from xmc.training.step import StepInputs, optimise
 from xmc.training.trainer import Trainer
@@ -113,13 +118,56 @@ def _measure(trainer: Trainer, num_steps: int, after_step: AfterStep | None, clo
 
 def _measured(inputs: StepInputs, step: int, clock: Clock) -> MeasuredStep:
     watch, clocks = StopWatch(inputs.device, clock=clock), (clock, time.perf_counter, time.process_time)
+    counts = Counter[str]()
+    measured = replace(
+        inputs,
+        watch=watch,
+        queries=_CountedRows(inputs.queries, counts),
+        labels=_CountedRows(inputs.labels, counts),
+        objective=_CountedLoss(inputs.objective, counts),
+    )
     with record_collectives() as collectives:
         started = [read() for read in clocks]
-        result = optimise(replace(inputs, watch=watch), step)
+        result = optimise(measured, step)
         seconds, wall, used = (read() - start for read, start in zip(clocks, started, strict=True))
     parts = watch.seconds
     if collectives.num_calls:
         # It is nothing but collectives, which have a line of their own.
         parts.pop("gradient all-reduce", None)
         parts["collectives"] = collectives.seconds
-    return MeasuredStep(seconds, wall, used, parts, watch.counts, collectives.num_bytes, result.queries)
+    return MeasuredStep(seconds, wall, used, parts, counts, collectives.num_bytes, result.queries)
+
+
+@dataclass(frozen=True)
+class _CountedRows:
+    """Tokens, and how many texts and tokens were taken of them."""
+
+    tokens: TokenRows
+    counts: Counter[str]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`TokenRows`."""
+        ids, offsets = self.tokens.gather(rows)
+        self.counts.update(texts=len(rows), tokens=len(ids))
+        return ids, offsets
+
+
+@dataclass(frozen=True)
+class _CountedLoss:
+    """An objective, and how many scores it was asked for on this rank."""
+
+    objective: Loss
+    counts: Counter[str]
+
+    @property
+    def facts(self) -> ObjectiveFacts:
+        """See :class:`Loss`."""
+        return self.objective.facts
+
+    def __call__(self, inputs: ScoreInputs, reduction: Reduction = "mean") -> Tensor:
+        """See :class:`Loss`."""
+        self.counts.update(scores=len(inputs.queries) * len(inputs.labels))
+        return self.objective(inputs, reduction)

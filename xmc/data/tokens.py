@@ -27,6 +27,10 @@ Tokenize = Callable[[list[str]], list[list[int]]]
 class TokenRows(Protocol):
     """Tokens that are found by row."""
 
+    def __len__(self) -> int:
+        """Rows there are."""
+        ...
+
     def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flat ids int32 [t] and offsets int64 [n + 1] of n rows."""
         ...

@@ -11,19 +11,22 @@ from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from xmc.distributed.agreement import from_main
-    from xmc.distributed.collectives import (
-        all_gather_rows,
-        all_reduce_max,
-        all_reduce_sum,
-        sum_gradients,
-        sum_over_ranks,
-    )
-    from xmc.distributed.exchange import exchange_rows, gather_rows_to_main
     from xmc.distributed.launch import launched_size, start_missing_processes
     from xmc.distributed.presence import answering
     from xmc.distributed.recording import CollectiveCost, record_collectives
     from xmc.distributed.watch import watch_ranks
-    from xmc.distributed.world import World, current_world, shard_bounds
+    from xmc.distributed.world import (
+        World,
+        all_gather_rows,
+        all_reduce_max,
+        all_reduce_sum,
+        current_world,
+        exchange_rows,
+        gather_rows_to_main,
+        shard_bounds,
+        sum_gradients,
+        sum_over_ranks,
+    )
 
 __all__ = [
     "CollectiveCost",
@@ -45,10 +48,15 @@ __all__ = [
     "watch_ranks",
 ]
 
-_COLLECTIVES = (
+_WORLD = (
+    "World",
     "all_gather_rows",
     "all_reduce_max",
     "all_reduce_sum",
+    "current_world",
+    "exchange_rows",
+    "gather_rows_to_main",
+    "shard_bounds",
     "sum_gradients",
     "sum_over_ranks",
 )
@@ -59,10 +67,8 @@ __getattr__, __dir__ = lazy_exports(
         "answering": "xmc.distributed.presence",
         "watch_ranks": "xmc.distributed.watch",
         "from_main": "xmc.distributed.agreement",
-        **dict.fromkeys(("World", "current_world", "shard_bounds"), "xmc.distributed.world"),
-        **dict.fromkeys(_COLLECTIVES, "xmc.distributed.collectives"),
+        **dict.fromkeys(_WORLD, "xmc.distributed.world"),
         **dict.fromkeys(("CollectiveCost", "record_collectives"), "xmc.distributed.recording"),
-        **dict.fromkeys(("exchange_rows", "gather_rows_to_main"), "xmc.distributed.exchange"),
         **dict.fromkeys(("launched_size", "start_missing_processes"), "xmc.distributed.launch"),
     },
 )

@@ -4,56 +4,64 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 
 from xmc.distributed import record_collectives
 
-__all__ = ["SILENT", "StepProfile", "StopWatch"]
+__all__ = ["SILENT", "StepProfile", "StopWatch", "Watch"]
+
+
+class Watch(Protocol):
+    """What is told of the parts of a step."""
+
+    @property
+    def part(self) -> Callable[[str], AbstractContextManager[object]]:
+        """Called with a name, around one part of a step; parts do not nest."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Silent:
+    """Runs the blocks and nothing else."""
+
+    part: Callable[[str], AbstractContextManager[object]] = nullcontext
+
+
+SILENT: Watch = _Silent()
+"""The watch of a step that nobody measures."""
 
 
 @dataclass(eq=False)
 class StopWatch:
-    """Adds up the seconds of a step's parts, which do not nest, without those of the collectives within.
+    """Adds up the seconds of a step's parts, without those of the collectives within.
 
-    A silent one, the default of training, only runs the blocks. One that measures waits for the GPU at both
-    ends of a part, which slows a step a little.
+    It waits for the GPU at both ends of a part, which slows a step a little.
     """
 
-    device: torch.device | None = None
-    """Where the step runs; None is silent."""
+    device: torch.device
+    """Where the step runs."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
     clock: Callable[[], float] = time.perf_counter
     """``time.process_time`` counts processor time of all threads, which other processes hardly change."""
 
     @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Around one part of a step."""
-        if self.device is None:
-            yield
-            return
+    def part(self, name: str, /) -> Iterator[None]:
+        """See :class:`Watch`."""
         started = self._now()
         with record_collectives() as collectives:
             yield
         spent = self._now() - started - collectives.seconds
         self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
-    def count(self, name: str, number: int) -> None:
-        """Add to a number of things done, such as texts."""
-        if self.device is not None:
-            self.counts[name] = self.counts.get(name, 0) + number
-
     def _now(self) -> float:
-        if self.device is not None and self.device.type == "cuda":
+        if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return self.clock()
-
-
-SILENT = StopWatch()
 
 
 @dataclass(frozen=True)

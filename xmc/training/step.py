@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xmc.data import TokenRows, TokenStore
+from xmc.data import TokenRows
 from xmc.distributed import World, all_gather_rows
-from xmc.distributed.stopwatch import SILENT, StopWatch
+from xmc.distributed.stopwatch import SILENT, Watch
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
 from xmc.encoders.micro_batches import AutocastFactory
 from xmc.errors import NonFiniteError
@@ -45,7 +45,7 @@ class StepInputs:
     num_steps: int
     learner: Learner
     queries: TokenRows
-    labels: TokenStore
+    labels: TokenRows
     batches: Batches
     frozen: FrozenEncoder
     objective: Loss
@@ -53,7 +53,7 @@ class StepInputs:
     device: torch.device
     autocast: AutocastFactory
     limit: MicroBatchLimit
-    watch: StopWatch = SILENT
+    watch: Watch = SILENT
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,6 @@ def _take(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
         return queries, _encode(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
 
     queries, labels = _fitting(inputs, batch, encode)
-    watch.count("scores", len(batch.queries) * (stop - start))
     query_leaf = queries.embeddings.requires_grad_()
     label_leaf = labels.embeddings.requires_grad_()
     try:
@@ -244,10 +243,8 @@ def _fitting(inputs: StepInputs, batch: Batch, encode: Callable[[], T]) -> T:
 
 def _encode(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarray) -> CachedEncoding:
     """The embeddings of some texts (``rows`` [n] of the tokens) by a tower, and the way back through it."""
-    inputs.watch.count("texts", len(rows))
     with inputs.watch.part("tokens"):
         ids, offsets = tokens.gather(rows)
-    inputs.watch.count("tokens", len(ids))
     with inputs.watch.part("encode"):
         whole = inputs.config.training.micro_batch_tokens or tower.micro_batch_tokens
         budget = max(1, whole >> inputs.limit.halvings)

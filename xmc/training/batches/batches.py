@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from xmc.distributed import World
-from xmc.distributed.stopwatch import SILENT, StopWatch
+from xmc.distributed.stopwatch import SILENT, Watch
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts, facts_of
 from xmc.training.batches.batch import Batch, Moment
@@ -65,7 +65,7 @@ class Batches:
         """Optimiser steps of ``accumulation`` batches that ``epochs`` take."""
         return max(1, math.ceil(epochs * self.sampler.steps_per_epoch / accumulation))
 
-    def next(self, moment: Moment, watch: StopWatch = SILENT) -> Batch:
+    def next(self, moment: Moment, watch: Watch = SILENT) -> Batch:
         """The next batch, when all sources are ready for it. ``watch`` is told what that took."""
         for source in self.sources:
             with watch.part(source.name):
@@ -89,7 +89,7 @@ class Batches:
             )
         return Batch(moment.batch_index, queries, pool, found[0] if found else None)
 
-    def after(self, batch: Batch, embeddings: Tensor, moment: Moment, watch: StopWatch = SILENT) -> None:
+    def after(self, batch: Batch, embeddings: Tensor, moment: Moment, watch: Watch = SILENT) -> None:
         """Hand the sources the embeddings [n, D] of this rank's shard of the pool, detached."""
         for source in self.sources:
             with watch.part(source.name):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xmc.distributed import World, sum_gradients
-from xmc.distributed.stopwatch import SILENT, StopWatch
+from xmc.distributed.stopwatch import SILENT, Watch
 from xmc.encoders import DualEncoder
 from xmc.heads import FactoredHead
 from xmc.objectives.catalogue import SCALE_LEARNING_RATE
@@ -24,8 +24,7 @@ from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
 from xmc.training.learned.optimisers.lazy_adam import LazyAdam
 from xmc.training.learned.optimisers.optimiser import Optimiser
 from xmc.training.learned.optimisers.row_adagrad import RowAdagrad
-from xmc.training.learned.optimisers.row_optimiser import RowOptimiser, RowRule, SparseGradient
-from xmc.training.learned.optimisers.row_rmsprop import RowRMSProp
+from xmc.training.learned.optimisers.row_optimiser import RowOptimiser, RowRMSProp, RowRule, SparseGradient
 from xmc.training.learned.residual_table import ResidualTable
 
 __all__ = ["Learner", "ScoreParameters", "build_learner", "parameter_groups", "warmup_linear_decay"]
@@ -111,7 +110,7 @@ class Learner:
 
         return put_back
 
-    def apply_gradients(self, factor: float, watch: StopWatch = SILENT) -> float:
+    def apply_gradients(self, factor: float, watch: Watch = SILENT) -> float:
         """Bring the ranks' gradients together, clip the encoder's, and step at ``factor`` of the peak rates.
 
         Over W ranks: one all-reduce of the dense parameters, bucketed, and what each optimiser gathers.

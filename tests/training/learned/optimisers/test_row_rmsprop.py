@@ -5,8 +5,7 @@ import math
 import numpy as np
 import torch
 
-from xmc.training.learned.optimisers.row_optimiser import TouchedRows
-from xmc.training.learned.optimisers.row_rmsprop import RowRMSProp
+from xmc.training.learned.optimisers.row_optimiser import RowRMSProp, TouchedRows
 
 ROWS = ([0, 3], [3], [1, 3, 4], [0])
 

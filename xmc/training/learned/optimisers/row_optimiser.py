@@ -19,15 +19,19 @@ from xmc.distributed import World, all_reduce_max, all_reduce_sum
 __all__ = [
     "RowGradients",
     "RowOptimiser",
+    "RowRMSProp",
     "RowRule",
     "SparseGradient",
     "TouchedRows",
     "distinct_rows",
+    "row_rmsprop_",
     "subtract_rows_",
 ]
 
 # Rows that stay in a core's cache between being read and written: a pass over memory instead of two.
 _BLOCK = 512
+_FADING = 0.999
+_EPSILON = 1e-12
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,47 @@ class RowOptimiser:
         """See :class:`.optimiser.Optimiser`."""
         for name, mine in self.rule.tensors().items():
             mine.copy_(tensors[name])
+
+
+@torch.no_grad()
+def row_rmsprop_(table: Tensor, squares: Tensor, steps: Tensor, touched: TouchedRows, rate: float) -> None:
+    """Take one step on some rows of a table, in place, each of about the same length however often it comes.
+
+    ``s_r = 0.999 s_r + 0.001 mean_d g_rd^2`` and ``table[r] -= rate * g_r / sqrt(s_r / (1 - 0.999^t_r))``,
+    where t_r counts the steps of row r: Adam (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1) without a first
+    moment, with one second moment a row instead of one a component, and with the bias correction by the row's
+    own count, so that a row that comes late begins as the others did.
+
+    Args:
+        table: [R, D].
+        squares: [R] float32, fading means of squared gradients.
+        steps: [R] float32, how often each row was touched.
+        touched: The rows and their gradients.
+        rate: How far a component moves, in the root mean square over a row's first step.
+    """
+    rows = touched.rows
+    taken = steps[rows] + 1
+    steps[rows] = taken
+    mean = squares[rows].lerp_(touched.squares / table.shape[1], 1 - _FADING)
+    squares[rows] = mean
+    factors = rate * touched.scale / ((mean / (1 - _FADING**taken)).sqrt_() + _EPSILON)
+    subtract_rows_(table, rows, factors, touched.gradient)
+
+
+class RowRMSProp:
+    """What :func:`row_rmsprop_` keeps of a table [R, D]; see :class:`RowRule`."""
+
+    def __init__(self, table: Tensor) -> None:
+        self.squares = torch.zeros(len(table), device=table.device)
+        self.steps = torch.zeros_like(self.squares)
+
+    def step(self, table: Tensor, touched: TouchedRows, rate: float) -> None:
+        """See :class:`RowRule`."""
+        row_rmsprop_(table, self.squares, self.steps, touched, rate)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fading mean of squared gradients and the count of steps of each row, each [R]."""
+        return {"squares": self.squares, "steps": self.steps}
 
 
 def subtract_rows_(table: Tensor, rows: Tensor, factors: Tensor, gradient: Tensor) -> None:
