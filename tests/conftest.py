@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,8 +77,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Modules and collected tests stay to the end, so garbage is not looked for among their many objects."""
+    _forget_loggers_of_others()
     gc.freeze()
     gc.enable()
+
+
+def _forget_loggers_of_others() -> None:
+    """Pytest goes through all loggers six times a test, and hands its own handlers to those that keep to themselves.
+
+    Of the libraries' there are hundreds of the first kind, which come again when they are asked for, and
+    dozens of the second.
+    """
+    known = logging.root.manager.loggerDict
+    for name, logger in list(known.items()):
+        if name.split(".")[0] == "xmc" or not isinstance(logger, logging.Logger):
+            continue
+        logger.propagate = True
+        if not logger.handlers and logger.level == logging.NOTSET:
+            del known[name]
 
 
 def pytest_sessionfinish() -> None:

@@ -21,19 +21,25 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize(
-    ("num_rows", "decay"),
-    [pytest.param(7, 0.0, marks=pytest.mark.slow), (7, 1e-2), (24, 1e-2)],
-    ids=["narrow", "narrow-decay", "wide-decay"],
+    ("sizes", "decay"),
+    [
+        pytest.param((7,), 0.0, marks=pytest.mark.slow),
+        pytest.param((7,), 1e-2, marks=pytest.mark.slow),
+        pytest.param((24,), 1e-2, marks=pytest.mark.slow),
+        ((7, 24), 1e-2),  # fewer rows than components, and more, in turn
+    ],
+    ids=["narrow", "narrow-decay", "wide-decay", "both-decay"],
 )
 @pytest.mark.parametrize("decoupled", [False, True], ids=["plain", "decoupled"])
 @pytest.mark.parametrize(("name", "options", "lr"), LOSSES, ids=[name for name, _, _ in LOSSES])
-def test_a_hundred_steps_are_those_of_autograd_and_sgd(name, options, lr, decoupled, num_rows, decay):
+def test_a_hundred_steps_are_those_of_autograd_and_sgd(name, options, lr, decoupled, sizes, decay):
     options = {**options, "decoupled": decoupled}
     table = draw_table(40, 12)
     dense, state = DenseHead(table, name, options, decay), factor(table.clone())
     value = value_of(name, **options)
     for number in range(100):
-        queries, positives = draw_batch(num_rows, 40, 12, number, weighted=number % 2 == 1)
+        num_rows = sizes[number % len(sizes)]
+        queries, positives = draw_batch(num_rows, 40, 12, number, weighted=number % 4 > 1)
         loss, gradient = dense.step(queries, positives, lr)
         step = factored_step(state, queries, positives, value, lr, decay)
         state = step.state

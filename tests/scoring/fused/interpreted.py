@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -26,4 +27,24 @@ def tiny_tiles() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "block_sizes", lambda *_, **__: Blocks(16, 32, 16, 4, 1))
         patch.setattr(launch, "TARGET_PROGRAMS", 3)
+        _language_patched_once(patch)
         yield
+
+
+def _language_patched_once(patch: pytest.MonkeyPatch) -> None:
+    """The interpreter looks through Triton's language for built-ins at each call of a function within a kernel.
+
+    It replaced them when the kernel began, and finds none: half of the time of small kernels.
+    """
+    from triton.runtime import interpreter
+
+    replace = getattr(interpreter, "_patch_builtin", None)
+    if replace is None:
+        return
+
+    def once(package: Any, builder: Any, scope: Any) -> None:
+        if "_replaced" not in vars(package):
+            replace(package, builder, scope)
+            scope.set_attr(package, "_replaced", True)  # until the kernel ends
+
+    patch.setattr(interpreter, "_patch_builtin", once)
