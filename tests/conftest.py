@@ -83,10 +83,10 @@ def pytest_collection_finish() -> None:
 
 
 def _forget_loggers_of_others() -> None:
-    """Pytest goes through all loggers six times a test, and hands its own handlers to those that keep to themselves.
+    """Pytest looks at all loggers six times a test, and hands its handlers to those that propagate nothing.
 
-    Of the libraries' there are hundreds of the first kind, which come again when they are asked for, and
-    dozens of the second.
+    Of the libraries' there are hundreds to look at, which come again when they are asked for, and dozens of
+    the latter.
     """
     known = logging.root.manager.loggerDict
     for name, logger in list(known.items()):

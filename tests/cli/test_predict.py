@@ -125,15 +125,18 @@ HEAVY = {
 """What takes from half a second to several to import, each, and says nothing of a static model's labels."""
 
 
-def test_searching_with_a_static_model_imports_no_library_it_does_not_need(
-    model_folder: Path, dataset_folder: Path, queries: Path, tmp_path: Path
+def test_a_static_model_is_searched_and_trained_without_libraries_that_are_not_needed(
+    model_folder: Path, dataset_folder: Path, queries: Path, recipe: Path, tmp_path: Path
 ) -> None:
     index = str(tmp_path / "index")
     assert main(["index", str(model_folder), "--labels", str(dataset_folder), "--out", index]) == 0
     code = (
         "import sys; from xmc.cli.main import main; "
         f"codes = [main(['search', {index!r}, 'red bird']), main(['predict', {index!r}, {str(queries)!r}])]; "
-        f"print(codes, sorted({HEAVY} & set(sys.modules)), file=sys.stderr)"
+        f"print(codes, sorted({HEAVY} & set(sys.modules)), file=sys.stderr); "
+        f"code = main(['train', {str(recipe)!r}]); "
+        "print(code, 'transformers' in sys.modules, 'sentence_transformers' in sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == "[0, 0] []\n"
+    lines = done.stderr.splitlines()
+    assert lines[0] == "[0, 0] []" and lines[-1] == "0 False False"

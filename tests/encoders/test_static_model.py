@@ -11,9 +11,8 @@ from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
 from xmc.encoders import DualEncoder, EncoderConfig
-from xmc.encoders.build import open_model
-from xmc.encoders.static_model import StaticModel, read_static
-from xmc.errors import ModelError
+from xmc.encoders.library import as_library, open_model
+from xmc.encoders.static_model import StaticModel, read_static, write_static
 
 CONFIGS = {
     "tied": {},
@@ -91,13 +90,52 @@ def test_saved_again_it_is_the_same_model(static_folder: Path, tmp_path: Path) -
     assert DualEncoder.load(tmp_path / "again", device="cpu").fingerprint == encoder.fingerprint
 
 
-def test_another_model_in_its_place_is_told(static_folder: Path, tmp_path: Path) -> None:
-    folder = saved(static_folder, tmp_path / "model")
+def test_the_library_s_model_needs_no_folder(static_folder: Path, tmp_path: Path) -> None:
+    folder = saved(static_folder, tmp_path / "model", query_length=3)
     encoder = DualEncoder.load(folder, device="cpu")
+    before = encoder.encode_queries(["red bird", ""])
     shutil.rmtree(folder)
-    saved(static_folder, folder, query_length=3, label_length=3)
-    with pytest.raises(ModelError, match="holds another model than when it was opened"):
-        encoder.parameters()
+    np.testing.assert_array_equal(encoder.model.encode_query(["red bird", ""]), before)
+
+
+CONFIGS_MADE = CONFIGS | {
+    "dropout of queries": {"dropout": 0.3, "label_dropout": 0.0},
+    "dropout": {"dropout": 0.3},
+}
+
+
+@pytest.mark.parametrize("options", CONFIGS_MADE.values(), ids=CONFIGS_MADE)
+def test_a_folder_is_written_as_the_library_writes_it(
+    static_folder: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    built = DualEncoder.build(EncoderConfig(model=str(static_folder), kind="static", **options))  # type: ignore[arg-type]
+    assert isinstance(built.module, StaticModel)
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ours.mkdir()
+    write_static(built.module, ours)
+    as_library(built.module).save_pretrained(str(theirs), create_model_card=False)
+    written = [sorted(p.relative_to(f) for p in f.rglob("*") if p.is_file()) for f in (ours, theirs)]
+    assert written[0] == written[1]
+    for file in written[0]:
+        assert (ours / file).read_bytes() == (theirs / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("options", CONFIGS_MADE.values(), ids=CONFIGS_MADE)
+def test_training_is_that_of_the_library(static_folder: Path, options: dict[str, object]) -> None:
+    """Dropout draws the same numbers, and the gradients of the tables are the same to the last bit."""
+    config = EncoderConfig(model=str(static_folder), kind="static", **options)  # type: ignore[arg-type]
+    ours, theirs = DualEncoder.build(config), DualEncoder.build(config)
+    assert isinstance(theirs.model, SentenceTransformer)
+    found = []
+    for encoder in (ours.train(), theirs.train()):
+        torch.manual_seed(0)
+        ids, offsets = np.arange(4, 10), np.array([0, 2, 6])
+        queries, labels = (tower(ids, offsets) for tower in encoder.towers)
+        (queries * labels.roll(1, 0)).sum().backward()
+        found.append([queries, labels, *(p.grad for p in encoder.parameters())])
+    assert len(found[0]) == len(found[1])
+    for mine, library in zip(*found, strict=True):
+        assert torch.equal(mine, library)
 
 
 @pytest.mark.parametrize("change", ["a class of another's", "model2vec's names", "a route more"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from xmc.encoders.tower import bag_of_rows
+from xmc.encoders.static_modules import bag_of_rows
 from xmc.errors import ModelError
 
 

@@ -13,6 +13,8 @@ from sentence_transformers import SentenceTransformer
 from tests.runs import losses
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
+from xmc.prediction import calibrate
+from xmc.prediction.calibration import Calibration
 from xmc.training import Trainer, loop, train
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.interrupt import InterruptGuard, Verdict
@@ -46,6 +48,20 @@ def test_it_says_how_many_texts_are_cut(config, changed, capsys):
     said = capsys.readouterr().out
     assert "120 of 120 training queries fill the 2 tokens that are read (encoder.query_length)" in said
     assert "labels fill" not in said
+
+
+def test_the_best_model_is_calibrated_by_its_validation(config, changed, tmp_path):
+    result = train(config)
+    kept = Calibration.load(result.model_path / "calibration.json")
+    again = calibrate(config.run.dir, progress=False)
+    assert (kept.rows, kept.num_rows, kept.depth) == (again.rows, 20, again.depth)
+    assert (
+        kept.model_fingerprint == again.model_fingerprint == DualEncoder.load(result.model_path).fingerprint
+    )
+    assert kept.best_f1().score == pytest.approx(again.best_f1().score, abs=1e-5)
+    assert kept.probability.slope == pytest.approx(again.probability.slope, rel=1e-3)
+    without = changed(config, validation={"rows": 0}, run={"dir": str(tmp_path / "without")})
+    assert not (train(without).model_path / "calibration.json").exists()
 
 
 def test_the_same_seed_gives_the_same_run(config, changed, tmp_path):

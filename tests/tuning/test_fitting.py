@@ -16,6 +16,7 @@ from xmc.cli.main import main
 from xmc.data import Dataset, DatasetWriter
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
+from xmc.prediction.calibration import Calibration
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import train
 from xmc.training.step import optimise
@@ -64,6 +65,8 @@ def test_every_choice_is_said_and_kept_and_xmc_train_repeats_the_run(
     assert len(result.trials) > 1 and {"untrained", "lexical", "trained"} == set(result.evaluations)
     assert result.evaluations["trained"].metrics["P@1"] > result.evaluations["untrained"].metrics["P@1"] + 20
     assert len(LabelIndex.load(result.index)) == dataset.num_labels
+    calibration = Calibration.load(tmp_path / "fit" / "run" / "model" / "calibration.json")
+    assert calibration.model_fingerprint == models[1].fingerprint and "held-out rows" in calibration.rows
     with pytest.raises(ConfigError, match="is done"):
         fit(dataset, tmp_path / "fit", fixed=fixed)
 
@@ -159,6 +162,7 @@ def test_fast_takes_the_rules_as_they_are(
     fixed["training.epochs"] = 1.0
     result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
     assert result.trials == [] and result.config.encoder.query_length == 8
+    assert not (tmp_path / "fit" / "run" / "model" / "calibration.json").exists()  # nothing was held out
 
 
 def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(

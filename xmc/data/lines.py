@@ -19,7 +19,7 @@ __all__ = ["LineReader", "Located", "unpacked"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BAR_LINES = 1024
-_PACKED_BLOCK = 8192
+_PACKED_BLOCK = 512  # read ahead of what is unpacked, and small, as that hides how much comes out of it
 _BUFFER = 1 << 16
 
 
@@ -158,7 +158,7 @@ class _InBlocks:
         self._raw = raw
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most 8 KiB, whatever was asked for."""
+        """At most half a KiB, whatever was asked for."""
         return self._raw.read(min(size, _PACKED_BLOCK) if size >= 0 else _PACKED_BLOCK)
 
     def seek(self, place: int, /) -> int:

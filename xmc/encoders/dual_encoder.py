@@ -26,7 +26,7 @@ from xmc.encoders.opening import library_model, open_folder, sides_of, towers_of
 from xmc.encoders.own import as_sentence_transformer, call_builder, check_encoding, check_towers
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.sides import shares_weights
-from xmc.encoders.static_model import StaticModel
+from xmc.encoders.static_model import StaticModel, write_static
 from xmc.encoders.text_input import TextInput, as_texts
 from xmc.encoders.tower import Tower
 from xmc.errors import ConfigError, DataError, ModelError
@@ -45,8 +45,8 @@ class DualEncoder:
     """A ``SentenceTransformer`` seen as two towers; queries and labels meet in one space of D dimensions.
 
     Args:
-        model: A model of one pipeline, or one whose ``Router`` has the routes "query" and "document"; or what
-            `load` read of a static model's folder itself, which the library opens when `model` is asked for.
+        model: A model of one pipeline, or one whose ``Router`` has the routes "query" and "document"; or a
+            static model of modules of our own, which the library's are made of when `model` is asked for.
         metadata: What ``xmc.json`` says; None for a model of other making.
         label_offsets: A number per label that is added to its score.
         label_residuals: A vector per label that is added to its encoded text.
@@ -153,13 +153,14 @@ class DualEncoder:
 
     @property
     def model(self) -> SentenceTransformer:
-        """The library's model, which has the weights of the towers.
-
-        Raises:
-            ModelError: When its folder is gone, or holds another model than the one that was loaded.
-        """
+        """The library's model, which has the weights of the towers."""
         if isinstance(self._model, StaticModel):
             self._model = library_model(self._model, self.query_tower, self.label_tower)
+        return self._model
+
+    @property
+    def module(self) -> SentenceTransformer | StaticModel:
+        """What has the weights of the towers: the library's model, or a static one of modules of our own."""
         return self._model
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -173,7 +174,10 @@ class DualEncoder:
         """
         with atomic_folder(path, overwrite=overwrite) as folder:
             try:
-                self.model.save_pretrained(str(folder), create_model_card=False)
+                if isinstance(self._model, StaticModel):
+                    write_static(self._model, folder)
+                else:
+                    self._model.save_pretrained(str(folder), create_model_card=False)
             except SafetensorError as error:  # a full disk comes as this, not as an OSError
                 raise ModelError(
                     f"could not write the weights of {path} ({error}): is the disk full?"
@@ -314,11 +318,11 @@ class DualEncoder:
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Every trainable tensor once, also when towers share it."""
-        return self.model.parameters()
+        return self._model.parameters()
 
     def train(self, mode: bool = True) -> DualEncoder:
         """Switch dropout on (or off)."""
-        self.model.train(mode)
+        self._model.train(mode)
         return self
 
     def eval(self) -> DualEncoder:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from xmc.encoders.module_kinds import is_dropout, is_library_module, is_static, is_transformer
-from xmc.encoders.static_model import UnitLength
+from xmc.encoders.static_modules import UnitLength
 
 __all__ = ["describe_modules", "digest_weights"]
 

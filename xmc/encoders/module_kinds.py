@@ -10,7 +10,9 @@ import sys
 from tokenizers import Tokenizer
 from torch import nn
 
-__all__ = ["is_dropout", "is_library_module", "is_pooling", "is_static", "is_transformer"]
+from xmc.encoders.static_modules import BagDropout, UnitLength
+
+__all__ = ["is_dropout", "is_library_module", "is_normalize", "is_pooling", "is_static", "is_transformer"]
 
 _BASE = "sentence_transformers.base.modules"
 _TEXT = "sentence_transformers.sentence_transformer.modules"
@@ -33,8 +35,13 @@ def is_pooling(module: nn.Module) -> bool:
 
 
 def is_dropout(module: nn.Module) -> bool:
-    """Whether a module is the library's ``Dropout``."""
-    return _is_a(module, _TEXT, "Dropout")
+    """Whether a module is dropout of embeddings, the library's or ours."""
+    return isinstance(module, BagDropout) or _is_a(module, _TEXT, "Dropout")
+
+
+def is_normalize(module: nn.Module) -> bool:
+    """Whether a module gives embeddings length 1, the library's or ours."""
+    return isinstance(module, UnitLength) or _is_a(module, _BASE, "Normalize")
 
 
 def is_library_module(module: nn.Module) -> bool:

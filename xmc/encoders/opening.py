@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -18,7 +18,7 @@ from xmc.received import reading
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["library_model", "open_folder", "sides_of", "towers_of"]
+__all__ = ["library_model", "open_folder", "open_static", "sides_of", "towers_of"]
 
 
 def open_folder(folder: Path, device: str | None, *, tied: bool) -> SentenceTransformer | StaticModel:
@@ -32,49 +32,41 @@ def open_folder(folder: Path, device: str | None, *, tied: bool) -> SentenceTran
     Raises:
         ModelError: When it cannot be opened.
     """
+    read = open_static(folder, device, tied=tied)
+    if read is not None:
+        return read
+    from xmc.encoders.library import open_model
+
+    return open_model(folder, device)
+
+
+def open_static(folder: Path, device: str | None, *, tied: bool) -> StaticModel | None:
+    """As :func:`open_folder`, but None for what only the library reads."""
     with reading(folder, "a sentence-transformers model", error=ModelError):
         read = read_static(folder, device)
         if read is not None:
             check_vocabularies(folder)
             check_finite(read)
-    if read is not None:
-        if tied:
-            share_equal_tables(*(read.side(name)[0] for name in ("query", "document")))
-        return read
-    from xmc.encoders.build import open_model
-
-    return open_model(folder, device)
+    if read is not None and tied:
+        share_equal_tables(*(read.side(name)[0] for name in ("query", "document")))
+    return read
 
 
-def library_model(read: StaticModel, query_tower: Tower, label_tower: Tower) -> SentenceTransformer:
-    """The library's model of what was read; the towers keep their tables and take its modules.
+def library_model(model: StaticModel, query_tower: Tower, label_tower: Tower) -> SentenceTransformer:
+    """The library's model of a static one, whose towers keep their tables and take its modules."""
+    from xmc.encoders.library import as_library
 
-    Raises:
-        ModelError: When the folder is gone, or holds another model by now.
-    """
-    from xmc.encoders.build import open_model
-
-    model = open_model(read.folder, str(query_tower.device))
-    for name, side, tower in zip(
-        ("query", "document"), sides_of(model), (query_tower, label_tower), strict=True
-    ):
-        own: Any = read.side(name)[0]
-        whole: Any = side[0]
-        same = own.embedding.weight.shape == whole.embedding.weight.shape
-        if not same or own.tokenizer.to_str() != whole.tokenizer.to_str():
-            raise ModelError(f"{read.folder} holds another model than when it was opened: open it again")
-        # One table, so that a change by either is seen by both.
-        whole.embedding = own.embedding
+    whole = as_library(model)
+    for side, tower in zip(sides_of(whole), (query_tower, label_tower), strict=True):
         tower.replace_modules(side)
-    model.train(read.training)
-    return model
+    return whole
 
 
 def sides_of(model: SentenceTransformer | StaticModel) -> tuple[list[nn.Module], list[nn.Module]]:
     """The modules of queries and of labels; the same objects twice for a model without a router."""
     if isinstance(model, StaticModel):
         return model.side("query"), model.side("document")
-    from xmc.encoders.build import routes
+    from xmc.encoders.library import routes
 
     return routes(model)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.tower import Tower
@@ -27,8 +28,8 @@ class TwoTowers(Protocol):
     label_tower: Tower
 
     @property
-    def model(self) -> SentenceTransformer:
-        """The library's own view of the encoder."""
+    def module(self) -> nn.Module:
+        """What has the weights of both towers."""
 
 
 def call_builder(config: EncoderConfig, texts: Iterable[str] | None) -> object:
@@ -79,7 +80,7 @@ def check_towers(encoder: TwoTowers, name: str) -> None:
         ModelError: Beginning with ``name``.
     """
     check_encoding(encoder, name)
-    modules = {type(module) for module in encoder.model.modules()}
+    modules = {type(module) for module in encoder.module.modules()}
     own = sorted(kind.__name__ for kind in modules if _in_a_file(kind.__module__))
     if own:
         raise ModelError(

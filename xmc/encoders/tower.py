@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
+from xmc.encoders.static_modules import bag_of_rows
 from xmc.errors import ModelError
 from xmc.files import fingerprint
 
-__all__ = ["Tower", "bag_of_rows", "pad_tokens"]
+__all__ = ["Tower", "pad_tokens"]
 
 
 class Tower:
@@ -153,76 +154,6 @@ class Tower:
         if "token_type_ids" in tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(input_ids)
         return features
-
-
-def bag_of_rows(table: Tensor, ids: Tensor, offsets: Tensor, mode: Literal["mean", "sum"] = "mean") -> Tensor:
-    """The mean (or sum) of the vectors of each text's tokens, [n, D]; zeros for a text without one.
-
-    As ``F.embedding_bag``, but with another backward pass: the gradient of the table is a coalesced
-    sparse tensor of the U distinct tokens' rows [U, D], and it is made without one vector per token. For the
-    gradient of a row is a bag too: the weighted sum of the gradients of the texts that its token is in.
-
-    Args:
-        table: [V, D].
-        ids: Flat token ids [t].
-        offsets: Where each text starts, [n + 1], of the ids' type.
-        mode: What a text is of its tokens.
-
-    Raises:
-        ModelError: For any other mode.
-    """
-    if mode not in ("mean", "sum"):
-        raise ModelError(
-            f"expected a bag of tokens that takes their mean or sum, got {mode!r}, which has no gradient by "
-            "rows: train it with --training.token_optimiser adamw"
-        )
-    bags: Tensor = _BagOfRows.apply(table, ids, offsets, mode)  # type: ignore[no-untyped-call]
-    return bags
-
-
-class _BagOfRows(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, table: Tensor, ids: Tensor, offsets: Tensor, mode: str
-    ) -> Tensor:
-        ctx.save_for_backward(ids, offsets)
-        ctx.mode, ctx.size = mode, table.shape  # type: ignore[attr-defined]
-        return F.embedding_bag(ids, table, offsets, mode=mode, include_last_offset=True)
-
-    @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
-    ) -> tuple[Tensor, None, None, None]:
-        ids, offsets = ctx.saved_tensors  # type: ignore[attr-defined]
-        rows, values = _gradient_rows(ids, offsets, gradients[0], ctx.mode == "mean")  # type: ignore[attr-defined]
-        gradient = torch.sparse_coo_tensor(
-            rows.unsqueeze(0),
-            values,
-            ctx.size,  # type: ignore[attr-defined]
-            is_coalesced=True,
-            check_invariants=False,
-        )
-        return gradient, None, None, None
-
-
-def _gradient_rows(ids: Tensor, offsets: Tensor, gradient: Tensor, mean: bool) -> tuple[Tensor, Tensor]:
-    """The distinct tokens, ascending int64 [U], and the gradients of their rows [U, D]."""
-    lengths = offsets.diff()
-    tokens, order = torch.sort(ids, stable=True)  # stable: sums are taken in the same order each time
-    rows, counts = torch.unique_consecutive(tokens, return_counts=True)
-    texts = torch.repeat_interleave(torch.arange(len(lengths), device=ids.device), lengths)
-    texts = texts.to(ids.dtype)[order]
-    weights = (1 / lengths.to(gradient.dtype))[texts] if mean else None
-    starts = F.pad(counts.cumsum(0), (1, 0)).to(ids.dtype)
-    values = F.embedding_bag(
-        texts,
-        gradient.contiguous(),
-        starts,
-        mode="sum",
-        per_sample_weights=weights,
-        include_last_offset=True,
-    )
-    return rows.long(), values
 
 
 def pad_tokens(ids: Tensor, offsets: Tensor, pad_id: int, side: str) -> tuple[Tensor, Tensor]:

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from itertools import chain
 
 import torch
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer, __version__
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Metaspace, Sequence
 from tokenizers.trainers import BpeTrainer
 
 from xmc.encoders.model_cache import model_cache
+from xmc.encoders.static_modules import TokenBag
 from xmc.errors import ConfigError, DataError, XMCError
 from xmc.files import atomic_file, fingerprint_of
 from xmc.received import read_json, reading
@@ -33,7 +33,7 @@ MIN_FREQUENCY = 5
 WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
-def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) -> StaticEmbedding:
+def extend_vocabulary(module: TokenBag, texts: Iterable[str], size: int) -> TokenBag:
     """A static module with up to ``size`` more tokens, pieces of words that are frequent in ``texts``.
 
     Greedy longest-match (WordPiece) takes a new token wherever it fits, and the old pieces everywhere else. A
@@ -72,7 +72,7 @@ def extend_vocabulary(module: StaticEmbedding, texts: Iterable[str], size: int) 
     settings["model"]["vocab"] = old | {token: len(old) + i for i, token in enumerate(added)}
     settings["truncation"] = None
     tokenizer = Tokenizer.from_str(json.dumps(settings))
-    return StaticEmbedding(tokenizer, embedding_weights=torch.cat([table, rows]))
+    return TokenBag(tokenizer, torch.cat([table, rows]))
 
 
 def greedy_pieces(token: str, vocabulary: dict[str, int], prefix: str) -> list[int]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-
-from sentence_transformers import SentenceTransformer
+from typing import TYPE_CHECKING
 
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
@@ -17,6 +16,9 @@ from xmc.training.callbacks.callback import Callback
 from xmc.training.config import TrainConfig
 from xmc.training.objective import given_objective
 from xmc.training.parts import GIVEN, PartConfig, given_name
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 __all__ = ["Given"]
 

@@ -8,10 +8,10 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator, PartialState
-from sentence_transformers import SentenceTransformer
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, train_validation_split
@@ -53,6 +53,9 @@ from xmc.training.run.result import TrainResult, save_result
 from xmc.training.run.trackers import check_trackers, chosen_trackers, start_trackers
 from xmc.training.step import StepInputs
 from xmc.training.validation import Validator
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 __all__ = ["TrainResult", "Trainer", "train"]
 
@@ -210,6 +213,7 @@ class Trainer:
         """What needs the run's folder: models, callbacks, checkpoints."""
         config = self.config
         self.models = RunModels(self.folder, config, self.dataset, self.learner, self.world)
+        self.models.calibrated = self.validator.calibration
         self.callbacks = Callbacks(
             chosen_callbacks(config, self.batches, self.models, epochs, given.callbacks)
         )

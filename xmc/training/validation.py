@@ -12,7 +12,10 @@ from torch import Tensor
 
 from xmc.data import Dataset, inverse_propensity
 from xmc.distributed import World, all_gather_rows
+from xmc.errors import DataError
 from xmc.evaluation import ranking_metrics
+from xmc.evaluation.hits import all_hits
+from xmc.prediction.calibration import Calibration, fit_calibration
 from xmc.retrieval import Ranker
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder
@@ -34,6 +37,7 @@ class Validator:
         world: The ranks that share encoding and search.
         device: Where the label vectors are searched.
         config: The run, which decides what ranks labels.
+        ranking: Ids and scores, each [V, 100], of the last validation; None before there was one.
     """
 
     dataset: Dataset
@@ -41,6 +45,7 @@ class Validator:
     world: World
     device: torch.device
     config: TrainConfig
+    ranking: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
 
     def __call__(self, learner: Learner, frozen: FrozenEncoder) -> dict[str, float]:
         """Metrics in percent, equal on every rank.
@@ -48,10 +53,10 @@ class Validator:
         The texts are those of training, whose tokens ``frozen`` has: none is cut into tokens again. Each rank
         encodes and holds its shard of the queries and of the labels. Over W ranks: one all-gather of the
         queries' embeddings, one all-to-all of their lists of 100 labels (two of each for a model that ranks
-        by magnitude) and one all-gather of the merged lists.
+        by magnitude) and two all-gathers of the merged lists, ids and scores.
         """
         relevance, excluded = self.dataset.relevance("train"), self.dataset.filter("train")
-        ids, _ = self._ranker(learner).search(
+        own = self._ranker(learner).search(
             self._queries(frozen),
             self._labels(learner, frozen),
             DEPTH,
@@ -61,13 +66,38 @@ class Validator:
             exclude=None if excluded is None else excluded[self.rows],
         )
         # All ranks measure all lists, as sums of parts would round differently for each number of ranks.
-        gathered = all_gather_rows(torch.from_numpy(ids).to(self.device), len(self.rows), self.world)
+        ids, scores = (
+            all_gather_rows(torch.from_numpy(part).to(self.device), len(self.rows), self.world).cpu().numpy()
+            for part in own
+        )
+        self.ranking = ids, scores
         constants = self.dataset.propensity
         return ranking_metrics(
             sp.csr_matrix(relevance[self.rows]),
-            gathered.cpu().numpy(),
+            ids,
             inverse_propensity(relevance, constants.a, constants.b),
         )
+
+    def calibration(self, model_fingerprint: str = "") -> Calibration | None:
+        """Probabilities and thresholds by the last validation, of the model it was of.
+
+        None where there was none, or where it says nothing: of a model that has nothing right, or everything.
+        """
+        if self.ranking is None:
+            return None
+        depth = min(DEPTH, self.dataset.num_labels)
+        ids, scores = self.ranking[0][:, :depth], self.ranking[1][:, :depth]
+        try:
+            return fit_calibration(
+                all_hits(sp.csr_matrix(self.dataset.relevance("train")[self.rows]), ids),
+                ids,
+                scores,
+                model_fingerprint=model_fingerprint,
+                num_labels=self.dataset.num_labels,
+                rows=f"{len(self.rows):,} validation rows of {self.dataset.name}",
+            )
+        except DataError:
+            return None
 
     def _ranker(self, learner: Learner) -> Ranker:
         ranking, shift = ranking_of(self.config, float(learner.parameters.scale.detach()))

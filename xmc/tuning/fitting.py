@@ -24,6 +24,7 @@ from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.evaluation import Evaluation, comparison_table, evaluate, save_predictions, score_predictions
 from xmc.nested import flat
+from xmc.prediction.calibration import FILE, Calibration
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import TrainConfig, TrainResult, train
 from xmc.training.config import DataConfig, RunOptions, ValidationConfig
@@ -35,7 +36,7 @@ from xmc.tuning.facts import DataFacts, measure_facts
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.recipe import write_recipe
 from xmc.tuning.rules import choose
-from xmc.tuning.search import EPOCHS, Search, Standing
+from xmc.tuning.search import EPOCHS, Search, Standing, name_of
 from xmc.tuning.trial import EncoderCache, run_trial
 
 __all__ = ["BUDGETS", "FitResult", "Quality", "fit"]
@@ -155,6 +156,7 @@ def fit(
     resumed = (folder / "run" / "config.yaml").is_file()
     result = train(replace(config, run=replace(config.run, resume=resumed)))
     encoder = DualEncoder.load(folder / "run")
+    work.calibrate(encoder)
     evaluations = work.measured(encoder, config) if dataset.num_test else {}
     LabelIndex.build(encoder, dataset, progress=False).save(folder / "index", overwrite=True)
     return FitResult(
@@ -221,6 +223,7 @@ class _Work:
         metric: What candidates are compared by.
         clock: The time for all of it.
         say: Called with each line of progress.
+        calibration: By the held-out rows, of the recipe that was chosen; None where it was not tried here.
     """
 
     dataset: Dataset
@@ -230,6 +233,7 @@ class _Work:
     clock: Budget
     say: Callable[[str], object]
     encoders: EncoderCache = field(default_factory=EncoderCache)
+    calibration: Calibration | None = None
 
     @cached_property
     def facts(self) -> DataFacts:
@@ -285,6 +289,7 @@ class _Work:
         except KeyboardInterrupt:
             self.say("search stopped: training the best so far (once more, Ctrl-C stops that too)")
             found = search.best()
+        self.calibration = search.calibrations.get(name_of(found.changes if found is not None else {}))
         if found is None or not found.changes:
             return []
         same = [t.value for t in journal.trials if not t.changes and t.fold < found.folds]
@@ -328,6 +333,16 @@ class _Work:
             "untrained": evaluate(untrained, dataset, progress=False),
             "trained": evaluate(encoder, dataset, progress=False),
         }
+
+    def calibrate(self, encoder: DualEncoder) -> None:
+        """Keep the held-out rows' calibration beside the final model, which was trained on them too."""
+        if self.calibration is not None:
+            held_out = f"{self.calibration.num_rows:,} held-out rows of {self.dataset.name}"
+            replace(
+                self.calibration,
+                model_fingerprint=encoder.fingerprint,
+                rows=f"{held_out}, ranked by the same recipe trained on the others",
+            ).save(self.folder / "run" / "model" / FILE)
 
     def _finishing(self, config: TrainConfig) -> float:
         """Seconds that measuring and indexing will take, by the time that encoding a few labels takes."""

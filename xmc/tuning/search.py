@@ -9,12 +9,14 @@ are soon learned by heart.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import mean
 from typing import Any
 
 from xmc.data import Dataset
+from xmc.prediction.calibration import Calibration
 from xmc.random_streams import Stream, generator
 from xmc.training import TrainConfig
 from xmc.training.learned.config import OptimisationConfig
@@ -24,7 +26,7 @@ from xmc.tuning.choice import with_options
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.trial import EncoderCache, Pace, run_trial
 
-__all__ = ["Search", "Standing"]
+__all__ = ["Search", "Standing", "name_of"]
 
 Options = dict[str, Any]
 
@@ -62,6 +64,7 @@ class Search:
         encoders: Where trials start from.
         shorter: Whether recipes of fewer epochs may be tried.
         tell: Called with each new trial.
+        calibrations: Of the candidates that were tried here, by :func:`name_of` their changes.
     """
 
     config: TrainConfig
@@ -75,6 +78,7 @@ class Search:
     encoders: EncoderCache = field(default_factory=EncoderCache)
     shorter: bool = True
     tell: Callable[[Trial, Standing | None], None] = lambda trial, best: None
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
     _cost: float = 0.0
 
     def run(self) -> Standing | None:
@@ -159,6 +163,8 @@ class Search:
             return None
         result = run_trial(config, self.dataset, self.encoders, stop=self._hopeless)
         metrics = result.metrics or {}
+        if result.calibration is not None:
+            self.calibrations.setdefault(name_of(changes), result.calibration)
         trial = Trial(
             changes=changes,
             fold=fold,
@@ -186,6 +192,11 @@ class Search:
         if best is not None:
             whole = max(t.seconds for t in self.journal.trials if t.changes == best.changes)
         return self.budget.left - self.reserve(whole)
+
+
+def name_of(changes: Options) -> str:
+    """Changes as one word, equal for equal ones."""
+    return json.dumps(changes, sort_keys=True)
 
 
 def _steps(training: OptimisationConfig) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.errors import NonFiniteError
+from xmc.prediction.calibration import Calibration
 from xmc.training import TrainConfig, Trainer
 from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.step import optimise
@@ -33,12 +34,14 @@ class TrialResult:
         seconds: Of all of it.
         num_steps: Taken.
         step_seconds: Of a step, the first few left out where there are more.
+        calibration: What the held-out rows say of the scores; None where there are no metrics.
     """
 
     metrics: dict[str, float] | None
     seconds: float
     num_steps: int
     step_seconds: float
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class EncoderCache:
                 del self._built[next(iter(self._built))]
             self._built[key] = DualEncoder.build(config.encoder, TrainingTexts(dataset, config.data))
         built = self._built[key]
-        return DualEncoder(copy.deepcopy(built.model), built.metadata)
+        return DualEncoder(copy.deepcopy(built.module), built.metadata)
 
 
 def run_trial(
@@ -129,7 +132,8 @@ def run_trial(
                     )
             except NonFiniteError:
                 metrics = None
-    return TrialResult(metrics, time.perf_counter() - started, len(times), _mean(times))
+        calibration = None if metrics is None else trainer.validator.calibration()
+    return TrialResult(metrics, time.perf_counter() - started, len(times), _mean(times), calibration)
 
 
 def _mean(times: list[float]) -> float:

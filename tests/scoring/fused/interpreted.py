@@ -32,9 +32,9 @@ def tiny_tiles() -> Iterator[None]:
 
 
 def _language_patched_once(patch: pytest.MonkeyPatch) -> None:
-    """The interpreter looks through Triton's language for built-ins at each call of a function within a kernel.
+    """At each call within a kernel the interpreter looks through Triton's language for built-ins.
 
-    It replaced them when the kernel began, and finds none: half of the time of small kernels.
+    It replaced them when the kernel began, and finds none: a fifth of the time of small kernels.
     """
     from triton.runtime import interpreter
 

@@ -42,7 +42,7 @@ class FrozenEncoder:
     def snapshot(self) -> FrozenEncoder:
         """A copy that later steps do not change, in eval mode."""
         # Texts of the labels are encoded by weights alone; what belongs to labels is copied beside them.
-        encoder = DualEncoder(copy.deepcopy(self.encoder.model)).eval()
+        encoder = DualEncoder(copy.deepcopy(self.encoder.module)).eval()
         residuals = self.residuals and (self.residuals[0], self.residuals[1].clone())
         return replace(self, encoder=encoder, residuals=residuals)
 
@@ -66,7 +66,7 @@ class FrozenEncoder:
     def _encode(self, tower: Tower, tokens: TokenRows, ids: np.ndarray) -> Tensor:
         out = torch.empty(len(ids), tower.dimension, device=tower.device)
         # Dropout off while it encodes, and as it was afterwards.
-        training = self.encoder.model.training
+        training = self.encoder.module.training
         self.encoder.eval()
         try:
             for start in range(0, len(ids), TEXTS_AT_ONCE):

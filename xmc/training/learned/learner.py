@@ -85,7 +85,7 @@ class Learner:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds, by file name."""
-        named: dict[str, nn.Module] = {"encoder": self.encoder.model, "parameters": self.parameters}
+        named: dict[str, nn.Module] = {"encoder": self.encoder.module, "parameters": self.parameters}
         if self.residuals is not None:
             named["residuals"] = self.residuals
         return named if self.head is None else {**named, "head": self.head}

@@ -15,6 +15,7 @@ from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import LabelOffsets, LabelResiduals, LabelVectors
 from xmc.files import check_space, point_to
+from xmc.prediction.calibration import FILE, Calibration
 from xmc.training.config import TrainConfig
 from xmc.training.learned.head import ranking_of
 from xmc.training.learned.learner import Learner
@@ -39,6 +40,7 @@ class RunModels:
     and is never written to again; ``model/`` leads to the best (:func:`xmc.files.point_to`). So a run that is
     killed at any moment has a whole ``model/``, and every model that a checkpoint names. ``kept`` are the
     best models so far, the best first. ``saved`` is called with the folder of each model written.
+    ``calibrated`` gives the calibration of the model that is offered, by its fingerprint.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class RunModels:
     world: World
     kept: list[KeptModel] = field(default_factory=list)
     saved: Callable[[Path], None] = lambda path: None
+    calibrated: Callable[[str], Calibration | None] = lambda fingerprint: None
 
     @property
     def best_path(self) -> Path:
@@ -65,7 +68,7 @@ class RunModels:
 
     def num_bytes(self) -> int:
         """Bytes of the weights of a model."""
-        return sum(tensor.nbytes for tensor in self.learner.encoder.model.state_dict().values())
+        return sum(tensor.nbytes for tensor in self.learner.encoder.module.state_dict().values())
 
     def offer(self, step: int, metrics: dict[str, float]) -> None:
         """Keep the model of ``step`` when it is among the best so far on the configured metric."""
@@ -78,6 +81,7 @@ class RunModels:
             return
         self._set_aside(step)
         self.save(self.path_of(step), metrics)
+        self._calibrate(self.path_of(step))
         if most > 1:
             self._tell(self.path_of(step))
         if self.kept[0] == offered:
@@ -108,6 +112,11 @@ class RunModels:
             copy = path.with_name(f"{path.name}-before")
             shutil.copytree(path, copy, dirs_exist_ok=True)
             point_to(self.best_path, copy)
+
+    def _calibrate(self, path: Path) -> None:
+        found = self.calibrated(self.learner.encoder.fingerprint) if self.world.is_main else None
+        if found is not None:
+            found.save(path / FILE)
 
     def _tell(self, path: Path) -> None:
         if self.world.is_main:

@@ -1,0 +1,141 @@
+"""The modules of a static tower: what sentence-transformers has by the same names, without its imports.
+
+Importing sentence-transformers, with transformers and scikit-learn beneath it, takes several times as long
+as importing torch. A table, dropout and a normalisation need none of that, and work alike to the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from xmc.errors import ModelError
+
+__all__ = ["BagDropout", "TokenBag", "UnitLength", "bag_of_rows"]
+
+EMBEDDING = "sentence_embedding"
+"""Where a model's modules keep embeddings [n, D] among the features."""
+
+
+class TokenBag(nn.Module):
+    """A tokenizer and a table [V, D], the library's ``StaticEmbedding``."""
+
+    saved_as = "StaticEmbedding"
+
+    def __init__(self, tokenizer: Tokenizer, table: Tensor) -> None:
+        super().__init__()
+        tokenizer.no_padding()  # as the library's module does; where it cuts a text is the model's
+        self.tokenizer = tokenizer
+        self.embedding = nn.EmbeddingBag.from_pretrained(table, freeze=False)
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """Nothing: all of it is in the table and the tokenizer."""
+        return {}
+
+
+class BagDropout(nn.Module):
+    """Dropout of embeddings while training, the library's ``Dropout``."""
+
+    saved_as = "Dropout"
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """As the library's module tells it."""
+        return {"dropout": self.dropout}
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The features with a share of the components of embeddings [n, D] set to zero, in training."""
+        features[EMBEDDING] = F.dropout(features[EMBEDDING], self.dropout, self.training)
+        return features
+
+
+class UnitLength(nn.Module):
+    """Embeddings of length 1, the library's ``Normalize``."""
+
+    saved_as = "Normalize"
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """As the library's module tells it."""
+        return {"module_input_name": EMBEDDING, "module_output_name": EMBEDDING}
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The features with embeddings [n, D] of length 1."""
+        features[EMBEDDING] = F.normalize(features[EMBEDDING], p=2, dim=-1)
+        return features
+
+
+def bag_of_rows(table: Tensor, ids: Tensor, offsets: Tensor, mode: Literal["mean", "sum"] = "mean") -> Tensor:
+    """The mean (or sum) of the vectors of each text's tokens, [n, D]; zeros for a text without one.
+
+    As ``F.embedding_bag``, but with another backward pass: the gradient of the table is a coalesced
+    sparse tensor of the U distinct tokens' rows [U, D], and it is made without one vector per token. For the
+    gradient of a row is a bag too: the weighted sum of the gradients of the texts that its token is in.
+
+    Args:
+        table: [V, D].
+        ids: Flat token ids [t].
+        offsets: Where each text starts, [n + 1], of the ids' type.
+        mode: What a text is of its tokens.
+
+    Raises:
+        ModelError: For any other mode.
+    """
+    if mode not in ("mean", "sum"):
+        raise ModelError(
+            f"expected a bag of tokens that takes their mean or sum, got {mode!r}, which has no gradient by "
+            "rows: train it with --training.token_optimiser adamw"
+        )
+    bags: Tensor = _BagOfRows.apply(table, ids, offsets, mode)  # type: ignore[no-untyped-call]
+    return bags
+
+
+class _BagOfRows(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, table: Tensor, ids: Tensor, offsets: Tensor, mode: str
+    ) -> Tensor:
+        ctx.save_for_backward(ids, offsets)
+        ctx.mode, ctx.size = mode, table.shape  # type: ignore[attr-defined]
+        return F.embedding_bag(ids, table, offsets, mode=mode, include_last_offset=True)
+
+    @staticmethod
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
+    ) -> tuple[Tensor, None, None, None]:
+        ids, offsets = ctx.saved_tensors  # type: ignore[attr-defined]
+        rows, values = _gradient_rows(ids, offsets, gradients[0], ctx.mode == "mean")  # type: ignore[attr-defined]
+        gradient = torch.sparse_coo_tensor(
+            rows.unsqueeze(0),
+            values,
+            ctx.size,  # type: ignore[attr-defined]
+            is_coalesced=True,
+            check_invariants=False,
+        )
+        return gradient, None, None, None
+
+
+def _gradient_rows(ids: Tensor, offsets: Tensor, gradient: Tensor, mean: bool) -> tuple[Tensor, Tensor]:
+    """The distinct tokens, ascending int64 [U], and the gradients of their rows [U, D]."""
+    lengths = offsets.diff()
+    tokens, order = torch.sort(ids, stable=True)  # stable: sums are taken in the same order each time
+    rows, counts = torch.unique_consecutive(tokens, return_counts=True)
+    texts = torch.repeat_interleave(torch.arange(len(lengths), device=ids.device), lengths)
+    texts = texts.to(ids.dtype)[order]
+    weights = (1 / lengths.to(gradient.dtype))[texts] if mean else None
+    starts = F.pad(counts.cumsum(0), (1, 0)).to(ids.dtype)
+    values = F.embedding_bag(
+        texts,
+        gradient.contiguous(),
+        starts,
+        mode="sum",
+        per_sample_weights=weights,
+        include_last_offset=True,
+    )
+    return rows.long(), values
