@@ -36,6 +36,7 @@ GOLDEN = {
     Stream.ROWS_LEFT_OUT: 8073087306024858539,
     Stream.CANDIDATES: 2987062851183951830,
     Stream.POSITIVES: 1197983690546816197,
+    Stream.MARGINS: 5263443333591607355,
 }
 
 # Files that draw beside the streams, and why they may.

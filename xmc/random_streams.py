@@ -88,6 +88,9 @@ class Stream(Enum):
     POSITIVES = (17, "batch_index")
     """The positives of each row that a batch keeps."""
 
+    MARGINS = (18, "batch_index")
+    """The margin of each positive of a batch."""
+
     def __init__(self, number: int, *counters: str) -> None:
         self.number, self.counters = number, counters
 

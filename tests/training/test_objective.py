@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 
 from xmc.errors import ConfigError
 from xmc.objectives import CATALOGUE, WeightedTerms
+from xmc.objectives.margins.config import MarginConfig
 from xmc.scoring import IMPLEMENTATIONS
 from xmc.training import config as configuration
 from xmc.training import train
@@ -74,3 +76,32 @@ def test_every_objective_trains(config, changed, name):
     )
     # Guessing gives 7.5: three of forty labels are right. Scale-free statistics learn slowly at this rate.
     assert math.isfinite(result.validation["P@1"]) and result.validation["P@1"] > 15
+
+
+def test_a_margin_of_the_recipe_is_in_the_losses_and_in_no_metric(config, changed, tmp_path):
+    def losses(name, margin):
+        run = {"dir": str(tmp_path / name)}
+        result = train(changed(config, run=run, objective={"margin": margin}))
+        lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        return lines[0]["validation"], [line["loss"] for line in lines if "loss" in line], result.validation
+
+    none = losses("none", MarginConfig())
+    elastic = MarginConfig("arcface", 0.3, deviation=0.1, ranked=True)
+    first = losses("first", elastic)
+    assert none[0] == first[0], "before the first step there is no difference"
+    assert first[1][0] > none[1][0] and first[2]["P@1"] > 40
+    assert losses("second", elastic)[1] == first[1]
+
+
+@pytest.mark.parametrize(
+    ("section", "options", "text"),
+    [
+        ("encoder", {"normalize": False}, "objective.margin: expected embeddings of length 1"),
+        ("objective", {"name": "soft_top_k"}, "objective.margin: expected a loss"),
+        ("head", {"kind": "factored"}, "factored"),
+    ],
+)
+def test_a_margin_that_cannot_be_is_refused(config, changed, section, options, text):
+    with pytest.raises(ConfigError, match=text):
+        with_one = changed(config, objective={"margin": MarginConfig("cosface"), "label_offsets": False})
+        train(changed(with_one, **{section: options}))

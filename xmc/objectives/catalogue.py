@@ -33,6 +33,8 @@ class ObjectiveFacts:
         takes_sampled_positives: Whether a row's loss is a weighted sum or mean of terms, each of one positive
             and of the statistic of the row's negatives, so that a draw of its positives, weighed by one over
             their inclusion probability, estimates it without bias.
+        takes_margin: Whether its statistic leaves a row's positives out, so that a margin on their scores is
+            all that changes.
         scale: Where the scale starts when nothing else is said.
         scale_learning_rate: Peak rate of the log scale where it is learned; 0 where the loss does not depend
             on the scale.
@@ -47,6 +49,7 @@ class ObjectiveFacts:
     takes_frozen: bool = False
     takes_moments: bool = False
     takes_sampled_positives: bool = False
+    takes_margin: bool = False
     scale: float = 20.0
     scale_learning_rate: float = SCALE_LEARNING_RATE
     magnitude_about: float | None = None
@@ -75,10 +78,16 @@ def _ours(name: str, **facts: Any) -> ObjectiveFacts:
 CATALOGUE: dict[str, ObjectiveFacts] = {
     facts.name: facts
     for facts in (
-        _ours("softmax", takes_certain=True, takes_frozen=True),
-        _ours("decoupled_softmax", takes_certain=True, takes_frozen=True, takes_sampled_positives=True),
-        _ours("supervised_contrastive", takes_certain=True, takes_frozen=True),
-        _ours("binary_cross_entropy", takes_certain=True, takes_sampled_positives=True),
+        _ours("softmax", takes_certain=True, takes_frozen=True, takes_margin=True),
+        _ours(
+            "decoupled_softmax",
+            takes_certain=True,
+            takes_frozen=True,
+            takes_sampled_positives=True,
+            takes_margin=True,
+        ),
+        _ours("supervised_contrastive", takes_certain=True, takes_frozen=True, takes_margin=True),
+        _ours("binary_cross_entropy", takes_certain=True, takes_sampled_positives=True, takes_margin=True),
         _ours("soft_top_k", takes_certain=True),
         _ours(
             "spherical_z_loss",

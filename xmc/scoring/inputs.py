@@ -135,6 +135,7 @@ class ScoreInputs:
             neither a positive nor a negative of the row, such as an item of itself. They have no term, and no
             part in a row's statistic.
         apart: Rows with log weights of their own, such as labels that are queries of themselves.
+        batch_index: Which batch of a run this is: what a margin draws or anneals by.
     """
 
     queries: Tensor
@@ -149,6 +150,7 @@ class ScoreInputs:
     extra: ExtraNegatives | None = None
     masked: PositivesLike | None = None
     apart: RowsApart | None = None
+    batch_index: int = 0
 
     @cached_property
     def own_shard(self) -> LabelShard:

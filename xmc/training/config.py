@@ -9,6 +9,7 @@ from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
 from xmc.heads.config import HeadConfig
 from xmc.objectives.catalogue import SCALE_LEARNING_RATE, ObjectiveFacts, facts_of
+from xmc.objectives.margins.config import MarginConfig
 from xmc.plugins import is_reference
 from xmc.random_streams import check_seed
 from xmc.training.batches.checks import check_sources
@@ -105,6 +106,9 @@ class ObjectiveConfig:
     label_offsets: bool = False
     """Whether each label learns an offset that is added to its scores."""
 
+    margin: MarginConfig = field(default_factory=MarginConfig)
+    """A margin on the positives' cosines: {kind: cosface, size: 0.1}."""
+
     terms: list[TermConfig] = field(default_factory=list)
     """Losses added to this one, each {name, weight, options}; terms on one statistic share its cost."""
 
@@ -173,12 +177,24 @@ def check_objective(config: TrainConfig, objective: ObjectiveFacts) -> None:
         label_offsets=config.objective.label_offsets,
         implementation=config.scoring.implementation,
     )
+    if config.objective.margin.kind != "none":
+        _check_margin(config)
     unscaled = objective.scale_learning_rate == 0 and config.training.scale_learning_rate is None
     if config.objective.learn_scale and unscaled and not config.objective.label_offsets:
         raise ConfigError(
             f"objective.learn_scale: expected false with {objective.name}, which does not depend on the "
             "scale of scores without offsets, got true"
         )
+
+
+def _check_margin(config: TrainConfig) -> None:
+    if not config.encoder.normalize and config.encoder.builder is None:
+        raise ConfigError(
+            "objective.margin: expected embeddings of length 1, whose products are cosines, got "
+            "encoder.normalize false"
+        )
+    if config.head.kind != "none":
+        raise ConfigError("objective.margin: expected kind none with a factored head, which has no margin")
 
 
 def with_scale_rate(config: TrainConfig, objective: ObjectiveFacts) -> TrainConfig:

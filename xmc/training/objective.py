@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from xmc.errors import ConfigError
 from xmc.objectives.build import build_objective
+from xmc.objectives.margins.margin import with_margin
 from xmc.objectives.objective import Loss
 from xmc.objectives.plain import is_plain_loss, plain_objective
 from xmc.objectives.terms import Term, WeightedTerms
@@ -17,19 +18,20 @@ from xmc.training.parts import load_part, was_given
 __all__ = ["configured_objective", "given_objective"]
 
 
-def configured_objective(config: ObjectiveConfig, given: Loss | None = None) -> Loss:
+def configured_objective(config: ObjectiveConfig, given: Loss | None = None, *, seed: int = 0) -> Loss:
     """The objective with its own options bound, and the further terms added to it.
 
     Args:
         config: What the recipe says.
         given: The main objective, in place of the one that the recipe names.
+        seed: Of the run, for margins that are drawn.
 
     Raises:
         ConfigError: When there is no such objective, or it has no such option; the text names the nearest.
     """
     if given is None and was_given(config.name):
         load_part("objective.name", config.name)
-    main = given or build_objective(config.name, config.options)
+    main = with_margin(given or build_objective(config.name, config.options), config.margin, seed)
     if not config.terms:
         return main
     further = (Term(build_objective(term.name, term.options), term.weight) for term in config.terms)

@@ -274,6 +274,7 @@ def _loss(
         extra=_extra(batch),
         masked=pool.masked,
         apart=_apart(inputs, pool, (start, stop)),
+        batch_index=batch.batch_index,
     )
     return inputs.objective(scored)
 

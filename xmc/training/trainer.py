@@ -124,7 +124,7 @@ class Trainer:
         if self.device.type == "cpu":
             keep_freed_memory()
         torch.manual_seed(torch_seed(config.seed, Stream.INITIAL_WEIGHTS))
-        self.objective = configured_objective(config.objective, given.loss)
+        self.objective = configured_objective(config.objective, given.loss, seed=config.seed)
         check_objective(config, self.objective.facts)
         config = with_scale_rate(config, self.objective.facts)
         texts = TrainingTexts(self.dataset, config.data)
