@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from xmc.objectives.losses.spherical_z_loss import SphericalZLoss, spherical_z_loss
     from xmc.objectives.losses.supervised_contrastive import SupervisedContrastive, supervised_contrastive
     from xmc.objectives.losses.taylor_softmax import TaylorSoftmax, taylor_softmax
+    from xmc.objectives.margins.config import MarginConfig
+    from xmc.objectives.margins.margin import with_margin
     from xmc.objectives.objective import (
         Loss,
         Margin,
@@ -43,6 +45,7 @@ _PARTS = {
     "Loss": "objective",
     "LossModule": "public",
     "Margin": "objective",
+    "MarginConfig": "margins.config",
     "Objective": "objective",
     "PlainObjective": "plain",
     "PositiveScores": "objective",
@@ -54,6 +57,7 @@ _PARTS = {
     "loss_module": "public",
     "plain_objective": "plain",
     "prior_log_odds": "losses.binary_cross_entropy",
+    "with_margin": "margins.margin",
 }
 
 
@@ -83,6 +87,7 @@ __all__ = [
     "Loss",
     "LossModule",
     "Margin",
+    "MarginConfig",
     "MeanSquaredError",
     "Objective",
     "ObjectiveFacts",
@@ -113,6 +118,7 @@ __all__ = [
     "spherical_z_loss",
     "supervised_contrastive",
     "taylor_softmax",
+    "with_margin",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _Homes())
