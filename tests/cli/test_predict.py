@@ -55,6 +55,9 @@ def test_predicting_by_run_and_by_index_is_the_same(
     run: Path, dataset_folder: Path, queries: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     index, out = tmp_path / "index", tmp_path / "out.jsonl"
+    by_validation = run / "model" / "calibration.json"
+    assert by_validation.is_file()
+    by_validation.unlink()
     assert main(["predict", str(run), str(queries), "--threshold", "f1"]) == 2
     assert "run `xmc calibrate RUN` first" in capsys.readouterr().err
     assert main(["calibrate", str(run)]) == 0

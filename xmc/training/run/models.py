@@ -50,7 +50,7 @@ class RunModels:
     world: World
     kept: list[KeptModel] = field(default_factory=list)
     saved: Callable[[Path], None] = lambda path: None
-    calibrated: Callable[[str], Calibration | None] = lambda fingerprint: None
+    calibrated: Callable[[str], Calibration | None] | None = None
 
     @property
     def best_path(self) -> Path:
@@ -114,7 +114,9 @@ class RunModels:
             point_to(self.best_path, copy)
 
     def _calibrate(self, path: Path) -> None:
-        found = self.calibrated(self.learner.encoder.fingerprint) if self.world.is_main else None
+        if self.calibrated is None or not self.world.is_main:
+            return
+        found = self.calibrated(self.learner.encoder.fingerprint)
         if found is not None:
             found.save(path / FILE)
 
