@@ -25,6 +25,7 @@ LONGEST = (
     "tuning/test_fitting.py",
     "scoring/fused/test_compile.py",
     "distributed/test_launch.py",
+    "objectives/margins/test_margin_of_positives.py",
     "test_readme.py",
     "test_your_data.py",
     "reports/test_page.py",
@@ -32,6 +33,15 @@ LONGEST = (
     "training/batches/test_batches.py",
     "cli/test_compare_report.py",
     "fuzz/test_hostile.py",
+)
+# What uses the libraries of tests/fixtures/libraries.py stays with one worker, which alone imports them.
+IMPORTING = (
+    "encoders/",
+    "examples/",
+    "integrations/",
+    "test_extending.py",
+    "training/test_cost_on_paper.py",
+    "training/test_trainer.py",
 )
 pytest.register_assert_rewrite(*FIXTURES)
 
@@ -68,9 +78,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     places = {}
     for item in items:
         name = item.path.relative_to(_FOLDER).as_posix()
-        ranked = "ranks" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("ranks" if ranked else name))
-        places[item] = -1 if ranked else LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        group = name
+        if "ranks" in getattr(item, "fixturenames", ()):
+            group, places[item] = "ranks", -1
+        elif name.startswith(IMPORTING):
+            group, places[item] = "libraries", 0
+        else:
+            places[item] = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        item.add_marker(pytest.mark.xdist_group(group))
     if hasattr(config, "workerinput"):
         items.sort(key=places.__getitem__)
 

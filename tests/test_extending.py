@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
+from tests.fixtures.libraries import sbert, text_modules
 from tests.fixtures.tiny_models import tiny_tokenizer
 from xmc.cli.main import main
 from xmc.plugins import load_object
@@ -51,7 +50,10 @@ def failure(block: str, section: str) -> str:
 def test_the_examples_run(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tiny_tokenizer()
     weights = torch.randn(tokenizer.get_vocab_size(), 8)
-    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu")
+    model = sbert.SentenceTransformer(
+        modules=[text_modules.StaticEmbedding(tokenizer, embedding_weights=weights)],
+        device="cpu",
+    )
     model.save(str(tmp_path / "my-model"))
     monkeypatch.chdir(tmp_path)
     failures = [failure(block, section) for block in BLOCKS[section]]
@@ -88,7 +90,7 @@ def test_the_commands_train(section: str, place: Path, dataset) -> None:
     assert result["validation"]["P@1"] > 15
     [plugin] = result["plugins"]
     assert Path(plugin["file"]).parent == place and len(plugin["sha256"]) == 64
-    model = SentenceTransformer(str(place / "run" / "model"), device="cpu")
+    model = sbert.SentenceTransformer(str(place / "run" / "model"), device="cpu")
     assert model.encode_query(["query1"]).shape == model.encode_document(["label1"]).shape
 
 

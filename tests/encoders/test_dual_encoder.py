@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer
 
+from tests.fixtures.libraries import sbert
 from xmc.encoders import DualEncoder, EncoderConfig, LabelOffsets
 from xmc.errors import ConfigError, ModelError, XMCError
 
@@ -69,7 +69,7 @@ def test_the_saved_folder_opens_without_this_package(
 ) -> None:
     encoder.train()
     encoder.save(tmp_path / "m")
-    plain = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    plain = sbert.SentenceTransformer(str(tmp_path / "m"), device="cpu")
     close = {"atol": 1e-6, "rtol": 1e-5}
     np.testing.assert_allclose(plain.encode_query(texts), encoder.encode_queries(texts), **close)
     np.testing.assert_allclose(plain.encode_document(texts), encoder.encode_labels(texts), **close)
@@ -146,7 +146,7 @@ def test_dropout_can_be_kept_to_the_queries(static_folder: Path) -> None:
 
 
 def test_prompts_are_put_before_texts(bert_folder: Path, texts: list[str]) -> None:
-    model = SentenceTransformer(
+    model = sbert.SentenceTransformer(
         str(bert_folder), device="cpu", prompts={"query": "the bird: ", "passage": "a "}
     )
     encoder = DualEncoder(model)
@@ -280,7 +280,7 @@ def test_a_tokenizer_of_ids_far_beyond_its_tokens(saved: Path, capfd: pytest.Cap
 
 
 def test_settings_that_break_a_module_when_it_is_used(bert_folder: Path, tmp_path: Path) -> None:
-    SentenceTransformer(str(bert_folder), device="cpu").save_pretrained(str(tmp_path / "model"))
+    sbert.SentenceTransformer(str(bert_folder), device="cpu").save_pretrained(str(tmp_path / "model"))
     rewritten(
         tmp_path / "model" / "sentence_bert_config.json",
         lambda c: c["modality_config"]["text"].update(method_output_name="nothing"),

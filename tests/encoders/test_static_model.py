@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
+from tests.fixtures.libraries import library, sbert
 from xmc.encoders import DualEncoder, EncoderConfig
-from xmc.encoders.library import as_library, open_model
 from xmc.encoders.static_model import StaticModel, read_static, write_static
 
 CONFIGS = {
@@ -30,7 +29,7 @@ def saved(static_folder: Path, place: Path, **options: object) -> Path:
 
 def through_the_library(folder: Path) -> DualEncoder:
     read = DualEncoder.load(folder)
-    return DualEncoder(open_model(folder, "cpu"), read.metadata)
+    return DualEncoder(library.open_model(folder, "cpu"), read.metadata)
 
 
 @pytest.mark.parametrize("options", CONFIGS.values(), ids=CONFIGS)
@@ -55,7 +54,7 @@ def test_the_library_s_model_has_the_same_table(static_folder: Path, tmp_path: P
         tower.modules[0].embedding.weight.mul_(torch.arange(1, 9))  # type: ignore[operator, union-attr]
     after = encoder.encode_labels("red bird")
     assert not np.allclose(before, after)
-    assert isinstance(encoder.model, SentenceTransformer) and encoder.label_tower is tower
+    assert isinstance(encoder.model, sbert.SentenceTransformer) and encoder.label_tower is tower
     np.testing.assert_array_equal(encoder.encode_labels("red bird"), after)
     np.testing.assert_allclose(encoder.model.encode_document("red bird"), after, rtol=1e-6)
     assert {id(p) for p in encoder.parameters()} == {
@@ -80,7 +79,7 @@ def test_padding_that_a_tokenizer_was_saved_with_is_left_out(
     encoder = DualEncoder.load(folder, device="cpu")
     assert files and encoder.query_tower.max_length == 3
     np.testing.assert_array_equal(encoder.encode_queries(texts), expected)
-    assert isinstance(encoder.model, SentenceTransformer)
+    assert isinstance(encoder.model, sbert.SentenceTransformer)
     np.testing.assert_array_equal(encoder.encode_queries(texts), expected)
 
 
@@ -113,7 +112,7 @@ def test_a_folder_is_written_as_the_library_writes_it(
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     ours.mkdir()
     write_static(built.module, ours)
-    as_library(built.module).save_pretrained(str(theirs), create_model_card=False)
+    library.as_library(built.module).save_pretrained(str(theirs), create_model_card=False)
     written = [sorted(p.relative_to(f) for p in f.rglob("*") if p.is_file()) for f in (ours, theirs)]
     assert written[0] == written[1]
     for file in written[0]:
@@ -125,7 +124,7 @@ def test_training_is_that_of_the_library(static_folder: Path, options: dict[str,
     """Dropout draws the same numbers, and the gradients of the tables are the same to the last bit."""
     config = EncoderConfig(model=str(static_folder), kind="static", **options)  # type: ignore[arg-type]
     ours, theirs = DualEncoder.build(config), DualEncoder.build(config)
-    assert isinstance(theirs.model, SentenceTransformer)
+    assert isinstance(theirs.model, sbert.SentenceTransformer)
     found = []
     for encoder in (ours.train(), theirs.train()):
         torch.manual_seed(0)
@@ -134,8 +133,8 @@ def test_training_is_that_of_the_library(static_folder: Path, options: dict[str,
         (queries * labels.roll(1, 0)).sum().backward()
         found.append([queries, labels, *(p.grad for p in encoder.parameters())])
     assert len(found[0]) == len(found[1])
-    for mine, library in zip(*found, strict=True):
-        assert torch.equal(mine, library)
+    for mine, whole in zip(*found, strict=True):
+        assert torch.equal(mine, whole)
 
 
 @pytest.mark.parametrize("change", ["a class of another's", "model2vec's names", "a route more"])

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import BoW
 
+from tests.fixtures.libraries import sbert, text_modules
 from xmc.encoders import DualEncoder, EncoderConfig, flatten_tokens
 from xmc.encoders.tower import pad_tokens
 from xmc.errors import ModelError
@@ -78,7 +77,7 @@ def test_fingerprint_names_tokenizer_length_and_prompt(static_folder: Path) -> N
 
 
 def test_a_model_of_another_kind_is_refused() -> None:
-    model = SentenceTransformer(modules=[BoW(["a", "b"])], device="cpu")
+    model = sbert.SentenceTransformer(modules=[text_modules.BoW(["a", "b"])], device="cpu")
     with pytest.raises(ModelError, match="BoW"):
         DualEncoder(model)
 

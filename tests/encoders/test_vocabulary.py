@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel, WordPiece
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
+from tests.fixtures.libraries import sbert, text_modules
 from xmc.encoders import DualEncoder, EncoderConfig, vocabulary
 from xmc.encoders.vocabulary import extend_vocabulary, greedy_pieces
 from xmc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 LETTERS = "kirjastonhl"
 VOCABULARY = {
@@ -28,7 +31,7 @@ def module() -> StaticEmbedding:
     torch.manual_seed(0)
     table = torch.randn(len(VOCABULARY), 5)
     table[0] = 0
-    return StaticEmbedding(tokenizer, embedding_weights=table)
+    return text_modules.StaticEmbedding(tokenizer, embedding_weights=table)
 
 
 def vector(module: StaticEmbedding, text: str) -> torch.Tensor:
@@ -92,7 +95,9 @@ def test_nothing_to_add_adds_nothing() -> None:
 
 
 def test_another_kind_of_tokenizer_is_refused() -> None:
-    words = StaticEmbedding(Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]")), embedding_dim=3)
+    words = text_modules.StaticEmbedding(
+        Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]")), embedding_dim=3
+    )
     with pytest.raises(ConfigError, match="expected a model with a WordPiece tokenizer, got WordLevel"):
         extend_vocabulary(words, TEXTS, 60)
 
@@ -106,7 +111,7 @@ def test_pieces_are_the_longest_from_the_left() -> None:
 
 def test_a_config_asks_for_it(tmp_path) -> None:
     folder = tmp_path / "model"
-    SentenceTransformer(modules=[module()]).save_pretrained(str(folder))
+    sbert.SentenceTransformer(modules=[module()]).save_pretrained(str(folder))
     for tied in (True, False):
         config = EncoderConfig(str(folder), kind="static", tied=tied, vocabulary=60, label_length=5)
         encoder = DualEncoder.build(config, TEXTS)

@@ -6,22 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-from examples.sentence_transformers_trainer import LABELS, QUERIES, main
-from tests.fixtures.tiny_models import tiny_tokenizer
+from tests.fixtures.tiny_models import save_static, tiny_tokenizer
 
 
 def test_it_trains_and_prints_a_label_for_every_query(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tokenizer = tiny_tokenizer()
-    weights = torch.randn(tokenizer.get_vocab_size(), 8)
-    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu")
-    model.save(str(tmp_path / "model"))
-    words = [str(tmp_path / "model"), "--output", str(tmp_path / "out"), "--epochs", "2"]
+    from examples.sentence_transformers_trainer import LABELS, QUERIES, main
+
+    model = save_static(tmp_path / "model", tiny_tokenizer(), embedding_dim=8)
+    words = [str(model), "--output", str(tmp_path / "out"), "--epochs", "2"]
     monkeypatch.setattr(sys, "argv", ["example", *words])
     main()
     lines = [line.split(" -> ") for line in capsys.readouterr().out.splitlines() if " -> " in line]
@@ -30,4 +25,6 @@ def test_it_trains_and_prints_a_label_for_every_query(
 
 
 def test_the_toy_data_names_labels_that_there_are() -> None:
+    from examples.sentence_transformers_trainer import LABELS, QUERIES
+
     assert all(0 <= label < len(LABELS) for ids in QUERIES.values() for label in ids)

@@ -15,10 +15,9 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 import torch
 import yaml
-from sentence_transformers import SentenceTransformer
 from torch import nn
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from tests.fixtures.libraries import sbert, transformers
 from tests.fixtures.tiny_models import SPECIAL, WORDS, save_static, tiny_tokenizer
 from xmc.data import Dataset, DatasetWriter
 from xmc.encoders import DualEncoder, LabelOffsets, LabelResiduals, LabelVectors
@@ -238,12 +237,16 @@ def _model_vectors(folder: Path) -> None:
 def _model_bert(folder: Path) -> None:
     torch.manual_seed(0)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    config = BertConfig(vocab_size=len(SPECIAL + WORDS), max_position_embeddings=16, pad_token_id=0, **sizes)
-    BertModel(config).save_pretrained(folder / "base")
+    config = transformers.BertConfig(
+        vocab_size=len(SPECIAL + WORDS), max_position_embeddings=16, pad_token_id=0, **sizes
+    )
+    transformers.BertModel(config).save_pretrained(folder / "base")
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), SPECIAL, strict=True))
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tiny_tokenizer(), model_max_length=16, **names)
+    wrapped = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tiny_tokenizer(), model_max_length=16, **names
+    )
     wrapped.save_pretrained(folder / "base")
-    model = SentenceTransformer(str(folder / "base"), device="cpu")
+    model = sbert.SentenceTransformer(str(folder / "base"), device="cpu")
     shutil.rmtree(folder / "base")
     model.save_pretrained(str(folder), create_model_card=False)
 

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
 from datasets import Dataset
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
-from sentence_transformers.base.modules import Router
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from torch import Tensor, nn
 
+from tests.fixtures.libraries import base_modules, integration, sbert, sbert_losses, text_modules
 from tests.fixtures.tiny_models import tiny_tokenizer
 from xmc import objectives
 from xmc.errors import ConfigError
-from xmc.integrations.sentence_transformers import InBatchLabels
 from xmc.training.batches import in_batch_inclusion
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    from xmc.integrations.sentence_transformers import InBatchLabels
 
 TEXTS = ["red", "green", "blue", "big"]
 ASKED = {"house": [0, 1], "tree": [1, 2], "river": [2, 3], "bird": [3, 0], "song": [0, 2]}
@@ -35,13 +33,15 @@ IDS = torch.tensor([[0, 1], [2, 2], [1, 1]])
 
 def tower() -> StaticEmbedding:
     tokenizer = tiny_tokenizer()
-    return StaticEmbedding(tokenizer, embedding_weights=torch.randn(tokenizer.get_vocab_size(), 8))
+    return text_modules.StaticEmbedding(
+        tokenizer, embedding_weights=torch.randn(tokenizer.get_vocab_size(), 8)
+    )
 
 
 def model_of(routed: bool) -> SentenceTransformer:
     torch.manual_seed(0)
-    module = Router.for_query_document([tower()], [tower()]) if routed else tower()
-    return SentenceTransformer(modules=[module], device="cpu")
+    module = base_modules.Router.for_query_document([tower()], [tower()]) if routed else tower()
+    return sbert.SentenceTransformer(modules=[module], device="cpu")
 
 
 class Passed(nn.Module):
@@ -54,7 +54,7 @@ class Passed(nn.Module):
 def loss_of(
     relevance: Any = RELEVANCE, objective: str = "decoupled_softmax", **options: Any
 ) -> InBatchLabels:
-    return InBatchLabels(Passed(), relevance, objective, **options)  # type: ignore[arg-type]
+    return integration.InBatchLabels(Passed(), relevance, objective, **options)  # type: ignore[arg-type]
 
 
 def columns(*embeddings: Tensor) -> list[dict[str, Tensor]]:
@@ -109,7 +109,7 @@ def test_softmax_with_one_positive_a_query_is_multiple_negatives_ranking_loss() 
     # Each label has one pair, so all are equally likely; every pair is in the batch, so all are certain.
     loss = loss_of(sp.identity(3, np.float32, "csr"), "softmax")
     found = loss(columns(queries, texts), torch.tensor([[0, 0], [1, 1], [2, 2]]))
-    theirs = MultipleNegativesRankingLoss(model_of(routed=False))
+    theirs = sbert_losses.MultipleNegativesRankingLoss(model_of(routed=False))
     torch.testing.assert_close(found, theirs.compute_loss_from_embeddings([queries, texts], IDS))
 
 
@@ -144,7 +144,7 @@ def data_of(asked: dict[str, list[int]]) -> tuple[Dataset, sp.csr_matrix]:
 def train(
     loss: InBatchLabels, data: Dataset, folder: Path, epochs: int = 30, **arguments: Any
 ) -> list[float]:
-    given = SentenceTransformerTrainingArguments(
+    given = sbert.SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=epochs,
         per_device_train_batch_size=5,
@@ -155,7 +155,7 @@ def train(
         seed=0,
         **arguments,
     )
-    trainer = SentenceTransformerTrainer(model=loss.model, args=given, train_dataset=data, loss=loss)
+    trainer = sbert.SentenceTransformerTrainer(model=loss.model, args=given, train_dataset=data, loss=loss)
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
@@ -163,7 +163,7 @@ def train(
 @pytest.mark.parametrize("routed", [False, True], ids=["tied", "router"])
 def test_the_trainer_learns_all_labels_of_every_query(routed: bool, tmp_path: Path) -> None:
     model, (data, relevance) = model_of(routed), data_of(ASKED)
-    loss = InBatchLabels(model, relevance, scale=1.0, learn_scale=True)
+    loss = integration.InBatchLabels(model, relevance, scale=1.0, learn_scale=True)
     mapping = {"router_mapping": {"query": "query", "text": "document"}} if routed else {}
     losses = train(loss, data, tmp_path, **mapping)
     assert sum(losses[-5:]) < sum(losses[:5])
@@ -175,7 +175,7 @@ def test_the_trainer_learns_all_labels_of_every_query(routed: bool, tmp_path: Pa
 
 def test_the_models_card_names_the_objective(tmp_path: Path) -> None:
     model, (data, relevance) = model_of(routed=False), data_of(ASKED)
-    loss = InBatchLabels(model, relevance, "soft_top_k", scale=2.0, options={"k": 1})
+    loss = integration.InBatchLabels(model, relevance, "soft_top_k", scale=2.0, options={"k": 1})
     train(loss, data, tmp_path, epochs=1)
     model.save(str(tmp_path / "model"))
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")

@@ -11,9 +11,9 @@ import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
 from tests.distributed.ranks import Ranks
+from tests.fixtures.libraries import transformers
 from tests.fixtures.tiny_models import word_tokenizer
 from tests.fixtures.words import NUM_WORDS
 from tests.training.test_world import as_rank
@@ -116,13 +116,13 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     torch.manual_seed(0)
-    shape = DistilBertConfig(
+    shape = transformers.DistilBertConfig(
         vocab_size=len(words), dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=128,
         attention_dropout=0.0,  # with it a CPU has no fused attention, and scores once instead of twice
     )  # fmt: skip
-    DistilBertModel(shape).save_pretrained(folder)
+    transformers.DistilBertModel(shape).save_pretrained(folder)
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), words, strict=False))
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=128, **names)
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=128, **names)
     wrapped.save_pretrained(folder)
     return folder
 

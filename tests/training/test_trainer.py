@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
-from sentence_transformers import SentenceTransformer
 
+from tests.fixtures.libraries import sbert
 from tests.runs import losses
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
@@ -35,7 +35,7 @@ def test_learns_and_leaves_a_whole_run_folder(config, dataset):
     model = DualEncoder.load(folder)
     assert model.label_offsets.uids == list(dataset.uids("labels"))
     assert model.metadata.dataset == "words" and model.metadata.scale != 20.0
-    plain = SentenceTransformer(str(folder / "model"), device="cpu")
+    plain = sbert.SentenceTransformer(str(folder / "model"), device="cpu")
     np.testing.assert_allclose(plain.encode_query(["query3"]), model.encode_queries(["query3"]), atol=1e-6)
 
 
