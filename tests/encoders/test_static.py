@@ -64,21 +64,49 @@ def test_the_embedded_table_is_read_as_the_library_reads_it() -> None:
     assert mine == theirs
 
 
-@pytest.mark.parametrize(
-    "change", ["another architecture", "weights by another name", "no tokenizer settings"]
-)
-def test_other_tables_are_the_library_s(bert_folder: Path, tmp_path: Path, change: str) -> None:
+def rewrite(file: Path, **settings: object) -> None:
+    before = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**before, **settings}))
+
+
+BERT = {
+    **{"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]"},
+    **{"mask_token": "[MASK]", "do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True},
+}
+CHANGES = {
+    "another architecture": ("config.json", {"model_type": "roberta"}),
+    "prompts": ("config_sentence_transformers.json", {"prompts": {"query": "ask: "}}),
+    "a default prompt": ("config_sentence_transformers.json", {"default_prompt_name": "query"}),
+    "more special tokens": ("tokenizer_config.json", {"extra_special_tokens": ["bird"]}),
+    "other special tokens": ("special_tokens_map.json", {"additional_special_tokens": ["bird"]}),
+    "lower case elsewhere": ("sentence_bert_config.json", {"do_lower_case": True}),
+    "case in the settings": ("tokenizer_config.json", {"do_lower_case": False}),
+    "a class with defaults": ("tokenizer_config.json", {"tokenizer_class": "BertTokenizer"}),
+    "another normaliser": ("tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **BERT}),
+    "a class of others": ("tokenizer_config.json", {"tokenizer_class": "MyTokenizer"}),
+}
+
+
+@pytest.mark.parametrize(("name", "settings"), CHANGES.values(), ids=CHANGES)
+def test_tables_with_more_to_them_are_the_library_s(
+    bert_folder: Path, tmp_path: Path, name: str, settings: dict[str, object]
+) -> None:
     folder = tmp_path / "model"
     shutil.copytree(bert_folder, folder)
     assert read_input_table(folder) is not None
-    if change == "another architecture":
-        settings = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps({**settings, "model_type": "roberta"}))
-    elif change == "no tokenizer settings":
-        (folder / "tokenizer_config.json").unlink()
-    else:
+    rewrite(folder / name, **settings)
+    assert read_input_table(folder) is None
+
+
+@pytest.mark.parametrize("gone", ["tokenizer_config.json", "tokenizer.json", "weights"])
+def test_folders_of_other_files_are_the_library_s(bert_folder: Path, tmp_path: Path, gone: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(bert_folder, folder)
+    if gone == "weights":
         weights = {f"x.{name}": x for name, x in load_file(folder / "model.safetensors").items()}
         save_file(weights, folder / "model.safetensors")
+    else:
+        (folder / gone).unlink()
     assert read_input_table(folder) is None
 
 

@@ -137,7 +137,7 @@ def test_training_is_that_of_the_library(static_folder: Path, options: dict[str,
         assert torch.equal(mine, whole)
 
 
-@pytest.mark.parametrize("change", ["a class of another's", "model2vec's names", "a route more"])
+@pytest.mark.parametrize("change", ["a class of another's", "model2vec's names", "a route more", "a default"])
 def test_other_folders_are_the_library_s(static_folder: Path, tmp_path: Path, change: str) -> None:
     folder = saved(static_folder, tmp_path / "model", query_length=3)
     assert read_static(folder, "cpu") is not None
@@ -146,6 +146,8 @@ def test_other_folders_are_the_library_s(static_folder: Path, tmp_path: Path, ch
     name = router["structure"]["query"][0]
     if change == "a class of another's":
         router["types"][name] = "someone.modules.StaticEmbedding"
+    elif change == "a default":
+        router["parameters"]["default_route"] = "query"
     elif change == "a route more":
         router["parameters"]["route_mappings"] = {"('query', None)": "document"}
     else:

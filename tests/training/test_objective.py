@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.objectives import CATALOGUE, WeightedTerms
 from xmc.objectives.margins.config import MarginConfig
 from xmc.scoring import IMPLEMENTATIONS
+from xmc.training import Trainer, train
 from xmc.training import config as configuration
-from xmc.training import train
 from xmc.training.config import ObjectiveConfig, TermConfig
 from xmc.training.objective import configured_objective
 
@@ -105,3 +106,10 @@ def test_a_margin_that_cannot_be_is_refused(config, changed, section, options, t
     with pytest.raises(ConfigError, match=text):
         with_one = changed(config, objective={"margin": MarginConfig("cosface"), "label_offsets": False})
         train(changed(with_one, **{section: options}))
+
+
+def test_a_margin_wants_an_encoder_of_cosines(config):
+    config = replace(config, objective=replace(config.objective, margin=MarginConfig("arcface")))
+    own = DualEncoder.build(replace(config.encoder, normalize=False))
+    with pytest.raises(ConfigError, match="does not end in a normalisation"):
+        Trainer(config, encoder=own)

@@ -25,7 +25,7 @@ def run(arguments: Sequence[str]) -> None:
         "a column of queries, or standard input (-). A run or a model encodes its labels first; an index\n"
         "has them ready. Probabilities stand beside scores of a model with a calibration, which a run\n"
         "with validation rows leaves.\n\n"
-        "Thresholds: f1 (the greatest F1 on the rows of xmc calibrate), 0.5 (a probability), precision=0.9,\n"
+        "Thresholds: f1 (the greatest F1 on the calibration's rows), 0.5 (a probability), precision=0.9,\n"
         "coverage=0.8 (so many queries get a label), score=0.7. Files: .jsonl, .csv, .npz, .trec.",
         "xmc predict runs/demo queries.csv --out labels.csv --threshold f1",
     )

@@ -84,7 +84,7 @@ def as_library(model: StaticModel) -> SentenceTransformer:
     modules: Modules = sides["query"]
     if not model.is_one:
         modules = [Router(cast(dict[str, Any], sides), default_route="document")]
-    return SentenceTransformer(modules=modules, **settings).train(model.training)
+    return SentenceTransformer(modules=modules, **settings)
 
 
 def _library_module(module: Any) -> nn.Module:

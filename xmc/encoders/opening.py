@@ -56,7 +56,7 @@ def library_model(model: StaticModel, query_tower: Tower, label_tower: Tower) ->
     """The library's model of a static one, whose towers keep their tables and take its modules."""
     from xmc.encoders.library import as_library
 
-    whole = as_library(model)
+    whole = as_library(model).train(model.training)
     for side, tower in zip(sides_of(whole), (query_tower, label_tower), strict=True):
         tower.replace_modules(side)
     return whole

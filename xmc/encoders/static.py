@@ -36,7 +36,8 @@ __all__ = ["distilled_table", "input_table", "rank_weights", "read_input_table",
 SIF = 1e-5
 
 _TABLES = ("embeddings.word_embeddings.weight", "bert.embeddings.word_embeddings.weight")
-_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_OF_BERT = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_SPECIAL = ("bos_token", "eos_token", *_OF_BERT)
 
 
 def input_table(transformer: Any, *, sif: float | None = SIF) -> TokenBag:
@@ -65,6 +66,8 @@ def read_input_table(folder: Path) -> TokenBag | None:
         if read_json(folder / "config.json")["model_type"] != "bert" or not _begins_with_it(folder):
             return None
         named = read_json(folder / "tokenizer_config.json")
+        if not _is_plain(named, folder):
+            return None
         special = [named.get(name) for name in _SPECIAL]
         tokens = [token["content"] if isinstance(token, dict) else token for token in special if token]
         with safe_open(folder / "model.safetensors", "pt") as weights:
@@ -90,6 +93,35 @@ def _begins_with_it(folder: Path) -> bool:
     kinds = [entry["type"].rpartition(".") for entry in entries]
     ours = all(package.split(".")[0] == "sentence_transformers" for package, _, _ in kinds)
     return ours and kinds[0][2] == "Transformer" and entries[0]["path"] == ""
+
+
+def _is_plain(named: dict[str, Any], folder: Path) -> bool:
+    """Whether a tokenizer is its ``tokenizer.json``, to which the libraries and other files add nothing.
+
+    Args:
+        named: Its ``tokenizer_config.json``.
+        folder: Of the model.
+    """
+    written = read_json(folder / "tokenizer.json")
+    kind = str(named.get("tokenizer_class"))
+    if kind.startswith("Bert"):
+        # What the class would put in place of what is not said, it is not to find here.
+        normalizer = written["normalizer"]
+        said = [named[key] for key in ("do_lower_case", "strip_accents", "tokenize_chinese_chars")]
+        does = [normalizer[key] for key in ("lowercase", "strip_accents", "handle_chinese_chars")]
+        if normalizer["type"] != "BertNormalizer" or said != does or not all(map(named.get, _OF_BERT)):
+            return False
+    elif kind not in ("PreTrainedTokenizerFast", "TokenizersBackend") or "do_lower_case" in named:
+        return False
+    files = ("special_tokens_map.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+    more = [named, *(read_json(folder / name) for name in files if (folder / name).exists())]
+    changing = ("additional_special_tokens", "extra_special_tokens", "default_prompt_name")
+    return not any(
+        any(settings.get(key) for key in changing)
+        or (settings is not named and settings.get("do_lower_case"))
+        or any((settings.get("prompts") or {}).values())
+        for settings in more
+    )
 
 
 def _weighted(tokenizer: Tokenizer, table: Tensor, special: Sequence[int], sif: float | None) -> TokenBag:
@@ -143,7 +175,8 @@ def distilled_table(folder: Path) -> TokenBag:
         with atomic_folder(cached, overwrite=True) as temporary:
             model = SentenceTransformer(modules=[module], device="cpu")
             model.save_pretrained(str(temporary), create_model_card=False)
-    read = read_static(cached, "cpu")
+    with reading(cached, "a distilled table", f"remove {cached}", error=ModelError):
+        read = read_static(cached, "cpu")
     if read is None:
         raise ModelError(f"expected a distilled table in {cached}, which is damaged: remove that folder")
     bag: Any = read.side("query")[0]

@@ -75,6 +75,12 @@ class StaticModel(nn.Module):
         query, label = self.side("query"), self.side("document")
         return len(query) == len(label) and all(a is b for a, b in zip(query, label, strict=True))
 
+    def num_bytes(self) -> int:
+        """Bytes of the weights of its folder, in which two tokenizers have a table each."""
+        sides = [self.side("query")] if self.is_one else [self.side("query"), self.side("document")]
+        modules = {id(module): module for side in sides for module in side}.values()
+        return sum(p.nbytes for module in modules for p in module.state_dict().values())
+
     def get_embedding_dimension(self) -> int:
         """D."""
         bag: Any = self.side("query")[0]
@@ -180,7 +186,8 @@ def _sides(folder: Path, entries: list[dict[str, Any]]) -> dict[str, Modules] | 
         return None if modules is None else {"query": modules, "document": modules}
     place = parts[0][0]
     router = read_json(place / "router_config.json")
-    if router["parameters"]["route_mappings"]:
+    usual = {"default_route": "document", "allow_empty_key": True, "route_mappings": {}}
+    if router["parameters"] != usual or set(router["structure"]) != {"query", "document"}:
         return None
     sides, read = {}, dict[Path, nn.Module]()
     for name in ("query", "document"):

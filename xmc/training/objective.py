@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
+from xmc.encoders import DualEncoder
+from xmc.encoders.module_kinds import is_normalize
 from xmc.errors import ConfigError
 from xmc.objectives.build import build_objective
 from xmc.objectives.margins.margin import with_margin
@@ -15,7 +17,7 @@ from xmc.objectives.terms import Term, WeightedTerms
 from xmc.training.config import ObjectiveConfig
 from xmc.training.parts import load_part, was_given
 
-__all__ = ["configured_objective", "given_objective"]
+__all__ = ["check_cosines", "configured_objective", "given_objective"]
 
 
 def configured_objective(config: ObjectiveConfig, given: Loss | None = None, *, seed: int = 0) -> Loss:
@@ -36,6 +38,19 @@ def configured_objective(config: ObjectiveConfig, given: Loss | None = None, *, 
         return main
     further = (Term(build_objective(term.name, term.options), term.weight) for term in config.terms)
     return WeightedTerms((Term(main), *further))
+
+
+def check_cosines(config: ObjectiveConfig, encoder: DualEncoder) -> None:
+    """Refuse a margin on products that are no cosines, as of an encoder of the user's own.
+
+    Raises:
+        ConfigError: Where a tower does not end in a normalisation.
+    """
+    if config.margin.kind != "none" and not all(is_normalize(tower.modules[-1]) for tower in encoder.towers):
+        raise ConfigError(
+            "objective.margin: expected embeddings of length 1, whose products are cosines, got an encoder "
+            "that does not end in a normalisation (sentence-transformers' Normalize)"
+        )
 
 
 def given_objective(objective: object) -> Loss:

@@ -78,8 +78,8 @@ class Validator:
             inverse_propensity(relevance, constants.a, constants.b),
         )
 
-    def calibration(self, model_fingerprint: str = "") -> Calibration | None:
-        """Probabilities and thresholds by the last validation, of the model it was of.
+    def calibration(self) -> Calibration | None:
+        """Probabilities and thresholds by the last validation, of a model that is still to be named.
 
         None where there was none, or where it says nothing: of a model that has nothing right, or everything.
         """
@@ -92,7 +92,7 @@ class Validator:
                 all_hits(sp.csr_matrix(self.dataset.relevance("train")[self.rows]), ids),
                 ids,
                 scores,
-                model_fingerprint=model_fingerprint,
+                model_fingerprint="",
                 num_labels=self.dataset.num_labels,
                 rows=f"{len(self.rows):,} validation rows of {self.dataset.name}",
             )

@@ -35,7 +35,8 @@ class MarginConfig:
     """What l_softmax multiplies the angle by."""
 
     plain_start: float = 1000.0
-    """l_softmax begins with the plain cosine weighed by this against 1 of its own; 0 begins without."""
+    """l_softmax begins with the plain cosine weighed by this against 1 of its own; 0, with ``plain_least`` 0,
+    begins without."""
 
     plain_decay: float = 0.01
     """The plain cosine's weight after t batches is ``plain_start / (1 + plain_decay t)^plain_power``, ..."""

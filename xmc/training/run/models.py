@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import LabelOffsets, LabelResiduals, LabelVectors
+from xmc.encoders.static_model import StaticModel
 from xmc.files import check_space, point_to
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.training.config import TrainConfig
@@ -40,7 +41,7 @@ class RunModels:
     and is never written to again; ``model/`` leads to the best (:func:`xmc.files.point_to`). So a run that is
     killed at any moment has a whole ``model/``, and every model that a checkpoint names. ``kept`` are the
     best models so far, the best first. ``saved`` is called with the folder of each model written.
-    ``calibrated`` gives the calibration of the model that is offered, by its fingerprint.
+    ``calibrated`` gives the calibration of the model that is offered, without the model's fingerprint.
     """
 
     folder: Path
@@ -50,7 +51,7 @@ class RunModels:
     world: World
     kept: list[KeptModel] = field(default_factory=list)
     saved: Callable[[Path], None] = lambda path: None
-    calibrated: Callable[[str], Calibration | None] | None = None
+    calibrated: Callable[[], Calibration | None] | None = None
 
     @property
     def best_path(self) -> Path:
@@ -68,7 +69,10 @@ class RunModels:
 
     def num_bytes(self) -> int:
         """Bytes of the weights of a model."""
-        return sum(tensor.nbytes for tensor in self.learner.encoder.module.state_dict().values())
+        module = self.learner.encoder.module
+        if isinstance(module, StaticModel):
+            return module.num_bytes()
+        return sum(tensor.nbytes for tensor in module.state_dict().values())
 
     def offer(self, step: int, metrics: dict[str, float]) -> None:
         """Keep the model of ``step`` when it is among the best so far on the configured metric."""
@@ -116,9 +120,9 @@ class RunModels:
     def _calibrate(self, path: Path) -> None:
         if self.calibrated is None or not self.world.is_main:
             return
-        found = self.calibrated(self.learner.encoder.fingerprint)
+        found = self.calibrated()
         if found is not None:
-            found.save(path / FILE)
+            replace(found, model_fingerprint=self.learner.encoder.fingerprint).save(path / FILE)
 
     def _tell(self, path: Path) -> None:
         if self.world.is_main:
