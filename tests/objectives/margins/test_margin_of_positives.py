@@ -65,12 +65,12 @@ def test_with_one_positive_it_is_cross_entropy_of_the_changed_logit(config: Marg
     sizes = [config.size] * 9
     if config.deviation:
         sizes = drawn_sizes(config, own.detach(), 7, batch_index).tolist()
-    moved = [changed(float(c), config, m, batch_index) for c, m in zip(own, sizes, strict=True)]
+    moved = [changed(float(c), config, m, batch_index) for c, m in zip(own.detach(), sizes, strict=True)]
     logits = scale * cosines + offsets
     with torch.no_grad():
         by_angles = logits.clone()
         by_angles[torch.arange(9), targets] = scale * torch.tensor(moved).double() + offsets[targets]
-    assert float(found) == pytest.approx(float(F.cross_entropy(by_angles, targets)), rel=1e-6)
+    assert float(found.detach()) == pytest.approx(float(F.cross_entropy(by_angles, targets)), rel=1e-6)
     leaves = [queries, labels, offsets, scale]
     assert all(torch.isfinite(g).all() for g in torch.autograd.grad(found, leaves))
 
@@ -133,7 +133,7 @@ def test_products_beyond_the_cosines_keep_the_margin_of_the_end() -> None:
     labels = torch.tensor([[1.5, 0.0], [0.0, 1.0]], requires_grad=True)
     found = loss(ScoreInputs(queries, labels, [[0]], 2.0))
     own = 2 * (math.cos(0.3) + 0.5)
-    assert float(found) == pytest.approx(math.log1p(math.exp(-own)), rel=1e-3)
+    assert float(found.detach()) == pytest.approx(math.log1p(math.exp(-own)), rel=1e-3)
     assert all(torch.isfinite(g).all() for g in torch.autograd.grad(found, [queries, labels]))
 
 
