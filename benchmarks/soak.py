@@ -23,7 +23,7 @@ import psutil
 
 from xmc.files import sha256_file
 
-__all__ = ["Sample", "SoakedRun", "main", "slope"]
+__all__ = ["Sample", "SoakedRun", "main", "quiet_speeds", "slope"]
 
 EVERY = 5.0
 SETTINGS = {
@@ -153,6 +153,21 @@ def slope(part: Sequence[Sample], skipped: float = 0.25) -> dict[str, float]:
     }
 
 
+def quiet_speeds(file: Path, parts: int = 4) -> list[float]:
+    """Rows a second between two lines of a log, the most in each part of a run: what neighbours slow least.
+
+    Args:
+        file: The metrics of a run that was not killed, whose lines have the mean speed of all steps so far.
+        parts: Of equally many lines.
+    """
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    logged = [line for line in lines if "rows_per_second" in line]
+    steps = np.array([line["step"] for line in logged])
+    # Steps over their mean speed are their time, but for the rows of a step.
+    taken = steps / np.array([line["rows_per_second"] for line in logged])
+    return [float(part.max()) for part in np.array_split(np.diff(steps) / np.diff(taken), parts)]
+
+
 def outcome(folder: Path) -> dict[str, object]:
     """The metrics on the held-out rows, and the digests of all weights of the model."""
     result = json.loads((folder / "result.json").read_text())
@@ -203,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ends = {run.name: outcome(run.folder) for run in runs}
     told = {
         "slopes": {run.name: [slope(part) for part in run.parts] for run in runs},
+        "quiet_rows_per_second": quiet_speeds(runs[0].folder / "metrics.jsonl"),
         "ends": ends,
         "equal": ends["unbroken"] == ends["killed"],
     }

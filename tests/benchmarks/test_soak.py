@@ -22,6 +22,17 @@ def test_slopes_are_those_after_the_start() -> None:
     assert found["minutes"] == pytest.approx(60)
 
 
+def test_quiet_speeds_are_those_between_two_lines(tmp_path: Path) -> None:
+    """Ten rows a step: the speeds of eight blocks of steps, told as means of all steps so far."""
+    speeds, log, seconds = [50, 100, 80, 100, 20, 90, 85, 30], tmp_path / "metrics.jsonl", 0.0
+    lines = [{"step": 0, "validation": {}}]
+    for number, speed in enumerate([40, *speeds], 1):
+        seconds += 100 / speed
+        lines.append({"step": 10 * number, "rows_per_second": 100 * number / seconds})
+    log.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert soak.quiet_speeds(log) == pytest.approx([100, 100, 90, 85])
+
+
 def test_the_last_whole_line_of_a_log_tells_the_step(tmp_path: Path) -> None:
     log = tmp_path / "metrics.jsonl"
     assert soak.last_step(log) == 0

@@ -48,26 +48,13 @@ __all__ = [
     "watch_ranks",
 ]
 
-_WORLD = (
-    "World",
-    "all_gather_rows",
-    "all_reduce_max",
-    "all_reduce_sum",
-    "current_world",
-    "exchange_rows",
-    "gather_rows_to_main",
-    "shard_bounds",
-    "sum_gradients",
-    "sum_over_ranks",
-)
-
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        **dict.fromkeys(__all__, "xmc.distributed.world"),
         "answering": "xmc.distributed.presence",
         "watch_ranks": "xmc.distributed.watch",
         "from_main": "xmc.distributed.agreement",
-        **dict.fromkeys(_WORLD, "xmc.distributed.world"),
         **dict.fromkeys(("CollectiveCost", "record_collectives"), "xmc.distributed.recording"),
         **dict.fromkeys(("launched_size", "start_missing_processes"), "xmc.distributed.launch"),
     },

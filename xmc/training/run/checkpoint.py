@@ -32,7 +32,8 @@ __all__ = ["CHECKPOINTS", "Checkpointer", "Stateful", "stored_states"]
 CHECKPOINTS = "checkpoints"
 """The folder in a run's."""
 _MEND = (
-    "train with the configuration it was made with (the run's config.yaml), or start anew in another folder"
+    "train with the configuration (the run's config.yaml) and the version of xmc that it was made with, or "
+    "start anew in another folder"
 )
 
 
