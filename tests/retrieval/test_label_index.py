@@ -112,6 +112,12 @@ def test_without_a_model_only_vectors_can_be_searched(index, tmp_path):
         loaded.search("1 0 0")
 
 
+@pytest.fixture
+def no_static_model(monkeypatch):
+    monkeypatch.setattr("xmc.encoders.StaticQueries.load", lambda place: None)
+
+
+@pytest.mark.usefixtures("no_static_model")
 def test_the_index_finds_its_model_also_after_both_were_moved(make_encoder, tmp_path, monkeypatch):
     (tmp_path / "run" / "model").mkdir(parents=True)
     opened = []
@@ -120,7 +126,7 @@ def test_the_index_finds_its_model_also_after_both_were_moved(make_encoder, tmp_
         opened.append(str(place))
         return make_encoder()
 
-    monkeypatch.setattr("xmc.retrieval.label_index.DualEncoder.load", load)
+    monkeypatch.setattr("xmc.encoders.DualEncoder.load", load)
     built = LabelIndex.build(tmp_path / "run" / "model", LABELS, uids=UIDS, progress=False)
     built.save(tmp_path / "run" / "index")
     (tmp_path / "run").rename(tmp_path / "moved")
@@ -129,14 +135,15 @@ def test_the_index_finds_its_model_also_after_both_were_moved(make_encoder, tmp_
     assert opened[-1] == str(tmp_path / "moved" / "model")
 
 
+@pytest.mark.usefixtures("no_static_model")
 def test_a_model_that_was_moved_alone_is_asked_for(make_encoder, tmp_path, monkeypatch):
     def load(place):
         raise ModelError("no such folder")
 
-    monkeypatch.setattr("xmc.retrieval.label_index.DualEncoder.load", lambda place: make_encoder())
+    monkeypatch.setattr("xmc.encoders.DualEncoder.load", lambda place: make_encoder())
     LabelIndex.build("run", LABELS, progress=False).save(tmp_path / "index")
     loaded = LabelIndex.load(tmp_path / "index")
-    monkeypatch.setattr("xmc.retrieval.label_index.DualEncoder.load", load)
+    monkeypatch.setattr("xmc.encoders.DualEncoder.load", load)
     with pytest.raises(ModelError, match=r"built with the model run, .* \(no such folder\); if it was moved"):
         loaded.hits("0 1 0")
 

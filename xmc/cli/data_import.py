@@ -21,7 +21,7 @@ are found by their names; count or weight, query_uid and query_content may be th
 def run(arguments: Sequence[str]) -> None:
     """Import what the arguments name, and describe it."""
     from xmc.data import Propensity, describe
-    from xmc.data.prepare import INPUT_FORMATS, prepare
+    from xmc.data.preparing import INPUT_FORMATS, prepare
 
     parser = make_parser(
         "data import",

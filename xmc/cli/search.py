@@ -43,10 +43,9 @@ def run(arguments: Sequence[str]) -> None:
     options = parse(parser, arguments)
     _check(options)
 
-    from xmc import DualEncoder, LabelIndex
+    from xmc.retrieval.label_index import LabelIndex
 
-    encoder = DualEncoder.load(options.model) if options.model else None
-    index = LabelIndex.load(options.index, encoder)
+    index = LabelIndex.load(options.index, options.model)
     if not index.manifest.exact_scores and not options.json:
         print(f"scores are approximate (~): the index {index.manifest.factory} compresses its vectors")
     _search(index, _queries(options, index), options, shown=len(options.text) != 1)
@@ -66,7 +65,7 @@ def _check(options: jsonargparse.Namespace) -> None:
 
 
 def _queries(options: jsonargparse.Namespace, index: LabelIndex) -> Iterator[Query]:
-    from xmc.prediction.queries import Query
+    from xmc.prediction.query import Query
 
     if options.queries is not None:
         return queries_of(options, options.queries, index.encoder.metadata.query_fields)
@@ -77,14 +76,17 @@ def _search(
     index: LabelIndex, queries: Iterator[Query], options: jsonargparse.Namespace, *, shown: bool
 ) -> None:
     """Print each query's labels as they are found; ``shown`` puts the query before them."""
-    from xmc.encoders import CutCount
+    from xmc.encoders.cut_count import CutCount
     from xmc.prediction.predict import predict_blocks
-    from xmc.prediction.writers import as_record
 
     cuts = CutCount()
-    for block in predict_blocks(index, queries, min(options.k, len(index)), cuts=cuts):
+    # A file is worth loading torch for, which encodes many texts faster, and to the last bit as elsewhere.
+    encoder = index.query_encoder if options.queries is None else index.encoder
+    for block in predict_blocks(index, queries, min(options.k, len(index)), cuts=cuts, encoder=encoder):
         for prediction in block:
             if options.json:
+                from xmc.prediction.writers import as_record
+
                 print(json.dumps(as_record(prediction, index), ensure_ascii=False))
                 continue
             if shown:

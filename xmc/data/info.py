@@ -11,10 +11,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmc.data.dataset import Dataset
+from xmc.data.facts import TextFacts, num_repeated, text_facts
 from xmc.data.leaks import advice, leaked_rows
 from xmc.data.manifest import SPLITS, TABLES
 from xmc.data.propensity import Propensity
-from xmc.data.text_facts import TextFacts, num_repeated, text_facts
 
 __all__ = ["DatasetInfo", "Distribution", "describe"]
 

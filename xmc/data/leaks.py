@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from xmc.data.dataset import Dataset
+from xmc.data.facts import TextFacts
 from xmc.data.manifest import Table
-from xmc.data.text_facts import TextFacts
 from xmc.data.text_keys import text_hashes
 
 __all__ = ["advice", "leaked_rows"]

@@ -11,8 +11,9 @@ from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from xmc.encoders.config import EncoderConfig
+    from xmc.encoders.cut_count import CutCount
     from xmc.encoders.dual_encoder import DualEncoder
-    from xmc.encoders.encoding import CutCount, encode_texts
+    from xmc.encoders.encoding import encode_texts
     from xmc.encoders.label_residuals import LabelResiduals, add_residuals
     from xmc.encoders.label_vectors import LabelVectors
     from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         pack_by_length,
     )
     from xmc.encoders.resolve import resolve_model
+    from xmc.encoders.static_queries import StaticQueries
     from xmc.encoders.tower import Tower
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "LabelOffsets",
     "LabelResiduals",
     "LabelVectors",
+    "StaticQueries",
     "add_residuals",
     "Tower",
     "encode_texts",
@@ -49,7 +52,7 @@ __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "CachedEncoding": "xmc.encoders.micro_batches",
-        "CutCount": "xmc.encoders.encoding",
+        "CutCount": "xmc.encoders.cut_count",
         "DualEncoder": "xmc.encoders.dual_encoder",
         "EncoderConfig": "xmc.encoders.config",
         "EncoderMetadata": "xmc.encoders.metadata",
@@ -57,6 +60,7 @@ __getattr__, __dir__ = lazy_exports(
         "LabelResiduals": "xmc.encoders.label_residuals",
         "LabelVectors": "xmc.encoders.label_vectors",
         "add_residuals": "xmc.encoders.label_residuals",
+        "StaticQueries": "xmc.encoders.static_queries",
         "Tower": "xmc.encoders.tower",
         "encode_texts": "xmc.encoders.encoding",
         "encode_with_cache": "xmc.encoders.micro_batches",

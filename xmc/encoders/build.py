@@ -22,7 +22,8 @@ from xmc.encoders.opening import open_static
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.sides import shares_weights
 from xmc.encoders.static import distilled_table, input_table, read_input_table, static_copy
-from xmc.encoders.static_model import PROMPTS, Modules, StaticModel
+from xmc.encoders.static_folder import PROMPTS
+from xmc.encoders.static_model import Modules, StaticModel
 from xmc.encoders.static_modules import BagDropout, TokenBag, UnitLength
 from xmc.encoders.vocabulary import extend_vocabulary
 from xmc.errors import ConfigError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,10 +16,12 @@ from torch import nn
 from xmc.data import Dataset, TextColumn
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
-from xmc.encoders.encoding import CutCount, encode_texts
+from xmc.encoders.cut_count import CutCount
+from xmc.encoders.encoding import encode_texts
 from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+from xmc.encoders.model_fingerprint import model_fingerprint
 from xmc.encoders.module_digest import describe_modules, digest_weights
 from xmc.encoders.opening import library_model, open_folder, sides_of, towers_of
 from xmc.encoders.own import as_sentence_transformer, call_builder, check_encoding, check_towers
@@ -30,7 +31,7 @@ from xmc.encoders.static_model import StaticModel, write_static
 from xmc.encoders.text_input import TextInput, as_texts
 from xmc.encoders.tower import Tower
 from xmc.errors import ConfigError, DataError, ModelError
-from xmc.files import atomic_folder, fingerprint
+from xmc.files import atomic_folder
 from xmc.received import reading
 
 if TYPE_CHECKING:
@@ -299,22 +300,16 @@ class DualEncoder:
     @property
     def fingerprint(self) -> str:
         """Names weights, tokenizers, lengths and offsets; equal after save and load."""
-        # All that decides a ranking, and nothing else: a label index refuses another model by this name.
         towers = (self.query_tower, self.label_tower)
-        parts = [part for tower in towers for part in (tower.fingerprint, describe_modules(tower.modules))]
-        # A tied model's weights are read once; all that makes its sides differ is in the parts above.
-        parts += [digest_weights(tower.modules) for tower in (towers[:1] if self.tied else towers)]
-        if self.label_offsets is not None:
-            offsets = self.label_offsets
-            # The index divides offsets by the scale, so without offsets it changes no ranking.
-            parts += [repr(self.metadata.scale), "\n".join(offsets.uids), offsets.offsets.tobytes().hex()]
-        if self.label_residuals is not None:
-            residuals = self.label_residuals
-            parts += ["\n".join(residuals.uids), _sha256(residuals.rows), _sha256(residuals.table)]
-        if self.label_vectors is not None:
-            ranking = f"{self.metadata.ranking} {self.metadata.ranking_shift!r}"
-            parts += [ranking, "\n".join(self.label_vectors.uids), _sha256(self.label_vectors.table)]
-        return fingerprint(*parts)
+        # A tied model's weights are read once; all that makes its sides differ is told by the towers.
+        return model_fingerprint(
+            [(tower.fingerprint, describe_modules(tower.modules)) for tower in towers],
+            [digest_weights(tower.modules) for tower in (towers[:1] if self.tied else towers)],
+            self.metadata,
+            self.label_offsets,
+            self.label_residuals,
+            self.label_vectors,
+        )
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Every trainable tensor once, also when towers share it."""
@@ -361,7 +356,3 @@ def _warn_of_other_fields(texts: TextInput, fields: tuple[str, ...] | None, name
             "texts, and it takes its own fields",
             *(name, " + ".join(texts.fields), " + ".join(fields)),
         )
-
-
-def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
+from xmc.encoders.cut_count import CutCount
 from xmc.encoders.micro_batches import flatten_tokens, gather_rows, pack_by_length
 from xmc.encoders.text_input import TextInput, as_texts, check_texts
 from xmc.encoders.tower import Tower
 from xmc.progress import Bar
 
-__all__ = ["CutCount", "encode_texts"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["encode_texts"]
 
 # On a CPU without gradients small micro-batches stay in its caches: 2,048 tokens of MiniLM encode about twice
 # as fast as 16,384.
@@ -23,29 +19,6 @@ CPU_TOKENS = 2_048
 
 # Texts tokenised at a time: enough to pack well, and memory does not grow with the texts.
 WINDOW = 16_384
-
-
-@dataclass
-class CutCount:
-    """How many texts were cut to the length their tower reads; ``encode_texts`` adds to it."""
-
-    num_cut: int = 0
-    num_texts: int = 0
-    max_length: int | None = None
-
-    def add(self, num_cut: int, num_texts: int, max_length: int | None) -> None:
-        """Count ``num_cut`` of ``num_texts`` more."""
-        self.num_cut += num_cut
-        self.num_texts += num_texts
-        self.max_length = max_length
-
-    def warn(self, name: str) -> None:
-        """Log a line with the numbers when any was cut; ``name`` is what the texts are called."""
-        if self.num_cut:
-            _log.warning(
-                "%s of %s %s have more tokens than the %s the model reads: the rest of them was left out",
-                *(f"{self.num_cut:,}", f"{self.num_texts:,}", name, f"{self.max_length:,}"),
-            )
 
 
 def encode_texts(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import safe_open
-from torch import nn
 
 from xmc.received import read_json
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["check_finite", "check_layers", "check_vocabularies"]
 
@@ -73,5 +74,5 @@ def check_finite(model: nn.Module) -> None:
         ValueError: Naming the first.
     """
     for name, tensor in model.state_dict().items():
-        if torch.is_floating_point(tensor) and not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
             raise ValueError(f"its weights {name} hold NaN or infinity")

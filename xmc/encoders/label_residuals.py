@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from safetensors.numpy import load_file, save_file
-from torch import Tensor
 
 from xmc.data.columns import read_columns
 from xmc.errors import ModelError
 from xmc.received import reading
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["LabelResiduals", "add_residuals"]
 
@@ -71,6 +73,8 @@ class LabelResiduals:
 
     def add_to(self, embeddings: np.ndarray, uids: Sequence[str]) -> np.ndarray:
         """Label vectors float32 [n, D]: encoded texts plus residuals; a label without one stays as it is."""
+        import torch  # a search reads residuals for the model's name alone
+
         # The labels it was trained with, in their order: no look-up of a million names.
         if list(uids) == self.uids:
             rows = self.rows

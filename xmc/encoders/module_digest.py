@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from xmc.encoders.model_fingerprint import Weights, described, digest
 from xmc.encoders.module_kinds import is_dropout, is_library_module, is_static, is_transformer
 from xmc.encoders.static_modules import UnitLength
 
@@ -18,23 +17,23 @@ __all__ = ["describe_modules", "digest_weights"]
 
 def describe_modules(modules: Sequence[nn.Module]) -> str:
     """The modules by name and settings, without those that only act in training."""
-    described = [[_name(module), _settings(module)] for module in modules if not is_dropout(module)]
-    return json.dumps(described, sort_keys=True, default=str)
+    return described([(_name(module), _settings(module)) for module in modules if not is_dropout(module)])
 
 
 def digest_weights(modules: Sequence[nn.Module]) -> str:
-    """SHA-256 of all weights, by position and name; names and shapes count as well.
-
-    The same bytes in another layout are another model.
-    """
-    digest = hashlib.sha256()
-    for position, module in enumerate(modules):
-        if is_dropout(module):
-            continue
-        for name, tensor in sorted(module.state_dict().items()):
-            digest.update(f"{position} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    """SHA-256 of all weights, by position and name."""
+    return digest(
+        Weights(
+            position,
+            name,
+            str(tensor.dtype),
+            tuple(tensor.shape),
+            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data,
+        )
+        for position, module in enumerate(modules)
+        if not is_dropout(module)
+        for name, tensor in sorted(module.state_dict().items())
+    )
 
 
 def _name(module: nn.Module) -> str:

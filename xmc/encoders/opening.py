@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from xmc.encoders.folder_checks import check_finite, check_vocabularies
 from xmc.encoders.sides import share_equal_tables
+from xmc.encoders.static_folder import SIDES, prompt_of
 from xmc.encoders.static_model import StaticModel, read_static
 from xmc.encoders.tower import Tower
 from xmc.errors import ModelError
@@ -48,7 +48,7 @@ def open_static(folder: Path, device: str | None, *, tied: bool) -> StaticModel 
             check_vocabularies(folder)
             check_finite(read)
     if read is not None and tied:
-        share_equal_tables(*(read.side(name)[0] for name in ("query", "document")))
+        share_equal_tables(*(read.side(name)[0] for name in SIDES))
     return read
 
 
@@ -75,16 +75,10 @@ def towers_of(
     model: SentenceTransformer | StaticModel, query: list[nn.Module], label: list[nn.Module], dimension: int
 ) -> tuple[Tower, Tower]:
     """One object for both when nothing at all differs: modules, length and prompt."""
-    prompts = [_prompt(model, names) for names in (("query",), ("document", "passage", "corpus"))]
+    prompts = [prompt_of(side, model.prompts, model.default_prompt_name) for side in SIDES]
     query_tower = Tower(query, dimension, task="query", prompt=prompts[0])
     label_tower = Tower(label, dimension, task="document", prompt=prompts[1])
     shared = len(query) == len(label) and all(a is b for a, b in zip(query, label, strict=True))
     if shared and prompts[0] == prompts[1] and query_tower.max_length == label_tower.max_length:
         return query_tower, query_tower
     return query_tower, label_tower
-
-
-def _prompt(model: SentenceTransformer | StaticModel, names: Sequence[str]) -> str:
-    """The prompt ``encode_query`` or ``encode_document`` would put before a text."""
-    name = next((name for name in names if name in model.prompts), model.default_prompt_name)
-    return (model.prompts.get(name) or "") if name is not None else ""

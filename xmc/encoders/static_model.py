@@ -18,26 +18,12 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
 
-from xmc.encoders.static_modules import EMBEDDING, BagDropout, TokenBag, UnitLength
-from xmc.received import read_json
+from xmc.encoders.static_folder import CLASSES, WEIGHT, StaticFolder, StaticPart, read_folder
+from xmc.encoders.static_modules import BagDropout, TokenBag, UnitLength
 
-__all__ = ["PROMPTS", "Modules", "StaticModel", "read_static", "write_static"]
+__all__ = ["Modules", "StaticModel", "read_static", "write_static"]
 
 Modules = list[nn.Module]
-
-PROMPTS = {"query": "", "document": ""}
-"""What the library begins with, before a folder says otherwise."""
-
-_WEIGHT = "embedding.weight"
-_TEXT = "sentence_transformers.sentence_transformer.modules"
-_BASE = "sentence_transformers.base.modules"
-_CLASSES = {
-    "StaticEmbedding": f"{_TEXT}.static_embedding.StaticEmbedding",
-    "Dropout": f"{_TEXT}.dropout.Dropout",
-    "Normalize": f"{_BASE}.normalize.Normalize",
-    "Router": f"{_BASE}.router.Router",
-}
-_ORDERS = [["StaticEmbedding", *rest] for rest in ([], ["Dropout"], ["Normalize"], ["Dropout", "Normalize"])]
 
 
 class StaticModel(nn.Module):
@@ -95,19 +81,13 @@ def read_static(folder: Path, device: str | None = None) -> StaticModel | None:
         device: None takes an accelerator where there is one, as the library does.
     """
     try:
-        entries = read_json(folder / "modules.json")
-        settings = read_json(folder / "config_sentence_transformers.json")
-        sides = _sides(folder, entries)
+        layout = read_folder(folder)
+        sides = None if layout is None else _modules(layout)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
         return None  # the library says what is wrong with it
-    if sides is None or settings.get("truncate_dim") is not None:
+    if layout is None or sides is None:
         return None
-    model = StaticModel(
-        sides,
-        {**PROMPTS, **(settings.get("prompts") or {})},
-        settings.get("default_prompt_name"),
-        settings.get("similarity_fn_name") or "cosine",
-    )
+    model = StaticModel(sides, layout.prompts, layout.default_prompt_name, layout.similarity)
     return model.to(device or _best_device()).eval()
 
 
@@ -135,10 +115,10 @@ def write_static(model: StaticModel, folder: Path) -> None:
         for number, module in enumerate(model.side("query")):
             place = f"{number}_{module.saved_as}" if number else ""
             _write_module(module, folder / place)
-            entries.append((str(number), place, _CLASSES[str(module.saved_as)]))
+            entries.append((str(number), place, CLASSES[str(module.saved_as)]))
     else:
         _write_router(model, folder)
-        entries = [("0", "", _CLASSES["Router"])]
+        entries = [("0", "", CLASSES["Router"])]
     listed = [
         {"idx": number, "name": name, "path": place, "type": kind}
         for number, (name, place, kind) in enumerate(entries)
@@ -156,7 +136,7 @@ def _write_router(model: StaticModel, folder: Path) -> None:
             name = names.get(id(module))
             if name is None:
                 name = names[id(module)] = f"{side}_{number}_{module.saved_as}"
-                types[name] = _CLASSES[str(module.saved_as)]
+                types[name] = CLASSES[str(module.saved_as)]
                 _write_module(module, folder / name)
             structure[side].append(name)
     parameters = {"default_route": "document", "allow_empty_key": True, "route_mappings": {}}
@@ -167,7 +147,7 @@ def _write_router(model: StaticModel, folder: Path) -> None:
 def _write_module(module: Any, place: Path) -> None:
     place.mkdir(exist_ok=True)
     if isinstance(module, TokenBag):
-        save_file({_WEIGHT: module.embedding.weight.detach().contiguous()}, place / "model.safetensors")
+        save_file({WEIGHT: module.embedding.weight.detach().contiguous()}, place / "model.safetensors")
         module.tokenizer.save(str(place / "tokenizer.json"))
     else:
         text = json.dumps(module.get_config_dict(), indent=4)
@@ -178,58 +158,23 @@ def _best_device() -> torch.device:
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
-def _sides(folder: Path, entries: list[dict[str, Any]]) -> dict[str, Modules] | None:
-    """The modules of "query" and "document", or None where the folder has any but those read here."""
-    parts = [(folder / entry["path"], _kind(entry["type"])) for entry in entries]
-    if [kind for _, kind in parts] != ["Router"]:
-        modules = _modules(parts, {})
-        return None if modules is None else {"query": modules, "document": modules}
-    place = parts[0][0]
-    router = read_json(place / "router_config.json")
-    usual = {"default_route": "document", "allow_empty_key": True, "route_mappings": {}}
-    if router["parameters"] != usual or set(router["structure"]) != {"query", "document"}:
-        return None
-    sides, read = {}, dict[Path, nn.Module]()
-    for name in ("query", "document"):
-        modules = _modules(
-            [(place / part, _kind(router["types"][part])) for part in router["structure"][name]], read
-        )
-        if modules is None:
+def _modules(layout: StaticFolder) -> dict[str, Modules] | None:
+    """The modules of each side, None for a table of other weights; what both sides name is one object."""
+    made: dict[StaticPart, nn.Module] = {}
+    for part in {part: None for side in layout.sides.values() for part in side}:
+        module = _module(part)
+        if module is None:
             return None
-        sides[name] = modules
-    return sides
+        made[part] = module
+    return {name: [made[part] for part in side] for name, side in layout.sides.items()}
 
 
-def _modules(parts: list[tuple[Path, str]], read: dict[Path, nn.Module]) -> Modules | None:
-    """A table, dropout, normalisation, of the folder and kind of each; None for other lists.
-
-    What one side has read already is the same object for the other.
-    """
-    if [kind for _, kind in parts] not in _ORDERS:
+def _module(part: StaticPart) -> nn.Module | None:
+    if part.kind == "Dropout":
+        return BagDropout(part.dropout)
+    if part.kind == "Normalize":
+        return UnitLength()
+    weights = load_file(part.place / "model.safetensors")
+    if set(weights) != {WEIGHT}:
         return None
-    for place, kind in parts:
-        if place not in read:
-            module = _module(place, kind)
-            if module is None:
-                return None
-            read[place] = module
-    return [read[place] for place, _ in parts]
-
-
-def _module(place: Path, kind: str) -> nn.Module | None:
-    if kind == "StaticEmbedding":
-        weights = load_file(place / "model.safetensors")
-        if set(weights) != {_WEIGHT}:
-            return None
-        return TokenBag(Tokenizer.from_file(str(place / "tokenizer.json")), weights[_WEIGHT])
-    settings = read_json(place / "config.json") if (place / "config.json").exists() else {}
-    if kind == "Dropout":
-        return BagDropout(float(settings["dropout"]))
-    names = UnitLength().get_config_dict()
-    return UnitLength() if all((settings.get(key) or EMBEDDING) == EMBEDDING for key in names) else None
-
-
-def _kind(name: str) -> str:
-    """``Normalize`` of the dotted name of the library's class; "" for a class of anyone else's."""
-    package, _, last = name.rpartition(".")
-    return last if package.split(".")[0] == "sentence_transformers" else ""
+    return TokenBag(Tokenizer.from_file(str(part.place / "tokenizer.json")), weights[WEIGHT])

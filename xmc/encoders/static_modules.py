@@ -13,12 +13,10 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from xmc.encoders.static_folder import EMBEDDING, NORMALISED
 from xmc.errors import ModelError
 
 __all__ = ["BagDropout", "TokenBag", "UnitLength", "bag_of_rows"]
-
-EMBEDDING = "sentence_embedding"
-"""Where a model's modules keep embeddings [n, D] among the features."""
 
 
 class TokenBag(nn.Module):
@@ -63,7 +61,7 @@ class UnitLength(nn.Module):
 
     def get_config_dict(self) -> dict[str, Any]:
         """As the library's module tells it."""
-        return {"module_input_name": EMBEDDING, "module_output_name": EMBEDDING}
+        return dict(NORMALISED)
 
     def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """The features with embeddings [n, D] of length 1."""

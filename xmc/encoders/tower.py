@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows
+from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
 from xmc.errors import ModelError
-from xmc.files import fingerprint
 
 __all__ = ["Tower", "pad_tokens"]
 
@@ -52,12 +51,9 @@ class Tower:
 
     def tokenize_counting_cuts(self, texts: list[str]) -> tuple[list[list[int]], int]:
         """As :meth:`tokenize`, and how many of the texts were longer than ``max_length``."""
-        texts = [self.prompt + text for text in texts] if self.prompt else texts
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.padded)
-        rows = [encoding.ids for encoding in encodings]
-        # Only a full row can have been cut, and asking an encoding for what was cut off takes time.
-        full = [e for e, row in zip(encodings, rows, strict=True) if len(row) == self.max_length]
-        return rows, sum(bool(encoding.overflowing) for encoding in full)
+        return token_ids(
+            self._tokenizer, texts, prompt=self.prompt, max_length=self.max_length, special=self.padded
+        )
 
     def __call__(self, ids: np.ndarray | Tensor, offsets: np.ndarray | Tensor) -> Tensor:
         """Embeddings float32 [n, D] of n texts, differentiable.
@@ -98,11 +94,7 @@ class Tower:
             ModelError: Saying how many it has.
         """
         table = self._first.model.get_input_embeddings() if self.padded else self._first.embedding
-        last = max(self._tokenizer.get_vocab().values(), default=-1)
-        if last >= len(table.weight):
-            raise ModelError(
-                f"expected token ids below {len(table.weight)}, the rows of its table, got {last}"
-            )
+        check_ids(self._tokenizer, len(table.weight))
 
     @property
     def micro_batch_tokens(self) -> int:
@@ -123,10 +115,9 @@ class Tower:
     @cached_property
     def fingerprint(self) -> str:
         """Names the way texts become tokens: tokenizer, length, prompt."""
-        state = json.loads(self._tokenizer.to_str())
-        del state["truncation"], state["padding"]  # what they do is in max_length
-        text = json.dumps(state, sort_keys=True)
-        return fingerprint(text, str(self.max_length), self.prompt, str(self.padded))
+        return tokens_fingerprint(
+            self._tokenizer, prompt=self.prompt, max_length=self.max_length, padded=self.padded
+        )
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

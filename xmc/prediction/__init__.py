@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from xmc.prediction.held_out import calibrate
     from xmc.prediction.label_source import find_calibration, open_labels
     from xmc.prediction.predict import Prediction, predict_blocks
-    from xmc.prediction.queries import Query, read_queries
+    from xmc.prediction.queries import read_queries
+    from xmc.prediction.query import Query
     from xmc.prediction.threshold import Threshold
     from xmc.prediction.writers import write_predicted
 
@@ -36,7 +37,7 @@ __getattr__, __dir__ = lazy_exports(
     {
         "Calibration": "xmc.prediction.calibration",
         "Prediction": "xmc.prediction.predict",
-        "Query": "xmc.prediction.queries",
+        "Query": "xmc.prediction.query",
         "Threshold": "xmc.prediction.threshold",
         "calibrate": "xmc.prediction.held_out",
         "find_calibration": "xmc.prediction.label_source",

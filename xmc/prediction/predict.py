@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xmc.encoders import CutCount
-from xmc.prediction.calibration import Calibration
-from xmc.prediction.queries import Query
 from xmc.retrieval.label_index import LabelIndex
+
+if TYPE_CHECKING:
+    from xmc.encoders import CutCount, DualEncoder, StaticQueries
+    from xmc.prediction.calibration import Calibration
+    from xmc.prediction.query import Query
 
 __all__ = ["Prediction", "predict_blocks"]
 
@@ -46,6 +49,7 @@ def predict_blocks(
     least_score: float | None = None,
     calibration: Calibration | None = None,
     cuts: CutCount | None = None,
+    encoder: DualEncoder | StaticQueries | None = None,
 ) -> Iterator[list[Prediction]]:
     """Predictions of 4,096 queries at a time, in the order of ``queries``. A blank query gets no label.
 
@@ -56,17 +60,18 @@ def predict_blocks(
         least_score: Labels of a lower score are left out.
         calibration: Gives probabilities.
         cuts: Counts the texts that are longer than the model reads.
+        encoder: Of the queries; the index's model by default, to the last bit what evaluation scores with.
 
     Raises:
         XMCError: As reading the queries or searching does.
     """
-    stream = iter(queries)
+    stream, model = iter(queries), encoder or index.encoder
     while block := list(islice(stream, BLOCK)):
         ids = np.full((len(block), k), -1, dtype=np.int64)
         scores = np.full((len(block), k), -np.inf, dtype=np.float32)
         asked = [row for row, query in enumerate(block) if query.text.strip()]
         if asked:
-            vectors = index.encoder.encode_queries([block[row].text for row in asked], cuts=cuts)
+            vectors = model.encode_queries([block[row].text for row in asked], cuts=cuts)
             ids[asked], scores[asked] = index.search_vectors(vectors, k)
         if least_score is not None:
             low = scores < least_score

@@ -6,29 +6,21 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from xmc.data.importers.reader import LineReader
 from xmc.data.tables import TextOptions
 from xmc.data.tables.table import Table, open_table
 from xmc.data.tables.values import as_text
 from xmc.errors import ConfigError, DataError
+from xmc.prediction.query import Query
 from xmc.prediction.streamed import Record, stream_records
 
-__all__ = ["FIELDS", "FORMATS", "Query", "read_queries"]
+__all__ = ["FIELDS", "FORMATS", "read_queries"]
 
 FORMATS = ("text", "csv", "tsv", "jsonl")
 FIELDS = ("title", "content")
 _ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _TEXTS = ("query", "text")
-
-
-class Query(NamedTuple):
-    """A text to find labels for."""
-
-    uid: str
-    """The file's own, from its column uid; else the number of the query, from 1."""
-    text: str
 
 
 def read_queries(

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from xmc.retrieval.lexical import LexicalRanker
     from xmc.retrieval.manifest import IndexManifest
     from xmc.retrieval.offsets import warn_of_other_labels
-    from xmc.retrieval.ranker import Ranker, search_by
+    from xmc.retrieval.ranker import Ranker
+    from xmc.retrieval.ranking import search_by
     from xmc.retrieval.sharded import sharded_search
 
 __all__ = [
@@ -39,7 +40,8 @@ __getattr__, __dir__ = lazy_exports(
     {
         **dict.fromkeys(("exact_search", "merge_top_k", "tile_top_k"), "xmc.retrieval.exact"),
         **dict.fromkeys(("Hit", "LabelIndex"), "xmc.retrieval.label_index"),
-        **dict.fromkeys(("Ranker", "search_by"), "xmc.retrieval.ranker"),
+        "Ranker": "xmc.retrieval.ranker",
+        "search_by": "xmc.retrieval.ranking",
         "IndexManifest": "xmc.retrieval.manifest",
         "LexicalRanker": "xmc.retrieval.lexical",
         "import_faiss": "xmc.retrieval.faiss_module",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xmc.data import Dataset
-from xmc.encoders import CutCount, DualEncoder
+from xmc.encoders.cut_count import CutCount
+from xmc.encoders.static_queries import StaticQueries
 from xmc.encoders.text_input import TextInput, as_texts, check_texts
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, check_replaceable, sha256_file
@@ -31,7 +32,11 @@ from xmc.retrieval.faiss_training import train_index
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.offsets import default_offset, warn_of_other_labels
-from xmc.retrieval.ranker import Ranker, search_by
+from xmc.retrieval.ranking import search_by
+
+if TYPE_CHECKING:
+    from xmc.data import Dataset
+    from xmc.encoders import DualEncoder
 
 __all__ = ["INDEX_MARKS", "Hit", "LabelIndex"]
 
@@ -72,6 +77,7 @@ class LabelIndex:
         self._index = index
         self._table = table
         self._encoder = encoder
+        self._queries: StaticQueries | None = None
         self._folder: Path | None = None
         self.manifest = manifest
 
@@ -101,6 +107,9 @@ class LabelIndex:
             ConfigError: When FAISS cannot make the index, or there are too few labels to train it.
             DataError: When there are no labels, a uid appears twice, or texts or uids are not strings.
         """
+        from xmc.encoders import DualEncoder
+        from xmc.retrieval.ranker import Ranker
+
         model = None if isinstance(encoder, DualEncoder) else str(encoder)
         loaded = encoder if isinstance(encoder, DualEncoder) else DualEncoder.load(encoder)
         texts, names = _texts_and_uids(loaded, labels, uids)
@@ -151,7 +160,9 @@ class LabelIndex:
         """
         folder = Path(path)
         manifest = IndexManifest.read(folder)
-        if encoder is not None and not isinstance(encoder, DualEncoder):
+        if isinstance(encoder, (str, Path)):
+            from xmc.encoders import DualEncoder
+
             encoder = DualEncoder.load(encoder)
         if encoder is not None:
             manifest.check_model(encoder.fingerprint, f"the index {folder}")
@@ -201,7 +212,8 @@ class LabelIndex:
                 "label alike: leave it out"
             )
         cuts = CutCount()
-        vectors = self._model(encoder).encode_queries(queries, cuts=cuts)
+        model = self.query_encoder if encoder is None else self._model(encoder)
+        vectors = model.encode_queries(queries, cuts=cuts)
         cuts.warn("queries")
         return self.search_vectors(vectors[0] if one else vectors, k)
 
@@ -329,6 +341,8 @@ class LabelIndex:
         embeddings = encoder.encode_labels(texts, cuts=cuts, uids=uids)
         if not self.manifest.offset_dimension:
             return embeddings
+        from xmc.retrieval.ranker import Ranker
+
         offsets = Ranker.of_model(encoder, uids).offsets
         if offsets is None:
             offsets = np.full(len(uids), self.manifest.default_offset, dtype=np.float32)
@@ -344,6 +358,22 @@ class LabelIndex:
         """
         return self._model(None)
 
+    @property
+    def query_encoder(self) -> DualEncoder | StaticQueries:
+        """What encodes queries: the model where it is loaded, else of a static one the query side alone.
+
+        Raises:
+            IndexMismatchError, ModelError: As `encoder` does.
+        """
+        if self._encoder is None and self._queries is None:
+            with self._opening_model() as place:
+                queries = StaticQueries.load(place)
+            if queries is None:
+                return self._model(None)
+            self.manifest.check_model(queries.fingerprint, f"the index {self._folder}")
+            self._queries = queries
+        return self._encoder or self._queries or self._model(None)
+
     def _model(self, encoder: DualEncoder | None) -> DualEncoder:
         if encoder is not None:
             if encoder is not self._encoder:
@@ -351,21 +381,27 @@ class LabelIndex:
                 self._encoder = encoder
             return encoder
         if self._encoder is None:
-            place = self.model_place
-            if place is None:
-                raise ModelError(
-                    "the index does not know where its model is: give the model it was built with"
-                )
-            try:
+            from xmc.encoders import DualEncoder
+
+            with self._opening_model() as place:
                 loaded = DualEncoder.load(place)
-            except ModelError as error:
-                raise ModelError(
-                    f"the index {self._folder} was built with the model {place}, which cannot be opened "
-                    f"({error}); if it was moved, say where it is now (--model, in Python encoder)"
-                ) from error
             self.manifest.check_model(loaded.fingerprint, f"the index {self._folder}")
             self._encoder = loaded
         return self._encoder
+
+    @contextmanager
+    def _opening_model(self) -> Iterator[str]:
+        """Where the model is; what cannot be opened there is told as the index's."""
+        place = self.model_place
+        if place is None:
+            raise ModelError("the index does not know where its model is: give the model it was built with")
+        try:
+            yield place
+        except ModelError as error:
+            raise ModelError(
+                f"the index {self._folder} was built with the model {place}, which cannot be opened "
+                f"({error}); if it was moved, say where it is now (--model, in Python encoder)"
+            ) from error
 
     @property
     def model_place(self) -> str | None:
@@ -380,6 +416,8 @@ class LabelIndex:
 def _texts_and_uids(
     encoder: DualEncoder, labels: Dataset | str | Path | Iterable[str], uids: Iterable[str] | None
 ) -> tuple[Sequence[str], Sequence[str]]:
+    from xmc.data import Dataset
+
     if isinstance(labels, (str, Path)):
         labels = Dataset.load(labels)
     if not isinstance(labels, Dataset):

@@ -1,16 +1,10 @@
-"""How labels are ranked for queries: the one place that validation, evaluation and the label index ask.
-
-Most models rank labels by their score ``q.e + offset``. Some objectives make scores of either sign likely: a
-log-spherical softmax gives a label the odds of its squared score, and a log-Taylor softmax those of
-``(s + 1)^2 + 1``. These rank by the magnitude ``|q.w + shift|``. The k largest magnitudes are among the k
-largest scores and the k smallest, so two searches, with the query and with its negative, find them.
-"""
+"""How a model ranks labels for queries, exactly: what validation and evaluation ask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,16 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xmc.distributed import World
-from xmc.errors import ModelError
 from xmc.retrieval.offsets import learned_offsets
+from xmc.retrieval.ranking import search_by
 from xmc.retrieval.sharded import sharded_search
 
 if TYPE_CHECKING:
     from xmc.encoders import DualEncoder
 
-__all__ = ["Ranker", "search_by"]
-
-Id = TypeVar("Id", np.int32, np.int64)
+__all__ = ["Ranker"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,45 +92,3 @@ class Ranker:
             )
 
         return search_by(self.ranking, signed)
-
-
-def search_by(
-    ranking: str, search: Callable[[np.float32], tuple[NDArray[Id], NDArray[np.float32]]]
-) -> tuple[NDArray[Id], NDArray[np.float32]]:
-    """The labels that come first by score or by magnitude, from a search that knows scores alone.
-
-    Args:
-        ranking: "score" or "magnitude".
-        search: Given 1, ids and scores [N, k] of the k best labels; given -1, the same with queries and
-            offsets negated. -1 and -inf where there are fewer.
-
-    Returns:
-        Ids and scores, or ids and magnitudes, both [N, k] and of the types that came: best first, ties by id
-        ascending, -1 and -inf at the end where there are fewer.
-
-    Raises:
-        ModelError: When the ranking is neither.
-    """
-    if ranking == "score":
-        return search(np.float32(1))
-    if ranking == "magnitude":
-        return _largest(search(np.float32(1)), search(np.float32(-1)))
-    raise ModelError(f"expected a model that ranks by score or magnitude, got {ranking!r}: train it again")
-
-
-def _largest(
-    high: tuple[NDArray[Id], NDArray[np.float32]], low: tuple[NDArray[Id], NDArray[np.float32]]
-) -> tuple[NDArray[Id], NDArray[np.float32]]:
-    """Merge the k largest scores with the k smallest (both [N, k], the latter negated) by magnitude."""
-    ids = np.concatenate([high[0], low[0]], axis=1)
-    scores = np.concatenate([high[1], low[1]], axis=1)
-    k = ids.shape[1] // 2
-    magnitudes = np.where(ids < 0, -np.inf, np.abs(scores)).astype(scores.dtype)
-    # Where there are few labels both searches find the same ones: by id these are neighbours, and of each
-    # pair only the first is kept.
-    order = np.lexsort((-magnitudes, ids), axis=1)
-    ids, magnitudes = np.take_along_axis(ids, order, 1), np.take_along_axis(magnitudes, order, 1)
-    magnitudes[:, 1:][ids[:, 1:] == ids[:, :-1]] = -np.inf
-    order = np.lexsort((ids, -magnitudes), axis=1)[:, :k]
-    ids, magnitudes = np.take_along_axis(ids, order, 1), np.take_along_axis(magnitudes, order, 1)
-    return np.where(magnitudes == -np.inf, -1, ids).astype(ids.dtype), magnitudes

@@ -16,7 +16,7 @@ import torch
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset
-from xmc.data.prepare import is_prepared, prepare
+from xmc.data.preparing import is_prepared, prepare
 from xmc.data.tables import TableOptions
 from xmc.distributed import current_world
 from xmc.durations import duration, seconds_of
@@ -111,7 +111,7 @@ def fit(
     fit that was cut short goes on when it is called again.
 
     Args:
-        data: A prepared data set or its folder, or files; see :func:`xmc.data.prepare.prepare`.
+        data: A prepared data set or its folder, or files; see :func:`xmc.data.prepare`.
         out: Folder to make, or that of a fit to go on with.
         labels: A table of labels, for clicks alone.
         test: Files of test clicks.

@@ -1,0 +1,211 @@
+"""The query side of a saved static model with numpy and tokenizers alone: a search need not import torch.
+
+Importing torch takes longer than a search of a million labels. A bag of tokens is a mean of rows: its vectors
+are those of `DualEncoder` but for the order in which a norm is summed, 1e-7 of their length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+
+from xmc.encoders.cut_count import CutCount
+from xmc.encoders.folder_checks import check_vocabularies
+from xmc.encoders.label_residuals import LabelResiduals
+from xmc.encoders.label_vectors import LabelVectors
+from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+from xmc.encoders.model_fingerprint import Weights, described, digest, model_fingerprint
+from xmc.encoders.resolve import resolve_model
+from xmc.encoders.static_folder import (
+    NORMALISED,
+    SIDES,
+    WEIGHT,
+    StaticFolder,
+    StaticPart,
+    prompt_of,
+    read_folder,
+)
+from xmc.encoders.text_input import TextInput, as_texts, check_texts
+from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
+from xmc.errors import ModelError
+from xmc.received import reading
+
+__all__ = ["StaticQueries", "bags_of_tokens"]
+
+_WINDOW = 16_384
+"""Texts that are tokenised at a time."""
+_TOKENS = 16_384
+"""Tokens whose rows are held at a time."""
+
+
+def bags_of_tokens(table: NDArray[np.float32], rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    """The mean of the vectors of each text's tokens, float32 [n, D]; zeros for a text without one.
+
+    Args:
+        table: float32 [V, D].
+        rows: Token ids of n texts.
+    """
+    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    bags = np.zeros((len(rows), table.shape[1]), dtype=np.float32)
+    filled = np.flatnonzero(lengths)
+    ends = np.cumsum(lengths[filled])
+    first = 0
+    while first < len(filled):
+        # At least one text, and as many as have few enough tokens together.
+        before = ends[first] - lengths[filled[first]]
+        last = max(first + 1, int(np.searchsorted(ends, before + _TOKENS, side="right")))
+        block = filled[first:last]
+        ids = np.fromiter((i for row in block.tolist() for i in rows[row]), dtype=np.int64)
+        starts = ends[first:last] - lengths[block] - before
+        bags[block] = np.add.reduceat(table[ids], starts, axis=0) / lengths[block, None].astype(np.float32)
+        first = last
+    return bags
+
+
+class StaticQueries:
+    """Encodes queries as the `DualEncoder` of the same folder does, and goes by the same fingerprint.
+
+    Args:
+        folder: Of the model.
+        layout: What it holds.
+        metadata: What its ``xmc.json`` says, or the defaults.
+
+    Raises:
+        ModelError: When its parts do not fit together.
+    """
+
+    def __init__(self, folder: Path, layout: StaticFolder, metadata: EncoderMetadata) -> None:
+        self._folder, self._layout = folder, layout
+        bag = layout.sides["query"][0]
+        self._tokenizer, self._table = _tokenizer(bag), _table(bag)
+        self._prompt = self._prompt_of("query")
+        check_ids(self._tokenizer, len(self._table))
+        self.dimension = int(self._table.shape[1])
+        self.max_length = _max_length(self._tokenizer)
+        self.metadata = replace(metadata, query_length=self.max_length)
+
+    @classmethod
+    def load(cls, path_or_name: str | Path) -> StaticQueries | None:
+        """Open a model folder or a run folder; None for what `DualEncoder.load` must open.
+
+        That is every model but a static one of float32 numbers.
+
+        Raises:
+            ModelError: When it cannot be found, or what is read here is damaged.
+        """
+        folder = resolve_model(path_or_name)
+        metadata = EncoderMetadata.load(folder)
+        try:
+            layout = read_folder(folder)
+            tables = [] if layout is None else [_header(side[0]) for side in layout.sides.values()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
+            return None  # the library says what is wrong with it
+        if layout is None or any(table != "F32" for table in tables):
+            return None
+        with reading(folder, "a model of two text towers", error=ModelError):
+            check_vocabularies(folder)
+            queries = cls(folder, layout, metadata or EncoderMetadata(tied=False))
+            if not np.isfinite(queries._table).all():
+                raise ValueError("its weights hold NaN or infinity")
+        return queries
+
+    def encode_queries(self, texts: TextInput, *, cuts: CutCount | None = None) -> NDArray[np.float32]:
+        """Embeddings float32 [N, D] of N queries in their order, or [D] of one string.
+
+        Args:
+            texts: A query, or queries in order.
+            cuts: Counts the texts that are longer than the model reads.
+
+        Raises:
+            DataError: When they are not strings.
+        """
+        texts, one = as_texts(texts, "queries")
+        out = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for start in range(0, len(texts), _WINDOW):
+            window = list(texts[start : start + _WINDOW])
+            check_texts(window, start, "queries")
+            rows, num_cut = token_ids(
+                self._tokenizer, window, prompt=self._prompt, max_length=self.max_length, special=False
+            )
+            if cuts is not None:
+                cuts.add(num_cut, len(window), self.max_length)
+            out[start : start + len(window)] = self._embed(rows)
+        return out[0] if one else out
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the `DualEncoder`: the label side is read for it, and let go."""
+        folder, metadata = self._folder, self.metadata
+        bags = [self._layout.sides[side][0] for side in SIDES]
+        prompts = [self._prompt_of(side) for side in SIDES]
+        one = bags[0] == bags[1]
+        label = self._tokenizer if one else _tokenizer(bags[1])
+        tokens = [_tokens_of(self._tokenizer, prompts[0])]
+        tokens.append(tokens[0] if one and prompts[0] == prompts[1] else _tokens_of(label, prompts[1]))
+        modules = [described(_names(self._layout.sides[side])) for side in SIDES]
+        weights = [digest(_weights(self._table))]
+        if not one:
+            table = _table(bags[1])
+            if not (metadata.tied and np.array_equal(table, self._table)):
+                weights.append(digest(_weights(table)))
+        return model_fingerprint(
+            list(zip(tokens, modules, strict=True)),
+            weights,
+            metadata,
+            LabelOffsets.load(folder) if metadata.has_offsets else None,
+            LabelResiduals.load(folder) if metadata.has_residuals else None,
+            LabelVectors.load(folder) if metadata.has_label_table else None,
+        )
+
+    def _embed(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        bags = bags_of_tokens(self._table, rows)
+        if any(part.kind == "Normalize" for part in self._layout.sides["query"]):
+            bags /= np.maximum(np.linalg.norm(bags, axis=1, keepdims=True), np.float32(1e-12))
+        return bags
+
+    def _prompt_of(self, side: str) -> str:
+        return prompt_of(side, self._layout.prompts, self._layout.default_prompt_name)
+
+
+def _tokenizer(bag: StaticPart) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(bag.place / "tokenizer.json"))
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _max_length(tokenizer: Tokenizer) -> int | None:
+    return int(tokenizer.truncation["max_length"]) if tokenizer.truncation else None
+
+
+def _tokens_of(tokenizer: Tokenizer, prompt: str) -> str:
+    return tokens_fingerprint(tokenizer, prompt=prompt, max_length=_max_length(tokenizer), padded=False)
+
+
+def _header(bag: StaticPart) -> str:
+    """The type of the numbers of a table; "" where the weights are others."""
+    with safe_open(bag.place / "model.safetensors", "np") as file:
+        return str(file.get_slice(WEIGHT).get_dtype()) if set(file.keys()) == {WEIGHT} else ""
+
+
+def _table(bag: StaticPart) -> NDArray[np.float32]:
+    with safe_open(bag.place / "model.safetensors", "np") as file:
+        table: NDArray[np.float32] = file.get_tensor(WEIGHT)
+    if table.ndim != 2:
+        raise ModelError(f"expected a table of token vectors [V, D], got the shape {table.shape}")
+    return table
+
+
+def _weights(table: NDArray[np.float32]) -> list[Weights]:
+    return [Weights(0, WEIGHT, "torch.float32", table.shape, np.ascontiguousarray(table).data)]
+
+
+def _names(parts: Sequence[StaticPart]) -> list[tuple[str, dict[str, str]]]:
+    kept = (part.kind for part in parts if part.kind != "Dropout")
+    return [(kind, dict(NORMALISED) if kind == "Normalize" else {}) for kind in kept]
