@@ -15,6 +15,7 @@ class FolderLock(FileLock):
     """A file lock that fails with an `XMCError`."""
 
     def __enter__(self) -> FolderLock:
+        """Take the lock; an `XMCError` after the time it is given."""
         try:
             super().__enter__()
         except Timeout:
