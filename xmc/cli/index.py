@@ -12,10 +12,15 @@ __all__ = ["run"]
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Encode the labels of ``--labels`` and save their index in ``--out``."""
+    """Encode the labels of ``--labels`` and save their index in ``--out``; ``add`` adds labels to one."""
+    if arguments and arguments[0] == "add":
+        from xmc.cli import index_add
+
+        index_add.run(arguments[1:])
+        return
     parser = make_parser(
         "index",
-        "Encode a data set's labels and build a FAISS index of them.",
+        "Encode a data set's labels and build a FAISS index of them. xmc index add INDEX adds labels to one.",
         "xmc index runs/demo --labels data/api-docs --out runs/demo-index",
     )
     parser.add_argument("model", help="A run folder, a model folder, a hub name, or `embedded`.")

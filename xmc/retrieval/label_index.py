@@ -170,6 +170,10 @@ class LabelIndex:
         """Labels in the index."""
         return len(self._table)
 
+    def __contains__(self, uid: object) -> bool:
+        """Whether a label of that uid is in the index, and not removed."""
+        return uid in self._table
+
     @property
     def uids(self) -> Sequence[str]:
         """Label uids by label id; those of removed labels stay."""
@@ -279,6 +283,27 @@ class LabelIndex:
         check_texts(new, what="labels")
         return self._append(self._model(encoder), new, names, progress=False)
 
+    def add_vectors(
+        self,
+        vectors: NDArray[np.float32],
+        texts: Sequence[str],
+        uids: Sequence[str],
+        encoder: DualEncoder | None = None,
+    ) -> NDArray[np.int64]:
+        """As `add`, with an embedding given for each label [n, D] instead of that of its text.
+
+        Raises:
+            ConfigError: When the vectors are not [n, D] for n texts.
+            DataError: As `add` does; nothing is added then.
+            IndexMismatchError: When ``encoder`` is not the model the index was built with.
+        """
+        if vectors.shape != (len(texts), self.manifest.dimension):
+            raise ConfigError(
+                f"expected {len(texts)} vectors of {self.manifest.dimension} numbers, got {vectors.shape}"
+            )
+        check_texts(texts, what="labels")
+        return self._append(self._model(encoder), texts, uids, progress=False, embeddings=vectors)
+
     def remove(self, uids: TextInput) -> None:
         """Remove labels by their uids, one string or several; the ids of the others stay as they are.
 
@@ -301,7 +326,12 @@ class LabelIndex:
         train_index(self._index, vectors, self.manifest.factory)
 
     def _append(
-        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str], progress: bool
+        self,
+        encoder: DualEncoder,
+        texts: Sequence[str],
+        uids: Sequence[str],
+        progress: bool,
+        embeddings: NDArray[np.float32] | None = None,
     ) -> NDArray[np.int64]:
         self._table.check_new(uids, texts)
         cuts = CutCount()
@@ -309,7 +339,8 @@ class LabelIndex:
         with Bar(len(uids), "indexing labels", "label", shown=progress) as bar:
             for start in range(0, len(uids), _CHUNK):
                 part_texts, part_uids = texts[start : start + _CHUNK], list(uids[start : start + _CHUNK])
-                vectors = self._vectors(encoder, part_texts, part_uids, cuts)
+                given = None if embeddings is None else embeddings[start : start + _CHUNK]
+                vectors = self._vectors(encoder, part_texts, part_uids, cuts, given)
                 add_vectors(self._index, vectors, self._table.next_id + np.arange(len(vectors)))
                 # Of the first labels there ever were: ids go on after all have been removed.
                 if not self._table.next_id:
@@ -324,9 +355,15 @@ class LabelIndex:
         return np.arange(first, self._table.next_id)
 
     def _vectors(
-        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str], cuts: CutCount | None = None
+        self,
+        encoder: DualEncoder,
+        texts: Sequence[str],
+        uids: Sequence[str],
+        cuts: CutCount | None = None,
+        embeddings: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        embeddings = encoder.encode_labels(texts, cuts=cuts, uids=uids)
+        if embeddings is None:
+            embeddings = encoder.encode_labels(texts, cuts=cuts, uids=uids)
         if not self.manifest.offset_dimension:
             return embeddings
         offsets = Ranker.of_model(encoder, uids).offsets
