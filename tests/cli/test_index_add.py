@@ -33,12 +33,12 @@ def test_from_split_to_score(
     old = scores(before, queries)
 
     add = ["index", "add", index, "--labels", split]
-    assert main(add) == 2 and "expected every label uid once" in capsys.readouterr().err
-    assert main([*add, "--skip_known", "--support", whole]) == 0
+    assert main(add) == 2 and "--known skip" in capsys.readouterr().err
+    assert main([*add, "--known", "skip", "--support", whole]) == 0
     after = LabelIndex.load(index)
     added = len(after) - len(before)
     assert len(after) == 20 and added > 0
-    assert f"{added} labels added, 20 in {index}" in capsys.readouterr().out
+    assert f"{added} labels added, 0 updated: 20 in {index}" in capsys.readouterr().out
     np.testing.assert_array_equal(scores(after, queries)[:, : len(before)], old)
 
     texts, ranked = tmp_path / "test.jsonl", str(tmp_path / "ranked.trec")
@@ -61,3 +61,9 @@ def _labels(dataset_folder: Path) -> list[str]:
 def test_a_k0_that_cannot_be(more: list[str], capsys: Capture) -> None:
     assert main(["index", "add", "no/such/index", "--labels", "labels.csv", *more]) == 2
     assert "--k0: expected 0 or more, beside --support" in capsys.readouterr().err
+
+
+def test_support_is_for_new_labels(capsys: Capture) -> None:
+    words = ["index", "add", "no/such/index", "--labels", "labels.csv", "--support", "clicks.csv"]
+    assert main([*words, "--known", "update"]) == 2
+    assert "--support: expected with new labels" in capsys.readouterr().err

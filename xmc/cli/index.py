@@ -1,41 +1,100 @@
-"""``xmc index``: a model and a data set's labels in, a FAISS label index out."""
+"""``xmc index``: build a label index; the other files have what is done with one over its life."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xmc.cli import index_edit, index_info, index_merge, index_tune
+from xmc.cli.index_options import add_kind_options
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
+from xmc.errors import ConfigError
 from xmc.files import check_replaceable
 
 __all__ = ["run"]
 
+_HELP = """usage: xmc index {build,add,update,remove,info,merge,tune} ...
+
+Label indexes: folders that `xmc search` and `xmc predict` search.
+
+commands:
+  build   encode labels and index them (`xmc index MODEL --labels DATA --out INDEX` is the same)
+  add     labels more, without training; others may search meanwhile
+  update  other texts for labels that are there
+  remove  labels that are gone, by uid or id
+  info    what an index is made of, and how it differs from a data set
+  merge   one index of several, such as shards built by ranks or machines
+  tune    measure recall and speed over search parameters, and keep the fastest that is good enough
+
+example:
+  xmc index build runs/demo --labels data/api-docs --out runs/demo-index"""
+
 
 def run(arguments: Sequence[str]) -> None:
-    """Encode the labels of ``--labels`` and save their index in ``--out``; ``add`` adds labels to one."""
-    if arguments and arguments[0] == "add":
-        from xmc.cli import index_add
+    """Dispatch to ``build``, ``add`` and the others; without one of them it is ``build``."""
+    words = list(arguments)
+    verbs = {
+        "build": _build,
+        "add": index_edit.run_add,
+        "update": index_edit.run_update,
+        "remove": index_edit.run_remove,
+        "info": index_info.run,
+        "merge": index_merge.run,
+        "tune": index_tune.run,
+    }
+    if not words or words[0] in ("-h", "--help"):
+        print(_HELP)
+    elif words[0] in verbs:
+        verbs[words[0]](words[1:])
+    else:
+        _build(words)
 
-        index_add.run(arguments[1:])
-        return
+
+def _build(arguments: Sequence[str]) -> None:
+    """Encode the labels of ``--labels`` and save their index in ``--out``."""
     parser = make_parser(
-        "index",
-        "Encode a data set's labels and build a FAISS index of them. xmc index add INDEX adds labels to one.",
-        "xmc index runs/demo --labels data/api-docs --out runs/demo-index",
+        "index build",
+        "Encode labels and index them.",
+        "xmc index build runs/demo --labels data/api-docs --out runs/demo-index",
     )
     parser.add_argument("model", help="A run folder, a model folder, a hub name, or `embedded`.")
-    parser.add_argument("--labels", required=True, help="A prepared data set's folder.")
+    parser.add_argument(
+        "--labels",
+        required=True,
+        help="A prepared data set's folder, or a table of labels (uid, title, content).",
+    )
     parser.add_argument("--out", required=True, help="The index folder to make.")
-    parser.add_argument("--factory", default="Flat", help="FAISS's factory string: Flat is exact.")
+    add_kind_options(parser, "flat by default")
+    parser.add_argument("--factory", type=str | None, default=None, help="As --kind.")
+    parser.add_argument(
+        "--shard",
+        type=str | None,
+        default=None,
+        metavar="K/N",
+        help="Only part K of N, from 1; `rank` takes both from RANK and WORLD_SIZE, and adds the part\n"
+        "to --out: runs/index becomes runs/index-1-of-4. `xmc index merge` puts them together.",
+    )
     parser.add_argument("--overwrite", action="store_true", help="Replace the index when it is there.")
     options = parse(parser, arguments)
-
-    check_output_place("--out", options.out)
+    if options.kind is not None and options.factory is not None:
+        raise ConfigError("expected --kind or --factory, which are the same, got both")
+    part = None if options.shard is None else index_merge.shard_of(options.shard)
+    out = options.out
+    if part is not None and options.shard == "rank":
+        out = f"{out}-{part[0] + 1}-of-{part[1]}"
+    check_output_place("--out", out)
 
     from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
 
-    check_replaceable(options.out, *INDEX_MARKS, overwrite=options.overwrite)
+    check_replaceable(out, *INDEX_MARKS, overwrite=options.overwrite)
     # The model goes in by its place, not loaded, so that the index remembers it and `xmc search` finds it.
-    index = LabelIndex.build(options.model, options.labels, factory=options.factory)
-    index.save(options.out, overwrite=options.overwrite)
-    print(f"{len(index):,} labels in {options.out}")
+    index = LabelIndex.build(
+        options.model,
+        options.labels,
+        kind=options.kind or options.factory or "flat",
+        storage=options.storage or "float32",
+        refine=options.refine,
+        part=part,
+    )
+    index.save(out, overwrite=options.overwrite)
+    print(f"{len(index):,} labels in {out}")

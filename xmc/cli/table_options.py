@@ -19,6 +19,7 @@ __all__ = [
     "add_split_options",
     "add_table_options",
     "add_text_options",
+    "columns_option",
     "table_options",
     "text_options",
 ]
@@ -111,6 +112,11 @@ def table_options(options: Namespace) -> TableOptions | None:
         weights=options.weights,
     )
     return None if given == TableOptions() else given
+
+
+def columns_option(words: Sequence[str]) -> Columns | None:
+    """Which column is what, as told; None where nothing is."""
+    return _columns(words) if words else None
 
 
 def _columns(words: Sequence[str]) -> Columns:

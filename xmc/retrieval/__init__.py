@@ -12,7 +12,8 @@ from xmc.lazy import lazy_exports
 if TYPE_CHECKING:
     from xmc.retrieval.exact import exact_search, merge_top_k, tile_top_k
     from xmc.retrieval.faiss_module import import_faiss
-    from xmc.retrieval.label_index import Hit, LabelIndex
+    from xmc.retrieval.hit import Hit
+    from xmc.retrieval.label_index import LabelIndex
     from xmc.retrieval.lexical import LexicalRanker
     from xmc.retrieval.manifest import IndexManifest
     from xmc.retrieval.offsets import warn_of_other_labels
@@ -38,7 +39,8 @@ __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         **dict.fromkeys(("exact_search", "merge_top_k", "tile_top_k"), "xmc.retrieval.exact"),
-        **dict.fromkeys(("Hit", "LabelIndex"), "xmc.retrieval.label_index"),
+        "Hit": "xmc.retrieval.hit",
+        "LabelIndex": "xmc.retrieval.label_index",
         **dict.fromkeys(("Ranker", "search_by"), "xmc.retrieval.ranker"),
         "IndexManifest": "xmc.retrieval.manifest",
         "LexicalRanker": "xmc.retrieval.lexical",

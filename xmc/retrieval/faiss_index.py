@@ -144,14 +144,18 @@ def write_index(index: Any, path: Path) -> None:
         raise DataError(f"could not write the index ({faiss_reason(error)}): is the disk full?") from error
 
 
-def read_index(path: Path) -> Any:
+def read_index(path: Path, *, mapped: bool = False) -> Any:
     """Read an index from a file whose checksum is known to be right.
+
+    ``mapped`` leaves vectors, codes and lists on disk where FAISS can: such an index cannot grow.
 
     Raises:
         DataError: When it is not one FAISS can read, or promises vectors longer than the file.
     """
     with reading(path, "a FAISS index that can be read", "build it again"), _bounded_by(path.stat().st_size):
-        return import_faiss().read_index(str(path))
+        faiss = import_faiss()
+        flags = faiss.IO_FLAG_MMAP | getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0
+        return faiss.read_index(str(path), flags)
 
 
 @contextmanager

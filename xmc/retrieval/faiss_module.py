@@ -12,7 +12,7 @@ from typing import Any
 
 from xmc.errors import DependencyError
 
-__all__ = ["check_faiss_distributions", "faiss_distributions", "import_faiss"]
+__all__ = ["check_faiss_distributions", "faiss_distributions", "faiss_version", "import_faiss"]
 
 
 @cache
@@ -57,3 +57,12 @@ def import_faiss() -> Any:
             f"a label index needs faiss, but importing it failed ({error}): "
             '`pip install "xmc-dual-encoder[cpu]"`, or "xmc-dual-encoder[gpu]" for CUDA on Linux'
         ) from error
+
+
+def faiss_version() -> str:
+    """Of the module.
+
+    Raises:
+        DependencyError: As `import_faiss`.
+    """
+    return str(import_faiss().__version__)

@@ -1,79 +1,37 @@
-"""The label index: a model's label embeddings in FAISS, with their texts and a manifest, in one folder."""
+"""The label index: a model's label embeddings, with their texts and a manifest, in one folder."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
-
-import numpy as np
-from numpy.typing import NDArray
 
 from xmc.data import Dataset
-from xmc.encoders import CutCount, DualEncoder
-from xmc.encoders.text_input import TextInput, as_texts, check_texts
-from xmc.errors import ConfigError, DataError, ModelError
-from xmc.files import atomic_folder, check_replaceable, sha256_file
-from xmc.progress import Bar
-from xmc.retrieval.faiss_index import (
-    add_vectors,
-    make_index,
-    read_index,
-    remove_ids,
-    score_error,
-    search_index,
-    write_index,
-)
-from xmc.retrieval.faiss_module import import_faiss
-from xmc.retrieval.faiss_training import train_index
+from xmc.distributed.world import shard_bounds
+from xmc.encoders import DualEncoder
+from xmc.errors import DataError
+from xmc.retrieval.faiss_module import faiss_version
+from xmc.retrieval.generations import current_generation, locked
+from xmc.retrieval.hit import Hit
+from xmc.retrieval.index_editing import EditableIndex
+from xmc.retrieval.index_files import INDEX_MARKS, is_index, read_parts, write_parts
+from xmc.retrieval.index_labels import texts_and_uids
+from xmc.retrieval.kinds import choose_kind
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
-from xmc.retrieval.offsets import default_offset, warn_of_other_labels
-from xmc.retrieval.ranker import Ranker, search_by
+from xmc.retrieval.offsets import default_offset
+from xmc.retrieval.ranker import Ranker
 
 __all__ = ["INDEX_MARKS", "Hit", "LabelIndex"]
 
-INDEX_MARKS = ("index.faiss", "manifest.json")
-"""An index folder has both; a damaged one, one of them. Nothing else is ever overwritten by an index."""
 
-_CHUNK = 65_536
-_TRAINING_VECTORS = 262_144
-# Relative: float32 sums of some hundred products differ by 1e-6, half precision by 1e-4.
-_EXACT = 1e-5
-_FILES = ("index.faiss", "labels.parquet")
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One found label."""
-
-    label: int
-    """Its id: for a data set's labels their row there."""
-    uid: str
-    text: str
-    score: float
-    """``q.e + offset / scale``: a cosine for normalised embeddings without offsets."""
-    approximate: bool = False
-    """True where the index compresses vectors (PQ, SQ, PCA to fewer dimensions): so does the score."""
-
-
-class LabelIndex:
-    """Labels that can be searched by text or by query embedding; made by `build` or `load`.
+class LabelIndex(EditableIndex):
+    """Labels that can be searched by text or by query embedding; made by `build`, `merge` or `load`.
 
     Learned label offsets are one more dimension: a label is ``[e, offset / scale]`` and a query ``[q, 1]``,
     so that one inner product ranks as the model was trained to.
     """
-
-    def __init__(
-        self, index: Any, table: LabelTable, manifest: IndexManifest, encoder: DualEncoder | None
-    ) -> None:
-        self._index = index
-        self._table = table
-        self._encoder = encoder
-        self._folder: Path | None = None
-        self.manifest = manifest
 
     @classmethod
     def build(
@@ -82,19 +40,28 @@ class LabelIndex:
         labels: Dataset | str | Path | Iterable[str],
         *,
         uids: Iterable[str] | None = None,
-        factory: str = "Flat",
+        kind: str = "flat",
+        factory: str | None = None,
+        storage: str = "float32",
+        refine: bool = False,
+        part: tuple[int, int] | None = None,
         progress: bool = True,
     ) -> LabelIndex:
         """Encode labels, at most 65,536 at a time, and index them.
 
         Args:
             encoder: The model, or where it is: then the index remembers that, and `search` loads it.
-            labels: A prepared data set (or its folder: one string names that), or a list, an array, a Series
-                of label texts.
+            labels: A prepared data set, or its folder or a table of labels (one string names either), or a
+                list, an array, a Series of label texts.
             uids: Of the texts; their positions by default. Not for a data set, which has its own.
-            factory: FAISS factory string: "Flat" is exact; "IVF256,Flat", "HNSW32" and the like are faster,
-                and their scores exact; "PQ48", "SQ8", "PCA64,Flat" are smaller, and their scores approximate
+            kind: "exact" (torch, no FAISS), "flat", "ivf", "hnsw", "ivfpq", "sq8", "binary", or a factory
+                string of FAISS. Scores are exact, but of "ivfpq", "sq8", and of factory strings that compress
                 (`IndexManifest.exact_scores`).
+            factory: The same as ``kind``, in place of it.
+            storage: Of the vectors of an exact, binary or refined index: "float32", "float16" (half the size)
+                or "int8" (a quarter). The last two round vectors, offsets never.
+            refine: Keep the vectors beside FAISS, and score the candidates that it finds by them.
+            part: ``(k, n)`` for the part k, from 0, of n equal parts in order, to be put together by `merge`.
             progress: Show a bar over the labels.
 
         Raises:
@@ -103,335 +70,139 @@ class LabelIndex:
         """
         model = None if isinstance(encoder, DualEncoder) else str(encoder)
         loaded = encoder if isinstance(encoder, DualEncoder) else DualEncoder.load(encoder)
-        texts, names = _texts_and_uids(loaded, labels, uids)
+        texts, names = texts_and_uids(loaded, labels, uids)
+        # Of all labels, so that every part has the same width.
+        offsets = Ranker.of_model(loaded, names).offsets is not None
+        if part is not None:
+            low, high = shard_bounds(len(texts), *part)
+            texts, names = texts[low:high], names[low:high]
         if not len(texts):
             raise DataError("expected at least one label to index, got none")
-        with_offsets = Ranker.of_model(loaded, names).offsets is not None
-        index = make_index(loaded.dimension + with_offsets, factory)
+        chosen = choose_kind(factory or kind, loaded.dimension + offsets, len(texts), storage, refine)
+        fields = loaded.metadata.label_fields
         manifest = IndexManifest(
             model_fingerprint=loaded.fingerprint,
             model=model,
             dimension=loaded.dimension,
             count=0,
-            factory=factory,
-            offset_dimension=with_offsets,
+            factory=chosen.factory,
+            offset_dimension=offsets,
             scale=float(loaded.metadata.scale),
             default_offset=default_offset(loaded),
             normalised=True,
             ranking=loaded.metadata.ranking,
-            faiss_version=import_faiss().__version__,
+            kind=chosen.name,
+            storage=chosen.storage,
+            refine=chosen.refine,
+            faiss_version=faiss_version() if chosen.uses_faiss else "",
+            label_fields=None if fields is None else list(fields),
         )
-        built = cls(index, LabelTable(), manifest, loaded)
-        built._train(texts, names)
-        built._append(loaded, texts, names, progress)
+        built = cls(chosen.make(loaded.dimension, offsets), LabelTable(), manifest, loaded)
+        built._changes.add_texts(loaded, texts, names, progress=progress)
         return built
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write a folder of ``index.faiss``, ``labels.parquet``, ``manifest.json``, whole or not at all.
+    @classmethod
+    def merge(
+        cls,
+        indexes: Sequence[LabelIndex],
+        *,
+        kind: str | None = None,
+        storage: str | None = None,
+        refine: bool | None = None,
+        progress: bool = True,
+    ) -> LabelIndex:
+        """One index of the labels of several, from their vectors; see `xmc.retrieval.merging.merge_parts`.
 
         Raises:
+            ConfigError: When an index has no exact vectors, or there is none.
+            DataError: When a uid is in two of them.
+            IndexMismatchError: When they are of different models.
+        """
+        from xmc.retrieval.merging import merge_parts
+
+        parts = [index._changes for index in indexes]
+        changes = merge_parts(parts, kind=kind, storage=storage, refine=refine, progress=progress)
+        model = next((index.model_place for index in indexes if index.model_place is not None), None)
+        changes.manifest = replace(changes.manifest, model=model)
+        encoder = next((index._encoder for index in indexes if index._encoder is not None), None)
+        return cls(changes.store, changes.table, changes.manifest, encoder)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write an index folder, whole or not at all: new, or as the next generation of one that is there.
+
+        Others may search what is there meanwhile, and go on with it.
+
+        Raises:
+            DataError: When ``path`` is where the index was opened, and it was changed since by others.
             XMCError: When ``path`` is taken and ``overwrite`` is false, when it holds something other than a
                 label index, or when the disk is full.
         """
-        check_replaceable(path, *INDEX_MARKS, overwrite=overwrite)
-        model = _relative(self.model_place, Path(path))
-        with atomic_folder(path, overwrite=overwrite) as folder:
-            write_index(self._index, folder / "index.faiss")
-            self._table.write(folder / "labels.parquet")
-            checksums = {name: sha256_file(folder / name) for name in _FILES}
-            replace(self.manifest, checksums=checksums, model=model).write(folder)
+        place = Path(path)
+        known = self._opened if self._opened and self._opened[0] == place.resolve() else None
+        manifest = replace(self.manifest, model=self.model_place)
+        generation = write_parts(
+            *(place, self._changes.store, self._changes.table, manifest),
+            overwrite=overwrite,
+            expected=known[1] if known else None,
+        )
+        self._opened = place.resolve(), generation
 
     @classmethod
-    def load(cls, path: str | Path, encoder: DualEncoder | str | Path | None = None) -> LabelIndex:
+    def load(
+        cls,
+        path: str | Path,
+        encoder: DualEncoder | str | Path | None = None,
+        *,
+        mapped: bool = False,
+        verify: bool = True,
+    ) -> LabelIndex:
         """Open an index folder, for one model when given.
+
+        Args:
+            path: The folder.
+            encoder: The model, or where it is.
+            mapped: Leave vectors on disk, as a memory map that processes share; such an index is not changed.
+            verify: Check the SHA-256 of every file, which reads it whole. Without it a mapped index opens at
+                once: only for folders that nobody else can write.
 
         Raises:
             DataError: When the folder is not a whole and unchanged label index.
             IndexMismatchError: When the index was not built with ``encoder``.
         """
         folder = Path(path)
-        manifest = IndexManifest.read(folder)
+        parts = read_parts(folder, mapped=mapped, verify=verify)
         if encoder is not None and not isinstance(encoder, DualEncoder):
             encoder = DualEncoder.load(encoder)
         if encoder is not None:
-            manifest.check_model(encoder.fingerprint, f"the index {folder}")
-        index, table = read_index(folder / "index.faiss"), LabelTable.read(folder / "labels.parquet")
-        width = manifest.dimension + manifest.offset_dimension
-        if (index.d, index.ntotal, len(table)) != (width, manifest.count, manifest.count):
-            raise DataError(
-                f"the index {folder} does not fit its manifest: expected {manifest.count} labels of {width} "
-                f"numbers, got {index.ntotal} of {index.d} and {len(table)} texts: build the index again"
-            )
-        loaded = cls(index, table, manifest, encoder)
-        loaded._folder = folder
+            parts.manifest.check_model(encoder.fingerprint, f"the index {folder}")
+        loaded = cls(parts.store, parts.table, parts.manifest, encoder)
+        loaded._folder, loaded._mapped = folder, mapped
+        loaded._opened = folder.resolve(), parts.generation
         return loaded
 
-    def __len__(self) -> int:
-        """Labels in the index."""
-        return len(self._table)
+    @classmethod
+    @contextmanager
+    def edit(cls, path: str | Path, encoder: DualEncoder | str | Path | None = None) -> Iterator[LabelIndex]:
+        """Open an index to change it, and save it at the end of the ``with`` block, unless that fails.
 
-    def __contains__(self, uid: object) -> bool:
-        """Whether a label of that uid is in the index, and not removed."""
-        return uid in self._table
+        Changes of several processes come one after the other; searches go on meanwhile.
+
+        Raises:
+            XMCError: As `load` and `save`, and when another process has been changing it for a minute.
+        """
+        if not is_index(path):
+            IndexManifest.read(Path(path))
+        with locked(Path(path)):
+            index = cls.load(path, encoder)
+            yield index
+            index.save(path, overwrite=True)
 
     @property
-    def uids(self) -> Sequence[str]:
-        """Label uids by label id; those of removed labels stay."""
-        return self._table.uids
+    def generation(self) -> str:
+        """The generation on disk that was opened or saved last; "" for none, and in version 2."""
+        return self._opened[1] if self._opened else ""
 
     @property
-    def texts(self) -> Sequence[str]:
-        """Label texts by label id; those of removed labels stay."""
-        return self._table.texts
-
-    def search(
-        self, texts: TextInput, k: int = 10, encoder: DualEncoder | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Label ids and scores of the k best labels of query texts (see `search_vectors`).
-
-        Both are [N, k] for N texts, and [k] for one string.
-
-        Raises:
-            DataError: When a text is empty, which fits every label alike, or no string.
-            IndexMismatchError: When ``encoder`` is not the model the index was built with.
-            ModelError: When no model is given and the index does not know where its own is.
-        """
-        queries, one = as_texts(texts, "queries")
-        check_texts(queries, what="queries")
-        empty = next((position for position, text in enumerate(queries) if not text.strip()), None)
-        if empty is not None:
-            raise DataError(
-                f"expected a text to search for, got an empty one at position {empty}, which fits every "
-                "label alike: leave it out"
-            )
-        cuts = CutCount()
-        vectors = self._model(encoder).encode_queries(queries, cuts=cuts)
-        cuts.warn("queries")
-        return self.search_vectors(vectors[0] if one else vectors, k)
-
-    @overload  # a string is an Iterable[str] too; the first signature that fits holds
-    def hits(  # type: ignore[overload-overlap]
-        self, texts: str, k: int = 10, encoder: DualEncoder | None = None
-    ) -> list[Hit]: ...
-    @overload
-    def hits(
-        self, texts: Iterable[str], k: int = 10, encoder: DualEncoder | None = None
-    ) -> list[list[Hit]]: ...
-    def hits(
-        self, texts: TextInput, k: int = 10, encoder: DualEncoder | None = None
-    ) -> list[Hit] | list[list[Hit]]:
-        """As `search`, with uid and text of the labels: at most k hits of one string, or a list of them each.
-
-        Raises:
-            XMCError: As `search` does.
-        """
-        ids, scores = self.search(texts, k, encoder)
-        if ids.ndim == 1:
-            return self.hits_of(ids, scores)
-        return [self.hits_of(*row) for row in zip(ids, scores, strict=True)]
-
-    def hits_of(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
-        """The labels of one query's ids and scores, both [k], as `search` gives them; pads are left out."""
-        pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-        about = not self.manifest.exact_scores
-        if ids.max(initial=-1) >= self._table.next_id:
-            raise DataError(
-                f"the index names label {ids.max()}, expected ids below {self._table.next_id}: build it again"
-            )
-        return [Hit(i, self.uids[i], self.texts[i], score, about) for i, score in pairs if i >= 0]
-
-    def search_vectors(self, queries: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Label ids and scores, both [N, k], of the k best labels of query embeddings [N, D]; [k] of a [D].
-
-        Best first, ties by label id ascending; -1 and -inf where the index gives fewer than k. A model that
-        ranks by magnitude gives the scores' magnitudes, from two searches.
-
-        Raises:
-            ConfigError: When k or the shape cannot be right.
-        """
-        if k < 1:
-            raise ConfigError(f"expected k to be at least 1, got {k}")
-        dimension = self.manifest.dimension
-        queries = np.asarray(queries)
-        if queries.ndim == 1 and len(queries) == dimension:
-            ids, scores = self.search_vectors(queries[None], k)
-            return ids[0], scores[0]
-        if queries.ndim != 2 or queries.shape[1] != dimension or queries.dtype.kind not in "fiu":
-            raise ConfigError(
-                f"expected query embeddings [N, {dimension}] or [{dimension}] of numbers, got "
-                f"{list(queries.shape)} of {queries.dtype}"
-            )
-        if self.manifest.offset_dimension:
-            queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
-        # The negative of [q, 1] also negates the offset, which is the label's last dimension.
-        return search_by(self.manifest.ranking, lambda sign: search_index(self._index, sign * queries, k))
-
-    def add(self, texts: TextInput, uids: TextInput, encoder: DualEncoder | None = None) -> NDArray[np.int64]:
-        """Add labels, without training anything, and return their ids [n]; one label as two strings, too.
-
-        A label the model has learned an offset for gets that; any other gets the median of those learned.
-
-        Raises:
-            DataError: When a uid is in the index already, there are not as many uids as texts, or one of
-                either is no string; nothing is added then.
-            IndexMismatchError: When ``encoder`` is not the model the index was built with.
-        """
-        (new, one), (names, one_name) = as_texts(texts, "labels"), as_texts(uids, "uids")
-        if one != one_name:
-            got = f"{'one string' if one else 'a list'} and {'one string' if one_name else 'a list'}"
-            raise DataError(f"expected a text and its uid, or a list of texts and a list of uids, got {got}")
-        check_texts(new, what="labels")
-        return self._append(self._model(encoder), new, names, progress=False)
-
-    def add_vectors(
-        self,
-        vectors: NDArray[np.float32],
-        texts: Sequence[str],
-        uids: Sequence[str],
-        encoder: DualEncoder | None = None,
-    ) -> NDArray[np.int64]:
-        """As `add`, with an embedding given for each label [n, D] instead of that of its text.
-
-        Raises:
-            ConfigError: When the vectors are not [n, D] for n texts.
-            DataError: As `add` does; nothing is added then.
-            IndexMismatchError: When ``encoder`` is not the model the index was built with.
-        """
-        if vectors.shape != (len(texts), self.manifest.dimension):
-            raise ConfigError(
-                f"expected {len(texts)} vectors of {self.manifest.dimension} numbers, got {vectors.shape}"
-            )
-        check_texts(texts, what="labels")
-        return self._append(self._model(encoder), texts, uids, progress=False, embeddings=vectors)
-
-    def remove(self, uids: TextInput) -> None:
-        """Remove labels by their uids, one string or several; the ids of the others stay as they are.
-
-        Raises:
-            ConfigError: When this kind of FAISS index cannot remove (HNSW).
-            DataError: When a uid is not in the index; nothing is removed then.
-        """
-        ids = self._table.ids(as_texts(uids, "uids")[0])
-        remove_ids(self._index, ids, self.manifest.factory)
-        self._table.remove(ids)
-        self.manifest = replace(self.manifest, count=len(self._table))
-
-    def _train(self, texts: Sequence[str], uids: Sequence[str]) -> None:
-        if self._index.is_trained or self._encoder is None:
-            return
-        rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _TRAINING_VECTORS)).astype(np.int64))
-        vectors = self._vectors(
-            self._encoder, [texts[i] for i in rows.tolist()], [uids[i] for i in rows.tolist()]
-        )
-        train_index(self._index, vectors, self.manifest.factory)
-
-    def _append(
-        self,
-        encoder: DualEncoder,
-        texts: Sequence[str],
-        uids: Sequence[str],
-        progress: bool,
-        embeddings: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.int64]:
-        self._table.check_new(uids, texts)
-        cuts = CutCount()
-        first, normalised = self._table.next_id, self.manifest.normalised
-        with Bar(len(uids), "indexing labels", "label", shown=progress) as bar:
-            for start in range(0, len(uids), _CHUNK):
-                part_texts, part_uids = texts[start : start + _CHUNK], list(uids[start : start + _CHUNK])
-                given = None if embeddings is None else embeddings[start : start + _CHUNK]
-                vectors = self._vectors(encoder, part_texts, part_uids, cuts, given)
-                add_vectors(self._index, vectors, self._table.next_id + np.arange(len(vectors)))
-                # Of the first labels there ever were: ids go on after all have been removed.
-                if not self._table.next_id:
-                    exact = score_error(self._index, vectors) <= _EXACT
-                    self.manifest = replace(self.manifest, exact_scores=exact)
-                self._table.append(part_uids, part_texts)
-                lengths = np.linalg.norm(vectors[:, : self.manifest.dimension], axis=1)
-                normalised = normalised and bool(np.allclose(lengths, 1.0, atol=1e-3))
-                bar.update(len(vectors))
-        cuts.warn("labels")
-        self.manifest = replace(self.manifest, count=len(self._table), normalised=normalised)
-        return np.arange(first, self._table.next_id)
-
-    def _vectors(
-        self,
-        encoder: DualEncoder,
-        texts: Sequence[str],
-        uids: Sequence[str],
-        cuts: CutCount | None = None,
-        embeddings: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
-        if embeddings is None:
-            embeddings = encoder.encode_labels(texts, cuts=cuts, uids=uids)
-        if not self.manifest.offset_dimension:
-            return embeddings
-        offsets = Ranker.of_model(encoder, uids).offsets
-        if offsets is None:
-            offsets = np.full(len(uids), self.manifest.default_offset, dtype=np.float32)
-        return np.hstack([embeddings, offsets[:, None]])
-
-    @property
-    def encoder(self) -> DualEncoder:
-        """The model that the index was built with, loaded when first asked for.
-
-        Raises:
-            IndexMismatchError: When another model is where it was.
-            ModelError: When it cannot be opened, or the index was not told where it is.
-        """
-        return self._model(None)
-
-    def _model(self, encoder: DualEncoder | None) -> DualEncoder:
-        if encoder is not None:
-            if encoder is not self._encoder:
-                self.manifest.check_model(encoder.fingerprint, "the index")
-                self._encoder = encoder
-            return encoder
-        if self._encoder is None:
-            place = self.model_place
-            if place is None:
-                raise ModelError(
-                    "the index does not know where its model is: give the model it was built with"
-                )
-            try:
-                loaded = DualEncoder.load(place)
-            except ModelError as error:
-                raise ModelError(
-                    f"the index {self._folder} was built with the model {place}, which cannot be opened "
-                    f"({error}); if it was moved, say where it is now (--model, in Python encoder)"
-                ) from error
-            self.manifest.check_model(loaded.fingerprint, f"the index {self._folder}")
-            self._encoder = loaded
-        return self._encoder
-
-    @property
-    def model_place(self) -> str | None:
-        """Where the model is: a path from here, or a name; None when the index was not told."""
-        model = self.manifest.model
-        if model is None or self._folder is None:
-            return model
-        beside = Path(os.path.normpath(self._folder.absolute() / model))
-        return str(beside) if beside.exists() else model
-
-
-def _texts_and_uids(
-    encoder: DualEncoder, labels: Dataset | str | Path | Iterable[str], uids: Iterable[str] | None
-) -> tuple[Sequence[str], Sequence[str]]:
-    if isinstance(labels, (str, Path)):
-        labels = Dataset.load(labels)
-    if not isinstance(labels, Dataset):
-        texts = as_texts(labels, "labels")[0]
-        if isinstance(uids, str):
-            raise DataError(f"expected a uid for every text, got the one string {uids!r}")
-        return texts, [str(i) for i in range(len(texts))] if uids is None else as_texts(uids, "uids")[0]
-    if uids is not None:
-        raise ConfigError("expected uids only with a list of texts: a data set's labels have their own")
-    warn_of_other_labels(encoder, labels)
-    return encoder.label_texts(labels), labels.uids("labels")
-
-
-def _relative(model: str | None, folder: Path) -> str | None:
-    """A model folder as seen from the index folder, so that both can be moved together; a name as it is."""
-    if model is None or not Path(model).exists():
-        return model
-    return os.path.relpath(Path(model).absolute(), folder.absolute())
+    def is_current(self) -> bool:
+        """Whether the folder it was opened from still has this generation; true where there is no folder."""
+        return self._opened is None or current_generation(self._opened[0]) == self._opened[1]

@@ -26,6 +26,8 @@ class LabelTable:
     uids: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     removed: list[bool] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    """Where the store has the label's vector; of a removed label, where it was."""
 
     def __post_init__(self) -> None:
         """Index the uids that are still there by their id."""
@@ -36,10 +38,6 @@ class LabelTable:
     def __len__(self) -> int:
         """Labels that are not removed."""
         return len(self._id_of)
-
-    def __contains__(self, uid: object) -> bool:
-        """Whether there is a label of that uid."""
-        return uid in self._id_of
 
     @property
     def next_id(self) -> int:
@@ -64,15 +62,49 @@ class LabelTable:
                 )
             new.add(uid)
 
-    def append(self, uids: Sequence[str], texts: Sequence[str]) -> None:
-        """Append labels that `check_new` let pass; their ids count up from `next_id`."""
+    def append(self, uids: Sequence[str], texts: Sequence[str], first_slot: int) -> None:
+        """Append labels that `check_new` let pass; their ids count up from `next_id`, as their slots do."""
         self._id_of.update((uid, self.next_id + i) for i, uid in enumerate(uids))
         self.uids.extend(uids)
         self.texts.extend(texts)
         self.removed.extend([False] * len(uids))
+        self.slots.extend(range(first_slot, first_slot + len(uids)))
+
+    def replace(self, ids: NDArray[np.int64], texts: Sequence[str], first_slot: int) -> None:
+        """Give labels other texts and slots; their ids and uids stay."""
+        for position, label in enumerate(ids.tolist()):
+            self.texts[label], self.slots[label] = texts[position], first_slot + position
+
+    def label_of(self, next_slot: int) -> NDArray[np.int64]:
+        """Label id of each slot, [next_slot]; -1 of one that is nobody's.
+
+        Raises:
+            DataError: When two labels have one slot, or one lies beyond ``next_slot``.
+        """
+        found = np.full(next_slot, -1, dtype=np.int64)
+        ids = self.live_ids()
+        slots = np.array(self.slots, dtype=np.int64)[ids]
+        if len(slots) and (slots.min() < 0 or slots.max() >= next_slot or len(np.unique(slots)) < len(slots)):
+            raise DataError(
+                f"the labels of the index do not fit its {next_slot:,} vectors: build the index again"
+            )
+        found[slots] = ids
+        return found
+
+    def live_ids(self) -> NDArray[np.int64]:
+        """Ids of the labels that are not removed, ascending."""
+        return np.flatnonzero(~np.array(self.removed, dtype=bool)).astype(np.int64)
+
+    def slots_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Slots [n] of label ids [n]."""
+        return np.array([self.slots[label] for label in ids.tolist()], dtype=np.int64)
+
+    def __contains__(self, uid: object) -> bool:
+        """Whether a label of that uid is there and not removed."""
+        return uid in self._id_of
 
     def ids(self, uids: Sequence[str]) -> NDArray[np.int64]:
-        """Label ids [n] of the uids.
+        """Label ids [n] of the uids, ascending, each once.
 
         Raises:
             DataError: When one is not in the index.
@@ -90,25 +122,32 @@ class LabelTable:
             self.removed[label] = True
             del self._id_of[self.uids[label]]
 
+    def id_of(self, uid: str) -> int:
+        """The id of one uid that is there."""
+        return self._id_of[uid]
+
     def write(self, path: Path) -> None:
-        """Write a Parquet file with the columns uid, text, removed."""
-        pq.write_table(
-            pa.table({"uid": self.uids, "text": self.texts, "removed": self.removed}, schema=_SCHEMA), path
-        )
+        """Write a Parquet file with the columns uid, text, removed, slot."""
+        columns = {"uid": self.uids, "text": self.texts, "removed": self.removed, "slot": self.slots}
+        pq.write_table(pa.table(columns, schema=_SCHEMA), path)
 
     @classmethod
-    def read(cls, path: Path) -> LabelTable:
-        """Read what `write` wrote.
+    def read(cls, path: Path, *, with_slots: bool = True) -> LabelTable:
+        """Read what `write` wrote; version 2 had no slots, as each label's was its id.
 
         Raises:
             DataError: When the file is not such a table.
         """
+        schema = _SCHEMA if with_slots else _SCHEMA.remove(_SCHEMA.get_field_index("slot"))
         with reading(path, "the label table of an index", "build the index again"):
-            columns = read_columns(path, _SCHEMA)
-            table = cls(*(columns.column(name).to_pylist() for name in _SCHEMA.names))
+            columns = read_columns(path, schema)
+            lists = [columns.column(name).to_pylist() for name in schema.names]
+            table = cls(*lists, *([] if with_slots else [list(range(len(lists[0])))]))
             if len(table) != table.removed.count(False):
                 raise ValueError("a uid is there twice")
         return table
 
 
-_SCHEMA = pa.schema([("uid", pa.string()), ("text", pa.string()), ("removed", pa.bool_())])
+_SCHEMA = pa.schema(
+    [("uid", pa.string()), ("text", pa.string()), ("removed", pa.bool_()), ("slot", pa.int64())]
+)

@@ -10,11 +10,14 @@ from xmc.errors import DataError, IndexMismatchError
 from xmc.files import sha256_file
 from xmc.limits import MAX_IDS
 from xmc.received import check_inside, check_name, read_json, reading
+from xmc.retrieval.kinds import KINDS, IndexKind
+from xmc.retrieval.stores.table import STORAGES
 from xmc.typed import from_plain
 
 __all__ = ["FORMAT_VERSION", "IndexManifest"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+_READ_VERSIONS = (2, 3)
 _FILE = "manifest.json"
 
 
@@ -31,7 +34,7 @@ class IndexManifest:
     count: int
     """Labels in the index."""
     factory: str
-    """FAISS factory string, as asked for."""
+    """FAISS factory string; "" for a kind without one."""
     offset_dimension: bool
     """Whether vectors have one dimension more, which holds offset / scale; a query then ends in 1."""
     scale: float
@@ -45,18 +48,44 @@ class IndexManifest:
     ranking: str = "score"
     """"score", or "magnitude": labels rank by the score whatever its sign."""
     metric: str = "inner_product"
+    kind: str = "factory"
+    """One of `KINDS`, or "factory"."""
+    storage: str = "float32"
+    """Of the vectors that are kept beside FAISS, where the kind has them."""
+    refine: bool = False
+    """Whether candidates are scored by these vectors."""
+    next_slot: int = -1
+    """Vectors that were ever added; -1 in version 2, where a label's id is its slot."""
+    search: dict[str, int] = field(default_factory=dict)
+    """How much a search looks at: nprobe, efSearch, k_factor, refine_factor."""
+    label_fields: list[str] | None = None
+    """Of a data set that texts are made of, in order; None when the model does not say."""
     faiss_version: str = ""
     checksums: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the other files of the folder."""
     format_version: int = FORMAT_VERSION
+
+    @property
+    def index_kind(self) -> IndexKind:
+        """How vectors are kept and found."""
+        return IndexKind(self.kind, self.factory, self.storage, self.refine)
+
+    @property
+    def described(self) -> str:
+        """The kind for messages: ``exact (int8)``, ``IVF256,Flat``."""
+        named = self.factory or self.kind
+        stored = f" ({self.storage})" if self.index_kind.has_table and self.storage != "float32" else ""
+        return f"{named}{stored}{' refined' if self.refine and self.factory else ''}"
 
     def write(self, folder: Path) -> None:
         """Write ``manifest.json`` into the folder."""
         (folder / _FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, folder: Path) -> IndexManifest:
+    def read(cls, folder: Path, *, verify: bool = True) -> IndexManifest:
         """Read a folder's manifest and verify the checksums of its files.
+
+        Without ``verify`` only that they are there: a checksum reads the whole file.
 
         Raises:
             DataError: When the folder is not a label index, a file is missing or its content has changed.
@@ -67,7 +96,7 @@ class IndexManifest:
                 raise DataError(f"the label index {folder} lacks its file {name}: build the index again")
             with reading(folder / name, "a file of the label index"):
                 check_inside(folder / name, folder)
-            if (got := sha256_file(folder / name)) != expected:
+            if verify and (got := sha256_file(folder / name)) != expected:
                 raise DataError(
                     f"{folder / name} is damaged or was replaced (expected SHA-256 {expected[:12]}..., got "
                     f"{got[:12]}...): build the index again"
@@ -95,7 +124,7 @@ def _parse(cls: type[IndexManifest], file: Path) -> IndexManifest:
     with reading(file, "the manifest of a label index", "build the index again"):
         content = read_json(file)
         version = content.get("format_version") if isinstance(content, dict) else None
-        if version != FORMAT_VERSION:
+        if version not in _READ_VERSIONS or isinstance(version, (bool, float)):
             raise DataError(
                 f"{file}: expected format version {FORMAT_VERSION}, got {version!r:.20}: build it again"
             )
@@ -106,8 +135,11 @@ def _parse(cls: type[IndexManifest], file: Path) -> IndexManifest:
             raise ValueError(f"ranking: expected score or magnitude, got {manifest.ranking!r:.80}")
         if not (0 <= manifest.count <= MAX_IDS and 0 < manifest.dimension <= MAX_IDS):
             raise ValueError(f"it says {manifest.count} labels of {manifest.dimension} numbers")
-    if not {"index.faiss", "labels.parquet"} <= set(manifest.checksums):
-        raise DataError(
-            f"{file}: expected checksums of index.faiss and labels.parquet: build the index again"
-        )
+        if not -1 <= manifest.next_slot <= MAX_IDS or any(n < 1 for n in manifest.search.values()):
+            raise ValueError(f"next_slot {manifest.next_slot}, search {manifest.search}"[:200])
+        if manifest.kind not in (*KINDS, "factory") or manifest.storage not in STORAGES:
+            raise ValueError(f"kind {manifest.kind!r:.80}, storage {manifest.storage!r:.80}")
+    needed = {"labels.parquet", "index.faiss" if manifest.factory else "vectors.npy"}
+    if lacking := needed - set(manifest.checksums):
+        raise DataError(f"{file}: expected a checksum of {min(lacking)}: build the index again")
     return manifest

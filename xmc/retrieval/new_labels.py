@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,25 +13,15 @@ from numpy.typing import NDArray
 from xmc.data import Dataset
 from xmc.data.tables import Columns, TextOptions
 from xmc.data.tables.clicks import read_clicks
-from xmc.data.tables.labels import LabelTexts, table_labels
-from xmc.encoders import CutCount, DualEncoder
+from xmc.data.tables.labels import LabelTexts
+from xmc.encoders import CutCount
 from xmc.errors import ConfigError, DataError
 from xmc.retrieval.label_index import LabelIndex
 from xmc.retrieval.prototypes import DEFAULT_K0, blended_prototypes, support_prototypes
 
-__all__ = ["NewLabel", "Support", "add_labels", "read_labels", "read_support"]
+__all__ = ["Support", "add_labels", "read_support"]
 
 _FIELDS = ("title", "content")
-
-
-class NewLabel(NamedTuple):
-    """A label that is to be added."""
-
-    uid: str
-    title: str
-    """What clicks may name it by."""
-    text: str
-    """What the model reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +42,6 @@ def add_labels(
     support: Support | None = None,
     *,
     k0: float = DEFAULT_K0,
-    encoder: DualEncoder | None = None,
 ) -> NDArray[np.int64]:
     """Add labels and return their ids [n]; nothing is trained, and vectors that are there are not touched.
 
@@ -66,22 +54,21 @@ def add_labels(
         uids: Of the labels [n].
         support: Queries that the labels are known to fit.
         k0: How many support queries a text counts as; 0 leaves the text out where there are any.
-        encoder: The model the index was built with, where that does not know its place.
 
     Raises:
         ConfigError: When k0 is negative, or support is of another number of labels.
         DataError: As `LabelIndex.add` does, or where text and queries of a label cancel out; nothing is added
             then.
-        IndexMismatchError: When ``encoder`` is not the model the index was built with.
+        ModelError: When the index does not know where its model is.
     """
     if support is None:
-        return index.add(texts, uids, encoder)
+        return index.add(texts, uids)
     if support.relevance.shape != (len(support.queries), len(texts)):
         raise ConfigError(
             f"expected support [{len(support.queries)}, {len(texts)}], a row a query and a column a label, "
             f"got {support.relevance.shape}"
         )
-    model = index.encoder if encoder is None else encoder
+    model = index.encoder
     normalised, cuts = index.manifest.normalised, CutCount()
     label_vectors = model.encode_labels(texts, cuts=cuts, uids=uids)
     cuts.warn("labels")
@@ -97,40 +84,17 @@ def add_labels(
             normalised=normalised,
         )
         label_vectors = blended_prototypes(label_vectors, means, counts, k0=k0, normalised=normalised)
-    return index.add_vectors(label_vectors, texts, uids, encoder)
+    return index.add_vectors(label_vectors, texts, uids)
 
 
-def read_labels(source: str | Path, fields: Sequence[str] | None = None) -> list[NewLabel]:
-    """The labels of a table (uid, title, content) or of a prepared data set, as a model reads them.
-
-    Args:
-        source: The table, or the data set's folder.
-        fields: What of "title" and "content" the model reads of a label; when None all, or what the data set
-            says.
-
-    Raises:
-        ConfigError: When there is no such file or folder.
-        DataError: When it is neither; the text names file, line and column.
-    """
-    path = _existing(source)
-    if path.is_dir():
-        dataset = Dataset.load(path)
-        titles, texts = dataset.texts("labels", ["title"]), dataset.texts("labels", fields)
-        return [NewLabel(*label) for label in zip(dataset.uids("labels"), titles, texts, strict=True)]
-    labels = table_labels(path, Columns(), TextOptions(), progress=False)
-    return [NewLabel(uid, title, _joined(title, content, fields)) for uid, title, content in labels]
-
-
-def read_support(
-    source: str | Path, labels: Sequence[NewLabel], fields: Sequence[str] | None = None
-) -> Support:
+def read_support(source: str | Path, uids: Sequence[str], fields: Sequence[str] | None = None) -> Support:
     """The support queries of a table of clicks (query, label), or of a prepared data set's training rows.
 
-    Labels that are not among ``labels`` count as positives of their query, and are added to none.
+    Labels that are not among ``uids`` count as positives of their query, and are added to none.
 
     Args:
         source: The table, or the data set's folder.
-        labels: Those that are to be added.
+        uids: Of the labels that are to be added; clicks name labels by them.
         fields: What of "title" and "content" the model reads of a query; when None all, or what the data set
             says.
 
@@ -138,42 +102,38 @@ def read_support(
         ConfigError: When there is no such file or folder.
         DataError: When it is neither, or no query has one of the labels.
     """
-    path, wanted = _existing(source), len(labels)
+    path, wanted = Path(source), len(uids)
+    if not path.exists():
+        raise ConfigError(f"expected a table or a prepared data set's folder, but {source} does not exist")
     if path.is_dir():
         dataset = Dataset.load(path)
-        place_of = {label.uid: place for place, label in enumerate(labels)}
-        places = [place_of.get(uid) for uid in dataset.uids("labels")]
-        known = [label for label, place in enumerate(places) if place is not None]
-        columns = [place for place in places if place is not None]
-        chosen = sp.csr_matrix(
-            (np.ones(len(known)), (known, columns)), shape=(dataset.num_labels, wanted), dtype=np.float64
-        )
         whole = dataset.relevance("train")
         queries: Sequence[str] = dataset.texts("train", fields)
-        relevance = sp.csr_matrix(whole @ chosen)
+        relevance = sp.csr_matrix(whole @ _selection(dataset.uids("labels"), uids))
     else:
-        every = LabelTexts("the labels to add")
-        for label in labels:
-            every.add(label.uid, label.title)
-        clicks = read_clicks([path], every, Columns(), TextOptions(), unknown="add", progress=False)
-        whole = clicks.relevance(len(every))
+        labels = LabelTexts("the labels to add")
+        for uid in uids:
+            labels.add(uid, uid)
+        clicks = read_clicks([path], labels, Columns(), TextOptions(), unknown="add", progress=False)
+        whole = clicks.relevance(len(labels))
         queries = [_joined(title, content, fields) for _, title, content in clicks.texts]
         relevance = sp.csr_matrix(whole[:, :wanted])
     if not relevance.nnz:
         raise DataError(
             f"{path}: expected queries with some of the {wanted:,} labels to add, got none: clicks name a "
-            "label by its uid or title"
+            "label by its uid"
         )
     return Support(queries, relevance, np.diff(sp.csr_matrix(whole).indptr))
+
+
+def _selection(have: Sequence[str], want: Sequence[str]) -> sp.csr_matrix:
+    """[have, want], 1 where a uid is the same: a product with it picks columns."""
+    place_of = {uid: place for place, uid in enumerate(want)}
+    pairs = [(row, place_of[uid]) for row, uid in enumerate(have) if uid in place_of]
+    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
+    return sp.csr_matrix((np.ones(len(pairs), np.float32), (rows, columns)), shape=(len(have), len(want)))
 
 
 def _joined(title: str, content: str, fields: Sequence[str] | None) -> str:
     parts = dict(zip(_FIELDS, (title, content), strict=True))
     return " ".join(filter(None, (parts[field] for field in fields or _FIELDS)))
-
-
-def _existing(source: str | Path) -> Path:
-    path = Path(source)
-    if not path.exists():
-        raise ConfigError(f"expected a table or a prepared data set's folder, but {source} does not exist")
-    return path

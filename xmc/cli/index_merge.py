@@ -1,0 +1,64 @@
+"""``xmc index merge``: one index of several; and which part of the labels a shard is."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from xmc.cli.index_options import add_kind_options
+from xmc.cli.outputs import check_output_place
+from xmc.cli.parser import make_parser, parse
+from xmc.errors import ConfigError
+from xmc.files import check_replaceable
+
+__all__ = ["run", "shard_of"]
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Put indexes together."""
+    parser = make_parser(
+        "index merge",
+        "One index of the labels of several, in their order, without encoding anything: of shards that\n"
+        "`xmc index build --shard` made, or of one index as another kind. It finds what one build of all\n"
+        "labels would.",
+        "xmc index merge runs/index-1-of-2 runs/index-2-of-2 --out runs/index --kind ivf",
+    )
+    parser.add_argument("indexes", nargs="+", help="Index folders of one model.")
+    parser.add_argument("--out", required=True, help="The index folder to make.")
+    add_kind_options(parser, None)
+    parser.add_argument("--overwrite", action="store_true", help="Replace the index when it is there.")
+    options = parse(parser, arguments)
+    check_output_place("--out", options.out)
+
+    from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
+
+    check_replaceable(options.out, *INDEX_MARKS, overwrite=options.overwrite)
+    merged = LabelIndex.merge(
+        [LabelIndex.load(place) for place in options.indexes],
+        kind=options.kind,
+        storage=options.storage or ("float32" if options.kind else None),
+        refine=True if options.refine else (False if options.kind else None),
+    )
+    merged.save(options.out, overwrite=options.overwrite)
+    print(f"{len(merged):,} labels in {options.out}, as {merged.manifest.described}")
+
+
+def shard_of(words: str) -> tuple[int, int]:
+    """Part, from 0, and number of parts, of ``2/8`` or ``rank``.
+
+    Raises:
+        ConfigError: When it is neither, or no process of a launch asks for its rank.
+    """
+    if words == "rank":
+        rank, size = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
+        if rank is None or size is None:
+            raise ConfigError(
+                "--shard rank: expected RANK and WORLD_SIZE in the environment, as `accelerate launch` or "
+                "torchrun sets them, got none: say which part (--shard 1/4)"
+            )
+        words = f"{int(rank) + 1}/{size}"
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", words)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise ConfigError(f"--shard: expected K/N with K from 1 to N, or rank, got {words!r:.80}")
+    return int(found[1]) - 1, int(found[2])

@@ -1,0 +1,152 @@
+"""What an open label index is: labels, vectors, what is said about them, and the model that made them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError, ModelError
+from xmc.retrieval.index_changes import Changes
+from xmc.retrieval.label_table import LabelTable
+from xmc.retrieval.manifest import IndexManifest
+from xmc.retrieval.stores.protocol import VectorStore
+
+__all__ = ["OpenIndex"]
+
+
+class OpenIndex:
+    """Labels by id, and the facts of an index; `LabelIndex` is what is made and used."""
+
+    def __init__(
+        self, store: VectorStore, table: LabelTable, manifest: IndexManifest, encoder: DualEncoder | None
+    ) -> None:
+        self._changes = Changes(store, table, manifest)
+        self._encoder = encoder
+        self._folder: Path | None = None
+        self._opened: tuple[Path, str] | None = None
+        self._mapped = False
+
+    @property
+    def manifest(self) -> IndexManifest:
+        """What the index says about itself."""
+        return self._changes.manifest
+
+    def __len__(self) -> int:
+        """Labels in the index."""
+        return len(self._changes.table)
+
+    def __contains__(self, uid: object) -> bool:
+        """Whether a label has that uid."""
+        return uid in self._changes.table
+
+    def id_of(self, uid: str) -> int:
+        """The id of the label with that uid.
+
+        Raises:
+            DataError: When there is none.
+        """
+        return int(self._changes.table.ids([uid])[0])
+
+    @property
+    def uids(self) -> Sequence[str]:
+        """Label uids by label id; those of removed labels stay."""
+        return self._changes.table.uids
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """Label texts by label id; those of removed labels stay."""
+        return self._changes.table.texts
+
+    @property
+    def live_ids(self) -> NDArray[np.int64]:
+        """Ids of the labels that are not removed, ascending."""
+        return self._changes.table.live_ids()
+
+    @property
+    def vectors_dropped(self) -> int:
+        """Vectors of removed labels that the kind of index still holds; no search returns them."""
+        return self._changes.store.reachable - len(self)
+
+    @property
+    def has_exact_vectors(self) -> bool:
+        """Whether `vectors` gives the embeddings that were added, to the bit."""
+        return self._changes.store.exact_vectors()
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """How much a search looks at, as `tune` sets it: nprobe, efSearch, k_factor, refine_factor."""
+        return self._changes.store.knobs()
+
+    @property
+    def lists(self) -> int:
+        """Lists of an IVF index, the most that nprobe can be; 0 of another kind."""
+        return self._changes.store.lists
+
+    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Embeddings [n, W] of labels by id, with the offset as last number where there are offsets.
+
+        None for an index that has only compressed ones.
+        """
+        return self._changes.store.vectors(self._changes.table.slots_of(np.asarray(ids, dtype=np.int64)))
+
+    def tune(self, **parameters: int) -> None:
+        """Set how much a search looks at, such as ``nprobe=32``; saved with the index. See `xmc index tune`.
+
+        Raises:
+            ConfigError: For what this kind of index has not, or a number below 1.
+        """
+        known = self._changes.store.knobs()
+        for name, value in parameters.items():
+            if name not in known or value < 1:
+                raise ConfigError(
+                    f"expected {' or '.join(known) or 'nothing to tune'} of at least 1 for the index "
+                    f"{self.manifest.described}, got {name}={value}"
+                )
+        self._changes.store.tune(parameters)
+
+    @property
+    def encoder(self) -> DualEncoder:
+        """The model that the index was built with, loaded when first asked for.
+
+        Raises:
+            IndexMismatchError: When another model is where it was.
+            ModelError: When it cannot be opened, or the index was not told where it is.
+        """
+        return self._model(None)
+
+    def _model(self, encoder: DualEncoder | None) -> DualEncoder:
+        if encoder is not None:
+            if encoder is not self._encoder:
+                self.manifest.check_model(encoder.fingerprint, "the index")
+                self._encoder = encoder
+            return encoder
+        if self._encoder is None:
+            place = self.model_place
+            if place is None:
+                raise ModelError(
+                    "the index does not know where its model is: give the model it was built with"
+                )
+            try:
+                loaded = DualEncoder.load(place)
+            except ModelError as error:
+                raise ModelError(
+                    f"the index {self._folder} was built with the model {place}, which cannot be opened "
+                    f"({error}); if it was moved, say where it is now (--model, in Python encoder)"
+                ) from error
+            self.manifest.check_model(loaded.fingerprint, f"the index {self._folder}")
+            self._encoder = loaded
+        return self._encoder
+
+    @property
+    def model_place(self) -> str | None:
+        """Where the model is: a path from here, or a name; None when the index was not told."""
+        model = self.manifest.model
+        if model is None or self._folder is None:
+            return model
+        beside = Path(os.path.normpath(self._folder.absolute() / model))
+        return str(beside) if beside.exists() else model

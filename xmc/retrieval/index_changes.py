@@ -1,0 +1,175 @@
+"""Adding, replacing and removing labels: store, table and manifest are kept in step here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmc.encoders import CutCount, DualEncoder
+from xmc.encoders.text_input import check_texts
+from xmc.errors import DataError
+from xmc.progress import Bar
+from xmc.retrieval.index_labels import chunks, sample_rows, vectors_of
+from xmc.retrieval.label_table import LabelTable
+from xmc.retrieval.manifest import IndexManifest
+from xmc.retrieval.stores.protocol import VectorStore
+from xmc.retrieval.stores.search import score_error
+
+__all__ = ["Changes"]
+
+# Relative: float32 sums of some hundred products differ by 1e-6, half precision by 1e-4.
+_EXACT = 1e-5
+_FEW_DEAD = 1_024
+
+
+class Changes:
+    """A store, its labels and what is said about them.
+
+    Attributes:
+        store: The vectors.
+        table: The labels.
+        manifest: Follows each change.
+    """
+
+    def __init__(self, store: VectorStore, table: LabelTable, manifest: IndexManifest) -> None:
+        self.store, self.table, self.manifest = store, table, manifest
+        self._label_of: NDArray[np.int64] | None = None
+
+    def label_of(self) -> NDArray[np.int64]:
+        """Label id by slot, -1 of what is nobody's.
+
+        Raises:
+            DataError: When table and store do not fit.
+        """
+        if self._label_of is None:
+            self._label_of = self.table.label_of(self.store.next_slot)
+        return self._label_of
+
+    def add_texts(
+        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str], *, progress: bool
+    ) -> NDArray[np.int64]:
+        """Encode and add labels, a chunk at a time; the store is trained first where it needs that.
+
+        Returns:
+            Their ids [n].
+
+        Raises:
+            ConfigError: When there are too few labels to train the store.
+            DataError: As `LabelTable.check_new`.
+        """
+        self.table.check_new(uids, texts)
+        cuts, first = CutCount(), self.table.next_id
+        with Bar(len(uids), "indexing labels", "label", shown=progress) as bar:
+            for part in chunks(len(uids)):
+                names, own = list(uids[part]), texts[part]
+                vectors = vectors_of(encoder, self.manifest, own, names, cuts)
+                if not self.store.is_trained:
+                    self._train(encoder, texts, uids, vectors)
+                self._append(vectors, own, names)
+                bar.update(len(vectors))
+        cuts.warn("labels")
+        return np.arange(first, self.table.next_id)
+
+    def add_vectors(
+        self, vectors: NDArray[np.float32], texts: Sequence[str], uids: Sequence[str]
+    ) -> NDArray[np.int64]:
+        """Add labels that `LabelTable.check_new` let pass by finite vectors [n, W]; their ids [n]."""
+        first = self.table.next_id
+        self._append(vectors, texts, list(uids))
+        return np.arange(first, self.table.next_id)
+
+    def replace_texts(
+        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str]
+    ) -> NDArray[np.int64]:
+        """Give labels other texts and vectors; their ids [n] stay.
+
+        Raises:
+            DataError: When a uid is unknown or comes twice, or there are not as many texts.
+        """
+        check_texts(uids, what="uids")
+        if len(uids) != len(texts) or len(set(uids)) != len(uids):
+            raise DataError(
+                f"expected each uid once and a text for it, got {len(uids)} uids, {len(set(uids))} of them "
+                f"different, and {len(texts)} texts"
+            )
+        self.table.ids(uids)
+        ids = np.array([self.table.id_of(uid) for uid in uids], dtype=np.int64)
+        vectors = vectors_of(encoder, self.manifest, texts, uids)
+        dead, first = self.table.slots_of(ids), self.store.next_slot
+        self.store.add(vectors)
+        self.store.forget(dead)
+        self.table.replace(ids, texts, first)
+        self._changed(vectors)
+        self._compact()
+        return ids
+
+    def remove(self, ids: NDArray[np.int64]) -> None:
+        """Remove labels by id [n]."""
+        self.store.forget(self.table.slots_of(ids))
+        self.table.remove(ids)
+        self._changed()
+        self._compact()
+
+    def _train(
+        self,
+        encoder: DualEncoder,
+        texts: Sequence[str],
+        uids: Sequence[str],
+        first: NDArray[np.float32],
+    ) -> None:
+        """Train the store on an even sample; ``first`` is the first chunk, often all there is."""
+        rows = sample_rows(len(uids))
+        if len(first) == len(uids):
+            self.store.train(first)
+            return
+        names = [uids[row] for row in rows.tolist()]
+        self.store.train(vectors_of(encoder, self.manifest, [texts[row] for row in rows.tolist()], names))
+
+    def _append(self, vectors: NDArray[np.float32], texts: Sequence[str], uids: Sequence[str]) -> None:
+        slot = self.store.next_slot
+        self.store.add(vectors)
+        # Of the first labels there ever were: ids go on after all have been removed.
+        if not self.table.next_id:
+            exact = score_error(self.store, vectors, slot) <= _EXACT
+            self.manifest = replace(self.manifest, exact_scores=exact)
+        self.table.append(uids, texts, slot)
+        self._changed(vectors)
+
+    def _changed(self, vectors: NDArray[np.float32] | None = None) -> None:
+        self._label_of = None
+        normalised = self.manifest.normalised
+        if vectors is not None:
+            lengths = np.linalg.norm(vectors[:, : self.manifest.dimension], axis=1)
+            normalised = normalised and bool(np.allclose(lengths, 1.0, atol=1e-3))
+        self.manifest = replace(self.manifest, count=len(self.table), normalised=normalised)
+
+    def _compact(self) -> None:
+        """Make the store anew of the labels that are left, once most of its vectors are of removed ones."""
+        ids = self.table.live_ids()
+        dead = self.store.next_slot - len(ids)
+        if not self.store.keeps_dead or dead <= max(_FEW_DEAD, len(ids)):
+            return
+        if not self.store.exact_vectors() or not len(ids):
+            return
+        kind, manifest = self.manifest.index_kind, self.manifest
+        fresh = kind.make(manifest.dimension, manifest.offset_dimension)
+        slots = self.table.slots_of(ids)
+        if not fresh.is_trained:
+            if kind.name != "binary":  # lists and codes may need more labels than are left
+                return
+            fresh.train(_vectors(self.store, slots[sample_rows(len(slots))]))
+        for part in chunks(len(slots)):
+            fresh.add(_vectors(self.store, slots[part]))
+        fresh.tune(self.store.knobs())
+        self.store, self._label_of = fresh, None
+        for slot, label in enumerate(ids.tolist()):
+            self.table.slots[label] = slot
+
+
+def _vectors(store: VectorStore, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+    found = store.vectors(slots)
+    assert found is not None  # exact_vectors says so
+    return found

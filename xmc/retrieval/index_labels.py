@@ -1,0 +1,92 @@
+"""The labels an index is given: their texts and uids, their vectors with offsets, and a sample of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmc.data import Dataset
+from xmc.encoders import CutCount, DualEncoder
+from xmc.encoders.text_input import as_texts
+from xmc.errors import ConfigError, DataError
+from xmc.retrieval.given_labels import read_labels
+from xmc.retrieval.manifest import IndexManifest
+from xmc.retrieval.offsets import warn_of_other_labels
+from xmc.retrieval.ranker import Ranker
+from xmc.retrieval.stores.search import check_finite
+
+__all__ = ["CHUNK", "chunks", "sample_rows", "texts_and_uids", "vectors_of", "with_offsets"]
+
+CHUNK = 65_536
+_TRAINING_VECTORS = 262_144
+
+
+def texts_and_uids(
+    encoder: DualEncoder, labels: Dataset | str | Path | Iterable[str], uids: Iterable[str] | None
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Texts and uids of a data set's or table's labels as the model reads them, or of texts that are given.
+
+    Raises:
+        ConfigError: When uids come with a data set.
+        DataError: When the labels are no texts.
+    """
+    if isinstance(labels, (str, Path)):
+        if Path(labels).is_file() and uids is None:
+            given = read_labels(labels, encoder.metadata.label_fields)
+            return given.texts, given.uids
+        labels = Dataset.load(labels)
+    if not isinstance(labels, Dataset):
+        texts = as_texts(labels, "labels")[0]
+        if isinstance(uids, str):
+            raise DataError(f"expected a uid for every text, got the one string {uids!r}")
+        return texts, [str(i) for i in range(len(texts))] if uids is None else as_texts(uids, "uids")[0]
+    if uids is not None:
+        raise ConfigError("expected uids only with a list of texts: a data set's labels have their own")
+    warn_of_other_labels(encoder, labels)
+    return encoder.label_texts(labels), labels.uids("labels")
+
+
+def vectors_of(
+    encoder: DualEncoder,
+    manifest: IndexManifest,
+    texts: Sequence[str],
+    uids: Sequence[str],
+    cuts: CutCount | None = None,
+) -> NDArray[np.float32]:
+    """What an index keeps of labels: their embeddings, with offsets as one column more; [n, W].
+
+    Raises:
+        ModelError: When an embedding is not finite.
+    """
+    return with_offsets(encoder, manifest, encoder.encode_labels(texts, cuts=cuts, uids=uids), uids)
+
+
+def with_offsets(
+    encoder: DualEncoder | None, manifest: IndexManifest, embeddings: NDArray[np.float32], uids: Sequence[str]
+) -> NDArray[np.float32]:
+    """Embeddings [n, D] with the offsets of labels where the index has them; the default without a model.
+
+    Raises:
+        ModelError: When an embedding is not finite.
+    """
+    check_finite(embeddings, "label")
+    if not manifest.offset_dimension:
+        return embeddings
+    offsets = None if encoder is None else Ranker.of_model(encoder, uids).offsets
+    if offsets is None:
+        offsets = np.full(len(uids), manifest.default_offset, dtype=np.float32)
+    return np.hstack([embeddings, offsets[:, None]])
+
+
+def chunks(count: int) -> Iterator[slice]:
+    """Slices of at most `CHUNK` of ``count`` labels."""
+    return (slice(start, start + CHUNK) for start in range(0, count, CHUNK))
+
+
+def sample_rows(count: int) -> NDArray[np.int64]:
+    """At most 262,144 rows of ``count``, evenly spread, that an index is trained on."""
+    rows = np.linspace(0, count - 1, min(count, _TRAINING_VECTORS))
+    return np.unique(rows.astype(np.int64))

@@ -1,0 +1,102 @@
+"""Searching a label index: by text or by embedding, for ids and scores or for labels with their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmc.encoders import CutCount, DualEncoder
+from xmc.encoders.text_input import TextInput, as_texts, check_texts
+from xmc.errors import ConfigError, DataError
+from xmc.retrieval.hit import Hit
+from xmc.retrieval.index_base import OpenIndex
+from xmc.retrieval.ranker import search_by
+from xmc.retrieval.stores.search import search_store
+
+__all__ = ["SearchableIndex"]
+
+
+class SearchableIndex(OpenIndex):
+    """The searches of `LabelIndex`."""
+
+    def search(
+        self, texts: TextInput, k: int = 10, encoder: DualEncoder | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Label ids and scores of the k best labels of query texts (see `search_vectors`).
+
+        Both are [N, k] for N texts, and [k] for one string.
+
+        Raises:
+            DataError: When a text is empty, which fits every label alike, or no string.
+            IndexMismatchError: When ``encoder`` is not the model the index was built with.
+            ModelError: When no model is given and the index does not know where its own is.
+        """
+        queries, one = as_texts(texts, "queries")
+        check_texts(queries, what="queries")
+        empty = next((position for position, text in enumerate(queries) if not text.strip()), None)
+        if empty is not None:
+            raise DataError(
+                f"expected a text to search for, got an empty one at position {empty}, which fits every "
+                "label alike: leave it out"
+            )
+        cuts = CutCount()
+        vectors = self._model(encoder).encode_queries(queries, cuts=cuts)
+        cuts.warn("queries")
+        return self.search_vectors(vectors[0] if one else vectors, k)
+
+    @overload  # a string is an Iterable[str] too; the first signature that fits holds
+    def hits(  # type: ignore[overload-overlap]
+        self, texts: str, k: int = 10, encoder: DualEncoder | None = None
+    ) -> list[Hit]: ...
+    @overload
+    def hits(
+        self, texts: Iterable[str], k: int = 10, encoder: DualEncoder | None = None
+    ) -> list[list[Hit]]: ...
+    def hits(
+        self, texts: TextInput, k: int = 10, encoder: DualEncoder | None = None
+    ) -> list[Hit] | list[list[Hit]]:
+        """As `search`, with uid and text of the labels: at most k hits of one string, or a list of them each.
+
+        Raises:
+            XMCError: As `search` does.
+        """
+        ids, scores = self.search(texts, k, encoder)
+        if ids.ndim == 1:
+            return self.hits_of(ids, scores)
+        return [self.hits_of(*row) for row in zip(ids, scores, strict=True)]
+
+    def hits_of(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
+        """The labels of one query's ids and scores, both [k], as `search` gives them; pads are left out."""
+        pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+        about = not self.manifest.exact_scores
+        return [Hit(i, self.uids[i], self.texts[i], score, about) for i, score in pairs if i >= 0]
+
+    def search_vectors(self, queries: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Label ids and scores, both [N, k], of the k best labels of query embeddings [N, D]; [k] of a [D].
+
+        Best first, ties by label id ascending; -1 and -inf where the index gives fewer than k. A model that
+        ranks by magnitude gives the scores' magnitudes, from two searches.
+
+        Raises:
+            ConfigError: When k or the shape cannot be right.
+        """
+        if k < 1:
+            raise ConfigError(f"expected k to be at least 1, got {k}")
+        dimension = self.manifest.dimension
+        queries = np.asarray(queries)
+        if queries.ndim == 1 and len(queries) == dimension:
+            ids, scores = self.search_vectors(queries[None], k)
+            return ids[0], scores[0]
+        if queries.ndim != 2 or queries.shape[1] != dimension or queries.dtype.kind not in "fiu":
+            raise ConfigError(
+                f"expected query embeddings [N, {dimension}] or [{dimension}] of numbers, got "
+                f"{list(queries.shape)} of {queries.dtype}"
+            )
+        if self.manifest.offset_dimension:
+            queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
+        store, label_of = self._changes.store, self._changes.label_of()
+        # The negative of [q, 1] also negates the offset, which is the label's last dimension.
+        return search_by(self.manifest.ranking, lambda sign: search_store(store, sign * queries, k, label_of))
