@@ -53,7 +53,11 @@ class Tower:
     def tokenize_counting_cuts(self, texts: list[str]) -> tuple[list[list[int]], int]:
         """As :meth:`tokenize`, and how many of the texts were longer than ``max_length``."""
         texts = [self.prompt + text for text in texts] if self.prompt else texts
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.padded)
+        if len(texts) == 1:
+            # In this thread: a batch goes to a pool, whose waking takes longer than a text.
+            encodings = [self._tokenizer.encode(texts[0], add_special_tokens=self.padded)]
+        else:
+            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=self.padded)
         rows = [encoding.ids for encoding in encodings]
         # Only a full row can have been cut, and asking an encoding for what was cut off takes time.
         full = [e for e, row in zip(encodings, rows, strict=True) if len(row) == self.max_length]
