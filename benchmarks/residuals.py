@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmc.cli.config import load_train_config
-from xmc.data import Dataset, DatasetWriter, inverse_propensity
+from xmc.data import Dataset, inverse_propensity
+from xmc.data.fewer_labels import keep_labels
 from xmc.encoders import DualEncoder
 from xmc.evaluation import rank_labels, ranking_metrics
 from xmc.evaluation.hits import all_hits
@@ -53,33 +54,8 @@ def without_labels(dataset: Dataset, path: Path, share: float, seed: int) -> Dat
     """
     if path.exists():
         return Dataset.load(path)
-    generator = np.random.default_rng(seed)
-    stays = generator.random(dataset.num_labels) >= share
-    # Labels that stay are numbered anew, without gaps.
-    new_ids = np.cumsum(stays) - 1
-    fields = {"query_fields": dataset.manifest.query_fields, "label_fields": dataset.manifest.label_fields}
-    with DatasetWriter(path, name=dataset.name, propensity=dataset.propensity, **fields) as writer:
-        texts = zip(*(dataset.texts("labels", [field]) for field in ("title", "content")), strict=True)
-        for uid, (title, content), stay in zip(dataset.uids("labels"), texts, stays, strict=True):
-            if stay:
-                writer.add_label(uid, title, content)
-        for split in ("train", "test"):
-            relevance, excluded = dataset.relevance(split), dataset.filter(split)
-            texts = zip(*(dataset.texts(split, [field]) for field in ("title", "content")), strict=True)
-            for row, (uid, (title, content)) in enumerate(zip(dataset.uids(split), texts, strict=True)):
-                pairs = slice(relevance.indptr[row], relevance.indptr[row + 1])
-                ids, weights = relevance.indices[pairs], relevance.data[pairs]
-                kept = stays[ids]
-                # A row whose labels are all gone has nothing to train or to be tested on.
-                if not kept.any():
-                    continue
-                labels, weighted = new_ids[ids[kept]].tolist(), weights[kept].tolist()
-                new_row = writer.add_row(split, uid, title, content, labels, weighted)
-                if excluded is not None:
-                    ids = excluded.indices[excluded.indptr[row] : excluded.indptr[row + 1]]
-                    for label in new_ids[ids[stays[ids]]].tolist():
-                        writer.add_filter(split, new_row, label)
-    return Dataset.load(path)
+    stays = np.random.default_rng(seed).random(dataset.num_labels) >= share
+    return keep_labels(dataset, path, stays)
 
 
 def label_groups(dataset: Dataset, trained_on: Dataset) -> Groups:

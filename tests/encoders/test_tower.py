@@ -57,6 +57,18 @@ def test_tokens_are_cut_and_special_where_wanted(static_folder: Path, bert_folde
     assert 2 not in static.label_tower.tokenize(text)[0]
 
 
+@pytest.mark.parametrize("kind", ["static", "transformer"])
+def test_one_text_has_the_tokens_it_has_among_others(
+    kind: str, static_folder: Path, bert_folder: Path
+) -> None:
+    folder = static_folder if kind == "static" else bert_folder
+    encoder = DualEncoder.build(EncoderConfig(str(folder), kind=kind, query_length=4))  # type: ignore[arg-type]
+    texts = ["the red house and the small bird", "a bird", "", "the red house and"]
+    rows, num_cut = encoder.query_tower.tokenize_counting_cuts(texts)
+    alone = [encoder.query_tower.tokenize_counting_cuts([text]) for text in texts]
+    assert [own for (own,), _ in alone] == rows and sum(cut for _, cut in alone) == num_cut > 0
+
+
 def test_tower_takes_read_only_arrays_and_tensors(static_folder: Path) -> None:
     tower = DualEncoder.load(static_folder).query_tower
     ids, offsets = flatten_tokens([[4, 5], [6]])

@@ -35,24 +35,39 @@ def run_export(arguments: Sequence[str]) -> None:
 def run_split_labels(arguments: Sequence[str]) -> None:
     """Hold labels out of training."""
     from xmc.data import describe
+    from xmc.data.fewer_labels import without_unseen
+    from xmc.data.manifest import MANIFEST_NAME
     from xmc.data.unseen_labels import split_labels
+    from xmc.files import check_replaceable
 
     parser = make_parser(
         "data split-labels",
         "Write a data set in which a share of the labels has no training row, to measure how a model finds\n"
         "labels that it was never shown. Test rows keep all their labels.",
-        "xmc data split-labels data/shop data/shop-unseen --unseen 0.1",
+        "xmc data split-labels data/shop data/shop-unseen --unseen 0.1 --train_on data/shop-seen",
     )
     parser.add_argument("dataset", help="A prepared data set's folder.")
     parser.add_argument("out", help="The folder to make.")
     parser.add_argument("--unseen", type=float, required=True, metavar="SHARE", help="Share of the labels.")
     parser.add_argument("--seed", type=int, default=0, help="Another seed holds other labels out.")
-    parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
+    parser.add_argument(
+        "--train_on",
+        default=None,
+        metavar="FOLDER",
+        help="Also write the data set to train on, which has no such labels at all: in OUT they are in no\n"
+        "training row, and a model learns that no query wants them.",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="Replace the data sets that are there.")
     options = parse(parser, arguments)
     check_output_place("out", options.out)
+    if options.train_on is not None:
+        check_output_place("--train_on", options.train_on)
+        check_replaceable(options.train_on, MANIFEST_NAME, overwrite=options.overwrite)
     dataset = split_labels(
         options.dataset, options.out, unseen=options.unseen, seed=options.seed, overwrite=options.overwrite
     )
+    if options.train_on is not None:
+        without_unseen(dataset, options.train_on, overwrite=options.overwrite)
     print(describe(dataset).table())
 
 

@@ -33,7 +33,24 @@ def run_add(arguments: Sequence[str]) -> None:
         choices=("refuse", "skip", "update"),
         help="Labels whose uid the index has: refuse them all, skip these, or give them the new text.",
     )
+    parser.add_argument(
+        "--support",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="Queries that have the labels: a table of clicks (query, uid of the label), or the training\n"
+        "rows of a prepared data set. A label's vector is then its text's blended with the mean of its n\n"
+        "queries, k0/(k0+n) of the text and n/(k0+n) of the queries. Labels that are not added count,\n"
+        "too: a query of many labels says less of each.",
+    )
+    parser.add_argument(
+        "--k0", type=float | None, default=None, help="How many queries a text counts as (default: 2)."
+    )
     options = parse(parser, arguments)
+    if options.support is not None and options.known == "update":
+        raise ConfigError("--support: expected with new labels, got --known update too: add these alone")
+    if options.k0 is not None and (options.support is None or not options.k0 >= 0):
+        raise ConfigError(f"--k0: expected 0 or more, beside --support, got {options.k0}")
 
     from xmc.retrieval.label_index import LabelIndex
 
@@ -51,7 +68,7 @@ def run_add(arguments: Sequence[str]) -> None:
         old = set(known)
         new = [i for i in range(len(given.uids)) if i not in old]
         if new:
-            index.add([given.texts[i] for i in new], [given.uids[i] for i in new])
+            _add(index, [given.texts[i] for i in new], [given.uids[i] for i in new], options)
         updated = len(known) if options.known == "update" else 0
     print(f"{len(new):,} labels added, {updated:,} updated: {len(index):,} in {options.index}")
 
@@ -156,6 +173,17 @@ def _common(parser: ArgumentParser) -> None:
         default=None,
         help="The model; by default the one the index was built with.",
     )
+
+
+def _add(index: LabelIndex, texts: Sequence[str], uids: Sequence[str], options: Namespace) -> None:
+    if options.support is None:
+        index.add(texts, uids)
+        return
+    from xmc.retrieval.new_labels import add_labels, read_support
+    from xmc.retrieval.prototypes import DEFAULT_K0
+
+    support = read_support(options.support, uids, index.encoder.metadata.query_fields)
+    add_labels(index, texts, uids, support, k0=DEFAULT_K0 if options.k0 is None else options.k0)
 
 
 def _update(index: LabelIndex, given: GivenLabels, rows: Sequence[int]) -> None:

@@ -330,6 +330,8 @@ class DualEncoder:
         return self
 
     def _encode(self, tower: Tower, texts: TextInput, **options: Any) -> np.ndarray:
+        if not any(module.training for module in self._model.modules()):
+            return encode_texts(tower, texts, **options)
         # Put back afterwards, as validation encodes in the middle of training.
         training = self._model.training
         self._model.eval()

@@ -25,7 +25,11 @@ def token_ids(
         special: Whether special tokens are added.
     """
     texts = [prompt + text for text in texts] if prompt else texts
-    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=special)
+    if len(texts) == 1:
+        # In this thread: a batch goes to a pool, whose waking takes longer than a text.
+        encodings = [tokenizer.encode(texts[0], add_special_tokens=special)]
+    else:
+        encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=special)
     rows = [encoding.ids for encoding in encodings]
     # Only a full row can have been cut, and asking an encoding for what was cut off takes time.
     full = [e for e, row in zip(encodings, rows, strict=True) if len(row) == max_length]

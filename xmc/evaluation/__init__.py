@@ -15,6 +15,7 @@ from xmc.evaluation.metrics import (
     ranking_metrics,
     recall_at,
 )
+from xmc.evaluation.novel import NovelLabels, novel_metrics
 from xmc.evaluation.per_query import PerQuery, per_query_metrics
 from xmc.evaluation.predictions import load_predictions, save_predictions, write_predictions
 from xmc.evaluation.published import PublishedResult, published_results
@@ -24,6 +25,7 @@ from xmc.evaluation.score import load_ranking, score_predictions
 __all__ = [
     "KINDS",
     "Evaluation",
+    "NovelLabels",
     "PerQuery",
     "PublishedResult",
     "comparison_table",
@@ -34,6 +36,7 @@ __all__ = [
     "map_at",
     "mrr_at",
     "ndcg_at",
+    "novel_metrics",
     "per_query_metrics",
     "precision_at",
     "psndcg_at",

@@ -18,6 +18,7 @@ from xmc.distributed import World, current_world, gather_rows_to_main
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation.kinds import KINDS, PROPENSITY_KINDS, check_cuts
+from xmc.evaluation.novel import NovelTotals
 from xmc.evaluation.predictions import PredictionsWriter, write_predictions
 from xmc.evaluation.rank import RankedBlock, rank_labels, ranked_blocks
 from xmc.evaluation.result import Evaluation
@@ -27,6 +28,7 @@ from xmc.retrieval import Ranker, warn_of_other_labels
 __all__ = [
     "check_all_cuts",
     "evaluate",
+    "novel_totals",
     "open_split",
     "propensity_source",
     "propensity_weights",
@@ -54,6 +56,9 @@ def evaluate(
     The texts' fields are those the model was trained on, or the data set's own for a model that says none.
     Learned label offsets (over the scale) are added to the scores. The data set's filter pairs are left out
     before the cut. Ties: score descending, then label id ascending.
+
+    Where labels of the data set were held out of training (`Dataset.unseen_labels`), they are also ranked
+    alone, and `Evaluation.novel` has the metrics of seen and unseen labels (see `xmc.evaluation.novel`).
 
     With a process group, all ranks call this together: labels and queries are sharded, every rank encodes,
     searches and measures its share, and all return the same result. From equal embeddings the rankings equal
@@ -83,14 +88,21 @@ def evaluate(
     constants = propensity or dataset.propensity
     weights, kinds = propensity_weights(dataset, constants)
     totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
+    novel = novel_totals(dataset, weights, ks, recall_ks)
+    among = None if novel is None else novel.is_unseen
     truth, depth = dataset.relevance(split), max(*ks, *recall_ks)
     device = next(iter(model.parameters())).device
+    shown = progress and world.is_main
     with _writer(predictions, world) as writer:
-        for block in ranked_blocks(model, dataset, split, depth, world, progress=progress and world.is_main):
+        for block in ranked_blocks(model, dataset, split, depth, world, among=among, progress=shown):
             walk_hits(truth[block.rows], block.ids, totals.add, block.rows.start)
+            if novel is not None:
+                novel.add(truth[block.rows], block.ids, block.among)
             if predictions is not None:
                 _append(writer, block, world, device)
     totals.sum_over_ranks(world, device)
+    if novel is not None:
+        novel.sum_over_ranks(world, device)
     excluded = dataset.filter(split)
     return Evaluation(
         metrics=totals.metrics(),
@@ -108,6 +120,7 @@ def evaluate(
         offsets=Ranker.of_model(model, dataset.uids("labels")).offsets is not None,
         seconds=round(time.perf_counter() - started, 3),
         processes=world.size,
+        novel=None if novel is None else novel.result(),
     )
 
 
@@ -142,6 +155,16 @@ def propensity_weights(
         " and ".join(PROPENSITY_KINDS),
     )
     return None, [kind for kind in KINDS if kind not in PROPENSITY_KINDS]
+
+
+def novel_totals(
+    dataset: Dataset, weights: NDArray[np.floating] | None, ks: Sequence[int], recall_ks: Sequence[int]
+) -> NovelTotals | None:
+    """Totals of seen and unseen labels, or None for a data set without labels held out of training."""
+    unseen = dataset.unseen_labels
+    if not len(unseen):
+        return None
+    return NovelTotals(unseen, dataset.num_labels, weights, ks=ks, recall_ks=recall_ks)
 
 
 def propensity_source(dataset: Dataset, given: Propensity | None) -> str:

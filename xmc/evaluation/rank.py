@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +32,7 @@ class RankedBlock:
         rows: Those of this rank (:meth:`xmc.distributed.World.shard` of the block).
         ids: int32 [n, k], the label ids of this rank's rows, best first, -1 pads.
         scores: float32 [n, k].
+        among: int32 [n, k], the ids of a ranking of some labels alone, where that was asked for.
     """
 
     start: int
@@ -38,6 +40,7 @@ class RankedBlock:
     rows: slice
     ids: NDArray[np.int32]
     scores: NDArray[np.float32]
+    among: NDArray[np.int32] | None = None
 
 
 def rank_labels(
@@ -63,13 +66,15 @@ def ranked_blocks(
     k: int,
     world: World,
     *,
+    among: NDArray[np.bool_] | None = None,
     progress: bool = True,
 ) -> Iterator[RankedBlock]:
     """Rank 16,384 queries at a time over the ranks of ``world``, which all call this together.
 
     Each rank encodes its shard of the labels once and its share of each block's queries. A block needs one
     all-gather of 16,384 x D numbers and one all-to-all of lists; nothing of all queries or all labels is
-    gathered anywhere.
+    gathered anywhere. ``among`` [L] are labels that are also ranked alone, by a second search of the same
+    embeddings.
     """
     label_cuts, query_cuts = CutCount(), CutCount()
     labels = _own_labels(model, dataset, world, label_cuts, progress)
@@ -80,16 +85,19 @@ def ranked_blocks(
         for start in range(0, len(texts), _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, len(texts))
             own = slice(*(start + bound for bound in world.shard(stop - start)))
-            ids, scores = ranker.search(
-                _encoded(model, texts[own], query_cuts),
-                labels,
-                k,
+            search = partial(
+                Ranker.search,
+                queries=_encoded(model, texts[own], query_cuts),
+                labels=labels,
+                k=k,
                 num_queries=stop - start,
                 num_labels=dataset.num_labels,
                 world=world,
                 exclude=None if excluded is None else sp.csr_matrix(excluded[start:stop]),
             )
-            yield RankedBlock(start, stop, own, ids, scores)
+            ids, scores = search(ranker)
+            alone = None if among is None else search(ranker.only(among))[0]
+            yield RankedBlock(start, stop, own, ids, scores, alone)
             bar.update(stop - start)
     label_cuts.warn("labels")
     query_cuts.warn("queries")

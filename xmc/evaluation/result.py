@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from xmc.errors import DataError
+from xmc.evaluation.novel import NovelLabels
 from xmc.received import reading
 from xmc.typed import from_plain
 
@@ -45,6 +46,8 @@ class Evaluation:
     """Queries with fewer predictions than the depth, where there were labels for more."""
     ceiling: dict[str, float] = field(default_factory=dict)
     """The best that any system can expect on this split, in percent by metric; empty when unknown."""
+    novel: NovelLabels | None = None
+    """Of seen and unseen labels, where the data set has labels held out of training."""
 
     def to_json(self) -> str:
         """All of it as a JSON object."""
@@ -78,6 +81,8 @@ class Evaluation:
                 f"{self.short_rows:,} of {self.num_queries:,} queries have fewer than {self.depth:,} "
                 "predictions: what is missing counts as wrong"
             )
+        if self.novel is not None:
+            lines.append(self.novel.table())
         return "\n".join(lines)
 
     def headline(self) -> str:

@@ -12,7 +12,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, Propensity
-from xmc.evaluation.evaluate import check_all_cuts, open_split, propensity_source, propensity_weights
+from xmc.evaluation.evaluate import (
+    check_all_cuts,
+    novel_totals,
+    open_split,
+    propensity_source,
+    propensity_weights,
+)
 from xmc.evaluation.hits import check_ranking, find_hits
 from xmc.evaluation.readers import ListBlock, Target, read_predictions
 from xmc.evaluation.result import Evaluation
@@ -36,7 +42,8 @@ def score_predictions(
     """Measure a file of predictions, block by block, with the metrics of `evaluate`.
 
     Filtered pairs are removed before the cut. A query that is not in the file has no predictions: it counts
-    as wrong. Ties: score descending, then label id ascending.
+    as wrong. Ties: score descending, then label id ascending. Unseen labels are not ranked alone, as a list
+    has but the first of all.
 
     Args:
         predictions: npz (ids and scores), CSR npz, TREC run or JSON Lines (see `xmc.evaluation.readers`).
@@ -57,12 +64,15 @@ def score_predictions(
     constants = propensity or dataset.propensity
     weights, kinds = propensity_weights(dataset, constants)
     totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
+    novel = novel_totals(dataset, weights, ks, recall_ks)
     truth, target = dataset.relevance(split), Target(dataset, split, depth)
     lengths = np.zeros(target.num_rows, dtype=np.int64)
     for block in _complete(read_predictions(predictions, target, format), target.num_rows):
         ids = _filtered(block, target)
         lengths[block.rows] = (ids >= 0).sum(axis=1)
         walk_hits(sp.csr_matrix(truth[block.rows]), ids, totals.add, place=block.place)
+        if novel is not None:
+            novel.add(sp.csr_matrix(truth[block.rows]), ids, None)
     room = target.num_labels - target.num_excluded
     short = warn_of_short_lists(str(predictions), lengths, room, (*ks, *recall_ks))
     return Evaluation(
@@ -81,6 +91,7 @@ def score_predictions(
         offsets=False,
         seconds=round(time.perf_counter() - started, 3),
         short_rows=short,
+        novel=None if novel is None else novel.result(),
     )
 
 

@@ -19,6 +19,7 @@ from xmc.reports.figures import (
     learning_figure,
     score_figure,
 )
+from xmc.reports.novel import NOVEL_METRICS, novel_rows
 from xmc.reports.numbers import number, p_value, signed, span
 from xmc.reports.report import SEGMENT_KS, Report
 from xmc.reports.rows import (
@@ -118,6 +119,9 @@ def _render(template: str, report: Report, figures: Mapping[str, FigureParts | N
                 if (rows := curve_rows(curves, report.best_steps[name], CURVE_METRICS))
             },
             num_groups=len({row.group for row in _deciles(report).rows}),
+            novel_rows=novel_rows(report.novel),
+            novel_metrics=NOVEL_METRICS,
+            num_unseen=content["dataset"]["unseen_labels"],
             wide=len(content["systems"]) > MOST_COLUMNS,
             most_columns=MOST_COLUMNS,
             overview=[row for row in content["summary"] if row["metric"] in OVERVIEW],

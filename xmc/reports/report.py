@@ -12,7 +12,7 @@ import numpy as np
 from xmc import __version__
 from xmc.data import Dataset, describe
 from xmc.errors import ConfigError, DataError
-from xmc.evaluation import published_results
+from xmc.evaluation import NovelLabels, published_results
 from xmc.machine import this_machine
 from xmc.reports.calibration import Reliability, empirical_reliability, softmax_reliability
 from xmc.reports.comparison import LEVEL, differences
@@ -21,6 +21,7 @@ from xmc.reports.distributions import ScoreDistribution, score_distribution
 from xmc.reports.examples import best_and_worst, examples
 from xmc.reports.group_metrics import Sums
 from xmc.reports.measures import measure
+from xmc.reports.novel import novel_labels
 from xmc.reports.resampling import bootstrap
 from xmc.reports.run_facts import RunFacts, peculiarities, read_run
 from xmc.reports.segments import SegmentTable, intervals, segment_tables
@@ -49,6 +50,8 @@ class Report:
     softmax: dict[str, Reliability]
     """Of the systems whose scale is known."""
     empirical: dict[str, Reliability]
+    novel: dict[str, NovelLabels]
+    """Empty for a data set without labels held out of training."""
 
     def verdict_text(self) -> str:
         """The headline and what qualifies it, a line each."""
@@ -102,6 +105,7 @@ def build_report(
         s.name: softmax_reliability(s.hits, s.ids, s.scores, s.scale) for s in systems if s.scale is not None
     }
     empirical = {s.name: empirical_reliability(s.hits, s.ids, s.scores) for s in systems}
+    novel = novel_labels(systems, dataset)
     info, summary = describe(dataset), _summary(sums, seed)
     gains = {name: found for name, fact in facts.items() if (found := training_gains(fact))}
     metric = headline_metric([fact.config for fact in facts.values()], [row["metric"] for row in summary])
@@ -127,6 +131,7 @@ def build_report(
         "gains": {name: [asdict(gain) for gain in found] for name, found in gains.items()},
         "summary": summary,
         "segments": [asdict(table) for table in segments],
+        "novel": {name: asdict(found) for name, found in novel.items()},
         "scores": {name: _arrays(found) for name, found in scores.items()},
         "calibration": {
             "softmax": {name: _arrays(found) for name, found in softmax.items()},
@@ -150,6 +155,7 @@ def build_report(
         scores=scores,
         softmax=softmax,
         empirical=empirical,
+        novel=novel,
     )
 
 

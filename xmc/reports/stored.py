@@ -130,7 +130,7 @@ def load_evaluation(
     evaluation = _stored(metrics)
     if (evaluation.dataset_fingerprint, evaluation.split) != (dataset.fingerprint, split):
         return None
-    if evaluation.depth < DEPTH:
+    if evaluation.depth < DEPTH or (len(dataset.unseen_labels) and evaluation.novel is None):
         return None
     if model_fingerprint not in (None, evaluation.model):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,10 +29,12 @@ class Ranker:
     Attributes:
         ranking: "score" ranks by ``q.e + offset``, "magnitude" by its absolute value.
         offsets: float32 [L], added to every query's inner products, or None.
+        among: bool [L], the labels that take part, or None for all.
     """
 
     ranking: str
     offsets: NDArray[np.float32] | None
+    among: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, ranking: str, shift: float, offsets: NDArray[np.float32] | None, num_labels: int) -> Ranker:
@@ -53,6 +55,10 @@ class Ranker:
         metadata = encoder.metadata
         offsets = learned_offsets(encoder, uids)
         return cls.of(metadata.ranking, metadata.ranking_shift, offsets, len(uids))
+
+    def only(self, among: NDArray[np.bool_]) -> Ranker:
+        """The same for some of the labels, ``among`` [L]: none of the others is found."""
+        return replace(self, among=among)
 
     def search(
         self,
@@ -88,7 +94,14 @@ class Ranker:
                 num_labels=num_labels,
                 world=world,
                 exclude=exclude,
-                offsets=None if self.offsets is None else self.offsets * sign,
+                offsets=self._signed_offsets(sign, num_labels),
             )
 
         return search_by(self.ranking, signed)
+
+    def _signed_offsets(self, sign: np.float32, num_labels: int) -> NDArray[np.float32] | None:
+        offsets = None if self.offsets is None else self.offsets * sign
+        if self.among is None:
+            return offsets
+        offsets = np.zeros(num_labels, dtype=np.float32) if offsets is None else offsets
+        return np.where(self.among, offsets, np.float32(-np.inf))

@@ -1,0 +1,69 @@
+"""Labels held out of training, then added to an index by text and queries, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xmc.cli.main import main
+from xmc.retrieval import LabelIndex
+
+Capture = pytest.CaptureFixture[str]
+
+
+def scores(index: LabelIndex, queries: np.ndarray) -> np.ndarray:
+    ids, found = index.search_vectors(queries, len(index))
+    return np.take_along_axis(found, np.argsort(ids, axis=1), axis=1)
+
+
+def test_from_split_to_score(
+    dataset_folder: Path, model_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    whole, split, seen = str(dataset_folder), str(tmp_path / "split"), str(tmp_path / "seen")
+    words = ["data", "split-labels", whole, split, "--unseen", "0.3", "--train_on", seen]
+    assert main(words) == 0
+    assert main(words) == 2 and "overwrite" in capsys.readouterr().err
+    index = str(tmp_path / "index")
+    assert main(["index", str(model_folder), "--labels", seen, "--out", index]) == 0
+    before = LabelIndex.load(index)
+    queries = np.random.default_rng(0).standard_normal((30, 16)).astype(np.float32)
+    old = scores(before, queries)
+
+    add = ["index", "add", index, "--labels", split]
+    assert main(add) == 2 and "--known skip" in capsys.readouterr().err
+    assert main([*add, "--known", "skip", "--support", whole]) == 0
+    after = LabelIndex.load(index)
+    added = len(after) - len(before)
+    assert len(after) == 20 and added > 0
+    assert f"{added} labels added, 0 updated: 20 in {index}" in capsys.readouterr().out
+    np.testing.assert_array_equal(scores(after, queries)[:, : len(before)], old)
+
+    texts, ranked = tmp_path / "test.jsonl", str(tmp_path / "ranked.trec")
+    rows = [{"uid": f"t{row}", "text": f"the {text}"} for row, text in enumerate(_labels(dataset_folder))]
+    texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["predict", index, str(texts), "-k", "20", "--out", ranked]) == 0
+    assert main(["score", ranked, split]) == 0
+    shown = capsys.readouterr().out
+    assert f"{added} labels held out of training: {added} queries have one of them" in shown
+    assert "harmonic mean" in shown and "unseen, alone" not in shown
+
+
+def _labels(dataset_folder: Path) -> list[str]:
+    from xmc.data import Dataset
+
+    return list(Dataset.load(dataset_folder).texts("labels"))
+
+
+@pytest.mark.parametrize("more", [["--k0", "1"], ["--support", "clicks.csv", "--k0", "-1"]])
+def test_a_k0_that_cannot_be(more: list[str], capsys: Capture) -> None:
+    assert main(["index", "add", "no/such/index", "--labels", "labels.csv", *more]) == 2
+    assert "--k0: expected 0 or more, beside --support" in capsys.readouterr().err
+
+
+def test_support_is_for_new_labels(capsys: Capture) -> None:
+    words = ["index", "add", "no/such/index", "--labels", "labels.csv", "--support", "clicks.csv"]
+    assert main([*words, "--known", "update"]) == 2
+    assert "--support: expected with new labels" in capsys.readouterr().err
