@@ -170,6 +170,10 @@ class LabelIndex:
         """Labels in the index."""
         return len(self._table)
 
+    def __contains__(self, uid: object) -> bool:
+        """Whether a label of this uid is in the index, and was not removed."""
+        return uid in self._table
+
     @property
     def uids(self) -> Sequence[str]:
         """Label uids by label id; those of removed labels stay."""
