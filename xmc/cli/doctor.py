@@ -132,6 +132,7 @@ def extras() -> list[Finding]:
         "demo": "the built-in model and the demo's data",
         "distill": "static towers by distillation",
         "report": "pages about runs",
+        "serve": "an index over HTTP",
     }
     if not _requirements():
         return [Finding("extras", f"unknown, as {DISTRIBUTION} is not installed")]

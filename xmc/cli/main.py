@@ -26,6 +26,7 @@ VERBS = {
     "recipes": "the recipes that are shipped: list, show, copy",
     "index": "build a FAISS index of a data set's labels",
     "search": "rank an index's labels for a text",
+    "serve": "an index over HTTP: searches, changes, metrics, a page",
     "predict": "the labels of texts in a file, by a threshold where wanted",
     "calibrate": "probabilities and thresholds of a model, from held-out rows",
     "evaluate": "score a model on a data set's test split",
