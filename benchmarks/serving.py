@@ -15,7 +15,6 @@ import asyncio
 import itertools
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ import numpy as np
 import psutil
 
 from xmc.data import Dataset
+from xmc.retrieval import LabelIndex
 
 __all__ = ["Connection", "Load", "main", "memory_growth"]
 
@@ -100,10 +100,8 @@ async def client(place: tuple[str, int], texts: Iterator[str], until: float, loa
 def served(index: Path, options: Sequence[str]) -> Iterator[tuple[tuple[str, int], psutil.Process, Path]]:
     """A server on a copy of an index: its address, its process, the copy."""
     with tempfile.TemporaryDirectory() as room:
-        copy = Path(shutil.copytree(index, Path(room) / "index"))
-        manifest = json.loads((copy / "manifest.json").read_text())
-        place = (index / manifest["model"]).resolve()
-        (copy / "manifest.json").write_text(json.dumps({**manifest, "model": str(place)}))
+        copy = Path(room) / "index"
+        LabelIndex.load(index).save(copy)  # which knows where its model is from there
         process = psutil.Popen(
             [sys.executable, "-m", "xmc", "serve", str(copy), "--port", "0", *options],
             stdout=-1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from tests.fixtures.tiny_models import SPECIAL, WORDS, save_static, tiny_tokenizer
 from xmc.retrieval import LabelIndex
+from xmc.retrieval.generations import POINTER, current_generation
 from xmc.serving import LiveIndex, ServingLimits, create_app
 
 TOKEN = "0123456789abcdef-token"
@@ -32,18 +32,23 @@ def _built_index(word_model: Path) -> Path:
     folder = word_model.parent / "index"
     texts, uids = list(LABELS.values()), list(LABELS)
     LabelIndex.build(str(word_model), texts, uids=uids, progress=False).save(folder)
-    # Where its model is, as seen from any folder.
-    manifest = folder / "manifest.json"
-    index = LabelIndex.load(folder)
-    place = str(Path(str(index.model_place)).absolute())
-    manifest.write_text(manifest.read_text().replace(f'"{index.manifest.model}"', f'"{place}"'))
     return folder
 
 
 @pytest.fixture
 def folder(_built_index: Path, tmp_path: Path) -> Path:
     """An index folder that a test may change."""
-    return Path(shutil.copytree(_built_index, tmp_path / "index"))
+    LabelIndex.load(_built_index).save(tmp_path / "index")  # which knows where its model is from there
+    return tmp_path / "index"
+
+
+def damage(folder: Path) -> Callable[[], None]:
+    """A new version whose labels cannot be read; what is returned mends them."""
+    labels = folder / current_generation(folder) / "labels.parquet"
+    good = labels.read_bytes()
+    labels.write_bytes(b"damaged")
+    (folder / POINTER).write_text((folder / POINTER).read_text() + "\n")
+    return lambda: None if labels.write_bytes(good) else None
 
 
 @pytest.fixture

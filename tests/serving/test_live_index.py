@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import save_static, tiny_tokenizer
+from tests.serving.conftest import damage
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError, IndexMismatchError, XMCError
 from xmc.retrieval import LabelIndex
@@ -97,14 +98,11 @@ def test_a_folder_that_is_gone_for_a_moment_is_no_error(live: LiveIndex, folder:
 def test_a_version_that_cannot_be_opened_is_told_once_and_tried_when_asked(
     live: LiveIndex, folder: Path
 ) -> None:
-    good = (folder / "labels.parquet").read_bytes()
-    manifest = (folder / "manifest.json").read_text()
-    (folder / "labels.parquet").write_bytes(b"damaged")
-    (folder / "manifest.json").write_text(manifest + "\n")
+    mend = damage(folder)
     with pytest.raises(DataError, match="damaged"):
         live.refresh()
     assert live.refresh() is False and "damaged" in str(live.failure)
-    (folder / "labels.parquet").write_bytes(good)
+    mend()
     assert live.refresh(again=True) and live.failure is None and live.current.generation == 2
 
 
@@ -121,17 +119,17 @@ def test_another_model_comes_with_its_index_or_is_refused(folder: Path, tmp_path
     with pytest.raises(IndexMismatchError):
         given.refresh()
     assert len(given.current.index) == 5
-    with pytest.raises(DataError, match="no manifest.json"):
+    with pytest.raises(DataError, match="expected a label index at"):
         LiveIndex(tmp_path / "nowhere")
 
 
 def test_a_lock_that_is_held_is_waited_for_and_told(live: LiveIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
-    monkeypatch.setattr("xmc.serving.index_folder._LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("xmc.retrieval.generations._WAIT_SECONDS", 0.05)
     with (
-        FileLock(live.folder.parent / ".index.lock"),
-        pytest.raises(XMCError, match="another process has held"),
+        FileLock(live.folder / ".lock"),
+        pytest.raises(XMCError, match="another process has been changing it"),
     ):
         live.apply([Change("remove", ("r",))])
     assert live.apply([Change("remove", ("r",))]) == [Outcome(removed=1)]

@@ -205,10 +205,6 @@ class LabelIndex(EditableIndex):
             yield index
             index.save(path, overwrite=True)
 
-    def __contains__(self, uid: object) -> bool:
-        """Whether a label of this uid is in the index, and was not removed."""
-        return uid in self._table
-
     @property
     def generation(self) -> str:
         """The generation on disk that was opened or saved last; "" for none, and in version 2."""

@@ -39,10 +39,6 @@ class LabelTable:
         """Labels that are not removed."""
         return len(self._id_of)
 
-    def __contains__(self, uid: object) -> bool:
-        """Whether a label of this uid is there, and was not removed."""
-        return uid in self._id_of
-
     @property
     def next_id(self) -> int:
         """The id the next label will get."""

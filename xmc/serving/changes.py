@@ -49,8 +49,7 @@ def apply_change(index: LabelIndex, change: Change) -> Outcome:
     Raises:
         LabelExists: When a label to add is there already; nothing is changed then, nor with the next.
         LabelUnknown: When a label to remove is not there.
-        ConfigError: When this kind of index cannot remove labels.
-        XMCError: When a text cannot be encoded; a label to put may be removed then.
+        XMCError: When a text cannot be encoded; of labels to put, some may have their new texts then.
     """
     there = [uid for uid in change.uids if uid in index]
     if change.kind == "add" and there:
@@ -58,12 +57,15 @@ def apply_change(index: LabelIndex, change: Change) -> Outcome:
     if change.kind == "remove" and len(there) < len(change.uids):
         known = set(there)
         raise LabelUnknown(f"{_named([uid for uid in change.uids if uid not in known])} not in the index")
-    if there:
-        index.remove(there)
     if change.kind == "remove":
+        index.remove(there)
         return Outcome(removed=len(there))
-    index.add(change.texts, change.uids)
-    return Outcome(added=len(change.uids) - len(there), replaced=len(there))
+    texts = dict(zip(change.uids, change.texts, strict=True))
+    if there:
+        index.update([texts.pop(uid) for uid in there], there)
+    if texts:
+        index.add(list(texts.values()), list(texts))
+    return Outcome(added=len(texts), replaced=len(there))
 
 
 def _named(uids: list[str]) -> str:

@@ -17,7 +17,7 @@ _MEANING = {
     403: "The server was started without a token, so labels cannot be changed.",
     404: "A label is not in the index.",
     408: "The body did not arrive in time.",
-    409: "A label is in the index already, or this kind of index cannot do that.",
+    409: "A label is in the index already.",
     413: "The body is too large.",
     415: "The body is not said to be JSON.",
     422: "The request is not of the form described here, or out of the server's bounds.",

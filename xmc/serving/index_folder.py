@@ -1,7 +1,8 @@
 """All that serving knows of an index folder: its version, how it is opened, how it is changed.
 
-A folder is replaced as a whole, in two renames, by whoever changes it: between them it is absent, and files
-read on both sides of them may be of two versions.
+A change is a new generation in the folder, and a pointer to it that is replaced in one step. A folder built
+anew is replaced as a whole, in two renames: between them it is absent, and files read on both sides of them
+may be of two versions.
 """
 
 from __future__ import annotations
@@ -11,30 +12,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from xmc.encoders import DualEncoder
 from xmc.errors import DataError, IndexMismatchError, XMCError
 from xmc.retrieval import LabelIndex
+from xmc.retrieval.generations import POINTER, locked
 
 __all__ = ["locked_folder", "open_folder", "version_of"]
 
-_MANIFEST = "manifest.json"
+_MARKS = (POINTER, "manifest.json")
+"""What is replaced with every version; the second in folders of before there were generations."""
 _PAUSE = 0.05
 _TRIES = 20
-_LOCK_SECONDS = 60.0
 
 
 def version_of(folder: Path) -> str | None:
     """Names what lies in the folder now; None while there is no index.
 
-    A version is written once, so its manifest's inode, size and time (nanoseconds) tell it from any other.
+    A mark is written once for each version: its inode, size and time (nanoseconds) tell it from any other.
     """
-    try:
-        facts = (folder / _MANIFEST).stat()
-    except OSError:
-        return None
-    return f"{facts.st_ino}-{facts.st_size}-{facts.st_mtime_ns}"
+    for name in _MARKS:
+        try:
+            facts = (folder / name).stat()
+        except OSError:
+            continue
+        return f"{facts.st_ino}-{facts.st_size}-{facts.st_mtime_ns}"
+    return None
 
 
 def open_folder(
@@ -83,12 +85,11 @@ def _open(folder: Path, encoder: DualEncoder | None, only: bool) -> LabelIndex:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[Callable[[LabelIndex], str]]:
-    """Keep other servers from changing the folder; yields what saves an index there and tells its version.
+    """Keep others from changing the folder; yields what saves an index there and tells its version.
 
     Raises:
         XMCError: When another process has held the lock for a minute, or saving fails.
     """
-    lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=_LOCK_SECONDS)
 
     def save(index: LabelIndex) -> str:
         index.save(folder, overwrite=True)
@@ -97,11 +98,5 @@ def locked_folder(folder: Path) -> Iterator[Callable[[LabelIndex], str]]:
             raise DataError(f"expected the index just saved in {folder}, but it is gone: who removes it?")
         return version
 
-    try:
-        with lock:
-            yield save
-    except Timeout as error:
-        raise XMCError(
-            f"expected to change the index {folder}, but another process has held {lock.lock_file} for "
-            f"{_LOCK_SECONDS:.0f} s: try again when it has finished"
-        ) from error
+    with locked(folder):
+        yield save

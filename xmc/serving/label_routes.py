@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from xmc.errors import ConfigError, XMCError
+from xmc.errors import XMCError
 from xmc.serving.batcher import Busy
 from xmc.serving.changes import Change, LabelExists, LabelUnknown
 from xmc.serving.checks import check_changes
@@ -46,12 +46,12 @@ def label_routes(service: Service, token: str) -> APIRouter:
         """Add labels that are not in the index, all or none; 409 when one is. Answered once it is on disk."""
         return await _change(service, _put("add", body))
 
-    @routes.put("/labels", summary="Put labels", responses=problems(409, *common), **answers)
+    @routes.put("/labels", summary="Put labels", responses=problems(*common), **answers)
     async def put(body: LabelChanges) -> Changed:
         """Add labels, or give those that are there another text. Asked twice it is the same as once."""
         return await _change(service, _put("put", body))
 
-    @routes.post("/labels/remove", summary="Remove labels", responses=problems(404, 409, *common), **answers)
+    @routes.post("/labels/remove", summary="Remove labels", responses=problems(404, *common), **answers)
     async def remove(body: LabelUids) -> Changed:
         """Take labels out of the index, all or none; 404 when one is not there."""
         return await _change(service, Change("remove", tuple(body.uids)))
@@ -104,11 +104,6 @@ async def _change(service: Service, change: Change) -> Changed:
         raise Problem(
             404, "label_unknown", expected="labels of the index", got=str(error), mend="leave them out"
         ) from error
-    except ConfigError as error:
-        raise Problem(
-            409, "index_kind", expected="an index that can remove and replace labels", got=str(error),
-            mend="serve an index of another kind",
-        ) from error  # fmt: skip
     except Busy:
         raise Problem(
             503, "busy", expected="few changes at a time", got="too many that wait already",
