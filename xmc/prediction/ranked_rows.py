@@ -11,7 +11,7 @@ from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
 from xmc.retrieval import LexicalRanker, Ranker
 
-__all__ = ["excluded_rows", "lexical_rows", "ranked_rows"]
+__all__ = ["excluded_rows", "lexical_rows", "ranked_rows", "ranked_vectors"]
 
 
 def ranked_rows(
@@ -27,10 +27,24 @@ def ranked_rows(
 
     k is ``depth``, or the number of labels where there are fewer. Filtered pairs are left out.
     """
+    queries = encoder.encode_queries(encoder.query_texts(dataset, half)[rows], progress=progress)
+    return ranked_vectors(encoder, dataset, half, rows, queries, depth, progress=progress)
+
+
+def ranked_vectors(
+    encoder: DualEncoder,
+    dataset: Dataset,
+    half: str,
+    rows: NDArray[np.int64],
+    queries: NDArray[np.float32],
+    depth: int,
+    *,
+    progress: bool = True,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """As `ranked_rows`, by the embeddings [n, D] of the rows' texts."""
     cuts = CutCount()
     labels = encoder.encode_labels(dataset, progress=progress, cuts=cuts)
     cuts.warn("labels")
-    queries = encoder.encode_queries(encoder.query_texts(dataset, half)[rows], progress=progress)
     return Ranker.of_model(encoder, dataset.uids("labels")).search(
         queries,
         labels,

@@ -17,6 +17,8 @@ from xmc.encoders.text_input import TextInput, as_texts, check_texts
 from xmc.errors import ConfigError, DataError, ModelError
 from xmc.files import atomic_folder, check_replaceable, sha256_file
 from xmc.progress import Bar
+from xmc.retrieval.ensemble import FILES as VOTE_FILES
+from xmc.retrieval.ensemble import Ensemble, EnsembleOptions
 from xmc.retrieval.faiss_index import (
     add_vectors,
     make_index,
@@ -32,6 +34,7 @@ from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.offsets import default_offset, warn_of_other_labels
 from xmc.retrieval.ranker import Ranker, search_by
+from xmc.retrieval.vote import DEPTH, QueryVotes
 
 __all__ = ["INDEX_MARKS", "Hit", "LabelIndex"]
 
@@ -73,6 +76,7 @@ class LabelIndex:
         self._table = table
         self._encoder = encoder
         self._folder: Path | None = None
+        self._ensemble: Ensemble | None = None
         self.manifest = manifest
 
     @classmethod
@@ -138,7 +142,8 @@ class LabelIndex:
         with atomic_folder(path, overwrite=overwrite) as folder:
             write_index(self._index, folder / "index.faiss")
             self._table.write(folder / "labels.parquet")
-            checksums = {name: sha256_file(folder / name) for name in _FILES}
+            more = self._ensemble.write(folder) if self._ensemble is not None else ()
+            checksums = {name: sha256_file(folder / name) for name in (*_FILES, *more)}
             replace(self.manifest, checksums=checksums, model=model).write(folder)
 
     @classmethod
@@ -164,6 +169,11 @@ class LabelIndex:
             )
         loaded = cls(index, table, manifest, encoder)
         loaded._folder = folder
+        options = manifest.ensemble
+        if options:
+            if options.vote is not None and not set(VOTE_FILES) <= set(manifest.checksums):
+                raise DataError(f"the index {folder} lacks the queries that vote: build the index again")
+            loaded._ensemble = Ensemble.read(options, folder, manifest.dimension, loaded._searched_texts)
         return loaded
 
     def __len__(self) -> int:
@@ -201,9 +211,45 @@ class LabelIndex:
                 "label alike: leave it out"
             )
         cuts = CutCount()
-        vectors = self._model(encoder).encode_queries(queries, cuts=cuts)
+        ids, scores = self.ranked(queries, k, self._model(encoder), cuts)
         cuts.warn("queries")
-        return self.search_vectors(vectors[0] if one else vectors, k)
+        return (ids[0], scores[0]) if one else (ids, scores)
+
+    def add_ensemble(self, options: EnsembleOptions, votes: QueryVotes | None = None) -> None:
+        """From here on rank with a vote of training queries, or words, or both; the index keeps it.
+
+        Args:
+            options: What is added; see `xmc.prediction.choose_ensemble` for a choice by held-out rows.
+            votes: Embeddings by this index's model, and labels by this index's label ids; for a vote.
+
+        Raises:
+            ConfigError: When a vote comes without queries, or with those of another size of embedding.
+        """
+        if votes is not None and votes.vectors.shape[1] != self.manifest.dimension:
+            raise ConfigError(
+                f"expected embeddings of {self.manifest.dimension} numbers of the queries that vote, got "
+                f"{votes.vectors.shape[1]}"
+            )
+        kept = votes if options.vote is not None else None
+        self._ensemble = Ensemble(options, kept, self._searched_texts) if options else None
+        if self._ensemble is not None:
+            self._ensemble.labels_changed(np.flatnonzero(self._table.removed))
+        self.manifest = replace(self.manifest, ensemble=options if options else None)
+
+    def ranked(
+        self, texts: Sequence[str], k: int, encoder: DualEncoder, cuts: CutCount | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ids and scores, both [N, k], of texts that are not blank, by the model and what ranks beside it."""
+        vectors = encoder.encode_queries(texts, cuts=cuts)
+        if self._ensemble is None:
+            return self.search_vectors(vectors, k)
+        lists = self.search_vectors(vectors, min(max(k, DEPTH), max(1, len(self))))
+        return self._ensemble.rank(lists, vectors, texts, k)
+
+    def _searched_texts(self) -> list[str]:
+        """The labels' texts by label id, nothing for those removed."""
+        pairs = zip(self._table.texts, self._table.removed, strict=True)
+        return ["" if gone else text for text, gone in pairs]
 
     @overload  # a string is an Iterable[str] too; the first signature that fits holds
     def hits(  # type: ignore[overload-overlap]
@@ -289,6 +335,8 @@ class LabelIndex:
         ids = self._table.ids(as_texts(uids, "uids")[0])
         remove_ids(self._index, ids, self.manifest.factory)
         self._table.remove(ids)
+        if self._ensemble is not None:
+            self._ensemble.labels_changed(ids)
         self.manifest = replace(self.manifest, count=len(self._table))
 
     def _train(self, texts: Sequence[str], uids: Sequence[str]) -> None:
@@ -320,6 +368,8 @@ class LabelIndex:
                 normalised = normalised and bool(np.allclose(lengths, 1.0, atol=1e-3))
                 bar.update(len(vectors))
         cuts.warn("labels")
+        if self._ensemble is not None:
+            self._ensemble.labels_changed()
         self.manifest = replace(self.manifest, count=len(self._table), normalised=normalised)
         return np.arange(first, self._table.next_id)
 

@@ -10,6 +10,7 @@ from xmc.errors import DataError, IndexMismatchError
 from xmc.files import sha256_file
 from xmc.limits import MAX_IDS
 from xmc.received import check_inside, check_name, read_json, reading
+from xmc.retrieval.ensemble import EnsembleOptions
 from xmc.typed import from_plain
 
 __all__ = ["FORMAT_VERSION", "IndexManifest"]
@@ -44,6 +45,8 @@ class IndexManifest:
     """Whether a score of the index is the inner product; else it is that of a compressed vector."""
     ranking: str = "score"
     """"score", or "magnitude": labels rank by the score whatever its sign."""
+    ensemble: EnsembleOptions | None = None
+    """What ranks beside the model's scores; None for nothing."""
     metric: str = "inner_product"
     faiss_version: str = ""
     checksums: dict[str, str] = field(default_factory=dict)

@@ -68,7 +68,7 @@ def label_votes(queries: Lists, relevance: sp.csr_matrix, temperature: float) ->
     near = sp.csr_matrix(
         (shares.reshape(-1)[kept], (rows[kept], ids.reshape(-1)[kept])), shape=(len(ids), relevance.shape[0])
     )
-    return sp.csr_matrix(near @ (sp.csr_matrix(relevance) != 0).astype(np.float64))
+    return sp.csr_matrix(near @ sp.csr_matrix(relevance).astype(bool).astype(np.float64))
 
 
 def with_votes(
@@ -119,7 +119,7 @@ def voted(
 
 def without(votes: sp.csr_matrix, exclude: sp.csr_matrix) -> sp.csr_matrix:
     """The votes [N, L] less those of the pairs of ``exclude`` [N, L]."""
-    left = sp.csr_matrix(votes - votes.multiply(exclude != 0))
+    left = sp.csr_matrix(votes - votes.multiply(exclude.astype(bool)))
     left.eliminate_zeros()
     return left
 
@@ -164,6 +164,8 @@ class QueryVotes:
 def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     """Rows [N, D] of length 1, float32; a row of zeros stays."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if vectors.dtype == np.float32 and bool(np.all(np.abs(lengths - 1) < 1e-6)):
+        return vectors  # as they are, memory-mapped where they were
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
 
 
