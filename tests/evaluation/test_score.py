@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from xmc.data import Dataset, DatasetWriter, Propensity
 from xmc.errors import ConfigError, DataError
-from xmc.evaluation import load_ranking, ranking_metrics, save_predictions, score_predictions
+from xmc.evaluation import load_lists, load_ranking, ranking_metrics, save_predictions, score_predictions
 from xmc.evaluation.readers import detect_format
 
 NUM_ROWS, NUM_LABELS, K = 30, 25, 8
@@ -141,6 +141,19 @@ def test_filtered_pairs_make_room_for_what_follows(dataset, tmp_path):
 def test_labels_without_scores_come_best_first(dataset, tmp_path):
     (tmp_path / "p.jsonl").write_text('{"uid": "t1", "labels": ["l9", "l2", "l4"]}\n')
     assert load_ranking(tmp_path / "p.jsonl", dataset, depth=3)[1].tolist() == [9, 2, 4]
+    assert load_lists(tmp_path / "p.jsonl", dataset, depth=3)[1][1].tolist() == [0, -1, -2]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_scores_come_with_the_lists(dataset, pairs, tmp_path, form):
+    """Also past filtered pairs: each label has the score that the file gives it."""
+    path = write(tmp_path, pairs, form)
+    ids, scores = load_lists(path, dataset, depth=5)
+    np.testing.assert_array_equal(ids, load_ranking(path, dataset, depth=5))
+    for row, (labels, theirs) in enumerate(pairs):
+        given = dict(zip(np.asarray(labels).tolist(), np.float32(theirs).tolist(), strict=True))
+        for label, score in zip(ids[row].tolist(), scores[row].tolist(), strict=True):
+            assert score == (given[label] if label >= 0 else -np.inf)
 
 
 def test_own_constants_are_used_and_said(dataset, pairs, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from xmc.cli import index_edit, index_info, index_merge, index_tune
 from xmc.cli.index_options import add_kind_options
@@ -74,6 +75,14 @@ def _build(arguments: Sequence[str]) -> None:
         help="Only part K of N, from 1; `rank` takes both from RANK and WORLD_SIZE, and adds the part\n"
         "to --out: runs/index becomes runs/index-1-of-4. `xmc index merge` puts them together.",
     )
+    parser.add_argument(
+        "--ensemble",
+        default="none",
+        choices=("none", "auto"),
+        help="auto adds the vote of training queries, and the words that texts share, where the rows that\n"
+        "the run held out say so.",
+    )
+    parser.add_argument("--metric", default="nDCG@5", help="What --ensemble auto is chosen by.")
     parser.add_argument("--overwrite", action="store_true", help="Replace the index when it is there.")
     options = parse(parser, arguments)
     if options.kind is not None and options.factory is not None:
@@ -83,6 +92,12 @@ def _build(arguments: Sequence[str]) -> None:
     if part is not None and options.shard == "rank":
         out = f"{out}-{part[0] + 1}-of-{part[1]}"
     check_output_place("--out", out)
+    if options.ensemble == "auto" and not (Path(options.model) / "config.yaml").is_file():
+        raise ConfigError(
+            f"--ensemble auto: expected a run's folder, which knows the rows it held out, got {options.model}"
+        )
+    if options.ensemble == "auto" and part is not None:
+        raise ConfigError("--ensemble auto: expected an index of all labels, got --shard")
 
     from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
 
@@ -96,5 +111,11 @@ def _build(arguments: Sequence[str]) -> None:
         refine=options.refine,
         part=part,
     )
+    if options.ensemble == "auto":
+        from xmc.prediction.ensembling import choose_for_run
+
+        chosen, votes = choose_for_run(options.model, options.labels, metric=options.metric)
+        index.add_ensemble(chosen.options, votes)
+        print(f"{chosen.table()}\nbeside the labels' own scores: {chosen.options}")
     index.save(out, overwrite=options.overwrite)
     print(f"{len(index):,} labels in {out}")

@@ -31,6 +31,7 @@ VERBS = {
     "calibrate": "probabilities and thresholds of a model, from held-out rows",
     "evaluate": "score a model on a data set's test split",
     "score": "measure any system's predictions on a data set",
+    "fuse": "one ranking out of several systems', weights from held-out rows",
     "compare": "two runs on the same queries: differences, p-values, changed queries",
     "table": "runs by metrics, mean and deviation over seeds; Markdown, LaTeX, CSV",
     "report": "a page about one run, or several side by side",

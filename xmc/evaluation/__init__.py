@@ -20,7 +20,7 @@ from xmc.evaluation.per_query import PerQuery, per_query_metrics
 from xmc.evaluation.predictions import load_predictions, save_predictions, write_predictions
 from xmc.evaluation.published import PublishedResult, published_results
 from xmc.evaluation.result import Evaluation, comparison_table
-from xmc.evaluation.score import load_ranking, score_predictions
+from xmc.evaluation.score import load_lists, load_ranking, score_predictions
 
 __all__ = [
     "KINDS",
@@ -32,6 +32,7 @@ __all__ = [
     "coverage_at",
     "evaluate",
     "load_predictions",
+    "load_lists",
     "load_ranking",
     "map_at",
     "mrr_at",

@@ -26,7 +26,7 @@ from xmc.evaluation.short_lists import warn_of_short_lists
 from xmc.evaluation.totals import MetricTotals, walk_hits
 from xmc.files import sha256_file
 
-__all__ = ["load_ranking", "score_predictions"]
+__all__ = ["load_lists", "load_ranking", "score_predictions"]
 
 
 def score_predictions(
@@ -68,7 +68,7 @@ def score_predictions(
     truth, target = dataset.relevance(split), Target(dataset, split, depth)
     lengths = np.zeros(target.num_rows, dtype=np.int64)
     for block in _complete(read_predictions(predictions, target, format), target.num_rows):
-        ids = _filtered(block, target)
+        ids = _filtered(block, target)[0]
         lengths[block.rows] = (ids >= 0).sum(axis=1)
         walk_hits(sp.csr_matrix(truth[block.rows]), ids, totals.add, place=block.place)
         if novel is not None:
@@ -108,13 +108,31 @@ def load_ranking(
     Raises:
         DataError: As `score_predictions`.
     """
+    return load_lists(predictions, dataset, split=split, depth=depth, format=format)[0]
+
+
+def load_lists(
+    predictions: str | Path,
+    dataset: Dataset | str | Path,
+    *,
+    split: Literal["train", "test"] = "test",
+    depth: int = 100,
+    format: str = "auto",
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """As `load_ranking`, with the scores: both [N, depth], -1 and -inf at the end.
+
+    Raises:
+        DataError: As `score_predictions`.
+    """
     dataset = open_split(dataset, split)
     target = Target(dataset, split, depth)
     ranking = np.full((target.num_rows, depth), -1, dtype=np.int32)
+    all_scores = np.full((target.num_rows, depth), -np.inf, dtype=np.float32)
     for block in read_predictions(predictions, target, format):
-        ids = _filtered(block, target)
+        ids, scores = _filtered(block, target)
         ranking[block.rows, : ids.shape[1]] = ids
-    return ranking
+        all_scores[block.rows, : ids.shape[1]] = np.where(ids < 0, -np.inf, scores)
+    return ranking, all_scores
 
 
 def _complete(blocks: Iterator[ListBlock], num_rows: int) -> Iterator[ListBlock]:
@@ -125,24 +143,26 @@ def _complete(blocks: Iterator[ListBlock], num_rows: int) -> Iterator[ListBlock]
         yield block
     rows = np.flatnonzero(missing)
     if len(rows):
-        yield ListBlock(rows, np.empty((len(rows), 0), dtype=np.int64), str)
+        none = np.empty((len(rows), 0))
+        yield ListBlock(rows, none.astype(np.int64), none, str)
 
 
-def _filtered(block: ListBlock, target: Target) -> NDArray[np.integer]:
+def _filtered(block: ListBlock, target: Target) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
     """The lists without filtered pairs, cut at the depth.
 
     Raises:
         DataError: When a list is malformed, behind the cut too.
     """
-    ids = block.ids
+    ids, scores = block.ids, block.scores
     if target.excluded is None:
         check_ranking(ids, len(block.rows), target.num_labels, block.place)
-        return ids[:, : target.depth]
+        return ids[:, : target.depth], scores[:, : target.depth]
     found = find_hits(sp.csr_matrix(target.excluded[block.rows]), ids, place=block.place)
     if len(found.rows):
-        ids = ids.copy()
+        ids, scores = ids.copy(), scores.copy()
         ids[found.rows, found.ranks] = -1
         changed = np.unique(found.rows)
         last = np.argsort(ids[changed] < 0, axis=1, kind="stable")
         ids[changed] = np.take_along_axis(ids[changed], last, axis=1)
-    return ids[:, : target.depth]
+        scores[changed] = np.take_along_axis(scores[changed], last, axis=1)
+    return ids[:, : target.depth], scores[:, : target.depth]

@@ -11,7 +11,7 @@ from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from xmc.prediction.calibration import Calibration
-    from xmc.prediction.held_out import calibrate
+    from xmc.prediction.held_out import calibrate, held_out_rows
     from xmc.prediction.label_source import find_calibration, open_labels
     from xmc.prediction.predict import Prediction, predict_blocks
     from xmc.prediction.queries import read_queries
@@ -26,6 +26,7 @@ __all__ = [
     "Threshold",
     "calibrate",
     "find_calibration",
+    "held_out_rows",
     "open_labels",
     "predict_blocks",
     "read_queries",
@@ -39,7 +40,7 @@ __getattr__, __dir__ = lazy_exports(
         "Prediction": "xmc.prediction.predict",
         "Query": "xmc.prediction.query",
         "Threshold": "xmc.prediction.threshold",
-        "calibrate": "xmc.prediction.held_out",
+        **dict.fromkeys(("calibrate", "held_out_rows"), "xmc.prediction.held_out"),
         "find_calibration": "xmc.prediction.label_source",
         "open_labels": "xmc.prediction.label_source",
         "predict_blocks": "xmc.prediction.predict",

@@ -10,17 +10,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, train_validation_split
-from xmc.distributed import World
-from xmc.encoders import CutCount, DualEncoder, EncoderMetadata, resolve_model
+from xmc.encoders import DualEncoder, EncoderMetadata, resolve_model
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation.hits import all_hits
 from xmc.prediction.calibration import Calibration, fit_calibration
+from xmc.prediction.ranked_rows import ranked_rows
 from xmc.received import read_yaml, reading
 from xmc.reports import dataset_of
 from xmc.reports.stored import is_run_folder
-from xmc.retrieval import Ranker
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "held_out_rows"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +52,9 @@ def calibrate(
     if depth < 1:
         raise ConfigError(f"expected a depth of at least 1, got {depth}")
     opened = Dataset.load(dataset or dataset_of([str(model)]))
-    rows = _validation_rows(model, opened) if split == "validation" else None
+    rows = held_out_rows(model, opened) if split == "validation" else None
     half = "test" if split == "test" else "train"
-    truth, excluded = opened.relevance(half), opened.filter(half)
+    truth = opened.relevance(half)
     rows = np.arange(truth.shape[0]) if rows is None else rows
     if not len(rows):
         raise DataError(f"expected {split} rows to calibrate on, {opened.name} has none: name another split")
@@ -64,19 +63,7 @@ def calibrate(
         _log.warning(
             "calibrated on all training rows: if the model was trained on them, probabilities are too high"
         )
-    cuts = CutCount()
-    labels = encoder.encode_labels(opened, progress=progress, cuts=cuts)
-    cuts.warn("labels")
-    queries = encoder.encode_queries(encoder.query_texts(opened, half)[rows], progress=progress)
-    ids, scores = Ranker.of_model(encoder, opened.uids("labels")).search(
-        queries,
-        labels,
-        min(depth, opened.num_labels),
-        num_queries=len(rows),
-        num_labels=opened.num_labels,
-        world=World(),
-        exclude=None if excluded is None else sp.csr_matrix(excluded[rows]),
-    )
+    ids, scores = ranked_rows(encoder, opened, half, rows, depth, progress=progress)
     what = f"{len(rows):,} validation rows" if split == "validation" else f"the {len(rows):,} {split} rows"
     return fit_calibration(
         all_hits(sp.csr_matrix(truth[rows]), ids),
@@ -88,8 +75,8 @@ def calibrate(
     )
 
 
-def _validation_rows(run: str | Path, dataset: Dataset) -> NDArray[np.int64]:
-    """The rows that a run held out of training, which its configuration says.
+def held_out_rows(run: str | Path, dataset: Dataset) -> NDArray[np.int64]:
+    """The training rows that a run held out, int64 [V] ascending, which its configuration says.
 
     Raises:
         ConfigError: When it is no run, held none out, or was trained on another data set.

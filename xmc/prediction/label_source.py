@@ -55,6 +55,13 @@ def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calib
         DataError: When it cannot be read.
     """
     place = file or _beside(index)
+    if file is None and index.manifest.ensemble:
+        _log.warning(
+            "the index ranks with more than its model (%s): the model's calibration is of other scores and "
+            "is not used",
+            index.manifest.ensemble,
+        )
+        return None
     if place is None:
         return None
     found = Calibration.load(place)

@@ -71,8 +71,8 @@ def predict_blocks(
         scores = np.full((len(block), k), -np.inf, dtype=np.float32)
         asked = [row for row, query in enumerate(block) if query.text.strip()]
         if asked:
-            vectors = model.encode_queries([block[row].text for row in asked], cuts=cuts)
-            ids[asked], scores[asked] = index.search_vectors(vectors, k)
+            texts = [block[row].text for row in asked]
+            ids[asked], scores[asked] = index.ranked(texts, k, model, cuts)
         if least_score is not None:
             low = scores < least_score
             ids[low], scores[low] = -1, -np.inf

@@ -20,6 +20,7 @@ from xmc.retrieval.stores.protocol import VectorStore
 
 if TYPE_CHECKING:
     from xmc.encoders import DualEncoder
+    from xmc.retrieval.ensemble import Ensemble
 
 __all__ = ["OpenIndex"]
 
@@ -33,6 +34,7 @@ class OpenIndex:
         self._changes = Changes(store, table, manifest)
         self._encoder = encoder
         self._queries: StaticQueries | None = None
+        self._ensemble: Ensemble | None = None
         self._folder: Path | None = None
         self._opened: tuple[Path, str] | None = None
         self._mapped = False

@@ -36,7 +36,9 @@ class EditableIndex(SearchableIndex):
         """
         new, names = self._pairs(texts, uids)
         self._changes.table.check_new(names, new)
-        return self._changes.add_texts(self._model(encoder), new, names, progress=False)
+        ids = self._changes.add_texts(self._model(encoder), new, names, progress=False)
+        self._labels_changed()
+        return ids
 
     def add_vectors(self, vectors: NDArray[Any], texts: TextInput, uids: TextInput) -> NDArray[np.int64]:
         """Add labels by embeddings [n, D] that were made elsewhere, in the model's space; their ids [n].
@@ -50,7 +52,9 @@ class EditableIndex(SearchableIndex):
         """
         new, names = self._pairs(texts, uids)
         self._changes.table.check_new(names, new)
-        return self._changes.add_vectors(self._checked(vectors, names), new, names)
+        ids = self._changes.add_vectors(self._checked(vectors, names), new, names)
+        self._labels_changed()
+        return ids
 
     def update(
         self, texts: TextInput, uids: TextInput, encoder: DualEncoder | None = None
@@ -63,7 +67,9 @@ class EditableIndex(SearchableIndex):
             IndexMismatchError: When ``encoder`` is not the model the index was built with.
         """
         new, names = self._pairs(texts, uids)
-        return self._changes.replace_texts(self._model(encoder), new, names)
+        ids = self._changes.replace_texts(self._model(encoder), new, names)
+        self._labels_changed()
+        return ids
 
     def remove(self, uids: TextInput) -> None:
         """Remove labels by their uids, one string or several; the ids of the others stay as they are.
@@ -76,7 +82,13 @@ class EditableIndex(SearchableIndex):
             DataError: When a uid is not in the index; nothing is removed then.
         """
         self._check_open()
-        self._changes.remove(self._changes.table.ids(as_texts(uids, "uids")[0]))
+        ids = self._changes.table.ids(as_texts(uids, "uids")[0])
+        self._changes.remove(ids)
+        self._labels_changed(ids)
+
+    def _labels_changed(self, removed: NDArray[np.int64] | None = None) -> None:
+        if self._ensemble is not None:
+            self._ensemble.labels_changed(removed)
 
     def _pairs(self, texts: TextInput, uids: TextInput) -> tuple[Sequence[str], Sequence[str]]:
         self._check_open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xmc.errors import DataError
 from xmc.files import check_replaceable, sha256_file
@@ -13,6 +13,9 @@ from xmc.retrieval.generations import POINTER, current_generation, publish, writ
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import FORMAT_VERSION, IndexManifest
 from xmc.retrieval.stores.protocol import VectorStore
+
+if TYPE_CHECKING:
+    from xmc.retrieval.ensemble import Ensemble
 
 __all__ = ["INDEX_MARKS", "IndexParts", "is_index", "read_parts", "write_parts"]
 
@@ -46,8 +49,9 @@ def write_parts(
     *,
     overwrite: bool,
     expected: str | None,
+    ensemble: Ensemble | None = None,
 ) -> str:
-    """Save an index; the name of its generation.
+    """Save an index, with what ranks beside it; the name of its generation.
 
     Raises:
         DataError: When ``expected`` is not the generation that is there.
@@ -57,7 +61,7 @@ def write_parts(
     model = relative_model(manifest.model, path)
 
     def write(folder: Path) -> None:
-        files = store.write(folder)
+        files = [*store.write(folder), *(() if ensemble is None else ensemble.write(folder))]
         table.write(folder / _TABLE)
         checksums = {name: sha256_file(folder / name) for name in (*files, _TABLE)}
         written = replace(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -17,7 +18,9 @@ from xmc.retrieval.ranking import search_by
 from xmc.retrieval.stores.search import search_store
 
 if TYPE_CHECKING:
-    from xmc.encoders import DualEncoder
+    from xmc.encoders import DualEncoder, StaticQueries
+    from xmc.retrieval.ensemble_options import EnsembleOptions
+    from xmc.retrieval.vote import QueryVotes
 
 __all__ = ["SearchableIndex"]
 
@@ -47,9 +50,55 @@ class SearchableIndex(OpenIndex):
             )
         cuts = CutCount()
         model = self.query_encoder if encoder is None else self._model(encoder)
-        vectors = model.encode_queries(queries, cuts=cuts)
+        ids, scores = self.ranked(queries, k, model, cuts)
         cuts.warn("queries")
-        return self.search_vectors(vectors[0] if one else vectors, k)
+        return (ids[0], scores[0]) if one else (ids, scores)
+
+    def ranked(
+        self,
+        texts: Sequence[str],
+        k: int,
+        encoder: DualEncoder | StaticQueries,
+        cuts: CutCount | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ids and scores, both [N, k], of texts that are not blank, by the model and what ranks beside it.
+
+        Raises:
+            ConfigError: When k is below 1.
+        """
+        vectors = encoder.encode_queries(texts, cuts=cuts)
+        if self._ensemble is None:
+            return self.search_vectors(vectors, k)
+        lists = self.search_vectors(vectors, min(max(k, self._ensemble.depth), max(1, len(self))))
+        return self._ensemble.rank(lists, vectors, texts, k)
+
+    def add_ensemble(self, options: EnsembleOptions, votes: QueryVotes | None = None) -> None:
+        """From here on rank with a vote of training queries, or words, or both; the index keeps it.
+
+        Args:
+            options: What is added; see `xmc.prediction.choose_ensemble` for a choice by held-out rows.
+            votes: Embeddings by this index's model, and labels by this index's label ids; for a vote.
+
+        Raises:
+            ConfigError: When a vote comes without queries, or with those of another size of embedding.
+        """
+        from xmc.retrieval.ensemble import Ensemble
+
+        if votes is not None and votes.vectors.shape[1] != self.manifest.dimension:
+            raise ConfigError(
+                f"expected embeddings of {self.manifest.dimension} numbers of the queries that vote, got "
+                f"{votes.vectors.shape[1]}"
+            )
+        kept = votes if options.vote is not None else None
+        self._ensemble = Ensemble(options, kept, self._searched_texts) if options else None
+        if self._ensemble is not None:
+            self._ensemble.labels_changed(np.flatnonzero(self._changes.table.removed))
+        self._changes.manifest = replace(self.manifest, ensemble=options if options else None)
+
+    def _searched_texts(self) -> list[str]:
+        """The labels' texts by label id, nothing for those removed."""
+        table = self._changes.table
+        return ["" if gone else text for text, gone in zip(table.texts, table.removed, strict=True)]
 
     @overload  # a string is an Iterable[str] too; the first signature that fits holds
     def hits(  # type: ignore[overload-overlap]
@@ -76,6 +125,10 @@ class SearchableIndex(OpenIndex):
         """The labels of one query's ids and scores, both [k], as `search` gives them; pads are left out."""
         pairs = zip(ids.tolist(), scores.tolist(), strict=True)
         about = not self.manifest.exact_scores
+        if ids.max(initial=-1) >= (expected := self._changes.table.next_id):
+            raise DataError(
+                f"the index names label {ids.max()}, expected ids below {expected}: build it again"
+            )
         return [Hit(i, self.uids[i], self.texts[i], score, about) for i, score in pairs if i >= 0]
 
     def search_vectors(self, queries: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmc.errors import DataError
+from xmc.errors import ConfigError, DataError
 from xmc.retrieval.faiss_module import faiss_version
 from xmc.retrieval.generations import current_generation, locked
 from xmc.retrieval.hit import Hit
@@ -126,6 +126,11 @@ class LabelIndex(EditableIndex):
         """
         from xmc.retrieval.merging import merge_parts
 
+        if any(index.manifest.ensemble for index in indexes):
+            raise ConfigError(
+                "expected indexes that rank by the model alone, got one with a vote of training queries or a "
+                "share of words: merge indexes built without, and add it to what they make"
+            )
         parts = [index._changes for index in indexes]
         changes = merge_parts(parts, kind=kind, storage=storage, refine=refine, progress=progress)
         model = next((index.model_place for index in indexes if index.model_place is not None), None)
@@ -150,6 +155,7 @@ class LabelIndex(EditableIndex):
             *(place, self._changes.store, self._changes.table, manifest),
             overwrite=overwrite,
             expected=known[1] if known else None,
+            ensemble=self._ensemble,
         )
         self._opened = place.resolve(), generation
 
@@ -186,6 +192,11 @@ class LabelIndex(EditableIndex):
         loaded = cls(parts.store, parts.table, parts.manifest, encoder)
         loaded._folder, loaded._mapped = folder, mapped
         loaded._opened = folder.resolve(), parts.generation
+        if options := parts.manifest.ensemble:
+            from xmc.retrieval.ensemble import Ensemble
+
+            place = folder / parts.generation
+            loaded._ensemble = Ensemble.read(options, place, parts.manifest, loaded._searched_texts)
         return loaded
 
     @classmethod

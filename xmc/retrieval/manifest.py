@@ -10,6 +10,7 @@ from xmc.errors import DataError, IndexMismatchError
 from xmc.files import sha256_file
 from xmc.limits import MAX_IDS
 from xmc.received import check_inside, check_name, read_json, reading
+from xmc.retrieval.ensemble_options import EnsembleOptions
 from xmc.retrieval.kinds import KINDS, IndexKind
 from xmc.retrieval.stores.table import STORAGES
 from xmc.typed import from_plain
@@ -47,6 +48,8 @@ class IndexManifest:
     """Whether a score of the index is the inner product; else it is that of a compressed vector."""
     ranking: str = "score"
     """"score", or "magnitude": labels rank by the score whatever its sign."""
+    ensemble: EnsembleOptions | None = None
+    """What ranks beside the model's scores; None for nothing."""
     metric: str = "inner_product"
     kind: str = "factory"
     """One of `KINDS`, or "factory"."""

@@ -25,19 +25,23 @@ from xmc.errors import ConfigError
 from xmc.evaluation import Evaluation, comparison_table, evaluate, save_predictions, score_predictions
 from xmc.nested import flat
 from xmc.prediction.calibration import FILE, Calibration
+from xmc.prediction.ensembling import query_votes, rank_test
 from xmc.retrieval import LabelIndex, LexicalRanker
+from xmc.retrieval.ensemble import Ensemble
+from xmc.retrieval.fusion import Lists
 from xmc.training import TrainConfig, TrainResult, train
 from xmc.training.config import DataConfig, RunOptions, ValidationConfig
 from xmc.training.options import one_of
 from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import neighbours
 from xmc.tuning.choice import Choice, read_choices, with_options, write_choices
+from xmc.tuning.ensemble import chosen_ensemble, ensemble_choices, ensemble_of, of_recipe
 from xmc.tuning.facts import DataFacts, measure_facts
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.recipe import write_recipe
 from xmc.tuning.rules import choose
 from xmc.tuning.search import EPOCHS, Search, Standing, name_of
-from xmc.tuning.trial import EncoderCache, run_trial
+from xmc.tuning.trial import EncoderCache, HeldOut, run_trial
 
 __all__ = ["BUDGETS", "FitResult", "Quality", "fit"]
 
@@ -66,7 +70,8 @@ class FitResult:
         config: The recipe as trained.
         choices: Every option that was chosen, with its reason.
         trials: What the search tried.
-        evaluations: By name: untrained, lexical and trained, on the test split; empty where there is none.
+        evaluations: By name: untrained, lexical, trained and, where something ranks beside the model,
+            ensemble, on the test split; empty where there is none.
         run: The final training.
         index: The folder of the label index.
         example: The text of a query, to search for.
@@ -84,7 +89,7 @@ class FitResult:
     seconds: float
 
     def table(self) -> str:
-        """The metrics of the three systems side by side; empty where there is no test split."""
+        """The metrics of the systems side by side; empty where there is no test split."""
         return comparison_table(self.evaluations, SHOWN) if self.evaluations else ""
 
 
@@ -147,8 +152,9 @@ def fit(
         choices = [*rules, *work.searched(rules, journal, quality)]
         choices += work.in_time(choices, journal)
         choices.append(Choice("validation.rows", 0, "the chosen recipe is trained on all rows"))
+        choices += work.beside(quality)
         head = f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials."
-        write_recipe(folder / "recipe.yaml", choices, head)
+        write_recipe(folder / "recipe.yaml", of_recipe(choices), head)
         # From here on the recipe is settled: a training that is cut short goes on as what it began as.
         write_choices(folder / CHOICES, choices)
     config = work.config(choices)
@@ -158,7 +164,15 @@ def fit(
     encoder = DualEncoder.load(folder / "run")
     work.calibrate(encoder)
     evaluations = work.measured(encoder, config) if dataset.num_test else {}
-    LabelIndex.build(encoder, dataset, progress=False).save(folder / "index", overwrite=True)
+    index = LabelIndex.build(encoder, dataset, progress=False)
+    options = ensemble_of(choices)
+    if options:
+        votes = query_votes(encoder, dataset, progress=False)[0] if options.vote is not None else None
+        index.add_ensemble(options, votes)
+        if dataset.num_test:
+            ensemble = Ensemble(options, votes, lambda: encoder.label_texts(dataset))
+            evaluations["ensemble"] = work.scored(rank_test(encoder, dataset, ensemble))
+    index.save(folder / "index", overwrite=True)
     return FitResult(
         folder=folder,
         config=config,
@@ -224,6 +238,7 @@ class _Work:
         clock: The time for all of it.
         say: Called with each line of progress.
         calibration: By the held-out rows, of the recipe that was chosen; None where it was not tried here.
+        held_out: Their rankings by it; None likewise.
     """
 
     dataset: Dataset
@@ -234,6 +249,7 @@ class _Work:
     say: Callable[[str], object]
     encoders: EncoderCache = field(default_factory=EncoderCache)
     calibration: Calibration | None = None
+    held_out: HeldOut | None = None
 
     @cached_property
     def facts(self) -> DataFacts:
@@ -256,7 +272,7 @@ class _Work:
 
     def config(self, choices: Sequence[Choice]) -> TrainConfig:
         """The recipe that choices make; a later choice of an option stands."""
-        options = {choice.option: choice.value for choice in choices}
+        options = {choice.option: choice.value for choice in of_recipe(choices)}
         start = TrainConfig(DataConfig(options["data.path"]), RunOptions(options["run.dir"]))
         return with_options(start, {"validation.metric": self.metric, **options})
 
@@ -289,7 +305,9 @@ class _Work:
         except KeyboardInterrupt:
             self.say("search stopped: training the best so far (once more, Ctrl-C stops that too)")
             found = search.best()
-        self.calibration = search.calibrations.get(name_of(found.changes if found is not None else {}))
+        name = name_of(found.changes if found is not None else {})
+        self.calibration = search.calibrations.get(name)
+        self.held_out = search.held_out.get(name)
         if found is None or not found.changes:
             return []
         same = [t.value for t in journal.trials if not t.changes and t.fold < found.folds]
@@ -324,15 +342,34 @@ class _Work:
         untrained = self.encoders.copy(config, dataset)
         ranker = LexicalRanker(encoder.label_texts(dataset))
         ids, scores = ranker.rank(encoder.query_texts(dataset, "test"), 100, dataset.filter("test"))
-        with tempfile.TemporaryDirectory(prefix="xmc-lexical-") as folder:
-            path = Path(folder) / "lexical.npz"
-            save_predictions(path, ids, scores)
-            lexical = score_predictions(path, dataset)
         return {
-            "lexical": lexical,
+            "lexical": self.scored((ids, scores)),
             "untrained": evaluate(untrained, dataset, progress=False),
             "trained": evaluate(encoder, dataset, progress=False),
         }
+
+    def beside(self, quality: Quality) -> list[Choice]:
+        """What is to rank beside the model, by the held-out rows of the recipe that was chosen."""
+        if quality == "fast":
+            return []
+        chosen = None
+        if self.held_out is not None:
+            fields = {name: self.fixed.get(f"data.{name}_fields") for name in ("query", "label")}
+            queries = self.dataset.texts("train", fields["query"] or self.dataset.manifest.query_fields)
+            labels = self.dataset.texts("labels", fields["label"] or self.dataset.manifest.label_fields)
+            rows = self.held_out.rows
+            chosen = chosen_ensemble(self.held_out, self.dataset, queries[rows], labels, self.metric)
+        choices = ensemble_choices(chosen, self.metric)
+        for choice in choices:
+            self.say(str(choice))
+        return choices
+
+    def scored(self, lists: Lists) -> Evaluation:
+        """The metrics of lists [N, 100] of the test rows."""
+        with tempfile.TemporaryDirectory(prefix="xmc-fit-") as folder:
+            path = Path(folder) / "ranking.npz"
+            save_predictions(path, *lists)
+            return score_predictions(path, self.dataset)
 
     def calibrate(self, encoder: DualEncoder) -> None:
         """Keep the held-out rows' calibration beside the final model, which was trained on them too."""
@@ -351,8 +388,9 @@ class _Work:
         started = time.perf_counter()
         encoder.encode_labels(texts)
         each = (time.perf_counter() - started) / len(texts)
-        # Labels for two evaluations and the index, test queries for two evaluations.
-        return each * (3 * self.dataset.num_labels + 2 * self.dataset.num_test)
+        # Labels for three evaluations and the index, test queries for three evaluations, queries that vote.
+        dataset = self.dataset
+        return each * (4 * dataset.num_labels + 3 * dataset.num_test + self.facts.num_rows)
 
     def _tell(self, trial: Trial, best: Standing | None) -> None:
         value = "out of time or diverged" if trial.value is None else f"{self.metric} {trial.value:.2f}"

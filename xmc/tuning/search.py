@@ -24,7 +24,7 @@ from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import mixtures
 from xmc.tuning.choice import with_options
 from xmc.tuning.journal import Journal, Trial
-from xmc.tuning.trial import EncoderCache, Pace, run_trial
+from xmc.tuning.trial import EncoderCache, HeldOut, Pace, run_trial
 
 __all__ = ["Search", "Standing", "name_of"]
 
@@ -34,6 +34,9 @@ SHORT = 1 / 3
 """Share of the epochs in the first round of a search that has no time for whole trials of every candidate."""
 
 EPOCHS = "training.epochs"
+
+NEAR = 1.0
+"""Points below the best up to which a candidate's rankings are kept: other folds may change the order."""
 
 LEAST_GAIN = 0.2
 """Points by which a candidate must beat the rules' recipe to replace it: less is chance."""
@@ -64,6 +67,7 @@ class Search:
         encoders: Where trials start from.
         shorter: Whether recipes of fewer epochs may be tried.
         tell: Called with each new trial.
+        held_out: Rankings of the held-out rows by the candidates that may win, as ``calibrations``.
         calibrations: Of the candidates that were tried here, by :func:`name_of` their changes.
     """
 
@@ -79,6 +83,7 @@ class Search:
     shorter: bool = True
     tell: Callable[[Trial, Standing | None], None] = lambda trial, best: None
     calibrations: dict[str, Calibration] = field(default_factory=dict)
+    held_out: dict[str, HeldOut] = field(default_factory=dict)
     _cost: float = 0.0
 
     def run(self) -> Standing | None:
@@ -161,8 +166,16 @@ class Search:
         config = replace(with_options(self.config, changes), seed=self.config.seed + fold)
         if self._cost and self._left() < self._cost * _steps(config.training) / _steps(self.config.training):
             return None
-        result = run_trial(config, self.dataset, self.encoders, stop=self._hopeless)
+        result = run_trial(
+            config,
+            self.dataset,
+            self.encoders,
+            stop=self._hopeless,
+            keep=self._may_win,
+        )
         metrics = result.metrics or {}
+        if result.held_out is not None:
+            self.held_out.setdefault(name_of(changes), result.held_out)
         if result.calibration is not None:
             self.calibrations.setdefault(name_of(changes), result.calibration)
         trial = Trial(
@@ -184,6 +197,11 @@ class Search:
         if self.best() is not None:
             return self._left() <= rest
         return self.budget.left - rest < self.reserve(pace.expected)
+
+    def _may_win(self, metrics: dict[str, float]) -> bool:
+        """Whether a trial of these metrics is about as good as the best so far."""
+        best = self.best()
+        return best is None or metrics[self.metric] > best.value - NEAR
 
     def _left(self) -> float:
         """Seconds for further trials: what the final training will take is kept back."""

@@ -11,15 +11,20 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
-from xmc.data import Dataset
+import numpy as np
+from numpy.typing import NDArray
+
+from xmc.data import Dataset, labelled_rows
 from xmc.encoders import DualEncoder
 from xmc.errors import NonFiniteError
 from xmc.prediction.calibration import Calibration
+from xmc.retrieval.fusion import Lists
+from xmc.retrieval.vote import QueryVotes
 from xmc.training import TrainConfig, Trainer
 from xmc.training.batches.tokens import TrainingTexts
-from xmc.training.step import optimise
+from xmc.training.step import StepInputs, optimise
 
-__all__ = ["EncoderCache", "Pace", "TrialResult", "run_trial"]
+__all__ = ["EncoderCache", "HeldOut", "Pace", "TrialResult", "run_trial"]
 
 WARM_UP = 5
 
@@ -35,6 +40,7 @@ class TrialResult:
         num_steps: Taken.
         step_seconds: Of a step, the first few left out where there are more.
         calibration: What the held-out rows say of the scores; None where there are no metrics.
+        held_out: Their rankings, where they were asked for.
     """
 
     metrics: dict[str, float] | None
@@ -42,6 +48,26 @@ class TrialResult:
     num_steps: int
     step_seconds: float
     calibration: Calibration | None = None
+    held_out: HeldOut | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a trial's model says of the rows it was measured on: what an ensemble is chosen by.
+
+    Attributes:
+        rows: [V], of the training split.
+        lists: Label ids and scores, both [V, 100].
+        near: Ids and similarities of their nearest training queries, both [V, 100], themselves left out.
+        voters: [M], the rows of the training split that those ids count.
+        near_seconds: The search for ``near`` took.
+    """
+
+    rows: NDArray[np.int64]
+    lists: Lists
+    near: Lists
+    voters: NDArray[np.int64]
+    near_seconds: float
 
 
 @dataclass(frozen=True)
@@ -95,6 +121,7 @@ def run_trial(
     encoders: EncoderCache,
     *,
     stop: Callable[[Pace], bool] = lambda pace: False,
+    keep: Callable[[dict[str, float]], bool] = lambda metrics: False,
 ) -> TrialResult:
     """Train as ``config`` says and validate once, at the end; no model, log or checkpoint is written.
 
@@ -103,6 +130,7 @@ def run_trial(
         dataset: Of ``config.data.path``.
         encoders: Where it starts from.
         stop: Asked before each step.
+        keep: Asked with the metrics, whether the held-out rows' rankings are wanted too.
     """
     started = time.perf_counter()
     times: list[float] = []
@@ -133,7 +161,23 @@ def run_trial(
             except NonFiniteError:
                 metrics = None
         calibration = None if metrics is None else trainer.validator.calibration()
-    return TrialResult(metrics, time.perf_counter() - started, len(times), _mean(times), calibration)
+        held_out = None if metrics is None or not keep(metrics) else _held_out(trainer, inputs, dataset)
+    return TrialResult(
+        metrics, time.perf_counter() - started, len(times), _mean(times), calibration, held_out
+    )
+
+
+def _held_out(trainer: Trainer, inputs: StepInputs, dataset: Dataset) -> HeldOut | None:
+    validator = trainer.validator
+    if validator.ranking is None or trainer.learner.head is not None:
+        return None
+    relevance = dataset.relevance("train")
+    voters = labelled_rows(relevance)
+    votes = QueryVotes(inputs.frozen.encode_queries(voters).cpu().numpy(), relevance[voters])
+    own = np.searchsorted(voters, validator.rows)
+    started = time.perf_counter()
+    near = votes.nearest(votes.vectors[own], own=own)
+    return HeldOut(validator.rows, validator.ranking, near, voters, time.perf_counter() - started)
 
 
 def _mean(times: list[float]) -> float:

@@ -1,0 +1,56 @@
+"""The choice of a vote and of words for a run, and an index that has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xmc.cli.main import main
+from xmc.data import Dataset
+from xmc.encoders import DualEncoder
+from xmc.evaluation import rank_labels
+from xmc.prediction import held_out_rows
+from xmc.prediction.ensembling import choose_for_run, query_votes, rank_test
+from xmc.retrieval import LabelIndex
+from xmc.retrieval.ensemble import Ensemble
+from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
+
+
+def test_a_choice_loses_nothing_on_the_held_out_rows(run: Path, data: Path) -> None:
+    chosen, votes = choose_for_run(run, data, progress=False)
+    first, last = chosen.stages[0].metrics, chosen.stages[-1].metrics
+    assert chosen.num_rows == 20 == len(held_out_rows(run, Dataset.load(data)))
+    assert all(last[name] >= first[name] for name in ("P@1", "nDCG@5")) and len(votes.vectors) == 119
+    assert (chosen.options.vote is not None) == (len(chosen.stages) > 1)
+    # No label shares a word with a query.
+    assert chosen.options.lexical == 0 and "20 held-out training rows" in chosen.table()
+
+
+def test_the_test_rows_are_ranked_with_the_vote(run: Path, data: Path) -> None:
+    dataset, encoder = Dataset.load(data), DualEncoder.load(run)
+    votes, rows = query_votes(encoder, dataset, progress=False)
+    assert rows.tolist() == [row for row in range(120) if row != 7]
+    plain = rank_labels(encoder, dataset, "test", 40, progress=False)
+    texts = encoder.label_texts(dataset)
+    alone = rank_test(encoder, dataset, Ensemble(EnsembleOptions(), None, lambda: texts))
+    np.testing.assert_array_equal(alone[0][:, :40], plain[0])
+    options = EnsembleOptions(VoteOptions(0.5, 0.1))
+    ids, scores = rank_test(encoder, dataset, Ensemble(options, votes, lambda: texts))
+    index = LabelIndex.build(encoder, dataset, progress=False)
+    index.add_ensemble(options, votes)
+    queries = encoder.query_texts(dataset, "test")
+    np.testing.assert_allclose(index.search(list(queries), 40)[1], scores[:, :40], rtol=1e-4, atol=1e-6)
+    assert not np.array_equal(ids[:, :40], plain[0])
+
+
+def test_the_command(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["index", str(run), "--labels", str(data), "--ensemble", "auto", "--out", str(tmp_path / "index")]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "held-out training rows" in shown and "beside the labels' own scores: " in shown
+    assert main(["search", str(tmp_path / "index"), "query1 query2", "-k", "3"]) == 0
+    words[1] = str(run / "model")
+    assert main([*words, "--overwrite"]) == 2
+    assert "--ensemble auto: expected a run's folder" in capsys.readouterr().err

@@ -1,0 +1,153 @@
+"""Fusions of a run with other systems' files and with words, and what their weights are chosen on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc.cli.main import main
+from xmc.data import Dataset
+from xmc.errors import ConfigError, DataError
+from xmc.evaluation import load_lists, load_predictions, save_predictions, score_predictions
+from xmc.evaluation.weights import choose_weights, measure_by
+from xmc.prediction import held_out_rows
+from xmc.prediction.fusing import fuse
+from xmc.retrieval.fusion import weighted_fusion
+
+
+def write_random(path: Path, rows: int, seed: int, chosen: np.ndarray | None = None) -> Path:
+    """Random lists of five labels; none for rows that are not ``chosen``."""
+    generator = np.random.default_rng(seed)
+    ids = np.stack([generator.permutation(40)[:5] for _ in range(rows)])
+    scores = np.sort(generator.random((rows, 5)), axis=1)[:, ::-1]
+    if chosen is not None:
+        left = np.setdiff1d(np.arange(rows), chosen)
+        ids[left], scores[left] = -1, -np.inf
+    save_predictions(path, ids, scores)
+    return path
+
+
+@pytest.fixture
+def files(run: Path, data: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A system's predictions of the test rows and of the rows that the run held out."""
+    rows = held_out_rows(run, Dataset.load(data))
+    return write_random(tmp_path / "other.npz", 30, 0), write_random(
+        tmp_path / "other-held.npz", 120, 1, rows
+    )
+
+
+def test_weights_are_the_best_of_the_grid() -> None:
+    """The better half of each list is in one system, the rest in the other: only together they are whole."""
+    generator = np.random.default_rng(0)
+    ids = np.stack([generator.permutation(50)[:10] for _ in range(30)])
+    truth = sp.csr_matrix(
+        (np.ones(120), (np.repeat(np.arange(30), 4), ids[:, [0, 1, 5, 6]].ravel())), shape=(30, 50)
+    )
+    scores = np.tile(np.linspace(1, 0.1, 5), (30, 1))
+    systems = [(ids[:, :5], scores), (ids[:, 5:], scores), (ids[:, [9, 8, 7]], scores[:, :3])]
+    measure = measure_by(truth, None, ["P@4", "P@1"])
+    for given in (systems[:2], systems[1::-1], systems):
+        chosen = choose_weights(given, measure, "P@4", keep=["P@1"], k=10)
+        assert chosen.metrics["P@4"] == 100.0 and [one["P@4"] for one in chosen.alone][:2] == [50.0, 50.0]
+        assert sum(chosen.weights) == pytest.approx(1) and len(chosen.weights) == len(given)
+        found = measure(weighted_fusion(given, chosen.weights, 10)[0])
+        assert found == chosen.metrics
+    # Nothing to gain: the best alone, and no weight for the others.
+    alone = choose_weights([systems[2], systems[0]], measure, "P@1", k=10)
+    assert alone.weights == (0.0, 1.0)
+
+
+def test_what_must_not_fall_does_not() -> None:
+    truth = sp.csr_matrix(np.array([[1, 0, 0, 1, 1, 0, 0, 0]]))
+    first = (np.array([[0, 3, 1, 5, 6]]), np.array([[1.0, 0.99, 0.98, 0.97, 0.0]]))
+    second = (np.array([[2, 4, 7]]), np.array([[1.0, 0.9, 0.0]]))
+    measure = measure_by(truth, None, ["P@1", "P@4"])
+    free = choose_weights([first, second], measure, "P@4", k=5)
+    kept = choose_weights([first, second], measure, "P@4", k=5, keep=["P@1"])
+    assert free.metrics == {"P@1": 0.0, "P@4": 75.0} and free.weights == (0.45, 0.55)
+    assert kept.metrics == {"P@1": 100.0, "P@4": 50.0} and kept.weights == (1.0, 0.0)
+
+
+def test_a_run_with_a_file_and_words(run: Path, data: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
+    result = fuse([str(run), str(files[0]), "lexical"], data, validation=[files[1]], progress=False)
+    assert result.names == ("run", "other", "lexical") and list(result.evaluations)[-1] == "fused"
+    assert result.num_validation == 20 and result.chosen is not None
+    # A label's word has the vector of the queries' word for it: the run is right alone, the file is chance.
+    assert result.weights[0] > 0.9 and sum(result.weights) == pytest.approx(1)
+    alone, fused = result.chosen.alone[0], result.chosen.metrics
+    assert fused["nDCG@5"] >= alone["nDCG@5"] > 80 and fused["P@1"] >= alone["P@1"]
+    assert result.evaluations["other"].metrics == score_predictions(files[0], data).metrics
+    assert "chosen on 20 held-out training rows" in result.reason() and "fused" in result.table()
+
+
+def test_given_weights_and_reciprocal_ranks_need_no_held_out_rows(
+    run: Path, data: Path, files: tuple[Path, Path]
+) -> None:
+    model, other = str(run / "model"), str(files[0])
+    given = fuse([model, other], data, weights=[0.5, 0.5], progress=False)
+    ranks = fuse([model, other], data, method="rrf", progress=False)
+    assert given.weights == (0.5, 0.5) and ranks.weights == (1.0, 1.0)
+    assert given.chosen is ranks.chosen is None
+    left = load_lists(other, data)
+    assert given.normalisation == "min_max" and ranks.normalisation is None
+    expected = weighted_fusion([(given_lists := fuse_alone(model, data)), left], [0.5, 0.5], 100)
+    np.testing.assert_array_equal(given.ids, expected[0])
+    assert given_lists[0].shape[0] == 30
+
+
+def fuse_alone(model: str, data: Path) -> tuple[np.ndarray, np.ndarray]:
+    from xmc.reports import open_systems
+
+    system = open_systems([model], Dataset.load(data), "test", progress=False)[0]
+    return system.ids, system.scores
+
+
+def test_what_is_missing_is_said(run: Path, data: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
+    other = str(files[0])
+    with pytest.raises(ConfigError, match=r"other.npz's system for held-out .*--validation \[FILE\]"):
+        fuse([str(run), other], data, progress=False)
+    with pytest.raises(DataError, match="20 held-out training rows, but 15 of them have none"):
+        rows = held_out_rows(run, Dataset.load(data))
+        short = write_random(tmp_path / "short.npz", 120, 1, rows[:5])
+        fuse([str(run), other], data, validation=[short], progress=False)
+    with pytest.raises(ConfigError, match="is a model, of which no held-out rows are known"):
+        fuse([str(run / "model"), other], data, validation=[files[1]], progress=False)
+    with pytest.raises(ConfigError, match="expected a run or a file with --validation among the systems"):
+        fuse([str(run / "model"), "lexical"], data, progress=False)
+    with pytest.raises(ConfigError, match="one file for each of 1 files of predictions, got 2"):
+        fuse([str(run), other], data, validation=[files[1], files[1]], progress=False)
+    with pytest.raises(ConfigError, match="two systems or more"):
+        fuse([str(run)], data)
+    with pytest.raises(ConfigError, match=r"metric: expected a metric such as P@1.* got 'P@1000'"):
+        fuse([str(run), other], data, metric="P@1000")
+    with pytest.raises(ConfigError, match="weights: expected one for each of 2 systems, got 1"):
+        fuse([str(run), other], data, weights=[1.0])
+
+
+def test_runs_that_held_out_other_rows(run: Path, data: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "seed4"))
+    config = (run / "config.yaml").read_text()
+    (other / "config.yaml").write_text(config.replace("seed: 3", "seed: 4"))
+    with pytest.raises(ConfigError, match="runs that held out the same rows"):
+        fuse([str(run), str(other)], data, progress=False)
+
+
+def test_the_command(
+    run: Path, data: Path, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "fused.npz"
+    words = ["fuse", str(run), str(files[0]), "--validation", json.dumps([str(files[1])])]
+    assert main([*words, "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "weights: run 0.9" in shown and f"fused ranking: {out}" in shown
+    ids, scores = load_predictions(out)
+    assert ids.shape == scores.shape == (30, 100)
+    scored = score_predictions(out, data)
+    assert f"{scored.metrics['P@1']:.2f}" in shown
+    assert main(["fuse", str(run), "--out", str(tmp_path)]) == 2
+    assert "--out: expected a file to write" in capsys.readouterr().err

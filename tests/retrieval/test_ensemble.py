@@ -1,0 +1,113 @@
+"""A label index that ranks with the vote of training queries and with words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError, DataError
+from xmc.prediction.label_source import find_calibration
+from xmc.prediction.predict import predict_blocks
+from xmc.prediction.queries import Query
+from xmc.retrieval import LabelIndex
+from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
+from xmc.retrieval.fusion import weighted_fusion
+from xmc.retrieval.generations import current_generation
+from xmc.retrieval.vote import QueryVotes, voted
+
+LABELS = ["1 0 0", "0 1 0", "0 0 1", "3 4 0"]
+VOTE = VoteOptions(0.6, 0.1)
+
+
+@pytest.fixture
+def votes() -> QueryVotes:
+    """Queries near the first label, which have the third; and one near the second, which has the fourth."""
+    vectors = np.array([[1, 0.1, 0], [1, 0, 0.1], [0, 1, 0]], dtype=np.float32)
+    return QueryVotes(vectors, sp.csr_matrix(np.array([[0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])))
+
+
+@pytest.fixture
+def index(make_encoder: Callable[..., DualEncoder]) -> LabelIndex:
+    return LabelIndex.build(make_encoder(), LABELS, uids=list("abcd"), progress=False)
+
+
+def test_votes_change_the_ranking(index: LabelIndex, votes: QueryVotes) -> None:
+    plain = index.search(["1 0 0"], 4)
+    index.add_ensemble(EnsembleOptions(VOTE), votes)
+    ids, scores = index.search(["1 0 0"], 4)
+    expected = voted(plain, votes.nearest(np.array([[1.0, 0, 0]])), votes.relevance, VOTE, 4)
+    np.testing.assert_array_equal(ids, expected[0])
+    np.testing.assert_allclose(scores, expected[1], rtol=1e-6)
+    assert ids[0, 0] == 2 and index.search("1 0 0", 1)[0].tolist() == [2]
+    index.add_ensemble(EnsembleOptions())
+    assert index.manifest.ensemble is None
+    np.testing.assert_array_equal(index.search(["1 0 0"], 4)[0], plain[0])
+
+
+def test_an_index_keeps_its_ensemble(
+    index: LabelIndex, votes: QueryVotes, tmp_path: Path, make_encoder: Callable[..., DualEncoder]
+) -> None:
+    index.add_ensemble(EnsembleOptions(VOTE, 0.2), votes)
+    texts = ["1 0 0", "0 3 4", "2 2 2"]
+    before = index.search(texts, 4)
+    index.save(tmp_path / "index")
+    loaded = LabelIndex.load(tmp_path / "index", make_encoder())
+    assert loaded.manifest.ensemble == EnsembleOptions(VOTE, 0.2)
+    for one, other in zip(before, loaded.search(texts, 4), strict=True):
+        np.testing.assert_array_equal(one, other)
+    block = next(predict_blocks(loaded, [Query("q", "1 0 0"), Query("r", " ")], 4))
+    np.testing.assert_array_equal(block[0].ids, before[0][0])
+    assert block[1].count == 0 and find_calibration(loaded) is None
+
+
+def test_words_are_added_with_their_share(index: LabelIndex) -> None:
+    from xmc.retrieval import LexicalRanker
+
+    texts = ["3 3 3", "1 0 0"]
+    plain = index.search(texts, 4)
+    index.add_ensemble(EnsembleOptions(lexical=0.9))
+    ids, scores = index.search(texts, 4)
+    expected = weighted_fusion([plain, LexicalRanker(LABELS).rank(texts, 4)], [0.1, 0.9], 4)
+    np.testing.assert_array_equal(ids, expected[0])
+    np.testing.assert_allclose(scores, expected[1], rtol=1e-6)
+    assert ids[0, 0] == 3
+
+
+def test_a_removed_label_is_never_found(index: LabelIndex, votes: QueryVotes, tmp_path: Path) -> None:
+    index.add_ensemble(EnsembleOptions(VOTE, 0.3), votes)
+    assert 2 in index.search("1 0 0", 4)[0] and 3 in index.search("3 4 0", 4)[0]
+    index.remove(["c", "d"])
+    index.add(["1 1 1"], ["e"])
+    for text in ("1 0 0", "3 4 0", "0 0 1"):
+        found = index.search(text, 6)[0].tolist()
+        assert sorted(label for label in found if label >= 0) == [0, 1, 4]
+    index.save(tmp_path / "index")
+    loaded = LabelIndex.load(tmp_path / "index", index.encoder)
+    assert loaded.search("1 0 0", 6)[0].tolist() == index.search("1 0 0", 6)[0].tolist()
+
+
+def test_what_does_not_fit_is_refused(
+    index: LabelIndex, votes: QueryVotes, tmp_path: Path, make_encoder: Callable[..., DualEncoder]
+) -> None:
+    with pytest.raises(ConfigError, match="embeddings of 3 numbers of the queries that vote, got 2"):
+        index.add_ensemble(EnsembleOptions(VOTE), QueryVotes(np.eye(2), sp.csr_matrix((2, 4))))
+    with pytest.raises(ConfigError, match="expected the embeddings of training queries for a vote"):
+        index.add_ensemble(EnsembleOptions(VOTE))
+    with pytest.raises(ConfigError, match="lexical: expected a share"):
+        EnsembleOptions(lexical=1.0)
+    index.add_ensemble(EnsembleOptions(VOTE), votes)
+    index.save(tmp_path / "index")
+    with pytest.raises(ConfigError, match="rank by the model alone"):
+        LabelIndex.merge([index])
+    queries = tmp_path / "index" / current_generation(tmp_path / "index") / "queries.npy"
+    np.save(queries, np.zeros((3, 3), dtype=np.float32))
+    with pytest.raises(DataError, match="queries.npy is damaged or was replaced"):
+        LabelIndex.load(tmp_path / "index", make_encoder())
+    queries.unlink()
+    with pytest.raises(DataError, match="lacks its file queries.npy"):
+        LabelIndex.load(tmp_path / "index", make_encoder())

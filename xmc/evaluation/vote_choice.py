@@ -1,0 +1,67 @@
+"""Weight and temperature of the vote of training queries, by what it comes to on rows none has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import scipy.sparse as sp
+
+from xmc.evaluation.weights import Measure
+from xmc.retrieval.ensemble_options import VoteOptions
+from xmc.retrieval.fusion import Lists
+from xmc.retrieval.vote import label_votes, with_votes, without
+
+__all__ = ["TEMPERATURES", "WEIGHTS", "ChosenVote", "choose_vote"]
+
+WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
+
+
+@dataclass(frozen=True)
+class ChosenVote:
+    """The vote that was chosen, and what it comes to on the rows it was chosen on."""
+
+    options: VoteOptions | None
+    """None where no vote helps."""
+    metrics: Mapping[str, float]
+    """With it, in percent."""
+    alone: Mapping[str, float]
+    """Of the labels' own scores."""
+
+
+def choose_vote(
+    labels: Lists,
+    queries: Lists,
+    relevance: sp.csr_matrix,
+    measure: Measure,
+    metric: str,
+    *,
+    keep: Sequence[str] = ("P@1",),
+    exclude: sp.csr_matrix | None = None,
+    k: int = 100,
+) -> ChosenVote:
+    """The pair of `WEIGHTS` and `TEMPERATURES` of the greatest ``metric``, or no vote where none raises it.
+
+    Args:
+        labels: Label ids [N, K] of the rows, and their scores.
+        queries: Their nearest training queries [N, K], themselves not among them.
+        relevance: Labels of the training queries, [M, L].
+        measure: Of rankings of the rows; ``metric`` and ``keep`` among its metrics.
+        metric: More is better.
+        keep: Metrics that must not fall.
+        exclude: [N, L], pairs that get no votes.
+        k: Labels of a list.
+    """
+    alone = measure(labels[0][:, :k])
+    best, chosen = alone, None
+    for temperature in TEMPERATURES:
+        votes = label_votes(queries, relevance, temperature)
+        if exclude is not None:
+            votes = without(votes, exclude)
+        for weight in WEIGHTS:
+            options = VoteOptions(weight, temperature)
+            found = measure(with_votes(labels, votes, options, k)[0])
+            if found[metric] > best[metric] and all(found[name] >= alone[name] for name in keep):
+                best, chosen = found, options
+    return ChosenVote(chosen, best, alone)

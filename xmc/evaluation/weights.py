@@ -1,0 +1,115 @@
+"""Weights of systems whose rankings are fused, by what the fusion comes to on rows that none has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from xmc.errors import ConfigError
+from xmc.evaluation.kinds import KINDS
+from xmc.evaluation.metrics import ranking_metrics
+from xmc.retrieval.fusion import Lists, Normalisation, weighted_fusion
+
+__all__ = ["SHARES", "ChosenWeights", "Measure", "check_metric", "choose_weights", "measure_by"]
+
+SHARES = (0.01, 0.02, *(round(0.05 * step, 2) for step in range(1, 20)))
+"""Shares of the whole weight that a system is tried with."""
+
+PASSES = 3
+
+Measure = Callable[[NDArray[np.integer]], Mapping[str, float]]
+"""The metrics in percent of a ranking [N, K] of the rows."""
+
+
+@dataclass(frozen=True)
+class ChosenWeights:
+    """Weights that add up to 1, and what they come to on the rows they were chosen on."""
+
+    weights: tuple[float, ...]
+    metrics: Mapping[str, float]
+    """Of the fusion, in percent."""
+    alone: tuple[Mapping[str, float], ...]
+    """Of each system."""
+
+
+def choose_weights(
+    systems: Sequence[Lists],
+    measure: Measure,
+    metric: str,
+    *,
+    keep: Sequence[str] = (),
+    k: int = 100,
+    normalisation: Normalisation = "min_max",
+) -> ChosenWeights:
+    """Start from the best system alone; give each other a share while that raises ``metric``.
+
+    Every share of `SHARES` is tried for one system after the other, in at most three passes: with two systems
+    that is the whole grid. So the choice is never worse than the best system alone on these rows, and 0 is a
+    weight like others. Of equal values the smaller share of what is added stands.
+
+    Args:
+        systems: Lists of each, for the same rows.
+        measure: Their metrics, ``metric`` and ``keep`` among them.
+        metric: More is better.
+        keep: Metrics that must not fall below those of the best system alone.
+        k: Labels of a fused list.
+        normalisation: As in `weighted_fusion`.
+
+    Raises:
+        ConfigError: Without systems.
+        DataError: As `weighted_fusion`.
+    """
+    if not systems:
+        raise ConfigError("expected systems to fuse, got none")
+    alone = [measure(ids[:, :k]) for ids, _ in systems]
+    first = max(range(len(systems)), key=lambda place: (alone[place][metric], -place))
+    floor = alone[first]
+    weights, best = np.eye(len(systems))[first], floor
+    for _ in range(PASSES):
+        before = weights
+        for place in range(len(systems)):
+            others = np.where(np.arange(len(systems)) == place, 0.0, weights)
+            if not others.any():
+                continue
+            for share in (0.0, *SHARES):
+                tried = others * (1 - share) / others.sum()
+                tried[place] = share
+                found = measure(weighted_fusion(systems, tried.tolist(), k, normalisation=normalisation)[0])
+                if found[metric] > best[metric] and all(found[name] >= floor[name] for name in keep):
+                    weights, best = tried, found
+        if weights is before or len(systems) < 3:
+            break
+    rounded = tuple(round(float(weight), 6) for weight in weights)
+    return ChosenWeights(rounded, best, tuple(alone))
+
+
+def measure_by(
+    truth: sp.csr_matrix, inverse_propensity: NDArray[np.floating] | None, names: Sequence[str]
+) -> Measure:
+    """What measures rankings of the rows of ``truth`` [N, L] by these metrics, such as P@1 and R@100."""
+    kinds = list(dict.fromkeys(name.partition("@")[0] for name in names))
+    cuts = sorted({int(name.partition("@")[2]) for name in names})
+
+    def measure(ids: NDArray[np.integer]) -> dict[str, float]:
+        found = ranking_metrics(truth, ids, inverse_propensity, ks=cuts, recall_ks=cuts, kinds=kinds)
+        return {name: found[name] for name in names}
+
+    return measure
+
+
+def check_metric(option: str, name: str, depth: int) -> None:
+    """Refuse what is no metric, or one of a cut-off beyond the lists.
+
+    Raises:
+        ConfigError: Naming ``option``.
+    """
+    kind, _, cut = name.partition("@")
+    if kind not in KINDS or not cut.isdecimal() or not 1 <= int(cut) <= depth:
+        raise ConfigError(
+            f"{option}: expected a metric such as P@1, nDCG@5 or R@100, of at most the {depth} labels of a "
+            f"list, got {name!r:.80}"
+        )

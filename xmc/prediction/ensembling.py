@@ -1,0 +1,188 @@
+"""Chooses what ranks beside a model's scores, the vote and the words, by rows that it was not trained on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from xmc.data import Dataset, inverse_propensity, labelled_rows
+from xmc.encoders import DualEncoder
+from xmc.evaluation.vote_choice import choose_vote
+from xmc.evaluation.weights import SHARES, Measure, check_metric, measure_by
+from xmc.prediction.held_out import held_out_rows
+from xmc.prediction.ranked_rows import excluded_rows, ranked_rows, ranked_vectors
+from xmc.retrieval import LexicalRanker
+from xmc.retrieval.ensemble import Ensemble
+from xmc.retrieval.ensemble_options import EnsembleOptions
+from xmc.retrieval.fusion import Lists, weighted_fusion
+from xmc.retrieval.vote import DEPTH, QueryVotes, voted
+
+__all__ = ["ChosenEnsemble", "Stage", "choose_ensemble", "choose_for_run", "query_votes", "rank_test"]
+
+MOST_WORDS = 0.5
+"""Share of the lexical ranker at most: it helps a model, and does not replace it."""
+
+SHOWN = ("P@1", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@100")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A ranking of the held-out rows on the way: of the labels' scores, then with what was added."""
+
+    name: str
+    metrics: Mapping[str, float]
+    seconds: float
+    """That what was added takes for all rows."""
+
+
+@dataclass(frozen=True)
+class ChosenEnsemble:
+    """What was chosen, and the stages that it went through."""
+
+    options: EnsembleOptions
+    stages: tuple[Stage, ...]
+    num_rows: int
+
+    def table(self) -> str:
+        """A line a stage: metrics in percent, and queries a second of what it adds."""
+        lines = [
+            f"on {self.num_rows:,} held-out training rows, percent",
+            f"{'':<12}" + "".join(f"{name:>9}" for name in SHOWN) + f"{'queries/s':>12}",
+        ]
+        for stage in self.stages:
+            speed = f"{self.num_rows / stage.seconds:>12,.0f}" if stage.seconds else f"{'':>12}"
+            values = "".join(f"{stage.metrics[name]:>9.2f}" for name in SHOWN)
+            lines.append(f"{stage.name:<12}{values}{speed}".rstrip())
+        return "\n".join(lines)
+
+
+def query_votes(
+    encoder: DualEncoder, dataset: Dataset, *, progress: bool = True
+) -> tuple[QueryVotes, NDArray[np.int64]]:
+    """The training queries with labels, encoded; and their rows, int64 [M]."""
+    relevance = dataset.relevance("train")
+    rows = labelled_rows(relevance)
+    vectors = encoder.encode_queries(encoder.query_texts(dataset, "train")[rows], progress=progress)
+    return QueryVotes(vectors, sp.csr_matrix(relevance[rows])), rows
+
+
+def choose_ensemble(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    lists: Lists,
+    near: Lists | None,
+    voters: NDArray[np.int64],
+    texts: Sequence[str],
+    *,
+    metric: str = "nDCG@5",
+    keep: Sequence[str] = ("P@1",),
+    lexical: LexicalRanker | None = None,
+    lexical_metric: str = "R@100",
+    near_seconds: float = 0.0,
+) -> ChosenEnsemble:
+    """The vote that raises ``metric``, then the share of words that raises ``lexical_metric``; each may be 0.
+
+    Nothing is added that lowers a metric of ``keep`` on these rows; words must not lower ``metric`` either.
+
+    Args:
+        dataset: The data set.
+        rows: Training rows that the model has not learned, [V].
+        lists: The model's lists for them, [V, 100].
+        near: Their nearest training queries, [V, 100], themselves left out; None to try no vote.
+        voters: The training rows that the queries of ``near`` are, [M].
+        texts: Of the V rows.
+        metric: What the vote is chosen by.
+        keep: Metrics that must not fall.
+        lexical: Of the labels' texts; None to try no words.
+        lexical_metric: What words are chosen by: their use is the tail of a list.
+        near_seconds: What finding ``near`` took, for the table.
+    """
+    relevance, constants = dataset.relevance("train"), dataset.propensity
+    names = list(dict.fromkeys((*SHOWN, metric, lexical_metric, *keep)))
+    weights = inverse_propensity(relevance, constants.a, constants.b)
+    measure = measure_by(sp.csr_matrix(relevance[rows]), weights, names)
+    excluded = excluded_rows(dataset, "train", rows)
+    current: Lists = (lists[0].astype(np.int64), lists[1])
+    stages, vote = [Stage("labels", measure(current[0]), 0.0)], None
+    if near is not None:
+        labels_of = sp.csr_matrix(relevance[voters])
+        chosen = choose_vote(current, near, labels_of, measure, metric, keep=keep, exclude=excluded)
+        vote = chosen.options
+        if vote is not None:
+            started = time.perf_counter()
+            current = voted(current, near, labels_of, vote, DEPTH, exclude=excluded)
+            seconds = near_seconds + time.perf_counter() - started
+            stages.append(Stage("with vote", chosen.metrics, seconds))
+    share = 0.0
+    if lexical is not None:
+        started = time.perf_counter()
+        words = lexical.rank(texts, DEPTH, excluded)
+        seconds = time.perf_counter() - started
+        before = stages[-1].metrics
+        share, found = _words(current, words, before, measure, (*keep, metric), lexical_metric)
+        if share:
+            stages.append(Stage("with words", found, seconds))
+    return ChosenEnsemble(EnsembleOptions(vote, share), tuple(stages), len(rows))
+
+
+def _words(
+    current: Lists,
+    words: Lists,
+    before: Mapping[str, float],
+    measure: Measure,
+    keep: Sequence[str],
+    metric: str,
+) -> tuple[float, Mapping[str, float]]:
+    """The share of words that raises ``metric`` most, 0 where none does, and what it comes to."""
+    share, best = 0.0, before
+    for tried in SHARES:
+        if tried > MOST_WORDS:
+            break
+        found = measure(weighted_fusion([current, words], [1 - tried, tried], DEPTH)[0])
+        if all(found[name] >= before[name] for name in keep) and found[metric] > best[metric]:
+            share, best = tried, found
+    return share, best
+
+
+def choose_for_run(
+    run: str | Path, dataset: Dataset | str | Path, *, metric: str = "nDCG@5", progress: bool = True
+) -> tuple[ChosenEnsemble, QueryVotes]:
+    """What to rank with beside a run's model, by the rows that the run held out; and the queries that vote.
+
+    Raises:
+        ConfigError: When it is no run, or held no rows out.
+        ModelError: When it has no model.
+    """
+    check_metric("metric", metric, DEPTH)
+    opened = dataset if isinstance(dataset, Dataset) else Dataset.load(dataset)
+    rows = held_out_rows(run, opened)
+    encoder = DualEncoder.load(run)
+    votes, voters = query_votes(encoder, opened, progress=progress)
+    own = np.searchsorted(voters, rows)
+    started = time.perf_counter()
+    near = votes.nearest(votes.vectors[own], own=own)
+    seconds = time.perf_counter() - started
+    texts = encoder.query_texts(opened, "train")[rows]
+    lists = ranked_rows(encoder, opened, "train", rows, DEPTH, progress=progress)
+    words = LexicalRanker(encoder.label_texts(opened))
+    chosen = choose_ensemble(
+        opened, rows, lists, near, voters, texts, metric=metric, lexical=words, near_seconds=seconds
+    )
+    return chosen, votes
+
+
+def rank_test(
+    encoder: DualEncoder, dataset: Dataset, ensemble: Ensemble
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Label ids and scores, both [N, 100], of the test rows, filtered pairs left out."""
+    rows = np.arange(dataset.num_test)
+    texts = encoder.query_texts(dataset, "test")
+    vectors = encoder.encode_queries(texts)
+    lists = ranked_vectors(encoder, dataset, "test", rows, vectors, DEPTH, progress=False)
+    return ensemble.rank(lists, vectors, texts, DEPTH, exclude=dataset.filter("test"))

@@ -1,0 +1,141 @@
+"""What ranks beside a model's own scores: the vote of training queries, then the words that texts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from xmc.data.npz import read_header
+from xmc.data.relevance import load_matrix, save_matrix
+from xmc.errors import ConfigError, DataError
+from xmc.received import reading
+from xmc.retrieval.ensemble_options import EnsembleOptions
+from xmc.retrieval.fusion import Lists, weighted_fusion
+from xmc.retrieval.lexical import LexicalRanker
+from xmc.retrieval.manifest import IndexManifest
+from xmc.retrieval.vote import DEPTH, QueryVotes, voted
+
+__all__ = ["FILES", "Ensemble"]
+
+FILES = ("queries.npy", "query_labels.npz")
+"""Of the vote, in the folder of an index: embeddings and labels of the training queries."""
+
+
+class Ensemble:
+    """Ranks labels by a model's lists and what `EnsembleOptions` add.
+
+    Args:
+        options: What is added.
+        votes: The training queries; needed for a vote.
+        label_texts: Gives the texts of the L labels by label id, when words are first asked for; an empty
+            text is never found.
+
+    Raises:
+        ConfigError: When a vote is asked for without training queries.
+    """
+
+    def __init__(
+        self,
+        options: EnsembleOptions,
+        votes: QueryVotes | None,
+        label_texts: Callable[[], Sequence[str]],
+    ) -> None:
+        if options.vote is not None and votes is None:
+            raise ConfigError("expected the embeddings of training queries for a vote, got none")
+        self.options = options
+        self.votes = votes
+        self._label_texts = label_texts
+
+    depth = DEPTH
+    """Of the model's lists, that it asks for."""
+
+    @cached_property
+    def _lexical(self) -> LexicalRanker:
+        return LexicalRanker(self._label_texts())
+
+    def labels_changed(self, removed: NDArray[np.int64] | None = None) -> None:
+        """Read the labels' texts again before the next search; ``removed`` labels get no votes any more."""
+        self.__dict__.pop("_lexical", None)
+        if self.votes is not None and removed is not None and len(removed):
+            left = np.ones(self.votes.relevance.shape[1], dtype=self.votes.relevance.dtype)
+            left[removed[removed < len(left)]] = 0
+            self.votes = QueryVotes(
+                self.votes.vectors, self.votes.relevance @ sp.diags(left, dtype=left.dtype)
+            )
+            self.votes.relevance.eliminate_zeros()
+
+    def rank(
+        self,
+        labels: Lists,
+        vectors: NDArray[np.floating],
+        texts: Sequence[str],
+        k: int,
+        *,
+        exclude: sp.csr_matrix | None = None,
+        own: NDArray[np.int64] | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Label ids and scores, both [N, k]: best first, ties by label id ascending, -1 and -inf at the end.
+
+        Args:
+            labels: The model's lists, of `DEPTH` labels or more; only so many take part.
+            vectors: [N, D], embeddings of the queries.
+            texts: Of the N queries.
+            k: Labels to keep.
+            exclude: [N, L], pairs that are not returned; the model's lists are without them already.
+            own: [N], the training query that each is, which has no vote; None when none is.
+        """
+        depth = max(k, DEPTH)
+        ids, scores = labels[0].astype(np.int64), labels[1]
+        if self.options.vote is not None and self.votes is not None:
+            near = self.votes.nearest(vectors, own=own)
+            ids, scores = voted(
+                (ids, scores), near, self.votes.relevance, self.options.vote, depth, exclude=exclude
+            )
+        if self.options.lexical:
+            share = self.options.lexical
+            words = self._lexical.rank(texts, depth, exclude)
+            ids, scores = weighted_fusion([(ids, scores), words], [1 - share, share], depth)
+        return ids[:, :k], np.asarray(scores[:, :k], dtype=np.float32)
+
+    def write(self, folder: Path) -> tuple[str, ...]:
+        """Write the training queries, and name the files written."""
+        if self.votes is None:
+            return ()
+        np.save(folder / FILES[0], self.votes.vectors)
+        save_matrix(folder / FILES[1], self.votes.relevance)
+        return FILES
+
+    @classmethod
+    def read(
+        cls,
+        options: EnsembleOptions,
+        folder: Path,
+        manifest: IndexManifest,
+        label_texts: Callable[[], Sequence[str]],
+    ) -> Ensemble:
+        """Open what :meth:`write` wrote; the embeddings stay on disk, memory-mapped.
+
+        Raises:
+            DataError: When the files are not whole, or of another model.
+        """
+        if options.vote is None:
+            return cls(options, None, label_texts)
+        if not set(FILES) <= set(manifest.checksums):
+            raise DataError(f"the index {folder} lacks the queries that vote: build the index again")
+        dimension = manifest.dimension
+        relevance = load_matrix(folder / FILES[1])
+        with reading(folder / FILES[0], "embeddings of training queries", "build the index again"):
+            with open(folder / FILES[0], "rb") as file:
+                shape, _, dtype = read_header(file)
+            if shape != (relevance.shape[0], dimension) or dtype != np.float32:
+                raise DataError(
+                    f"{folder / FILES[0]}: expected float32 {[relevance.shape[0], dimension]}, got {dtype} "
+                    f"{list(shape)}: build the index again"
+                )
+            vectors = np.load(folder / FILES[0], mmap_mode="r", allow_pickle=False)
+        return cls(options, QueryVotes(vectors, relevance), label_texts)

@@ -1,0 +1,168 @@
+"""The vote of training queries: the labels of those most like a query, beside the labels' own scores.
+
+Two searches, one among the label embeddings and one among those of the training queries, each turned to
+shares by a softmax over its best; a training query gives its share to each of its labels. Sources: RAE-XMC
+("Retrieval-augmented encoders for extreme multi-label text classification", 2025), which takes one softmax
+over both, and the two searches at inference of ViXML (AAAI 2026), with 100 of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from xmc.errors import ConfigError
+from xmc.retrieval.ensemble_options import VoteOptions
+from xmc.retrieval.exact import exact_search
+from xmc.retrieval.fusion import Lists, add_lists, softmax_lists
+
+__all__ = [
+    "DEPTH",
+    "QueryVotes",
+    "label_votes",
+    "unit_rows",
+    "voted",
+    "with_votes",
+    "without",
+]
+
+DEPTH = 100
+"""Labels, and training queries, that take part."""
+
+_BLOCK_ROWS = 1024
+
+
+def label_votes(queries: Lists, relevance: sp.csr_matrix, temperature: float) -> sp.csr_matrix:
+    """What the nearest training queries give each label: CSR [N, L].
+
+    Args:
+        queries: Ids [N, K] of training queries among M, nearest first, -1 pads, and their similarities.
+        relevance: [M, L]; every stored value other than 0 is a label of its query.
+        temperature: Of the softmax over the K.
+    """
+    ids, scores = queries
+    shares = softmax_lists(ids, scores, temperature)
+    rows = np.repeat(np.arange(len(ids)), ids.shape[1])
+    kept = (ids >= 0).reshape(-1)
+    near = sp.csr_matrix(
+        (shares.reshape(-1)[kept], (rows[kept], ids.reshape(-1)[kept])), shape=(len(ids), relevance.shape[0])
+    )
+    return sp.csr_matrix(near @ sp.csr_matrix(relevance).astype(bool).astype(np.float64))
+
+
+def with_votes(
+    labels: Lists, votes: sp.csr_matrix, options: VoteOptions, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rank labels by ``(1 - weight) softmax(score / temperature) + weight votes``.
+
+    Args:
+        labels: Label ids [N, K], best first, -1 pads, and their scores; the softmax is over the K.
+        votes: As `label_votes` gives them, without labels that must not be returned.
+        options: Weight and temperature.
+        k: Labels to keep.
+
+    Returns:
+        Ids and sums, both [N, k], as `xmc.retrieval.fusion.add_lists` gives them.
+    """
+    ids, scores = labels
+    own = (1 - options.weight) * softmax_lists(ids, scores, options.temperature)
+    parts = [(ids, own)]
+    if options.weight:
+        given, sums = _as_lists(votes)
+        parts.append((given, options.weight * sums))
+    return add_lists(parts, k, len(ids))
+
+
+def voted(
+    labels: Lists,
+    queries: Lists,
+    relevance: sp.csr_matrix,
+    options: VoteOptions,
+    k: int,
+    *,
+    exclude: sp.csr_matrix | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """`label_votes`, then `with_votes`, some rows at a time; pairs of ``exclude`` [N, L] get no votes.
+
+    The labels' lists must be without them already.
+    """
+    ids = np.full((len(labels[0]), k), -1, dtype=np.int64)
+    sums = np.full((len(labels[0]), k), -np.inf)
+    for rows in _blocks(len(ids)):
+        votes = label_votes((queries[0][rows], queries[1][rows]), relevance, options.temperature)
+        if exclude is not None:
+            votes = without(votes, sp.csr_matrix(exclude[rows]))
+        ids[rows], sums[rows] = with_votes((labels[0][rows], labels[1][rows]), votes, options, k)
+    return ids, sums
+
+
+def without(votes: sp.csr_matrix, exclude: sp.csr_matrix) -> sp.csr_matrix:
+    """The votes [N, L] less those of the pairs of ``exclude`` [N, L]."""
+    left = sp.csr_matrix(votes - votes.multiply(exclude.astype(bool)))
+    left.eliminate_zeros()
+    return left
+
+
+class QueryVotes:
+    """The training queries that vote: their embeddings, their labels, and the exact search among them.
+
+    Args:
+        vectors: [M, D]; brought to length 1, as the published vote does.
+        relevance: [M, L].
+
+    Raises:
+        ConfigError: When they are not of the same M.
+    """
+
+    def __init__(self, vectors: NDArray[np.floating], relevance: sp.csr_matrix) -> None:
+        if vectors.ndim != 2 or len(vectors) != relevance.shape[0]:
+            raise ConfigError(
+                f"expected the embeddings of {relevance.shape[0]} training queries, got {list(vectors.shape)}"
+            )
+        self.vectors = unit_rows(vectors)
+        self.relevance = sp.csr_matrix(relevance)
+
+    def nearest(
+        self, queries: NDArray[np.floating], *, own: Sequence[int] | NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Ids and similarities, both [N, 100], of the training queries nearest to queries [N, D].
+
+        Args:
+            queries: Embeddings.
+            own: [N], the training query that each is, which must not vote for itself; None when none is.
+        """
+        exclude = None
+        if own is not None:
+            exclude = sp.csr_matrix(
+                (np.ones(len(own), dtype=bool), (np.arange(len(own)), np.asarray(own))),
+                shape=(len(queries), len(self.vectors)),
+            )
+        return exact_search(unit_rows(queries), self.vectors, DEPTH, exclude=exclude)
+
+
+def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows [N, D] of length 1, float32; a row of zeros stays."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if vectors.dtype == np.float32 and bool(np.all(np.abs(lengths - 1) < 1e-6)):
+        return vectors  # as they are, memory-mapped where they were
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    for start in range(0, count, _BLOCK_ROWS):
+        yield slice(start, min(start + _BLOCK_ROWS, count))
+
+
+def _as_lists(votes: sp.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """A sparse [N, L] as lists [N, K] in no order, K of the fullest row."""
+    counts = np.diff(votes.indptr)
+    width = int(counts.max(initial=0))
+    ids = np.full((votes.shape[0], width), -1, dtype=np.int64)
+    values = np.zeros((votes.shape[0], width))
+    rows = np.repeat(np.arange(votes.shape[0]), counts)
+    places = np.arange(votes.nnz) - votes.indptr[rows]
+    ids[rows, places], values[rows, places] = votes.indices, votes.data
+    return ids, values
