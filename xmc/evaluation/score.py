@@ -114,7 +114,8 @@ def _complete(blocks: Iterator[ListBlock], num_rows: int) -> Iterator[ListBlock]
         yield block
     rows = np.flatnonzero(missing)
     if len(rows):
-        yield ListBlock(rows, np.empty((len(rows), 0), dtype=np.int64), str)
+        none = np.empty((len(rows), 0))
+        yield ListBlock(rows, none.astype(np.int64), none, str)
 
 
 def _filtered(block: ListBlock, target: Target) -> NDArray[np.integer]:

@@ -20,11 +20,13 @@ class ListBlock:
     Attributes:
         rows: int64 [n], rows of the split, each once.
         ids: int64 [n, K] label ids, best first, -1 pads at the end.
+        scores: [n, K], as the system gave them; of no meaning at pads.
         place: How an error names the i-th list: "preds.run, query q7".
     """
 
     rows: NDArray[np.int64]
     ids: NDArray[np.integer]
+    scores: NDArray[np.floating]
     place: Callable[[int], str]
 
 
@@ -35,7 +37,7 @@ def lists_from_pairs(
     room: NDArray[np.int64],
     num_labels: int,
     place: Callable[[int], str],
-) -> NDArray[np.int64]:
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Sort predictions into lists: score descending, then label id ascending.
 
     Args:
@@ -47,20 +49,22 @@ def lists_from_pairs(
         place: How an error names list i.
 
     Returns:
-        Label ids [n, K], K the longest list that is kept; -1 pads.
+        Label ids and scores [n, K], K the longest list that is kept; pads are -1, with a score of 0.
 
     Raises:
         DataError: When a label is out of range or named twice in a list, or a score is NaN.
     """
     _check(owners, labels, scores, num_labels, place)
     order = np.lexsort((labels, -scores, owners))
-    owners, labels = owners[order], labels[order]
+    owners, labels, scores = owners[order], labels[order], scores[order]
     counts = np.bincount(owners, minlength=len(room))
     ranks = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
     kept = ranks < room[owners]
     ids = np.full((len(room), int(np.minimum(counts, room).max(initial=0))), -1, dtype=np.int64)
+    values = np.zeros(ids.shape)
     ids[owners[kept], ranks[kept]] = labels[kept]
-    return ids
+    values[owners[kept], ranks[kept]] = scores[kept]
+    return ids, values
 
 
 def _check(

@@ -62,7 +62,8 @@ def _block(path: Path, batch: Sequence[tuple[int, Query]], target: Target) -> Li
     owners = np.repeat(np.arange(len(batch), dtype=np.int64), counts)
     place = _place(path, [query for _, query in batch])
     room = target.depth + target.num_excluded[rows]
-    return ListBlock(rows, lists_from_pairs(owners, labels, scores, room, target.num_labels, place), place)
+    lists = lists_from_pairs(owners, labels, scores, room, target.num_labels, place)
+    return ListBlock(rows, *lists, place)
 
 
 def _label(path: Path, query: Query, uid: str, target: Target) -> int:

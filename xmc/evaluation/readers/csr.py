@@ -44,7 +44,7 @@ def read_csr(path: Path, target: Target) -> Iterator[ListBlock]:
             start, stop = block.start, block.stop
             counts = np.diff(starts[start : stop + 1])
             labels, scores = indices.take(int(counts.sum())), data.take(int(counts.sum()))
-            ids = lists_from_pairs(
+            lists = lists_from_pairs(
                 np.repeat(np.arange(stop - start, dtype=np.int64), counts),
                 labels.astype(np.int64),
                 scores.astype(np.float64),
@@ -52,7 +52,7 @@ def read_csr(path: Path, target: Target) -> Iterator[ListBlock]:
                 target.num_labels,
                 _place(path, start),
             )
-            yield ListBlock(np.arange(start, stop), ids, _place(path, start))
+            yield ListBlock(np.arange(start, stop), *lists, _place(path, start))
 
 
 def _row_pointers(path: Path, target: Target) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ def read_npz(path: Path, target: Target) -> Iterator[ListBlock]:
             part, values = ids.take(count), scores.take(count)
             check_predictions(part, values, str(path), start)
             rows = np.arange(start, start + count)
-            yield ListBlock(rows, _in_order(part, values), _place(path, start))
+            yield ListBlock(rows, _in_order(part, values), values, _place(path, start))
 
 
 def _check_shape(path: Path, ids: NpyReader, scores: NpyReader, num_rows: int, num_labels: int) -> None:
