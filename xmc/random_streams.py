@@ -91,6 +91,12 @@ class Stream(Enum):
     MARGINS = (18, "batch_index")
     """The margin of each positive of a batch."""
 
+    TEACHER_CANDIDATES = (40, "block")
+    """The labels that teachers are asked about beside those they rank highest, of a block of queries."""
+
+    DISCRIMINATOR = (41,)
+    """What a discriminator of teachers and student starts from (torch)."""
+
     def __init__(self, number: int, *counters: str) -> None:
         self.number, self.counters = number, counters
 

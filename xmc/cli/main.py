@@ -23,6 +23,7 @@ VERBS = {
     "data": "build, import or describe a prepared data set",
     "fit": "from clicks to a searched index, with a recipe chosen for the data",
     "train": "train a dual encoder from a YAML recipe",
+    "distill": "train a student on what other models say of the training queries",
     "recipes": "the recipes that are shipped: list, show, copy",
     "index": "build a FAISS index of a data set's labels",
     "search": "rank an index's labels for a text",

@@ -34,6 +34,7 @@ SECTIONS = {
     "data": "data set and text fields",
     "encoder": "model, towers, lengths",
     "objective": "loss, scale, further terms",
+    "distillation": "teachers' probabilities in place of labels",
     "scoring": "how scores are computed, and in how much memory",
     "negatives": "labels of a step: all, drawn, mined, remembered, clustered",
     "training": "epochs, batches, optimiser, precision, checkpoints",

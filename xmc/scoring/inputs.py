@@ -136,6 +136,8 @@ class ScoreInputs:
             part in a row's statistic.
         apart: Rows with log weights of their own, such as labels that are queries of themselves.
         batch_index: Which batch of a run this is: what a margin draws or anneals by.
+        targets: Pairs in any form of ``positives`` whose values are probabilities that teachers give, those
+            of a row adding up to at most 1; for losses that are told more than the positives. None for none.
     """
 
     queries: Tensor
@@ -151,6 +153,7 @@ class ScoreInputs:
     masked: PositivesLike | None = None
     apart: RowsApart | None = None
     batch_index: int = 0
+    targets: PositivesLike | None = None
 
     @cached_property
     def own_shard(self) -> LabelShard:

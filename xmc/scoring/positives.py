@@ -14,7 +14,7 @@ from torch import Tensor
 from xmc.errors import ConfigError
 from xmc.scoring.arithmetic import deterministic_index_add
 
-__all__ = ["Positives", "PositivesLike", "as_positives", "join_pairs"]
+__all__ = ["Positives", "PositivesLike", "as_positives", "join_pairs", "without_pairs"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,14 @@ def join_pairs(first: Positives, second: Positives, names: str) -> tuple[Positiv
         raise ConfigError(f"expected {names}, but a pair is both")
     pairs = Positives(rows[order], labels[order], None, first.num_rows, first.num_labels)
     return pairs, order < len(first)
+
+
+def without_pairs(pairs: Positives, removed: Positives) -> Positives:
+    """The pairs that are not among those of ``removed``, of the same rows and labels."""
+    keys, others = (part.labels * part.num_rows + part.rows for part in (pairs, removed))
+    kept = ~torch.isin(keys, others)
+    weights = None if pairs.weights is None else pairs.weights[kept]
+    return Positives(pairs.rows[kept], pairs.labels[kept], weights, pairs.num_rows, pairs.num_labels)
 
 
 PositivesLike: TypeAlias = (

@@ -9,6 +9,7 @@ from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
 from xmc.heads.config import HeadConfig
 from xmc.objectives.catalogue import SCALE_LEARNING_RATE, ObjectiveFacts, facts_of
+from xmc.objectives.distillation.config import DistillationConfig
 from xmc.objectives.margins.config import MarginConfig
 from xmc.plugins import is_reference
 from xmc.random_streams import check_seed
@@ -20,6 +21,7 @@ from xmc.training.run.config import RunOptions, ValidationConfig
 
 __all__ = [
     "DataConfig",
+    "DistillationConfig",
     "ObjectiveConfig",
     "OptimisationConfig",
     "ResidualConfig",
@@ -143,6 +145,7 @@ class TrainConfig:
     seed: int = 0
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     negatives: NegativesConfig = field(default_factory=NegativesConfig)
     training: OptimisationConfig = field(default_factory=OptimisationConfig)
@@ -158,6 +161,8 @@ class TrainConfig:
                 "training.patience: expected validations to count, got validation.rows 0: hold some rows "
                 "out, or leave patience null"
             )
+        if self.distillation.enabled:
+            _check_distillation(self)
         # What an objective of your own takes is known when it is loaded; the trainer checks it then.
         if not is_reference(self.objective.name):
             check_objective(self, facts_of(self.objective.name))
@@ -179,11 +184,37 @@ def check_objective(config: TrainConfig, objective: ObjectiveFacts) -> None:
     )
     if config.objective.margin.kind != "none":
         _check_margin(config)
+    sampled = config.negatives.mode == "sampled" and config.negatives.corrected
+    if config.distillation.enabled and config.distillation.hard_weight and sampled:
+        if not objective.takes_certain:
+            raise ConfigError(
+                f"distillation.hard_weight: expected 0 with {config.objective.name}, which cannot weigh the "
+                "candidates that teachers bring to a row, or negatives.mode 'all', got "
+                f"{config.distillation.hard_weight}"
+            )
     unscaled = objective.scale_learning_rate == 0 and config.training.scale_learning_rate is None
     if config.objective.learn_scale and unscaled and not config.objective.label_offsets:
         raise ConfigError(
             f"objective.learn_scale: expected false with {objective.name}, which does not depend on the "
             "scale of scores without offsets, got true"
+        )
+
+
+def _check_distillation(config: TrainConfig) -> None:
+    if config.head.kind != "none":
+        raise ConfigError(
+            "distillation.teachers: expected head.kind 'none', as a factored head has a loss of its own, got "
+            f"{config.head.kind!r}"
+        )
+    if config.objective.margin.kind != "none" and not config.distillation.hard_weight:
+        raise ConfigError(
+            "objective.margin: expected kind none with distillation.hard_weight 0, which leaves it out, "
+            f"got {config.objective.margin.kind!r}"
+        )
+    if config.negatives.positives is not None:
+        raise ConfigError(
+            "distillation.teachers: expected negatives.positives null, as teachers speak of them all, "
+            f"got {config.negatives.positives}"
         )
 
 

@@ -275,6 +275,7 @@ def _loss(
         masked=pool.masked,
         apart=_apart(inputs, pool, (start, stop)),
         batch_index=batch.batch_index,
+        targets=batch.targets,
     )
     return inputs.objective(scored)
 

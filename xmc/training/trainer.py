@@ -15,12 +15,14 @@ from accelerate import Accelerator, PartialState
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, train_validation_split
+from xmc.distillation.file import TeacherFile
 from xmc.distributed import current_world, from_main, start_missing_processes, watch_ranks
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.files import check_space
 from xmc.machine import save_machine
 from xmc.nested import flat
+from xmc.objectives.distillation.loss import build_discriminator, with_distillation
 from xmc.objectives.objective import Loss
 from xmc.objectives.plain import PlainLoss
 from xmc.random_streams import Stream, torch_seed
@@ -124,7 +126,9 @@ class Trainer:
         if self.device.type == "cpu":
             keep_freed_memory()
         torch.manual_seed(torch_seed(config.seed, Stream.INITIAL_WEIGHTS))
-        self.objective = configured_objective(config.objective, given.loss, seed=config.seed)
+        discriminator = build_discriminator(config.distillation, config.seed)
+        main = configured_objective(config.objective, given.loss, seed=config.seed)
+        self.objective = with_distillation(main, config.distillation, discriminator)
         check_objective(config, self.objective.facts)
         config = with_scale_rate(config, self.objective.facts)
         texts = TrainingTexts(self.dataset, config.data)
@@ -146,12 +150,15 @@ class Trainer:
             folder=Path(config.run.dir),
             objective=self.objective.facts,
             filtered=self.dataset.filter("train"),
+            teachers=TeacherFile.of(config.distillation.teachers, self.dataset),
         )
         whole = self.batches.num_steps(config.training.epochs, config.training.accumulation)
         self.num_steps = min(whole, config.training.max_steps or whole)
         label_texts = self.dataset.texts("labels", config.data.label_fields)
         points = relevance[rows].getnnz(axis=0)
-        self.learner = build_learner(config, self.encoder, label_texts, points, self.device, self.world)
+        self.learner = build_learner(
+            config, self.encoder, label_texts, points, self.device, self.world, discriminator
+        )
         self.validator = Validator(
             self.dataset,
             self.validation_rows,

@@ -83,9 +83,11 @@ class Batch:
         queries: [B] int64, positions among the training queries; from N on, labels as queries.
         pool: The labels to score with a gradient, and each query's positives among them.
         outside: Labels outside the pool, to be scored without one, or None.
+        targets: CSR float32 [B, n], the probabilities that teachers give to labels of the pool, or None.
     """
 
     batch_index: int
     queries: np.ndarray
     pool: Pool
     outside: FrozenLabels | LabelMoments | None = None
+    targets: sp.csr_matrix | None = None

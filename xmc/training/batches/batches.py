@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from xmc.distillation.file import TeacherFile
 from xmc.distributed import World
 from xmc.distributed.stopwatch import SILENT, Watch
 from xmc.errors import ConfigError
@@ -30,6 +31,7 @@ from xmc.training.batches.pools.pool import PoolSampler, build_pool_sampler
 from xmc.training.batches.pools.sampled import LabelDraw, LabelRows
 from xmc.training.batches.query_sampler import QuerySampler
 from xmc.training.batches.source import BatchSource
+from xmc.training.batches.teacher_targets import TeacherTargets, columns_of
 
 __all__ = ["Batches", "build_batches"]
 
@@ -87,7 +89,9 @@ class Batches:
                 f"expected labels outside the pool from one source at most, got {len(found)} of "
                 f"{', '.join(source.name for source in self.sources)}: leave one of them out"
             )
-        return Batch(moment.batch_index, queries, pool, found[0] if found else None)
+        told = [targets for source in self.sources if (targets := source.targets(queries)) is not None]
+        targets = columns_of(told[0], pool.label_ids) if told else None
+        return Batch(moment.batch_index, queries, pool, found[0] if found else None, targets)
 
     def after(self, batch: Batch, embeddings: Tensor, moment: Moment, watch: Watch = SILENT) -> None:
         """Hand the sources the embeddings [n, D] of this rank's shard of the pool, detached."""
@@ -153,6 +157,7 @@ def build_batches(
     objective: ObjectiveFacts = DEFAULT,
     draws: Sequence[LabelDraw] = (),
     filtered: sp.csr_matrix | None = None,
+    teachers: TeacherFile | None = None,
 ) -> Batches:
     """What the recipe asks for.
 
@@ -170,6 +175,7 @@ def build_batches(
         objective: What it takes: remembered labels as moments or as vectors, labels that queries bring.
         draws: Draws of the caller's own that join every pool of mode "sampled".
         filtered: CSR [N, L], the pairs of the data set's filter, or None.
+        teachers: Their probabilities for all N rows, or None.
 
     Raises:
         XMCError: When a source cannot work; the text names the option.
@@ -198,6 +204,8 @@ def build_batches(
             keeps_moments=objective.takes_moments,
         )  # fmt: skip
         sources.append(RememberedLabels(memory, config.memory.refresh, seed))
+    if teachers is not None:
+        sources.append(TeacherTargets(teachers, queries, own, world, folder))
     label_rows: LabelRows | None = None
     if label_queries:
         check_label_queries(config)

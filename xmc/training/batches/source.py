@@ -51,6 +51,13 @@ class BatchSource(Protocol):
         """Labels outside the pool that are scored without a gradient, or None; of one source at most."""
         return None
 
+    def targets(self, queries: np.ndarray) -> sp.csr_matrix | None:
+        """What teachers say of the batch's queries [B]: CSR float32 [B, L] of probabilities, or None.
+
+        Of one source at most. Their labels have to be among those that the queries have or bring.
+        """
+        return None
+
     def after(self, batch: Batch, embeddings: Tensor, moment: Moment) -> None:
         """Take the embeddings [n, D] of this rank's shard of the pool, encoded text alone, detached.
 

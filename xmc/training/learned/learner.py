@@ -81,6 +81,7 @@ class Learner:
     optimisers: dict[str, Optimiser]
     clip_norm: float | None
     world: World
+    discriminator: nn.Module | None = None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -88,6 +89,8 @@ class Learner:
         named: dict[str, nn.Module] = {"encoder": self.encoder.module, "parameters": self.parameters}
         if self.residuals is not None:
             named["residuals"] = self.residuals
+        if self.discriminator is not None:
+            named["discriminator"] = self.discriminator
         return named if self.head is None else {**named, "head": self.head}
 
     def zero_grad(self) -> None:
@@ -137,7 +140,8 @@ class Learner:
 
     @cached_property
     def _parameters(self) -> list[nn.Parameter]:
-        return [*self.encoder.parameters(), *self.parameters.parameters()]
+        beside = [] if self.discriminator is None else self.discriminator.parameters()
+        return [*self.encoder.parameters(), *self.parameters.parameters(), *beside]
 
 
 def _clip(optimisers: Sequence[Optimiser], most: float | None) -> float:
@@ -157,6 +161,7 @@ def build_learner(
     label_points: np.ndarray,
     device: torch.device,
     world: World,
+    discriminator: nn.Module | None = None,
 ) -> Learner:
     """What ``config`` says is learned, on ``device``.
 
@@ -167,6 +172,7 @@ def build_learner(
         label_points: [L], how many training rows have each label.
         device: Where everything is put.
         world: The ranks.
+        discriminator: What a loss trains beside the encoder, equal on every rank, or None.
     """
     encoder = encoder.to(device)
     num_labels = len(label_texts)
@@ -187,7 +193,14 @@ def build_learner(
     if residuals is not None:
         rate = config.residuals.learning_rate
         optimisers["residuals"] = RowOptimiser(residuals, RowAdagrad(residuals.table), rate)
-    return Learner(encoder, parameters, residuals, head, optimisers, config.training.clip_norm, world)
+    if discriminator is not None:
+        own = ParameterGroup(
+            list(discriminator.to(device).parameters()), config.distillation.discriminator_rate
+        )
+        optimisers["discriminator"] = AdamW([own])
+    return Learner(
+        encoder, parameters, residuals, head, optimisers, config.training.clip_norm, world, discriminator
+    )
 
 
 def token_optimisers(encoder: DualEncoder, config: OptimisationConfig) -> dict[str, RowOptimiser]:

@@ -16,14 +16,15 @@ import scipy.sparse as sp
 from xmc.errors import ConfigError
 from xmc.training.batches.pools.inclusion import in_batch_inclusion, thinned_in_batch_inclusion
 
-__all__ = ["BatchLabels", "without"]
+__all__ = ["BatchLabels", "label_counts", "without"]
+
+_PAIRS_AT_ONCE = 1 << 22
 
 
 class BatchLabels:
     """What each of N rows brings, and in which units (rows, or clusters of rows) batches are drawn.
 
     Attributes:
-        brings: CSR bool [N, L], what each row brings.
         units: [N] int64, the unit of each row, -1 for rows that sit the epoch out; None when every row is a
             unit of its own.
         inclusion: [L] float64, the probability that a batch brings a label to a row whose own unit does not.
@@ -55,7 +56,8 @@ class BatchLabels:
         own = sp.csr_matrix(
             (np.ones(positives.nnz, dtype=bool), positives.indices, positives.indptr), shape=positives.shape
         )
-        self.brings = own if mined is None else sp.csr_matrix(own + mined.astype(bool))
+        # Apart, and read by rows: what is mined may be a file of more than there is memory for.
+        self._parts = [own] if mined is None else [own, mined]
         self.listed = mined is not None or units is not None
         self.units = units
         # Every row is a unit, unless rows come in clusters.
@@ -69,7 +71,7 @@ class BatchLabels:
             self._inclusion = _by_chance(positives, chances, mined)
         elif units is None:
             # A label is brought by as many units as rows list it.
-            counts = np.bincount(self.brings.indices, minlength=positives.shape[1])
+            counts = np.sum([label_counts(part) for part in self._parts], axis=0)
             self._inclusion = partial(in_batch_inclusion, counts)
         else:
             sizes = np.bincount(units[units >= 0])
@@ -80,9 +82,17 @@ class BatchLabels:
                     f"expected clusters of one size that divides the batch of {batch_size}, got sizes "
                     f"{sorted(set(sizes.tolist()))}"
                 )
-            self._inclusion = partial(in_batch_inclusion, _units_per_label(self.brings, units))
+            self._inclusion = partial(in_batch_inclusion, _units_per_label(self.brought_by(), units))
             self._sizes = len(sizes), batch_size // int(sizes[0])
         self.inclusion = self._inclusion(*self._sizes)
+
+    def brought_by(self, positions: np.ndarray | None = None) -> sp.csr_matrix:
+        """What rows bring, as positions [n] in ``range(N)`` or all of them: CSR bool [n, L]."""
+        parts = self._parts if positions is None else [part[positions] for part in self._parts]
+        brought = parts[0]
+        for part in parts[1:]:
+            brought = sp.csr_matrix(brought + part.astype(bool))
+        return brought
 
     @cached_property
     def inclusion_for_others(self) -> np.ndarray:
@@ -106,7 +116,7 @@ class BatchLabels:
         if not self.listed:
             return None
         known = np.flatnonzero(positions >= 0)
-        brought = self.brings[positions[known]]
+        brought = self.brought_by(positions[known])
         if self.units is not None:
             # members [units, rows] @ brought [rows, L] adds up what a unit's rows bring; each row then takes
             # its unit's row of that.
@@ -139,6 +149,15 @@ def _by_chance(
     return partial(
         thinned_in_batch_inclusion, sp.csr_matrix((np.ones(len(kinds)), (labels, kinds)), shape=shape), values
     )
+
+
+def label_counts(pairs: sp.csr_matrix) -> np.ndarray:
+    """How many rows have each label: int64 [L], from some million pairs at a time."""
+    counts = np.zeros(pairs.shape[1], dtype=np.int64)
+    for start in range(0, pairs.nnz, _PAIRS_AT_ONCE):
+        part = pairs.indices[start : start + _PAIRS_AT_ONCE]
+        counts += np.bincount(part, minlength=len(counts))
+    return counts
 
 
 def _units_per_label(brings: sp.csr_matrix, units: np.ndarray) -> np.ndarray:

@@ -287,7 +287,7 @@ class SampledLabels:
             raise ConfigError("expected the batch's row ids, as rows bring mined labels or come in clusters")
         positions = self._positions(rows)
         if self.batch.shared_by_all(positions):
-            return self.batch.brings[positions], None
+            return self.batch.brought_by(positions), None
         return None, self.batch.certain(positions, own)
 
     def _labels_among(self, rows: np.ndarray | None) -> WeightsApart | None:

@@ -1,0 +1,63 @@
+"""A cross-encoder of random weights: what it says is what sentence-transformers says, as probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fixtures.tiny_models import word_tokenizer
+from xmc.data import Dataset
+from xmc.distillation.teachers import CrossEncoderTeacher
+from xmc.errors import ModelError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        *(f"{kind}{n}" for kind in ("query", "label") for n in range(40)),
+    ]
+    path = tmp_path_factory.mktemp("cross")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=word_tokenizer(words), pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
+        sep_token="[SEP]",
+    )  # fmt: skip
+    tokenizer.save_pretrained(path)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = BertConfig(vocab_size=len(words), num_labels=1, **sizes)
+    BertForSequenceClassification(config).save_pretrained(path)
+    return path
+
+
+def test_it_is_a_softmax_over_the_candidates(folder: Path, dataset: Dataset) -> None:
+    teacher = CrossEncoderTeacher(str(folder), dataset, temperature=0.5)
+    asked = teacher.ask(slice(2, 4), None)
+    assert asked.proposed(3) is None
+    owners, labels = np.array([0, 0, 1, 1, 1]), np.array([3, 9, 0, 4, 30])
+    said = asked.says(owners, labels)
+    texts = [
+        (dataset.texts("train")[2 + o], dataset.texts("labels")[i])
+        for o, i in zip(owners, labels, strict=True)
+    ]
+    scores = teacher.model.scores(texts) / 0.5
+    for row in (0, 1):
+        own = np.exp(scores[owners == row])
+        np.testing.assert_allclose(np.exp(said.log_probabilities[owners == row]), own / own.sum(), rtol=1e-5)
+    assert said.rest is None and teacher.fingerprint == CrossEncoderTeacher(str(folder), dataset).fingerprint
+    assert len(np.unique(scores)) > 1
+
+
+def test_other_folders_are_refused(tmp_path: Path, dataset: Dataset) -> None:
+    with pytest.raises(ModelError, match="found none at"):
+        CrossEncoderTeacher(str(tmp_path / "none"), dataset)
+    with pytest.raises(ModelError, match="expected a cross-encoder of sentence-transformers"):
+        CrossEncoderTeacher(str(tmp_path), dataset)
