@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from xmc.encoders.static_modules import bag_of_rows
+from xmc.encoders.static_modules import _transpose_by_counting, _transpose_by_sorting, bag_of_rows
 from xmc.errors import ModelError
 
 
@@ -50,3 +52,14 @@ def test_no_text_has_tokens() -> None:
     bags = bag_of_rows(table, torch.zeros(0, dtype=torch.int32), torch.zeros(3, dtype=torch.int32))
     bags.sum().backward()
     assert bags.tolist() == [[0, 0], [0, 0]] and not table.grad.to_dense().any()
+
+
+@pytest.mark.parametrize("transpose", [_transpose_by_counting, _transpose_by_sorting])
+def test_the_texts_of_each_token(transpose: Callable[..., tuple[torch.Tensor, ...]]) -> None:
+    """By counting on a CPU and by sorting elsewhere; a text stands as often as it has the token, in order."""
+    rows, starts, of_token = transpose(*texts())
+    assert rows.tolist() == [0, 2, 5, 7] and rows.dtype == torch.int64
+    assert starts.tolist() == [0, 1, 3, 4, 6] and of_token.tolist() == [2, 0, 2, 3, 0, 0]
+    assert starts.dtype == of_token.dtype, "embedding_bag wants one type"
+    rows, starts, of_token = transpose(torch.zeros(0, dtype=torch.int32), torch.zeros(3, dtype=torch.int32))
+    assert (len(rows), starts.tolist(), len(of_token)) == (0, [0], 0)

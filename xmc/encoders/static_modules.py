@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
@@ -121,13 +122,9 @@ class _BagOfRows(torch.autograd.Function):
 
 def _gradient_rows(ids: Tensor, offsets: Tensor, gradient: Tensor, mean: bool) -> tuple[Tensor, Tensor]:
     """The distinct tokens, ascending int64 [U], and the gradients of their rows [U, D]."""
-    lengths = offsets.diff()
-    tokens, order = torch.sort(ids, stable=True)  # stable: sums are taken in the same order each time
-    rows, counts = torch.unique_consecutive(tokens, return_counts=True)
-    texts = torch.repeat_interleave(torch.arange(len(lengths), device=ids.device), lengths)
-    texts = texts.to(ids.dtype)[order]
-    weights = (1 / lengths.to(gradient.dtype))[texts] if mean else None
-    starts = F.pad(counts.cumsum(0), (1, 0)).to(ids.dtype)
+    transpose = _transpose_by_counting if ids.device.type == "cpu" else _transpose_by_sorting
+    rows, starts, texts = transpose(ids, offsets)
+    weights = (1 / offsets.diff().to(gradient.dtype))[texts] if mean else None
     values = F.embedding_bag(
         texts,
         gradient.contiguous(),
@@ -136,4 +133,32 @@ def _gradient_rows(ids: Tensor, offsets: Tensor, gradient: Tensor, mean: bool) -
         per_sample_weights=weights,
         include_last_offset=True,
     )
-    return rows.long(), values
+    return rows, values
+
+
+def _transpose_by_sorting(ids: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The texts of each distinct token instead of the tokens of each text.
+
+    Returns:
+        The tokens, ascending int64 [U]; where the texts of each start among them all, [U + 1]; and the texts
+        [t], each as often as it has the token, in their order, so that sums are the same each time.
+    """
+    lengths = offsets.diff()
+    tokens, order = torch.sort(ids, stable=True)
+    rows, counts = torch.unique_consecutive(tokens, return_counts=True)
+    texts = torch.repeat_interleave(torch.arange(len(lengths), device=ids.device), lengths)
+    starts = F.pad(counts.cumsum(0), (1, 0))
+    return rows.long(), starts.to(ids.dtype), texts.to(ids.dtype)[order]
+
+
+def _transpose_by_counting(ids: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`_transpose_by_sorting`, in less than half the time on a CPU: no tokens are compared."""
+    from scipy.sparse import csr_matrix
+
+    tokens, starts = ids.numpy(), offsets.numpy()
+    size = len(starts) - 1, int(tokens.max(initial=-1)) + 1
+    by_token = csr_matrix((np.empty(len(tokens), np.bool_), tokens, starts), size).tocsc()
+    first = by_token.indptr
+    rows = np.flatnonzero(np.diff(first))  # a token without texts starts where the next one does
+    starts = np.append(first[rows], first[-1])
+    return torch.from_numpy(rows), torch.from_numpy(starts), torch.from_numpy(by_token.indices)

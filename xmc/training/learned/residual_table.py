@@ -12,7 +12,7 @@ from xmc.distributed import World, all_gather_rows
 from xmc.encoders import add_residuals
 from xmc.random_streams import Stream, generator
 from xmc.training.learned.config import ResidualConfig
-from xmc.training.learned.optimisers.row_optimiser import distinct_rows
+from xmc.training.learned.optimisers.gathered_rows import distinct_rows
 
 __all__ = ["ResidualTable"]
 
