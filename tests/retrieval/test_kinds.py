@@ -106,6 +106,22 @@ def test_every_exact_kind_gives_the_same_bits_whatever_is_asked_with_it(make_enc
     assert len(set(lists)) == 1
 
 
+@pytest.mark.parametrize("kind", ["exact", "flat", "hnsw", "binary", "sq8"])
+def test_one_query_alone_finds_what_it_finds_among_others(make_encoder, kind):
+    """Of whole numbers, so that many scores are equal, and with labels removed."""
+    encoder = make_encoder()
+    labels = [" ".join(map(str, row)) for row in np.random.default_rng(0).integers(-2, 3, (300, 3)).tolist()]
+    index = LabelIndex.build(encoder, labels, kind=kind, progress=False)
+    queries = encoder.encode_queries(texts(5, seed=1) + labels[:10])
+    for gone in ([], range(0, 300, 7)):
+        index.remove([str(i) for i in gone])
+        for k in (1, 7, 290):
+            ids, scores = index.search_vectors(queries, k)
+            for row, query in enumerate(queries):
+                one = index.search_vectors(query, k)
+                assert one[0].tolist() == ids[row].tolist() and one[1].tobytes() == scores[row].tobytes()
+
+
 @pytest.mark.parametrize(("kind", "options"), EXACT)
 def test_an_added_label_changes_no_score(make_encoder, kind, options):
     encoder = make_encoder()

@@ -330,7 +330,7 @@ class DualEncoder:
         return self
 
     def _encode(self, tower: Tower, texts: TextInput, **options: Any) -> np.ndarray:
-        if not any(module.training for module in self._model.modules()):
+        if not _in_training(self._model, tower):
             return encode_texts(tower, texts, **options)
         # Put back afterwards, as validation encodes in the middle of training.
         training = self._model.training
@@ -339,6 +339,12 @@ class DualEncoder:
             return encode_texts(tower, texts, **options)
         finally:
             self._model.train(training)
+
+
+def _in_training(model: nn.Module, tower: Tower) -> bool:
+    """Whether a part of the tower would drop out; a static tower's modules have no parts that do."""
+    parts = list(model.modules()) if tower.padded else tower.modules
+    return model.training or any(part.training for part in parts)
 
 
 def _names(uids: TextInput, num_texts: int, one: bool) -> Sequence[str]:

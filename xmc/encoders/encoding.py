@@ -55,6 +55,12 @@ def encode_texts(
             tokens, num_cut = tower.tokenize_counting_cuts(window)
             if cuts is not None:
                 cuts.add(num_cut, len(window), tower.max_length)
+            if len(window) == 1:  # nothing to pack
+                with torch.inference_mode():
+                    ids = np.array(tokens[0], dtype=np.int64)
+                    out[start] = tower(ids, np.array([0, len(ids)])).cpu().numpy()[0]
+                bar.update(1)
+                continue
             ids, offsets = flatten_tokens(tokens)
             for rows in pack_by_length(np.diff(offsets), max_tokens, tower.padded):
                 # Written back to the rows they came from: packing changes the order of texts, not of results.

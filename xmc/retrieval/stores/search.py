@@ -45,6 +45,10 @@ def search_store(
     for start in range(0, len(queries), _QUERY_BLOCK):
         rows = np.arange(start, min(start + _QUERY_BLOCK, len(queries)))
         fetch, most = min(2 * k + 16, store.reachable), store.reachable
+        if len(queries) == 1 and fetch:
+            only = _one(store, queries, fetch, k, label_of)
+            if only is not None:
+                return only
         while len(rows) and fetch:
             found, slots = store.nearest(queries[rows], fetch, k)
             fetch = max(fetch, slots.shape[1])
@@ -66,6 +70,32 @@ def search_store(
             rows = rows[_undecided(store, best, last, off, k)]
             fetch = min(4 * fetch, most)
     return ids, scores
+
+
+def _one(
+    store: VectorStore, queries: NDArray[np.float32], fetch: int, k: int, label_of: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+    """What `search_store` gives for one query where the first fetch decides it; else None.
+
+    The same sums and the same order, without what several rows need: that costs a fifth of a millisecond,
+    as much as a graph takes to walk.
+    """
+    found, slots = store.nearest(queries, fetch, k)
+    if len(slots[0]) < k or slots.min() < 0 or slots.max() >= len(label_of):
+        return None
+    labels, own = label_of[slots[0]], found[0]
+    vectors = store.vectors(slots[0])
+    if labels.min() < 0:
+        return None
+    if vectors is not None:
+        own = inner_products(queries, vectors[None])[0]
+    order = np.lexsort((labels, -own))[:k]
+    best = own[order]
+    if store.comparable and len(slots[0]) < store.reachable:
+        off = 4 * np.abs(own - found[0]).max() if vectors is not None else 0.0
+        if best[-1] - found[0, -1] <= max(_ROUNDING * abs(float(best[-1])), off):
+            return None
+    return labels[order][None], best[None]
 
 
 def _undecided(
