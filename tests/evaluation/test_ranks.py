@@ -57,6 +57,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         for row in range(0, 43, 2):
             for label in rng.choice(NUM_LABELS, 30, replace=False).tolist():
                 writer.add_filter("test", row, label)
+        writer.unseen_labels = [f"l{label}" for label in range(0, NUM_LABELS, 7)]
     return Dataset.load(folder)
 
 
@@ -85,6 +86,11 @@ def test_ranks_agree_with_one_process(ranks: Ranks, dataset: Dataset, tmp_path: 
     assert all(answer.metrics == answers[0].metrics for answer in answers)
     assert answers[0].metrics == pytest.approx(alone.metrics, rel=1e-12)
     assert (answers[0].processes, answers[0].num_queries) == (size, 43)
+    novel, wanted = answers[0].novel, alone.novel
+    assert novel is not None and wanted is not None and novel.unseen_queries == wanted.unseen_queries > 0
+    for group in ("seen", "unseen", "harmonic", "disjoint"):
+        assert getattr(novel, group) == pytest.approx(getattr(wanted, group), rel=1e-12)
+    assert novel.disjoint["R@20"] > novel.unseen["R@20"]
     shared_ids, shared_scores = load_predictions(tmp_path / "p.npz")
     np.testing.assert_array_equal(shared_ids, ids)
     np.testing.assert_array_equal(shared_scores, scores)

@@ -74,7 +74,7 @@ def test_what_cannot_be_is_refused(relevance):
         support_prototypes(opposite, both)
     assert not support_prototypes(opposite, both, normalised=False)[0].any()
     with pytest.raises(DataError, match="cancel out"):
-        blended_prototypes(opposite[:1], opposite[1:], np.array([5]))
+        blended_prototypes(opposite[:1], opposite[1:], np.array([5]), k0=5.0)
     with pytest.raises(ConfigError, match=r"queries \[N, D\], relevance"):
         support_prototypes(units(2), relevance)
     with pytest.raises(ConfigError, match="at least the 3 labels of query 1"):
