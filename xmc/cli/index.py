@@ -47,10 +47,14 @@ def run(arguments: Sequence[str]) -> None:
     # The model goes in by its place, not loaded, so that the index remembers it and `xmc search` finds it.
     index = LabelIndex.build(options.model, options.labels, factory=options.factory)
     if options.ensemble == "auto":
+        from xmc.data import Dataset
         from xmc.prediction.ensembling import choose_for_run
 
         chosen, votes = choose_for_run(options.model, options.labels, metric=options.metric)
         index.add_ensemble(chosen.options, votes)
         print(f"{chosen.table()}\nbeside the labels' own scores: {chosen.options}")
+        calibration = chosen.calibration(Dataset.load(options.labels), index.manifest.model_fingerprint)
     index.save(options.out, overwrite=options.overwrite)
+    if options.ensemble == "auto" and chosen.options and calibration is not None:
+        calibration.save(Path(options.out) / "calibration.json")
     print(f"{len(index):,} labels in {options.out}")

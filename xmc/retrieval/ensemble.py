@@ -89,7 +89,9 @@ class Ensemble:
         if self.votes is not None and removed is not None and len(removed):
             left = np.ones(self.votes.relevance.shape[1], dtype=self.votes.relevance.dtype)
             left[removed[removed < len(left)]] = 0
-            self.votes = QueryVotes(self.votes.vectors, self.votes.relevance @ sp.diags(left))
+            self.votes = QueryVotes(
+                self.votes.vectors, self.votes.relevance @ sp.diags(left, dtype=left.dtype)
+            )
             self.votes.relevance.eliminate_zeros()
 
     def rank(
