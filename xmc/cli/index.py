@@ -112,10 +112,15 @@ def _build(arguments: Sequence[str]) -> None:
         part=part,
     )
     if options.ensemble == "auto":
+        from xmc.data import Dataset
         from xmc.prediction.ensembling import choose_for_run
 
         chosen, votes = choose_for_run(options.model, options.labels, metric=options.metric)
         index.add_ensemble(chosen.options, votes)
         print(f"{chosen.table()}\nbeside the labels' own scores: {chosen.options}")
+        calibration = chosen.calibration(Dataset.load(options.labels), index.manifest.model_fingerprint)
     index.save(out, overwrite=options.overwrite)
+    (Path(out) / "calibration.json").unlink(missing_ok=True)  # of what was there before
+    if options.ensemble == "auto" and chosen.options and calibration is not None:
+        calibration.save(Path(out) / "calibration.json")
     print(f"{len(index):,} labels in {out}")

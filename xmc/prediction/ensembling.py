@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from xmc.data import Dataset, inverse_propensity, labelled_rows
 from xmc.encoders import DualEncoder
+from xmc.errors import DataError
+from xmc.evaluation.hits import all_hits
 from xmc.evaluation.vote_choice import choose_vote
 from xmc.evaluation.weights import SHARES, Measure, check_metric, measure_by
+from xmc.prediction.calibration import Calibration, fit_calibration
 from xmc.prediction.held_out import held_out_rows
 from xmc.prediction.ranked_rows import excluded_rows, ranked_rows, ranked_vectors
 from xmc.retrieval import LexicalRanker
@@ -47,7 +50,38 @@ class ChosenEnsemble:
 
     options: EnsembleOptions
     stages: tuple[Stage, ...]
-    num_rows: int
+    rows: NDArray[np.int64]
+    """The held-out training rows, [V]."""
+    lists: Lists
+    """Of these rows by what was chosen, [V, 100]."""
+
+    @property
+    def num_rows(self) -> int:
+        """V."""
+        return len(self.rows)
+
+    def calibration(self, dataset: Dataset, fingerprint: str) -> Calibration | None:
+        """What these rows say of the scores of an index that ranks so; None where they say nothing.
+
+        Args:
+            dataset: Whose rows they are.
+            fingerprint: Of the index's model.
+        """
+        depth = min(DEPTH, dataset.num_labels)
+        ids, scores = self.lists[0][:, :depth], self.lists[1][:, :depth]
+        truth = sp.csr_matrix(dataset.relevance("train")[self.rows])
+        told = f"{self.num_rows:,} held-out rows of {dataset.name}, ranked with {self.options}"
+        try:
+            return fit_calibration(
+                all_hits(truth, ids),
+                ids,
+                scores,
+                model_fingerprint=fingerprint,
+                num_labels=dataset.num_labels,
+                rows=told,
+            )
+        except DataError:
+            return None
 
     def table(self) -> str:
         """A line a stage: metrics in percent, and queries a second of what it adds."""
@@ -127,8 +161,9 @@ def choose_ensemble(
         before = stages[-1].metrics
         share, found = _words(current, words, before, measure, (*keep, metric), lexical_metric)
         if share:
+            current = weighted_fusion([current, words], [1 - share, share], DEPTH)
             stages.append(Stage("with words", found, seconds))
-    return ChosenEnsemble(EnsembleOptions(vote, share), tuple(stages), len(rows))
+    return ChosenEnsemble(EnsembleOptions(vote, share), tuple(stages), rows, current)
 
 
 def _words(

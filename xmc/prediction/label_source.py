@@ -47,6 +47,8 @@ def open_labels(model: str | Path, labels: str | None = None, *, progress: bool 
 def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calibration | None:
     """The calibration of an index's model: the one given, else the one beside the model, else None.
 
+    For an index that ranks with more than its model, the one in its own folder takes the model's place.
+
     One that was fitted with other labels, or whose scores the index only approximates, is taken with a
     warning.
 
@@ -55,13 +57,6 @@ def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calib
         DataError: When it cannot be read.
     """
     place = file or _beside(index)
-    if file is None and index.manifest.ensemble:
-        _log.warning(
-            "the index ranks with more than its model (%s): the model's calibration is of other scores and "
-            "is not used",
-            index.manifest.ensemble,
-        )
-        return None
     if place is None:
         return None
     found = Calibration.load(place)
@@ -90,6 +85,9 @@ def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calib
 
 
 def _beside(index: LabelIndex) -> Path | None:
+    if index.manifest.ensemble:  # its scores are not those of the model alone
+        inside = None if index.folder is None else index.folder / FILE
+        return inside if inside is not None and inside.is_file() else None
     place = index.model_place
     if place is None or not Path(place).exists():
         return None

@@ -173,6 +173,11 @@ class OpenIndex:
             ) from error
 
     @property
+    def folder(self) -> Path | None:
+        """Where the index was opened; None for one that was built here."""
+        return self._folder
+
+    @property
     def model_place(self) -> str | None:
         """Where the model is: a path from here, or a name; None when the index was not told."""
         model = self.manifest.model

@@ -25,7 +25,7 @@ from xmc.errors import ConfigError
 from xmc.evaluation import Evaluation, comparison_table, evaluate, save_predictions, score_predictions
 from xmc.nested import flat
 from xmc.prediction.calibration import FILE, Calibration
-from xmc.prediction.ensembling import query_votes, rank_test
+from xmc.prediction.ensembling import ChosenEnsemble, query_votes, rank_test
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.fusion import Lists
@@ -164,7 +164,8 @@ def fit(
     encoder = DualEncoder.load(folder / "run")
     work.calibrate(encoder)
     evaluations = work.measured(encoder, config) if dataset.num_test else {}
-    index = LabelIndex.build(encoder, dataset, progress=False)
+    # By the model's place, which the index remembers: a search finds the model by it.
+    index = LabelIndex.build(folder / "run", dataset, progress=False)
     options = ensemble_of(choices)
     if options:
         votes = query_votes(encoder, dataset, progress=False)[0] if options.vote is not None else None
@@ -173,6 +174,10 @@ def fit(
             ensemble = Ensemble(options, votes, lambda: encoder.label_texts(dataset))
             evaluations["ensemble"] = work.scored(rank_test(encoder, dataset, ensemble))
     index.save(folder / "index", overwrite=True)
+    if options and work.ensemble is not None:
+        calibration = work.ensemble.calibration(dataset, index.manifest.model_fingerprint)
+        if calibration is not None:
+            calibration.save(folder / "index" / FILE)
     return FitResult(
         folder=folder,
         config=config,
@@ -239,6 +244,7 @@ class _Work:
         say: Called with each line of progress.
         calibration: By the held-out rows, of the recipe that was chosen; None where it was not tried here.
         held_out: Their rankings by it; None likewise.
+        ensemble: What is to rank beside the model; None where it was not chosen here.
     """
 
     dataset: Dataset
@@ -250,6 +256,7 @@ class _Work:
     encoders: EncoderCache = field(default_factory=EncoderCache)
     calibration: Calibration | None = None
     held_out: HeldOut | None = None
+    ensemble: ChosenEnsemble | None = None
 
     @cached_property
     def facts(self) -> DataFacts:
@@ -359,6 +366,7 @@ class _Work:
             labels = self.dataset.texts("labels", fields["label"] or self.dataset.manifest.label_fields)
             rows = self.held_out.rows
             chosen = chosen_ensemble(self.held_out, self.dataset, queries[rows], labels, self.metric)
+            self.ensemble = chosen
         choices = ensemble_choices(chosen, self.metric)
         for choice in choices:
             self.say(str(choice))
