@@ -24,7 +24,7 @@ VERBS = {
     "fit": "from clicks to a searched index, with a recipe chosen for the data",
     "train": "train a dual encoder from a YAML recipe",
     "recipes": "the recipes that are shipped: list, show, copy",
-    "index": "build a FAISS index of a data set's labels",
+    "index": "label indexes: build, add, update, remove, info, merge, tune",
     "search": "rank an index's labels for a text",
     "predict": "the labels of texts in a file, by a threshold where wanted",
     "calibrate": "probabilities and thresholds of a model, from held-out rows",
