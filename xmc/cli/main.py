@@ -25,7 +25,7 @@ VERBS = {
     "train": "train a dual encoder from a YAML recipe",
     "distill": "train a student on what other models say of the training queries",
     "recipes": "the recipes that are shipped: list, show, copy",
-    "index": "build a FAISS index of a data set's labels",
+    "index": "label indexes: build, add, update, remove, info, merge, tune",
     "search": "rank an index's labels for a text",
     "serve": "an index over HTTP: searches, changes, metrics, a page",
     "predict": "the labels of texts in a file, by a threshold where wanted",

@@ -36,6 +36,8 @@ class FaissStore:
         self._inner = parts[-1]
         self._refined = next((part for part in parts if isinstance(part, faiss.IndexRefine)), None)
         self._whole = plain[0] if len(plain) == 1 and _keeps_vectors(plain[0]) else None
+        if isinstance(self._whole, faiss.IndexIVF) and len(parts) > 1:
+            self._whole = None  # its ids are not ours, but those of what is around it
         if isinstance(self._whole, faiss.IndexIVF):
             # Finds a vector by its id, at some 50 bytes a vector.
             index.set_direct_map_type(faiss.DirectMap.Hashtable)
@@ -163,6 +165,8 @@ def _forgets(parts: list[Any]) -> bool:
     inner = parts[-1]
     if any(isinstance(part, faiss.IndexRefine) for part in parts):
         return False
+    if isinstance(inner, faiss.IndexIVF) and any(isinstance(part, faiss.IndexIDMap) for part in parts):
+        return False  # what is around it would lose track of the ids
     can = (faiss.IndexFlat, faiss.IndexIVF, faiss.IndexScalarQuantizer, faiss.IndexPQ)
     fast = (faiss.IndexFastScan, faiss.IndexIVFFastScan)
     return isinstance(inner, can) and not isinstance(inner, fast)
