@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,15 @@ def test_fewer_steps_than_were_taken_are_refused(cut, changed):
 def test_the_number_of_models_kept_stays(cut, changed):
     with pytest.raises(ConfigError, match="run.keep_best: expected 1, .* got 2"):
         train(changed(cut, run={"resume_with_changes": True, "keep_best": 2}))
+
+
+def test_a_run_of_before_there_were_margins_and_teachers_resumes(config, changed):
+    folder = Path(config.run.dir)
+    folder.mkdir()
+    before = yaml.safe_load(yaml.safe_dump(asdict(config)))
+    del before["distillation"], before["objective"]["margin"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(before), encoding="utf-8")
+    resumed = changed(config, run={"resume": True})
+    assert check_changes(resumed) == {}
+    with pytest.raises(ConfigError, match=r"distillation\.teachers None -> 't.parquet'"):
+        check_changes(changed(resumed, distillation={"teachers": "t.parquet"}))

@@ -12,6 +12,7 @@ import yaml
 from xmc.errors import ConfigError
 from xmc.files import atomic_file
 from xmc.nested import flat
+from xmc.objectives.distillation.config import DistillationConfig
 from xmc.objectives.margins.config import MarginConfig
 from xmc.received import read_text, read_yaml, reading
 from xmc.training.config import TrainConfig
@@ -42,8 +43,9 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
     with reading(path, "the configuration of a run"):
         before = flat(read_yaml(path))
     after = flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
-    # A run of before there were margins had none.
-    before = {f"objective.margin.{name}": value for name, value in asdict(MarginConfig()).items()} | before
+    # A run of before there were margins and teachers had none.
+    later = {"objective": {"margin": asdict(MarginConfig())}, "distillation": asdict(DistillationConfig())}
+    before = flat(later) | before
     kept = [values.get("run.keep_best") for values in (before, after)]
     if kept[0] != kept[1]:
         raise ConfigError(
