@@ -91,6 +91,9 @@ class Stream(Enum):
     MARGINS = (18, "batch_index")
     """The margin of each positive of a batch."""
 
+    ROUNDING = (19, "table", "step")
+    """The noise by which a table of bfloat16 is rounded after a step."""
+
     def __init__(self, number: int, *counters: str) -> None:
         self.number, self.counters = number, counters
 

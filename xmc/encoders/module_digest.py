@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from xmc.encoders.module_kinds import is_dropout, is_library_module, is_static, is_transformer
-from xmc.encoders.static_modules import UnitLength
+from xmc.encoders.static_modules import TokenBag, UnitLength
 
 __all__ = ["describe_modules", "digest_weights"]
 
@@ -32,8 +32,9 @@ def digest_weights(modules: Sequence[nn.Module]) -> str:
         if is_dropout(module):
             continue
         for name, tensor in sorted(module.state_dict().items()):
-            digest.update(f"{position} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+            saved = tensor.float() if isinstance(module, TokenBag) else tensor
+            digest.update(f"{position} {name} {saved.dtype} {tuple(saved.shape)}".encode())
+            digest.update(saved.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
