@@ -91,6 +91,9 @@ class Stream(Enum):
     MARGINS = (18, "batch_index")
     """The margin of each positive of a batch."""
 
+    ROUNDING = (19, "table", "step")
+    """The noise by which a table of bfloat16 is rounded after a step."""
+
     TEACHER_CANDIDATES = (40, "block")
     """The labels that teachers are asked about beside those they rank highest, of a block of queries."""
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from xmc.encoders.model_fingerprint import Weights, described, digest
 from xmc.encoders.module_kinds import is_dropout, is_library_module, is_static, is_transformer
-from xmc.encoders.static_modules import UnitLength
+from xmc.encoders.static_modules import TokenBag, UnitLength
 
 __all__ = ["describe_modules", "digest_weights"]
 
@@ -26,13 +26,14 @@ def digest_weights(modules: Sequence[nn.Module]) -> str:
         Weights(
             position,
             name,
-            str(tensor.dtype),
-            tuple(tensor.shape),
-            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data,
+            str(saved.dtype),
+            tuple(saved.shape),
+            saved.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data,
         )
         for position, module in enumerate(modules)
         if not is_dropout(module)
         for name, tensor in sorted(module.state_dict().items())
+        for saved in (tensor.float() if isinstance(module, TokenBag) else tensor,)
     )
 
 

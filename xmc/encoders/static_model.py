@@ -65,7 +65,7 @@ class StaticModel(nn.Module):
         """Bytes of the weights of its folder, in which two tokenizers have a table each."""
         sides = [self.side("query")] if self.is_one else [self.side("query"), self.side("document")]
         modules = {id(module): module for side in sides for module in side}.values()
-        return sum(p.nbytes for module in modules for p in module.state_dict().values())
+        return sum(4 * p.numel() for module in modules for p in module.state_dict().values())
 
     def get_embedding_dimension(self) -> int:
         """D."""
@@ -147,7 +147,8 @@ def _write_router(model: StaticModel, folder: Path) -> None:
 def _write_module(module: Any, place: Path) -> None:
     place.mkdir(exist_ok=True)
     if isinstance(module, TokenBag):
-        save_file({WEIGHT: module.embedding.weight.detach().contiguous()}, place / "model.safetensors")
+        table = module.embedding.weight.detach().float()  # one of bfloat16 too, which not all can read
+        save_file({WEIGHT: table.contiguous()}, place / "model.safetensors")
         module.tokenizer.save(str(place / "tokenizer.json"))
     else:
         text = json.dumps(module.get_config_dict(), indent=4)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from xmc.encoders.static_folder import EMBEDDING, NORMALISED
 from xmc.errors import ModelError
 
-__all__ = ["BagDropout", "TokenBag", "UnitLength", "bag_of_rows"]
+__all__ = ["BagDropout", "TokenBag", "UnitLength", "bag_of_rows", "plain_bag", "row_leaf"]
 
 
 class TokenBag(nn.Module):
@@ -70,7 +70,32 @@ class UnitLength(nn.Module):
         return features
 
 
-def bag_of_rows(table: Tensor, ids: Tensor, offsets: Tensor, mode: Literal["mean", "sum"] = "mean") -> Tensor:
+def plain_bag(table: Tensor, ids: Tensor, offsets: Tensor, mode: str = "mean") -> Tensor:
+    """``F.embedding_bag`` of flat ids [t] of texts that start at offsets [n + 1], in float32 at least."""
+    bags = F.embedding_bag(ids, table, offsets, mode=mode, include_last_offset=True)
+    # Each bag of a table of bfloat16 is added up in float32 and rounded once.
+    return bags.float() if bags.dtype == torch.bfloat16 else bags
+
+
+def row_leaf(table: nn.Parameter) -> Tensor:
+    """What gets the gradient of a table's rows: the table, or what stands for one of bfloat16.
+
+    A gradient has the dtype of what it is of. So a float32 tensor of the table's shape, and without memory of
+    its own, gets the one of a bfloat16 table, which is added up and applied in float32.
+    """
+    if table.dtype != torch.bfloat16:
+        return table
+    return torch.zeros((), device=table.device).expand(table.shape).requires_grad_()
+
+
+def bag_of_rows(
+    table: Tensor,
+    ids: Tensor,
+    offsets: Tensor,
+    mode: Literal["mean", "sum"] = "mean",
+    *,
+    leaf: Tensor | None = None,
+) -> Tensor:
     """The mean (or sum) of the vectors of each text's tokens, [n, D]; zeros for a text without one.
 
     As ``F.embedding_bag``, but with another backward pass: the gradient of the table is a coalesced
@@ -82,6 +107,7 @@ def bag_of_rows(table: Tensor, ids: Tensor, offsets: Tensor, mode: Literal["mean
         ids: Flat token ids [t].
         offsets: Where each text starts, [n + 1], of the ids' type.
         mode: What a text is of its tokens.
+        leaf: What gets the gradient; the table itself when None.
 
     Raises:
         ModelError: For any other mode.
@@ -91,23 +117,30 @@ def bag_of_rows(table: Tensor, ids: Tensor, offsets: Tensor, mode: Literal["mean
             f"expected a bag of tokens that takes their mean or sum, got {mode!r}, which has no gradient by "
             "rows: train it with --training.token_optimiser adamw"
         )
-    bags: Tensor = _BagOfRows.apply(table, ids, offsets, mode)  # type: ignore[no-untyped-call]
+    bags: Tensor = _BagOfRows.apply(  # type: ignore[no-untyped-call]
+        table if leaf is None else leaf, table.detach(), ids, offsets, mode
+    )
     return bags
 
 
 class _BagOfRows(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx, table: Tensor, ids: Tensor, offsets: Tensor, mode: str
+        ctx: torch.autograd.function.FunctionCtx,
+        leaf: Tensor,
+        table: Tensor,
+        ids: Tensor,
+        offsets: Tensor,
+        mode: str,
     ) -> Tensor:
         ctx.save_for_backward(ids, offsets)
-        ctx.mode, ctx.size = mode, table.shape  # type: ignore[attr-defined]
-        return F.embedding_bag(ids, table, offsets, mode=mode, include_last_offset=True)
+        ctx.mode, ctx.size = mode, leaf.shape  # type: ignore[attr-defined]
+        return plain_bag(table, ids, offsets, mode)
 
     @staticmethod
     def backward(
         ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
-    ) -> tuple[Tensor, None, None, None]:
+    ) -> tuple[Tensor, None, None, None, None]:
         ids, offsets = ctx.saved_tensors  # type: ignore[attr-defined]
         rows, values = _gradient_rows(ids, offsets, gradients[0], ctx.mode == "mean")  # type: ignore[attr-defined]
         gradient = torch.sparse_coo_tensor(
@@ -117,7 +150,7 @@ class _BagOfRows(torch.autograd.Function):
             is_coalesced=True,
             check_invariants=False,
         )
-        return gradient, None, None, None
+        return gradient, None, None, None, None
 
 
 def _gradient_rows(ids: Tensor, offsets: Tensor, gradient: Tensor, mean: bool) -> tuple[Tensor, Tensor]:

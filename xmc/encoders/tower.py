@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
-from xmc.encoders.static_modules import bag_of_rows
+from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
 from xmc.errors import ModelError
 
@@ -40,8 +39,8 @@ class Tower:
         self.prompt = prompt
         self.padded = is_transformer(self._first)
         """True: a batch costs rows x longest (transformer). False: it costs its total of tokens (static)."""
-        self.row_gradients = False
-        """Whether a bag's table gets a sparse gradient of the rows that were touched, not one of its size."""
+        self.row_leaf: Tensor | None = None
+        """What gets a sparse gradient of the rows of a bag's table that were touched; None: a dense one."""
         self.max_length = _max_length(self._first, task)
         _check(self.modules, prompt)
 
@@ -86,6 +85,10 @@ class Tower:
         """The token vectors [V, D] of a bag of tokens; None for a transformer."""
         table: nn.Parameter | None = None if self.padded else self._first.embedding.weight
         return table
+
+    def keep_table_in(self, dtype: torch.dtype) -> None:
+        """Keep the token vectors in ``dtype``, bfloat16 or float32; embeddings stay float32."""
+        self._first.embedding.to(dtype)
 
     def check_ids(self) -> None:
         """Refuse a tokenizer that gives ids which the table of token vectors does not have.
@@ -134,9 +137,9 @@ class Tower:
     def _bag(self, ids: Tensor, offsets: Tensor) -> Tensor:
         # embedding_bag wants ids and offsets of one integer type.
         bag, offsets = self._first.embedding, offsets.to(ids.dtype)
-        if self.row_gradients and torch.is_grad_enabled() and bag.weight.requires_grad:
-            return bag_of_rows(bag.weight, ids, offsets, bag.mode)
-        return F.embedding_bag(ids, bag.weight, offsets, mode=bag.mode, include_last_offset=True)
+        if self.row_leaf is not None and torch.is_grad_enabled() and bag.weight.requires_grad:
+            return bag_of_rows(bag.weight, ids, offsets, bag.mode, leaf=self.row_leaf)
+        return plain_bag(bag.weight, ids, offsets, bag.mode)
 
     def _padded_features(self, ids: Tensor, offsets: Tensor) -> dict[str, Tensor]:
         tokenizer = self._first.tokenizer

@@ -54,6 +54,10 @@ class OptimisationConfig:
     and cost nothing for the others: with two numbers kept a row (row_rmsprop), one (row_adagrad), or Adam's
     two moments (lazy_adam); adamw walks the whole table. All other parameters have AdamW."""
 
+    table_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What tables that are trained by rows are kept in: token vectors of a static encoder, and residuals.
+    bfloat16 takes half the memory; steps are rounded at random, unbiased. Saved models are float32."""
+
     weight_decay: float = 0.0
     """Decoupled weight decay of the encoder's matrices; of token vectors, when a step touches them."""
 
@@ -111,6 +115,12 @@ class OptimisationConfig:
         object.__setattr__(self, "callbacks", as_parts("training.callbacks", self.callbacks))
         optimisers = ("row_rmsprop", "lazy_adam", "row_adagrad", "adamw")
         one_of("training.token_optimiser", self.token_optimiser, optimisers)
+        one_of("training.table_dtype", self.table_dtype, ("float32", "bfloat16"))
+        if self.table_dtype == "bfloat16" and self.token_optimiser == "adamw":
+            raise ConfigError(
+                "training.table_dtype: expected float32 with training.token_optimiser adamw, which does not "
+                "round at random; choose row_rmsprop, row_adagrad or lazy_adam"
+            )
         one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
 
 

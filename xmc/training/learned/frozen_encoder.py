@@ -60,7 +60,7 @@ class FrozenEncoder:
         if self.residuals is None:
             return embeddings
         rows, table = self.residuals
-        return add_residuals(embeddings, table[rows[torch.from_numpy(label_ids).to(rows.device)]])
+        return add_residuals(embeddings, table[rows[torch.from_numpy(label_ids).to(rows.device)]].float())
 
     @torch.no_grad()
     def _encode(self, tower: Tower, tokens: TokenRows, ids: np.ndarray) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from xmc.distributed import World, sum_gradients
 from xmc.distributed.stopwatch import SILENT, Watch
 from xmc.encoders import DualEncoder
+from xmc.errors import ConfigError
 from xmc.heads import FactoredHead
 from xmc.objectives.catalogue import SCALE_LEARNING_RATE
 from xmc.training.config import ObjectiveConfig, TrainConfig
@@ -21,11 +22,12 @@ from xmc.training.learned.config import OptimisationConfig
 from xmc.training.learned.head import build_head
 from xmc.training.learned.label_clusters import cluster_labels
 from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
-from xmc.training.learned.optimisers.lazy_adam import LazyAdam
 from xmc.training.learned.optimisers.optimiser import Optimiser
 from xmc.training.learned.optimisers.row_adagrad import RowAdagrad
-from xmc.training.learned.optimisers.row_optimiser import RowOptimiser, RowRMSProp, RowRule, SparseGradient
+from xmc.training.learned.optimisers.row_optimiser import RowOptimiser
+from xmc.training.learned.optimisers.stochastic_rounding import StochasticRounding
 from xmc.training.learned.residual_table import ResidualTable
+from xmc.training.learned.token_optimisers import TOKEN_TABLES, token_optimisers
 
 __all__ = ["Learner", "ScoreParameters", "build_learner", "parameter_groups", "warmup_linear_decay"]
 
@@ -139,9 +141,12 @@ class Learner:
         return norm
 
     @cached_property
-    def _parameters(self) -> list[nn.Parameter]:
+    def _parameters(self) -> list[Tensor]:
+        # What stands for a table of bfloat16 holds its gradient, and is no parameter.
+        leaves = [leaf for tower in self.encoder.towers if (leaf := tower.row_leaf) is not None]
         beside = [] if self.discriminator is None else self.discriminator.parameters()
-        return [*self.encoder.parameters(), *self.parameters.parameters(), *beside]
+        every = [*self.encoder.parameters(), *self.parameters.parameters(), *beside, *leaves]
+        return list({id(tensor): tensor for tensor in every}.values())
 
 
 def _clip(optimisers: Sequence[Optimiser], most: float | None) -> float:
@@ -181,10 +186,19 @@ def build_learner(
     if config.residuals.enabled:
         clusters = cluster_labels(encoder, label_texts, config.residuals.clusters, config.seed, world)
         size = (num_labels, encoder.dimension)
-        residuals = ResidualTable(config.residuals, clusters, *size, config.seed, label_points).to(device)
+        kept_in = getattr(torch, config.training.table_dtype)
+        residuals = ResidualTable(
+            config.residuals, clusters, *size, config.seed, label_points, dtype=kept_in
+        ).to(device)
     head = build_head(config, encoder, label_texts, device, world)
-    tokens = token_optimisers(encoder, config.training)
-    by_rows = [tower.token_table for tower in encoder.towers if tower.row_gradients]
+    tokens = token_optimisers(encoder, config.training, config.seed)
+    by_rows = [tower.token_table for tower in encoder.towers if tower.row_leaf is not None]
+    rounded = config.training.table_dtype == "bfloat16"
+    if rounded and not by_rows and residuals is None:
+        raise ConfigError(
+            "training.table_dtype: expected float32, as there is no table that is trained by rows: neither "
+            "token vectors of a static encoder that is trained, nor residuals"
+        )
     dense = [p for p in encoder.parameters() if not any(p is table for table in by_rows)]
     groups = parameter_groups(dense, parameters, config.training)
     optimisers: dict[str, Optimiser] = {**tokens}
@@ -192,7 +206,10 @@ def build_learner(
         optimisers["adamw"] = AdamW(groups)
     if residuals is not None:
         rate = config.residuals.learning_rate
-        optimisers["residuals"] = RowOptimiser(residuals, RowAdagrad(residuals.table), rate)
+        rounding = StochasticRounding(config.seed, len(TOKEN_TABLES)) if rounded else None
+        optimisers["residuals"] = RowOptimiser(
+            residuals, RowAdagrad(residuals.table), rate, rounding=rounding
+        )
     if discriminator is not None:
         own = ParameterGroup(
             list(discriminator.to(device).parameters()), config.distillation.discriminator_rate
@@ -201,33 +218,6 @@ def build_learner(
     return Learner(
         encoder, parameters, residuals, head, optimisers, config.training.clip_norm, world, discriminator
     )
-
-
-def token_optimisers(encoder: DualEncoder, config: OptimisationConfig) -> dict[str, RowOptimiser]:
-    """Optimisers of the tables of token vectors that are trained by rows, by name.
-
-    The towers are told to give such tables gradients of rows; with "adamw", or without such tables, none is.
-    """
-    found: dict[str, RowOptimiser] = {}
-    seen: list[nn.Parameter] = []
-    for name, tower in (("query_tokens", encoder.query_tower), ("label_tokens", encoder.label_tower)):
-        table = tower.token_table
-        tower.row_gradients = config.token_optimiser != "adamw" and table is not None and table.requires_grad
-        if table is None or not tower.row_gradients or any(table is one for one in seen):
-            continue  # the second tower of a tied model adds to the gradient of the first
-        seen.append(table)
-        rule, rate = _token_rule(config, table.detach())
-        decay = config.encoder_rate * config.weight_decay
-        found[name] = RowOptimiser(SparseGradient(table), rule, rate, clipped=True, decay=decay)
-    return found
-
-
-def _token_rule(config: OptimisationConfig, table: Tensor) -> tuple[RowRule, float]:
-    """A rule, and its rate: of a row's length for Adagrad, of one component for the others."""
-    if config.token_optimiser == "row_adagrad":
-        return RowAdagrad(table), config.encoder_rate * math.sqrt(table.shape[1])
-    rules: dict[str, Callable[[Tensor], RowRule]] = {"row_rmsprop": RowRMSProp, "lazy_adam": LazyAdam}
-    return rules[config.token_optimiser](table), config.encoder_rate
 
 
 def parameter_groups(

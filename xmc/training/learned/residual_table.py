@@ -35,6 +35,7 @@ class ResidualTable(nn.Module):
         dimension: int,
         seed: int,
         points: np.ndarray | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         """Make the zero table.
 
@@ -45,6 +46,7 @@ class ResidualTable(nn.Module):
             dimension: D.
             seed: With a batch's index, decides which residuals it leaves out.
             points: [L], the training rows of each label, for ``config.min_points`` above 1.
+            dtype: Of the table: float32 or bfloat16.
         """
         super().__init__()
         self.config, self.seed = config, seed
@@ -54,7 +56,7 @@ class ResidualTable(nn.Module):
         # A buffer, not a parameter: the table is changed by rows, outside of what AdamW and its all-reduce
         # hold. Rows of its own for each label need not be saved.
         self.register_buffer("rows", rows.long(), persistent=assignment is not None)
-        self.register_buffer("table", torch.zeros(num_rows, dimension))
+        self.register_buffer("table", torch.zeros(num_rows, dimension, dtype=dtype))
         self.frequent = points >= config.min_points if points is not None and config.min_points > 1 else None
         # Rows [n] that all ranks read, and the leaf of this rank's shard of them, whose .grad it is.
         self._read: list[tuple[Tensor, Tensor]] = []
@@ -78,7 +80,7 @@ class ResidualTable(nn.Module):
             kept &= self.frequent[label_ids]
         # A leaf of the rows read: its gradient is [n, D] of them, where one of the table would be [R, D].
         rows = self.rows[torch.from_numpy(label_ids).to(self.table.device)]
-        leaf = self.table[rows[start:stop]].requires_grad_()
+        leaf = self.table[rows[start:stop]].float().requires_grad_()
         self._read.append((rows, leaf))
         mask = torch.from_numpy(kept[start:stop]).to(leaf.device)
         # A residual left out counts as 0 and gets a gradient of 0; its row is gathered like the others.
@@ -114,4 +116,4 @@ class ResidualTable(nn.Module):
 
     def of_labels(self) -> Tensor:
         """The residual of every label, float32 [L, D], on the CPU."""
-        return self.table[self.rows].cpu()
+        return self.table[self.rows].float().cpu()

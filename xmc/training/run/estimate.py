@@ -68,5 +68,5 @@ def _bytes_per_label_entry(config: TrainConfig, world_size: int) -> float:
     if config.negatives.mined.count:
         held += 2.0
     if residuals.enabled and residuals.clusters is None:
-        held += 4.0
+        held += 4.0 if config.training.table_dtype == "float32" else 2.0
     return held

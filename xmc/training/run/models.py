@@ -160,7 +160,7 @@ class RunModels:
         if parameters.label_offsets is not None:
             encoder.label_offsets = LabelOffsets(uids, parameters.label_offsets.detach().cpu().numpy())
         if residuals is not None:
-            rows, table = residuals.rows.cpu().numpy(), residuals.table.cpu().numpy().copy()
+            rows, table = residuals.rows.cpu().numpy(), residuals.table.float().cpu().numpy().copy()
             encoder.label_residuals = LabelResiduals(uids, rows, table)
         if self.learner.head is not None:
             dtype = torch.float16 if self.config.head.table == "fp16" else torch.float32

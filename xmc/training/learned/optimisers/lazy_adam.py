@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xmc.training.learned.optimisers.row_optimiser import TouchedRows
+from xmc.training.learned.optimisers.row_optimiser import TouchedRows, subtract_rows_
 
 __all__ = ["LazyAdam", "lazy_adam_"]
 
@@ -51,14 +51,14 @@ def lazy_adam_(
         second.index_copy_(0, chosen, square)
         step = mean.mul_((rate / of_first)[:, None])
         step.div_(square.sqrt_().div_(of_second[:, None]).add_(EPSILON))
-        table.index_add_(0, chosen, step, alpha=-1)
+        subtract_rows_(table, chosen, torch.ones_like(of_first), step, touched.rounding)
 
 
 class LazyAdam:
     """What :func:`lazy_adam_` keeps of a table [R, D]; see :class:`.row_optimiser.RowRule`."""
 
     def __init__(self, table: Tensor) -> None:
-        self.first, self.second = torch.zeros_like(table), torch.zeros_like(table)
+        self.first, self.second = (torch.zeros(table.shape, device=table.device) for _ in range(2))
         self.steps = torch.zeros(len(table), device=table.device)
 
     def step(self, table: Tensor, touched: TouchedRows, rate: float) -> None:

@@ -32,7 +32,7 @@ def row_adagrad_(table: Tensor, squares: Tensor, touched: TouchedRows, rate: flo
     squares[rows] = accumulated
     # One number for the row's D components, so the step keeps the gradient's direction.
     factors = rate * touched.scale / (accumulated.sqrt() + EPSILON)
-    subtract_rows_(table, rows, factors, touched.gradient)
+    subtract_rows_(table, rows, factors, touched.gradient, touched.rounding)
 
 
 class RowAdagrad:

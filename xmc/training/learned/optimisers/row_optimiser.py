@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from xmc.distributed import World
 from xmc.training.learned.optimisers.gathered_rows import rows_over_ranks
+from xmc.training.learned.optimisers.stochastic_rounding import StochasticRounding
 
 __all__ = [
     "RowGradients",
@@ -41,6 +42,8 @@ class TouchedRows:
     rows: Tensor
     gradient: Tensor
     scale: float = 1.0
+    rounding: StochasticRounding | None = None
+    """How a table of bfloat16 takes a step; None for one of float32."""
 
     @cached_property
     def lengths(self) -> Tensor:
@@ -75,24 +78,29 @@ class RowGradients(Protocol):
 
 
 class SparseGradient:
-    """A parameter whose ``.grad`` is a sparse tensor of rows, as a bag of tokens leaves it."""
+    """A leaf whose ``.grad`` is a sparse tensor of rows, as a bag of tokens leaves it.
 
-    def __init__(self, parameter: nn.Parameter) -> None:
-        self.parameter = parameter
+    Args:
+        leaf: [R, D].
+        table: What changes by it, where that is not the leaf itself.
+    """
+
+    def __init__(self, leaf: Tensor, table: Tensor | None = None) -> None:
+        self.leaf, self._table = leaf, leaf if table is None else table
 
     @property
     def table(self) -> Tensor:
-        """The parameter's values [R, D]."""
-        return self.parameter.detach()
+        """The values [R, D]."""
+        return self._table.detach()
 
     def forget(self) -> None:
         """See :class:`RowGradients`."""
-        self.parameter.grad = None
+        self.leaf.grad = None
 
     @torch.no_grad()
     def gather(self, world: World) -> tuple[Tensor, Tensor] | None:
         """See :class:`RowGradients`."""
-        gradient = self.parameter.grad
+        gradient = self.leaf.grad
         found = None
         if gradient is not None:
             found = _coalesced(gradient)
@@ -120,6 +128,7 @@ class RowOptimiser:
         peak_rate: The rule's rate at the peak of the schedule.
         clipped: Whether the gradient counts towards the norm that is clipped.
         decay: The share of a row that goes when it is touched, at the peak of the schedule.
+        rounding: How the table takes a step, where it is one of bfloat16.
     """
 
     dense: Sequence[nn.Parameter] = ()
@@ -132,9 +141,10 @@ class RowOptimiser:
         *,
         clipped: bool = False,
         decay: float = 0.0,
+        rounding: StochasticRounding | None = None,
     ) -> None:
         self.source, self.rule, self.peak_rate, self.decay = source, rule, peak_rate, decay
-        self._clipped = clipped
+        self._clipped, self.rounding = clipped, rounding
         self._touched: TouchedRows | None = None
 
     def zero_grad(self) -> None:
@@ -146,7 +156,7 @@ class RowOptimiser:
     def gather(self, world: World) -> None:
         """See :class:`.optimiser.Optimiser`."""
         found = self.source.gather(world)
-        self._touched = None if found is None else TouchedRows(*found)
+        self._touched = None if found is None else TouchedRows(*found, rounding=self.rounding)
 
     @torch.no_grad()
     def clipped_square(self) -> Tensor | None:
@@ -164,18 +174,24 @@ class RowOptimiser:
         if self._touched is None:
             return
         table, rows = self.source.table, self._touched.rows
-        if self.decay:
+        if self.rounding is not None:
+            self.rounding.begin()
+        if self.decay and self.rounding is not None:
+            by = torch.full((len(rows),), self.decay * factor, device=table.device)
+            self.rounding.subtract_(table, rows, by, table[rows].float())
+        elif self.decay:
             table.index_copy_(0, rows, table[rows].mul_(1 - self.decay * factor))
         self.rule.step(table, self._touched, self.peak_rate * factor)
         self._touched = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """What the rule keeps."""
-        return self.rule.tensors()
+        """What the rule keeps, and how many steps have drawn noise."""
+        kept = self.rule.tensors()
+        return kept if self.rounding is None else {**kept, "rounded_steps": self.rounding.steps}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """See :class:`.optimiser.Optimiser`."""
-        for name, mine in self.rule.tensors().items():
+        for name, mine in self.tensors().items():
             mine.copy_(tensors[name])
 
 
@@ -201,7 +217,7 @@ def row_rmsprop_(table: Tensor, squares: Tensor, steps: Tensor, touched: Touched
     mean = squares[rows].lerp_(touched.squares / table.shape[1], 1 - _FADING)
     squares[rows] = mean
     factors = rate * touched.scale / ((mean / (1 - _FADING**taken)).sqrt_() + _EPSILON)
-    subtract_rows_(table, rows, factors, touched.gradient)
+    subtract_rows_(table, rows, factors, touched.gradient, touched.rounding)
 
 
 class RowRMSProp:
@@ -220,7 +236,13 @@ class RowRMSProp:
         return {"squares": self.squares, "steps": self.steps}
 
 
-def subtract_rows_(table: Tensor, rows: Tensor, factors: Tensor, gradient: Tensor) -> None:
+def subtract_rows_(
+    table: Tensor,
+    rows: Tensor,
+    factors: Tensor,
+    gradient: Tensor,
+    rounding: StochasticRounding | None = None,
+) -> None:
     """``table[rows] -= factors[:, None] * gradient``, in place and without a copy of its size.
 
     Args:
@@ -228,7 +250,10 @@ def subtract_rows_(table: Tensor, rows: Tensor, factors: Tensor, gradient: Tenso
         rows: [u] int64, distinct.
         factors: [u].
         gradient: [u, D].
+        rounding: How a table of bfloat16 is changed.
     """
+    if rounding is not None:
+        return rounding.subtract_(table, rows, factors, gradient)
     by_device = _subtract_product_ if table.device.type == "cpu" else _subtract_blocks_
     by_device(table, rows, factors.to(gradient.dtype), gradient)
 

@@ -1,0 +1,74 @@
+"""Stochastic rounding: a table of half the memory whose rows still move by less than it can tell apart.
+
+bfloat16 keeps 8 bits of a number. A step of a training moves most components by less than half of the last
+of them, so that rounding to the nearest would leave them where they are. Rounded up with a chance in
+proportion to what is cut off, they move by the step in the mean.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xmc.random_streams import Stream, generator
+
+__all__ = ["StochasticRounding", "round_stochastically"]
+
+_CUT = 1 << 16
+# Rows that stay in a core's cache between being read, changed, rounded and written.
+_BLOCK = 256
+
+
+def round_stochastically(values: Tensor, noise: Tensor) -> Tensor:
+    """Values in bfloat16: one of the two neighbours of each, the nearer with the greater chance.
+
+    The mean over the noise is the value itself (Gupta et al. 2015, "Deep Learning with Limited Numerical
+    Precision", arXiv:1502.02551, section 3.2).
+
+    Args:
+        values: float32, finite.
+        noise: int32 of the same shape, each of 0 to 65,535 with the same chance.
+    """
+    # A bfloat16 is the upper half of a float32. Noise added to the lower half carries over into the upper
+    # one with a chance of lower half / 65,536, which is the value's place between its neighbours.
+    bits = values.view(torch.int32).add(noise).bitwise_and_(-_CUT)
+    return bits.view(torch.float32).to(torch.bfloat16)
+
+
+class StochasticRounding:
+    """Takes rows of a bfloat16 table down by float32 steps; noise of its own for each step of each table.
+
+    Args:
+        seed: The run's.
+        table: A number for the table, by which those of a run differ.
+    """
+
+    def __init__(self, seed: int, table: int) -> None:
+        self.seed, self.table = seed, table
+        self.steps = torch.zeros((), dtype=torch.int64)
+        """How many steps have drawn noise, to go on from a checkpoint."""
+        self._draw = generator(seed, Stream.ROUNDING, table, 0)
+
+    def begin(self) -> None:
+        """Begin a step: its noise depends on how many there were, and on nothing drawn in them."""
+        self._draw = generator(self.seed, Stream.ROUNDING, self.table, int(self.steps))
+        self.steps += 1
+
+    def subtract_(self, table: Tensor, rows: Tensor, factors: Tensor, values: Tensor) -> None:
+        """``table[rows] -= factors[:, None] * values`` in place, each component rounded once.
+
+        Args:
+            table: [R, D] bfloat16.
+            rows: [u] int64, distinct.
+            factors: [u] float32.
+            values: [u, D] float32.
+        """
+        parts = zip(rows.split(_BLOCK), factors[:, None].split(_BLOCK), values.split(_BLOCK), strict=True)
+        for chosen, by, part in parts:
+            exact = table.index_select(0, chosen).float().addcmul_(by, part, value=-1)
+            table.index_copy_(0, chosen, round_stochastically(exact, self._noise(exact)))
+
+    def _noise(self, like: Tensor) -> Tensor:
+        drawn = np.frombuffer(self._draw.bytes(2 * like.numel()), np.uint16).astype(np.int32)
+        return torch.from_numpy(drawn).view_as(like).to(like.device)
