@@ -46,7 +46,9 @@ class Laboratory:
     def __init__(self, clock: Clock, cost: float, worth: Callable[[TrainConfig], float]) -> None:
         self.clock, self.cost, self.worth, self.made = clock, cost, worth, list[TrainConfig]()
 
-    def __call__(self, config: TrainConfig, *_: object, stop: Callable[[Pace], bool]) -> TrialResult:
+    def __call__(
+        self, config: TrainConfig, *_: object, stop: Callable[[Pace], bool], **__: object
+    ) -> TrialResult:
         share = config.training.epochs / 4
         seconds = self.cost * share
         if stop(Pace(10, 100, seconds / 100, seconds / 10)):
