@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 EXTRAS := $(FAISS),demo,distill,report,serve,dev
 STAMP := $(VENV)/installed-$(FAISS)
 DOCS_STAMP := $(VENV)/installed-docs
+SLOW_STAMP := $(VENV)/installed-slow
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 # Every worker imports torch and may start four processes that play ranks: more than four are not worth their memory.
 # The order of files is that of tests/conftest.py, the longest first, not by their number of tests.
@@ -38,13 +39,17 @@ $(DOCS_STAMP): $(STAMP)
 	$(PIP) -e ".[docs]"
 	@touch $@
 
+$(SLOW_STAMP): $(STAMP)
+	$(PIP) -e ".[slow]"
+	@touch $@
+
 demo: $(STAMP)  ## data, training, evaluation and a search, in minutes
 	$(BIN)/python scripts/demo.py
 
 test: $(STAMP)  ## the default tests, on all cores up to four
 	$(PYTEST)
 
-slow: $(STAMP)  ## the tests that take minutes each, one after another: some measure time and memory
+slow: $(SLOW_STAMP)  ## the tests that take minutes each, one after another: some measure time and memory
 	$(BIN)/python -m pytest -q -m slow
 
 check: $(STAMP)  ## lint, format and types, changing nothing

@@ -71,7 +71,7 @@ def test_only_one_faiss_extra_is_installed_by_make() -> None:
     extras = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert extras is not None and extras[1] == "$(FAISS),demo,distill,report,serve,dev"
     offered = re.findall(r"^(\w+) = \[", pyproject_lines("project.optional-dependencies"), re.MULTILINE)
-    assert set(offered) == {"cpu", "gpu", "demo", "distill", "report", "serve", "docs", "dev"}
+    assert set(offered) == {"cpu", "gpu", "demo", "distill", "report", "serve", "docs", "dev", "slow"}
 
 
 def test_names_are_there_on_first_use() -> None:

@@ -113,7 +113,7 @@ def test_wrong_inputs() -> None:
 @pytest.mark.parametrize("method", ["rrf", "min_max", "none"])
 @pytest.mark.slow
 def test_parity_with_ranx(method: str) -> None:
-    ranx = pytest.importorskip("ranx")
+    ranx = pytest.importorskip("ranx", reason="ranx is of the extra slow")
     generator = np.random.default_rng(2)
     systems = [lists(generator, 12, width, 30) for width in (8, 5)]
     runs = [

@@ -22,12 +22,13 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("index", help="An index folder.")
     parser.add_argument("--host", default="127.0.0.1", help="The address; the default is this machine's own.")
-    parser.add_argument("--port", type=int, default=8000, help="The port; 0 takes any free one.")
+    parser.add_argument("--port", type=int, default=8000, metavar="N", help="The port; 0 takes any free one.")
     parser.add_argument(
         "--token-file",
         type=str | None,
         default=None,
-        help="A file with the token that changes need (or XMC_TOKEN); without a token there are no changes.",
+        metavar="FILE",
+        help="The token that changes need, else XMC_TOKEN; none: no changes.",
     )
     parser.add_argument(
         "--model",
@@ -36,13 +37,18 @@ def run(arguments: Sequence[str]) -> None:
         help="The model; by default the one the index was built with.",
     )
     parser.add_argument(
-        "--watch", type=float, default=1.0, help="Seconds between two looks at the folder for a new version."
+        "--watch",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="Seconds between two looks at the folder for a new version.",
     )
     for field in fields(ServingLimits):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=type(field.default),
             default=field.default,
+            metavar="N",
             help=_LIMITS[field.name],
         )
     options = parse(parser, arguments)

@@ -113,7 +113,9 @@ def test_residuals_are_trained_saved_and_indexed(config, changed, dataset) -> No
     index = LabelIndex.build(model, dataset, progress=False)
     # The same text under a new uid has no residual of its own.
     index.add([texts[0]], ["new"])
-    vectors = index._index.reconstruct_n(0, 41)[:, : model.dimension]
+    vectors = index.vectors(np.arange(41))
+    assert vectors is not None
+    vectors = vectors[:, : model.dimension]
     np.testing.assert_allclose(vectors[:40], joined, atol=1e-6)
     np.testing.assert_allclose(vectors[40], alone[0], atol=1e-6)
 
