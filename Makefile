@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c c
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow check format docs clean
+.PHONY: help install demo test thorough slow check format docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s%s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ demo: $(STAMP)  ## data, training, evaluation and a search, in minutes
 
 test: $(STAMP)  ## the default tests, on all cores up to four
 	$(PYTEST)
+
+thorough: $(STAMP)  ## those that take seconds each: whole runs, simulations, several processes
+	$(PYTEST) -m "thorough and not slow"
 
 slow: $(SLOW_STAMP)  ## the tests that take minutes each, one after another: some measure time and memory
 	$(BIN)/python -m pytest -q -m slow

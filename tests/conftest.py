@@ -12,6 +12,7 @@ import pytest
 
 import tests.no_network.sitecustomize  # noqa: F401  (no network from here on)
 from tests.distributed.ranks import Ranks
+from tests.thorough import is_thorough
 
 FIXTURES = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
@@ -34,6 +35,8 @@ LONGEST = (
     "cli/test_compare_report.py",
     "fuzz/test_hostile.py",
 )
+# What starts ranks of its own stays with what plays them: their forkserver imports torch once.
+FORKING = ("distributed/test_ranks.py", "scoring/fused/test_launch.py")
 # What uses the libraries of tests/fixtures/libraries.py stays with one worker, which alone imports them.
 IMPORTING = (
     "encoders/",
@@ -73,13 +76,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Else every worker would start four processes of its own, each of which imports torch and the rest. What
     takes longest comes first, so that no worker is left with it at the end while the others have nothing.
     """
+    for item in items:
+        function = getattr(item, "originalname", item.name)
+        if is_thorough(item.path.relative_to(_FOLDER).as_posix(), function, item.name):
+            item.add_marker(pytest.mark.thorough)
     if not config.pluginmanager.hasplugin("xdist"):
         return
     places = {}
     for item in items:
         name = item.path.relative_to(_FOLDER).as_posix()
         group = name
-        if "ranks" in getattr(item, "fixturenames", ()):
+        if "ranks" in getattr(item, "fixturenames", ()) or name in FORKING:
             group, places[item] = "ranks", -1
         elif name.startswith(IMPORTING):
             group, places[item] = "libraries", 0
@@ -90,8 +97,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=places.__getitem__)
 
 
-def pytest_collection_finish() -> None:
-    """Modules and collected tests stay to the end, so garbage is not looked for among their many objects."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Modules and collected tests stay to the end, so garbage is not looked for among their many objects.
+
+    Groups are in the names that pytest-xdist goes by; of a pytest that it does not know they are lost.
+    """
+    if session.config.getoption("loadgroup", False) and any("@" not in item.nodeid for item in session.items):
+        raise pytest.UsageError(
+            "expected a pytest whose tests pytest-xdist can group: pip install 'pytest<9.2'"
+        )
     _forget_loggers_of_others()
     gc.freeze()
     gc.enable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from tokenizers import Tokenizer
 
@@ -38,9 +39,14 @@ def token_ids(
 
 def tokens_fingerprint(tokenizer: Tokenizer, *, prompt: str, max_length: int | None, padded: bool) -> str:
     """Names the way texts become tokens: tokenizer, length, prompt."""
-    state = json.loads(tokenizer.to_str())
+    return fingerprint(_vocabulary(tokenizer.to_str()), str(max_length), prompt, str(padded))
+
+
+@lru_cache(maxsize=4)  # the towers of a model mostly have the same, and its text takes a tenth of a second
+def _vocabulary(text: str) -> str:
+    state = json.loads(text)
     del state["truncation"], state["padding"]  # what they do is in max_length
-    return fingerprint(json.dumps(state, sort_keys=True), str(max_length), prompt, str(padded))
+    return json.dumps(state, sort_keys=True)
 
 
 def check_ids(tokenizer: Tokenizer, rows: int) -> None:

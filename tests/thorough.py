@@ -1,0 +1,126 @@
+"""Tests that take a second or more each, of what quicker ones of the default suite hold in part.
+
+`make thorough`, which CI calls too, runs them; so does naming one on pytest's command line with `-m ""`. By
+file: functions, or one of their cases as pytest names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["THOROUGH", "is_thorough"]
+
+THOROUGH: Mapping[str, frozenset[str]] = {
+    file: frozenset(names.split("; "))
+    for file, names in {
+        "benchmarks/test_gpu.py": "test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run",
+        "cli/test_compare_report.py": (
+            "test_report_writes_its_files; test_report_with_the_untrained_encoder_as_baseline; "
+            "test_stored_rankings_are_used_until_the_model_changes"
+        ),
+        "cli/test_distill.py": "test_the_file_the_ensemble_and_the_student",
+        "cli/test_index.py": "test_tune_keeps_what_reaches_the_recall",
+        "cli/test_predict.py": (
+            "test_a_static_model_is_searched_and_trained_without_libraries_that_are_not_needed"
+        ),
+        "corpora/test_api_docs.py": "test_a_real_package",
+        "data/tables/test_lent_file.py": (
+            "test_a_read_that_fails_is_not_waited_for[cut off]; "
+            "test_the_interpreter_ends_though_a_file_was_read_half_way[utf-16]"
+        ),
+        "data/test_tokens.py": "test_rows_come_back_in_any_order",
+        "distributed/test_launch.py": "test_the_users_script_runs_on_every_rank_with_its_own_arguments",
+        "encoders/test_dual_encoder.py": "test_the_saved_folder_opens_without_this_package",
+        "encoders/test_embedded.py": "test_embedded_equals_the_library_and_survives_saving",
+        "evaluation/test_ranks.py": "test_ranks_agree_with_one_process[3]",
+        "fuzz/test_fuzz.py": "test_what_is_damaged_is_valid_before",
+        "fuzz/test_hostile.py": "test_gzip_bomb[block1]",
+        "heads/test_step.py": "test_a_hundred_steps_are_those_of_autograd_and_sgd",
+        "heads/test_head.py": (
+            "test_squared_error_without_stabilising_diverges_and_the_guard_trips_first; "
+            "test_float32_stays_with_float64"
+        ),
+        "objectives/test_catalogue.py": "test_shards_give_what_one_process_gives[torch.float64-4]",
+        "objectives/test_shards.py": "test_ranks_agree_with_one_process[4]",
+        "objectives/test_triton.py": (
+            "test_values_and_gradients_for_any_shape[soft_top_k-k=1.5]; "
+            "test_values_and_gradients_for_any_shape[soft_top_k-k=positives-alpha=0.7]"
+        ),
+        "reports/test_page.py": "test_one_system_and_many; test_more_systems_than_columns_are_lines",
+        "retrieval/test_exact.py": "test_scores_have_the_same_bits_whatever_the_tiles[96]",
+        "retrieval/test_factories.py": (
+            "test_a_compressed_index_says_that_its_scores_are_approximate[OPQ8,PQ8-0.3]; "
+            "test_a_lossless_index_is_exact[OPQ4_32,Flat]"
+        ),
+        "scoring/fused/test_compile.py": (
+            "test_a_cpu_without_the_interpreter_is_an_error_and_auto_is_tiled; "
+            "test_kernels_compile_and_fit_without_atomics"
+        ),
+        "serving/test_server.py": "test_a_swap_fails_no_request_and_a_stop_finishes_what_runs",
+        "test_extending.py": "test_the_commands_train",
+        "test_readme.py": (
+            "test_commands_and_python_run; test_commands_of_the_docs_are_understood[benchmarks.md]"
+        ),
+        "test_your_data.py": "test_commands_and_python_run",
+        "training/batches/memory/test_label_memory.py": (
+            "test_a_sample_estimates_the_partition_function_without_bias[29]"
+        ),
+        "training/batches/memory/test_running_moments.py": "test_every_rank_holds_those_of_all[3]",
+        "training/batches/pools/test_label_rows.py": "test_the_mean_weight_of_a_negative_is_one",
+        "training/batches/pools/test_pool.py": (
+            "test_corrected_pools_estimate_the_partition_function_without_bias; "
+            "test_labels_are_drawn_as_often_as_is_said[11 strata]; "
+            "test_negatives_are_included_as_often_as_is_said"
+        ),
+        "training/batches/pools/test_unbiased.py": (
+            "test_mined_labels_join_without_bias_and_with_less_variance[score-options3]; "
+            "test_masked_pairs_are_in_no_sum[with mined labels and clusters-by chance]; "
+            "test_masked_pairs_are_in_no_sum[with mined labels and clusters-brought]; "
+            "test_labels_that_are_queries_of_themselves[with mined labels and clusters]; "
+            "test_labels_that_are_queries_of_themselves[a positive of each row]; "
+            "test_clustered_batches"
+        ),
+        "training/batches/test_batches.py": (
+            "test_ranks_follow_the_curve_of_one[memory-3]; "
+            "test_ranks_follow_the_curve_of_one[memory as moments-3]; "
+            "test_ranks_follow_the_curve_of_one[two positives of each query and a memory-2]; "
+            "test_a_run_resumes_on_another_number_of_ranks; "
+            "test_learns_and_a_run_that_was_interrupted_goes_on_as_if_it_was_not[memory]; "
+            "test_learns_and_a_run_that_was_interrupted_goes_on_as_if_it_was_not[mined]; "
+            "test_learns_and_a_run_that_was_interrupted_goes_on_as_if_it_was_not[clusters]; "
+            "test_learns_and_a_run_that_was_interrupted_goes_on_as_if_it_was_not[two positives of each query]; "  # noqa: E501
+            "test_learns_and_a_run_that_was_interrupted_goes_on_as_if_it_was_not[sampled memory on disk]; "
+            "test_a_memory_refreshed_each_step_equals_training_with_all_labels"
+        ),
+        "training/batches/test_label_queries.py": "test_the_pool_knows_that_label_queries_bring_labels",
+        "training/callbacks/test_keep_best.py": "test_a_resumed_run_keeps_the_same_models",
+        "training/run/test_survival.py": (
+            "test_a_kill_at_any_write_loses_no_model_and_no_checkpoint; "
+            "test_a_model_that_was_left_behind_is_replaced_whole"
+        ),
+        "training/test_memory_limit.py": (
+            "test_the_smallest_micro_batch_is_a_text; test_ranks_stay_in_step_when_one_is_short[replay]; "
+            "test_a_halved_run_is_the_run_that_was_small_from_the_start"
+        ),
+        "training/test_objective.py": "test_every_objective_trains",
+        "training/test_table_dtype.py": "test_it_learns_as_float32_does",
+        "training/test_trainer.py": "test_micro_batches_change_nothing",
+        "training/test_world.py": "test_a_run_resumes_on_another_number_of_ranks",
+        "tuning/test_ensemble.py": "test_a_fit_ranks_with_what_it_chose",
+        "tuning/test_fitting.py": (
+            "test_a_final_training_that_was_cut_short_goes_on_as_what_it_began_as; "
+            "test_three_labels_and_a_handful_of_rows_are_enough; test_the_test_split_decides_nothing"
+        ),
+    }.items()
+}
+
+
+def is_thorough(file: str, function: str, case: str) -> bool:
+    """Whether a test is of the thorough ones.
+
+    Args:
+        file: As seen from the folder of the tests.
+        function: Its name.
+        case: Its name with the case, where it has several.
+    """
+    return not THOROUGH.get(file, frozenset()).isdisjoint({function, case})
