@@ -8,6 +8,7 @@ import pytest
 from xmc.errors import ConfigError, DataError
 from xmc.retrieval import LabelIndex, exact_search
 from xmc.retrieval.kinds import KINDS, choose_kind
+from xmc.retrieval.stores.faiss_store import FaissStore
 
 COUNT = 400
 CHOICES = [
@@ -245,3 +246,12 @@ def test_arrays_of_another_shape_are_refused(make_encoder, tmp_path, name):
     np.save(tmp_path / name, array[:, :2] if array.ndim == 2 else array[:2])
     with pytest.raises(DataError, match=name):
         TableStore.read(tmp_path, 3, True, "int8")
+
+
+def test_a_batch_leaves_the_settings_of_faiss_as_they_were() -> None:
+    faiss = pytest.importorskip("faiss")
+    store = FaissStore.make(4, "Flat")
+    store.add(np.eye(4, dtype=np.float32))
+    before = faiss.cvar.distance_compute_blas_threshold
+    _, slots = store.nearest(np.eye(4, dtype=np.float32), 1, 1)
+    assert slots[:, 0].tolist() == [0, 1, 2, 3] and faiss.cvar.distance_compute_blas_threshold == before

@@ -13,16 +13,12 @@ from pathlib import Path
 
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DependencyError
-from xmc.retrieval import import_faiss
 from xmc.serving.limits import ServingLimits
 
 __all__ = ["check_libraries", "serve"]
 
 _log = logging.getLogger(__name__)
 _LIBRARIES = ("fastapi", "uvicorn", "prometheus_client")
-_PRODUCT_FROM = 4
-"""Queries from which on a product is faster."""
-
 _WAITING_CONNECTIONS = 2_048
 _LONGEST_ADDRESS = 512 << 10
 """Bytes of a request's first line and headers: 10,000 characters of a query take 120,000 at most."""
@@ -90,7 +86,6 @@ def serve(
             # Each request ends within its own bound; this one is for clients that do not read the answer.
             timeout_graceful_shutdown=int(limits.max_change_seconds + limits.max_seconds) + 1,
         )
-        _take_matrix_products()
         listener.listen(_WAITING_CONNECTIONS)
         if not _is_loopback(host):
             _log.warning(
@@ -123,15 +118,6 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
                 f"({error.strerror}): choose another, or --port 0 for any free port"
             ) from error
         yield listener
-
-
-def _take_matrix_products() -> None:
-    """Let FAISS search several queries by one product of matrices, as micro-batches are there for.
-
-    By itself it goes through the labels for each query, up to 128,000 queries at once in the version of 2026:
-    64 queries of 30,125 labels take ten times as long.
-    """
-    import_faiss().cvar.distance_compute_blas_threshold = _PRODUCT_FROM
 
 
 @contextmanager
