@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xmc.errors import ConfigError, DependencyError
-from xmc.files import atomic_file
+from xmc.plots import save_plot
 
 if TYPE_CHECKING:
     from xmc.bench.spherical import HeadCase
 
-__all__ = ["PLOT_KINDS", "plot_heads"]
+__all__ = ["plot_heads"]
 
-PLOT_KINDS = ("svg", "png")
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers differ too.
 SERIES = (
     ("dense_seconds", "softmax, dense", "#0072B2", "s"),
@@ -30,20 +28,7 @@ def plot_heads(cases: Sequence[HeadCase], path: str | Path) -> None:
         ConfigError: When the ending is another.
         DependencyError: When matplotlib is missing.
     """
-    kind = Path(path).suffix.lstrip(".").lower()
-    if kind not in PLOT_KINDS:
-        raise ConfigError(f"expected a plot to end in .{' or .'.join(PLOT_KINDS)}, got {path}")
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise DependencyError(f"a plot needs matplotlib: pip install matplotlib ({error})") from error
-    # Text stays text, and ids do not change from run to run.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "xmc"}):
-        figure = _figure(cases)
-        with atomic_file(path) as temporary:
-            figure.savefig(
-                temporary, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None
-            )
+    save_plot(lambda: _figure(cases), path)
 
 
 def _figure(cases: Sequence[HeadCase]) -> Any:

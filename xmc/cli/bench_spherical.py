@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
@@ -45,14 +44,15 @@ def run(arguments: Sequence[str]) -> None:
 
     from xmc.bench import cases_as_json
     from xmc.bench.spherical import bench_spherical, growth_lines, head_table
-    from xmc.bench.spherical_plot import PLOT_KINDS, plot_heads
+    from xmc.bench.spherical_plot import plot_heads
     from xmc.objectives.catalogue import CATALOGUE
+    from xmc.plots import check_plot_place
 
     known = [name for name, facts in CATALOGUE.items() if facts.takes_moments]
     if options.objective not in known:
         raise ConfigError(f"--objective: expected one of {', '.join(known)}, got {options.objective}")
-    if options.plot and Path(options.plot).suffix.lstrip(".").lower() not in PLOT_KINDS:
-        raise ConfigError(f"--plot: expected a file that ends in .svg or .png, got {options.plot}")
+    if options.plot:
+        check_plot_place(options.plot, "--plot")
     cases = bench_spherical(
         options.num_labels,
         options.dimensions,

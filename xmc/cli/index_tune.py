@@ -53,8 +53,10 @@ def run(arguments: Sequence[str]) -> None:
     if options.k < 1 or options.most < 1:
         raise ConfigError(f"expected -k and --most of at least 1, got {options.k} and {options.most}")
     check_output_file("--plot", options.plot)
-    if options.plot is not None and not options.plot.endswith((".svg", ".png")):
-        raise ConfigError(f"--plot: expected a file that ends in .svg or .png, got {options.plot}")
+    if options.plot is not None:
+        from xmc.plots import check_plot_place
+
+        check_plot_place(options.plot, "--plot")
     if options.queries is not None and not Path(options.queries).is_dir():
         check_query_options(options, options.queries)
 

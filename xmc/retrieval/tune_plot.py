@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xmc.errors import ConfigError, DependencyError
-from xmc.files import atomic_file
+from xmc.plots import save_plot
 from xmc.retrieval.tune import Trial, front
 
-__all__ = ["PLOT_KINDS", "plot_trials"]
+__all__ = ["plot_trials"]
 
-PLOT_KINDS = ("svg", "png")
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers differ too.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS = "os^Dv<>p"
@@ -25,21 +23,7 @@ def plot_trials(trials: Sequence[Trial], path: str | Path, *, k: int, recall: fl
         ConfigError: When the ending is another.
         DependencyError: When matplotlib is missing.
     """
-    kind = Path(path).suffix.lstrip(".").lower()
-    if kind not in PLOT_KINDS:
-        raise ConfigError(f"expected a plot to end in .{' or .'.join(PLOT_KINDS)}, got {path}")
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise DependencyError(
-            f'a plot needs matplotlib: pip install "xmc-dual-encoder[report]" ({error})'
-        ) from error
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "xmc"}):
-        figure = _figure(trials, k, recall)
-        with atomic_file(path) as temporary:
-            figure.savefig(
-                temporary, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None
-            )
+    save_plot(lambda: _figure(trials, k, recall), path)
 
 
 def _figure(trials: Sequence[Trial], k: int, recall: float) -> Any:
