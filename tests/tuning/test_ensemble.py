@@ -19,7 +19,7 @@ from xmc.prediction.label_source import find_calibration
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble import EnsembleOptions
 from xmc.retrieval.vote import VoteOptions
-from xmc.tuning import fitting
+from xmc.tuning import fit_work
 from xmc.tuning.choice import Choice, read_choices, write_choices
 from xmc.tuning.ensemble import chosen_ensemble, ensemble_choices, ensemble_of, of_recipe
 from xmc.tuning.trial import HeldOut
@@ -70,10 +70,10 @@ def test_a_fit_ranks_with_what_it_chose(
         seen.append(held_out)
         return replace(chosen_ensemble(held_out, *rest), options=OPTIONS)
 
-    monkeypatch.setattr(fitting, "chosen_ensemble", chosen)
-    monkeypatch.setattr(fitting, "neighbours", lambda *_: [])
+    monkeypatch.setattr(fit_work, "chosen_ensemble", chosen)
+    monkeypatch.setattr(fit_work, "neighbours", lambda *_: [])
     words = Choice("index.lexical", 0.05, "")
-    monkeypatch.setattr(fitting, "ensemble_choices", lambda found, metric: [_choice(found.options), words])
+    monkeypatch.setattr(fit_work, "ensemble_choices", lambda found, metric: [_choice(found.options), words])
     fixed = {"encoder.model": str(static_model), "training.epochs": 2.0}
     result = fit(dataset, tmp_path / "fit", budget=1000.0, fixed=fixed, say=lambda line: None)
     held = seen[0]

@@ -20,7 +20,7 @@ from xmc.prediction.calibration import Calibration
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import train
 from xmc.training.step import optimise
-from xmc.tuning import fitting
+from xmc.tuning import fit_work, fitting
 from xmc.tuning.trial import EncoderCache, run_trial
 
 
@@ -37,7 +37,7 @@ def said() -> list[str]:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two candidates, of which one helps."""
     monkeypatch.setattr(
-        fitting, "neighbours", lambda *_: [{"training.learning_rate": 0.1}, {"training.learning_rate": 1e-6}]
+        fit_work, "neighbours", lambda *_: [{"training.learning_rate": 0.1}, {"training.learning_rate": 1e-6}]
     )
 
 
@@ -173,7 +173,7 @@ def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(
     result = fit(
         dataset, tmp_path / "fit", budget=0.05, fixed={**fixed, "training.epochs": 500.0}, say=said.append
     )
-    assert result.run.num_steps == fitting.MEASURED_STEPS
+    assert result.run.num_steps == fit_work.MEASURED_STEPS
     assert any("the budget leaves time for" in line for line in said)
 
 
@@ -228,7 +228,7 @@ def test_test_clicks_that_are_given_are_the_test_split(
     def stop(*_: object) -> None:
         raise Prepared
 
-    monkeypatch.setattr(fitting, "measure_facts", stop)
+    monkeypatch.setattr(fit_work, "measure_facts", stop)
     for name, queries in (("clicks.csv", "abcdef"), ("test.csv", "gh")):
         lines = ["query,label", *(f"{query},x" for query in queries)]
         (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,222 @@
+"""The steps of a fit: rules, the search, what the time holds, what ranks beside the model, the metrics."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from statistics import mean
+from typing import Any, Literal
+
+import torch
+
+from xmc.data import Dataset
+from xmc.durations import duration
+from xmc.encoders import DualEncoder
+from xmc.evaluation import Evaluation, evaluate, save_predictions, score_predictions
+from xmc.nested import flat
+from xmc.prediction.calibration import FILE, Calibration
+from xmc.prediction.ensembling import ChosenEnsemble
+from xmc.retrieval import LexicalRanker
+from xmc.retrieval.fusion import Lists
+from xmc.training import TrainConfig
+from xmc.training.config import DataConfig, RunOptions
+from xmc.tuning.budget import Budget
+from xmc.tuning.candidates import neighbours
+from xmc.tuning.choice import Choice, with_options
+from xmc.tuning.ensemble import chosen_ensemble, ensemble_choices, of_recipe
+from xmc.tuning.facts import DataFacts, measure_facts
+from xmc.tuning.journal import Journal, Trial
+from xmc.tuning.rules import choose
+from xmc.tuning.search import EPOCHS, Search, Standing, name_of
+from xmc.tuning.trial import EncoderCache, HeldOut, run_trial
+
+__all__ = ["FitWork", "Quality"]
+
+Quality = Literal["fast", "good", "best"]
+
+FEW_ROWS = 5_000
+"""Up to here candidates are measured on three ways of holding rows out, above on two."""
+MEASURED_STEPS = 20
+SAMPLE = 512
+"""Labels whose encoding is timed."""
+
+
+@dataclass
+class FitWork:
+    """One fit: what it is of, and its time.
+
+    Attributes:
+        dataset: To fit.
+        folder: Of all that it leaves.
+        fixed: Options that are not up for choice.
+        metric: What candidates are compared by.
+        clock: The time for all of it.
+        say: Called with each line of progress.
+        calibration: By the held-out rows, of the recipe that was chosen; None where it was not tried here.
+        held_out: Their rankings by it; None likewise.
+        ensemble: What is to rank beside the model; None where it was not chosen here.
+    """
+
+    dataset: Dataset
+    folder: Path
+    fixed: dict[str, Any]
+    metric: str
+    clock: Budget
+    say: Callable[[str], object]
+    encoders: EncoderCache = field(default_factory=EncoderCache)
+    calibration: Calibration | None = None
+    held_out: HeldOut | None = None
+    ensemble: ChosenEnsemble | None = None
+
+    @cached_property
+    def facts(self) -> DataFacts:
+        """Counts and lengths of the data set."""
+        return measure_facts(self.dataset, str(self.fixed.get("encoder.model", "embedded")))
+
+    def rules(self, seed: int) -> list[Choice]:
+        """The rules' choices, less what is fixed."""
+        ruled = choose(self.facts, accelerator=torch.accelerator.is_available())
+        choices = [
+            Choice("seed", seed, ""),
+            Choice("data.path", str(self.dataset.path), ""),
+            Choice("run.dir", str(self.folder / "run"), ""),
+            *(choice for choice in ruled if choice.option not in self.fixed),
+            *(Choice(option, value, "as asked for") for option, value in self.fixed.items()),
+        ]
+        for choice in choices:
+            if choice.reason:
+                self.say(str(choice))
+        return choices
+
+    def config(self, choices: Sequence[Choice]) -> TrainConfig:
+        """The recipe that choices make; a later choice of an option stands."""
+        options = {choice.option: choice.value for choice in of_recipe(choices)}
+        start = TrainConfig(DataConfig(options["data.path"]), RunOptions(options["run.dir"]))
+        return with_options(start, {"validation.metric": self.metric, **options})
+
+    def searched(self, rules: Sequence[Choice], journal: Journal, quality: Quality) -> list[Choice]:
+        """What the search changes of the rules' recipe."""
+        config = self.config(rules)
+        if quality == "fast" or config.validation.rows < 2:
+            return []
+        grown = self.facts.num_rows / (self.facts.num_rows - config.validation.rows)
+        finishing = self._finishing(config)
+        search = Search(
+            config=config,
+            dataset=self.dataset,
+            candidates=[
+                changes
+                for changes in neighbours(flat(asdict(config)), self.facts)
+                if not set(changes) & set(self.fixed)
+            ],
+            metric=self.metric,
+            folds=3 if self.facts.num_rows <= FEW_ROWS else 2,
+            budget=self.clock,
+            reserve=lambda whole: whole * grown * 1.1 + finishing,
+            journal=journal,
+            encoders=self.encoders,
+            shorter=EPOCHS not in self.fixed,
+            tell=self._tell,
+        )
+        try:
+            found = search.run()
+        except KeyboardInterrupt:
+            self.say("search stopped: training the best so far (once more, Ctrl-C stops that too)")
+            found = search.best()
+        name = name_of(found.changes if found is not None else {})
+        self.calibration = search.calibrations.get(name)
+        self.held_out = search.held_out.get(name)
+        if found is None or not found.changes:
+            return []
+        same = [t.value for t in journal.trials if not t.changes and t.fold < found.folds]
+        ruled = mean(value for value in same if value is not None)
+        reason = f"search: {self.metric} {found.value:.2f}, {ruled:.2f} by the rules"
+        return [Choice(option, value, reason) for option, value in found.changes.items()]
+
+    def in_time(self, choices: Sequence[Choice], journal: Journal) -> list[Choice]:
+        """Fewer steps, where the budget does not hold all of them."""
+        config, rules = self.config(choices), {choice.option: choice.value for choice in choices}
+        # Of the same recipe, or else of the rules' own: a step of another may take another time.
+        own = [t for t in journal.trials if t.num_steps and t.changes.items() <= rules.items()]
+        if own:
+            seconds = max(own, key=lambda trial: len(trial.changes)).step_seconds
+        else:
+            rows = min(config.validation.rows, self.facts.num_rows - 1)
+            measured = replace(config, validation=replace(config.validation, rows=rows))
+            seconds = run_trial(
+                measured, self.dataset, self.encoders, stop=lambda pace: pace.step == MEASURED_STEPS
+            ).step_seconds
+        steps = math.ceil(config.training.epochs * self.facts.num_rows / config.training.batch_size)
+        left = self.clock.left - self._finishing(config)
+        most = max(MEASURED_STEPS, int(left / max(seconds, 1e-6)))
+        if steps <= most:
+            return []
+        self.say(f"the budget leaves time for {most:,} of {steps:,} steps")
+        return [Choice("training.max_steps", most, f"what the budget left time for, of {steps:,}")]
+
+    def measured(self, encoder: DualEncoder, config: TrainConfig) -> dict[str, Evaluation]:
+        """Word matching, the untrained encoder and the trained one on the test split."""
+        dataset = self.dataset
+        untrained = self.encoders.copy(config, dataset)
+        ranker = LexicalRanker(encoder.label_texts(dataset))
+        ids, scores = ranker.rank(encoder.query_texts(dataset, "test"), 100, dataset.filter("test"))
+        return {
+            "lexical": self.scored((ids, scores)),
+            "untrained": evaluate(untrained, dataset, progress=False),
+            "trained": evaluate(encoder, dataset, progress=False),
+        }
+
+    def beside(self, quality: Quality) -> list[Choice]:
+        """What is to rank beside the model, by the held-out rows of the recipe that was chosen."""
+        if quality == "fast":
+            return []
+        chosen = None
+        if self.held_out is not None:
+            fields = {name: self.fixed.get(f"data.{name}_fields") for name in ("query", "label")}
+            queries = self.dataset.texts("train", fields["query"] or self.dataset.manifest.query_fields)
+            labels = self.dataset.texts("labels", fields["label"] or self.dataset.manifest.label_fields)
+            rows = self.held_out.rows
+            chosen = chosen_ensemble(self.held_out, self.dataset, queries[rows], labels, self.metric)
+            self.ensemble = chosen
+        choices = ensemble_choices(chosen, self.metric)
+        for choice in choices:
+            self.say(str(choice))
+        return choices
+
+    def scored(self, lists: Lists) -> Evaluation:
+        """The metrics of lists [N, 100] of the test rows."""
+        with tempfile.TemporaryDirectory(prefix="xmc-fit-") as folder:
+            path = Path(folder) / "ranking.npz"
+            save_predictions(path, *lists)
+            return score_predictions(path, self.dataset)
+
+    def calibrate(self, encoder: DualEncoder) -> None:
+        """Keep the held-out rows' calibration beside the final model, which was trained on them too."""
+        if self.calibration is not None:
+            held_out = f"{self.calibration.num_rows:,} held-out rows of {self.dataset.name}"
+            replace(
+                self.calibration,
+                model_fingerprint=encoder.fingerprint,
+                rows=f"{held_out}, ranked by the same recipe trained on the others",
+            ).save(self.folder / "run" / "model" / FILE)
+
+    def _finishing(self, config: TrainConfig) -> float:
+        """Seconds that measuring and indexing will take, by the time that encoding a few labels takes."""
+        encoder, texts = self.encoders.copy(config, self.dataset), self.dataset.texts("labels")[:SAMPLE]
+        encoder.encode_labels(texts[:1])  # the first call of a process sets libraries up
+        started = time.perf_counter()
+        encoder.encode_labels(texts)
+        each = (time.perf_counter() - started) / len(texts)
+        # Labels for three evaluations and the index, test queries for three evaluations, queries that vote.
+        dataset = self.dataset
+        return each * (4 * dataset.num_labels + 3 * dataset.num_test + self.facts.num_rows)
+
+    def _tell(self, trial: Trial, best: Standing | None) -> None:
+        value = "out of time or diverged" if trial.value is None else f"{self.metric} {trial.value:.2f}"
+        shown = f"; best {best.value:.2f}" if best is not None else ""
+        self.say(f"[{duration(self.clock.used)}] {trial.name}: {value} in {duration(trial.seconds)}{shown}")
