@@ -1,4 +1,4 @@
-"""Tests that take a second or more each, of what quicker ones of the default suite hold in part.
+"""Tests that take a second or more each; most are of what quicker ones of the default suite hold in part.
 
 `make thorough`, which CI calls too, runs them; so does naming one on pytest's command line with `-m ""`. By
 file: functions, or one of their cases as pytest names it.
