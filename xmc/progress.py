@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
-from typing import Any, TypeVar
-
-from tqdm.auto import tqdm
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xmc.durations import duration
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
 
 __all__ = ["SECONDS_BETWEEN_LINES", "Bar", "each", "is_interactive"]
 
@@ -52,6 +53,8 @@ class Bar:
         self._started = self._told = time.monotonic()
         self._bar: tqdm[Any] | None = None
         if shown and is_interactive():
+            from tqdm.auto import tqdm  # brings asyncio along
+
             self._bar = tqdm(
                 total=total, initial=initial, desc=description, unit=unit, unit_scale=unit == "B", leave=False
             )

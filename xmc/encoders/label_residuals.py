@@ -106,6 +106,6 @@ class LabelResiduals:
             ModelError: When a file is missing or malformed.
         """
         with reading(folder, f"label residuals: {ROWS_FILE} (uid, row) and {TABLE_FILE}", error=ModelError):
-            names = read_columns(folder / ROWS_FILE, _ROWS)
+            columns = read_columns(folder / ROWS_FILE, _ROWS)
             table = load_file(folder / TABLE_FILE)["table"]
-        return cls(names.column("uid").to_pylist(), names.column("row").to_numpy(), table)
+        return cls(columns["uid"], np.array(columns["row"], dtype=np.int64), table)

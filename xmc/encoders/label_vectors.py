@@ -84,6 +84,6 @@ class LabelVectors:
             ModelError: When a file is missing or malformed.
         """
         with reading(folder, f"label vectors: {UIDS_FILE} (uid) and {TABLE_FILE}", error=ModelError):
-            names = read_columns(folder / UIDS_FILE, _UIDS)
+            uids = read_columns(folder / UIDS_FILE, _UIDS)["uid"]
             table = load_file(folder / TABLE_FILE)["table"]
-        return cls(names.column("uid").to_pylist(), table)
+        return cls(uids, table)

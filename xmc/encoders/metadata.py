@@ -134,5 +134,5 @@ class LabelOffsets:
         """
         path = folder / OFFSETS_FILE
         with reading(path, "label offsets (uid, offset)", error=ModelError):
-            table = read_columns(path, _OFFSETS)
-        return cls(table.column("uid").to_pylist(), table.column("offset").to_numpy())
+            columns = read_columns(path, _OFFSETS)
+        return cls(columns["uid"], np.array(columns["offset"], dtype=np.float32))

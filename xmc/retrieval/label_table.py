@@ -84,7 +84,8 @@ class LabelTable:
         found = np.full(next_slot, -1, dtype=np.int64)
         ids = self.live_ids()
         slots = np.array(self.slots, dtype=np.int64)[ids]
-        if len(slots) and (slots.min() < 0 or slots.max() >= next_slot or len(np.unique(slots)) < len(slots)):
+        within = len(slots) == 0 or (slots.min() >= 0 and slots.max() < next_slot)
+        if not within or np.bincount(slots, minlength=1).max() > 1:
             raise DataError(
                 f"the labels of the index do not fit its {next_slot:,} vectors: build the index again"
             )
@@ -140,8 +141,7 @@ class LabelTable:
         """
         schema = _SCHEMA if with_slots else _SCHEMA.remove(_SCHEMA.get_field_index("slot"))
         with reading(path, "the label table of an index", "build the index again"):
-            columns = read_columns(path, schema)
-            lists = [columns.column(name).to_pylist() for name in schema.names]
+            lists = list(read_columns(path, schema).values())
             table = cls(*lists, *([] if with_slots else [list(range(len(lists[0])))]))
             if len(table) != table.removed.count(False):
                 raise ValueError("a uid is there twice")
