@@ -108,6 +108,12 @@ def _synthetic(arguments: Sequence[str]) -> None:
         default=Law.noise,
         help="Share of labels that no text predicts.",
     )
+    parser.add_argument(
+        "--crowding",
+        type=int,
+        default=1,
+        help="Families of titles that differ in one word alone; 32 makes a hard data set.",
+    )
     parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
     options = parse(parser, arguments)
     check_output_place("out", options.out)
@@ -118,6 +124,7 @@ def _synthetic(arguments: Sequence[str]) -> None:
         num_test=options.test,
         seed=options.seed,
         law=Law(noise=options.noise),
+        crowding=options.crowding,
         overwrite=options.overwrite,
     )
     print(describe(dataset).table())

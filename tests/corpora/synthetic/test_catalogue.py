@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmc.corpora.synthetic import words
-from xmc.corpora.synthetic.catalogue import make_catalogue
+from xmc.corpora.synthetic.catalogue import MAX_CROWDING, make_catalogue
 from xmc.corpora.synthetic.law import Law
 from xmc.corpora.synthetic.vocabulary import ABSENT, join_words, make_vocabulary
 from xmc.errors import ConfigError
@@ -21,9 +21,9 @@ def test_every_word_is_in_one_list_only() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(num_labels=st.integers(10, 3000), seed=st.integers(0, 5))
-def test_as_many_distinct_titles_as_labels(num_labels: int, seed: int) -> None:
-    catalogue, vocabulary = make_catalogue(num_labels, 10.0, seed), make_vocabulary(seed)
+@given(num_labels=st.integers(10, 3000), seed=st.integers(0, 5), crowding=st.integers(1, MAX_CROWDING))
+def test_as_many_distinct_titles_as_labels(num_labels: int, seed: int, crowding: int) -> None:
+    catalogue, vocabulary = make_catalogue(num_labels, 10.0, seed, crowding), make_vocabulary(seed)
     assert catalogue.num_labels == catalogue.first[-1] == num_labels
     assert sorted(catalogue.id_of.tolist()) == list(range(num_labels))
     numbers = catalogue.title_words(np.arange(num_labels)) + vocabulary.facet_start
@@ -47,6 +47,24 @@ def test_families_follow_zipfs_law() -> None:
     p = catalogue.probability
     assert p.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(p[0] / p, (np.arange(len(p)) + 11) / 11)
+
+
+def close_families(crowding: int) -> float:
+    """How many others share three of a family's four words, in the mean."""
+    core = make_catalogue(5000, 10.0, 0, crowding).core
+    shared = (core[:, None] == core[None]).sum(axis=2)
+    return float((shared == 3).sum(axis=1).mean())
+
+
+def test_crowded_families_differ_in_one_word() -> None:
+    alone, crowded = close_families(1), close_families(16)
+    assert alone < 0.5 and 14 < crowded <= 16
+
+
+@pytest.mark.parametrize("crowding", [0, MAX_CROWDING + 1])
+def test_more_families_than_words_do_not_differ_in_one(crowding: int) -> None:
+    with pytest.raises(ConfigError, match=f"crowding of 1 to {MAX_CROWDING} families, got {crowding}"):
+        make_catalogue(100, 10.0, 0, crowding)
 
 
 def test_absent_words_are_left_out() -> None:

@@ -40,6 +40,7 @@ def build_synthetic(
     num_test: int = 10_000,
     seed: int = 0,
     law: Law | None = None,
+    crowding: int = 1,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Dataset:
@@ -61,6 +62,8 @@ def build_synthetic(
         num_test: Test rows, drawn by the same law.
         seed: Of the catalogue and of all draws.
         law: How noisy queries and labels are; :class:`Law`'s own defaults when None.
+        crowding: Families of articles that differ in one word alone: the larger, the harder, as fewer labels
+            drawn by chance are close to a query's own. 1 draws every family on its own.
         overwrite: Replace a prepared data set that is there.
         progress: Show a bar.
 
@@ -76,8 +79,9 @@ def build_synthetic(
     check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
     started = time.perf_counter()
     law = law or Law()
-    source = _Source(make_catalogue(num_labels, law.zipf_offset, seed), make_vocabulary(seed), law, seed)
-    made_by = {"law": asdict(law), "seed": seed, "families": source.catalogue.num_families}
+    catalogue = make_catalogue(num_labels, law.zipf_offset, seed, crowding)
+    source = _Source(catalogue, make_vocabulary(seed), law, seed)
+    made_by = {"law": asdict(law), "seed": seed, "families": catalogue.num_families, "crowding": crowding}
     with DatasetWriter(
         out,
         name=f"synthetic-{num_labels}",

@@ -2,6 +2,9 @@
 
 A family is a brand, a line, a material and a noun, no two families alike. Its members are every pair of its
 finishes (one to three) and its colours (two to five), so that every title is distinct.
+
+In a *crowded* catalogue, families come in groups that differ in one of the four words alone, so that a label has
+many others that share all but one of its family's words. Of these a few uniformly drawn labels hold none.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ MAX_FINISHES = 3
 MAX_COLOURS = 5
 _SIZES = [len(facet) for facet in FACETS]
 _MAX_LABELS = 20_000_000
+MAX_CROWDING = min(_SIZES[:CORE])
+"""Families that can differ in one word, whichever of the four it is."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +77,29 @@ class Catalogue:
         return np.column_stack([self.core[families], *variants]).astype(np.int64)
 
 
-def make_catalogue(num_labels: int, zipf_offset: float, seed: int) -> Catalogue:
+def make_catalogue(num_labels: int, zipf_offset: float, seed: int, crowding: int = 1) -> Catalogue:
     """Draw a catalogue.
 
+    Args:
+        num_labels: L.
+        zipf_offset: As `Law` has it.
+        seed: Of all draws.
+        crowding: Families that differ in one word alone; 1 for families drawn on their own.
+
     Raises:
-        ConfigError: When ``num_labels`` is below 10 or beyond what titles of this kind can tell apart well.
+        ConfigError: When ``num_labels`` is below 10 or beyond what titles of this kind can tell apart well, or
+            ``crowding`` is more than a facet has words for.
     """
     if not 10 <= num_labels <= _MAX_LABELS:
         raise ConfigError(f"expected 10 to {_MAX_LABELS:,} labels, got {num_labels:,}")
+    if not 1 <= crowding <= MAX_CROWDING:
+        raise ConfigError(f"expected a crowding of 1 to {MAX_CROWDING} families, got {crowding}")
     rng = np.random.default_rng([seed, 1])
     shape = _shapes(rng, num_labels)
     families = len(shape)
     weights = 1.0 / (np.arange(1, families + 1) + zipf_offset)
     return Catalogue(
-        core=_distinct_cores(rng, families),
+        core=_distinct_cores(rng, families) if crowding == 1 else _crowded_cores(rng, families, crowding),
         shape=shape,
         start=np.column_stack([_below(rng, size, families) for size in _SIZES[CORE:]]).astype(np.int8),
         step=np.column_stack([2 * _below(rng, size // 2, families) + 1 for size in _SIZES[CORE:]]).astype(
@@ -119,12 +133,34 @@ def _distinct_cores(rng: np.random.Generator, families: int) -> np.ndarray:
     while len(rows) < families:
         uniform = rng.random((families + 64, CORE))
         columns = [np.searchsorted(c, uniform[:, i] * c[-1], side="right") for i, c in enumerate(cumulative)]
-        rows = np.concatenate([rows, np.column_stack(columns).astype(np.int16)])
-        _, first = np.unique(np.ravel_multi_index(tuple(rows.T), _SIZES[:CORE]), return_index=True)
-        rows = rows[np.sort(first)]
+        rows = _unlike(np.concatenate([rows, np.column_stack(columns).astype(np.int16)]))
     return rows[:families]
 
 
-def _below(rng: np.random.Generator, bound: int, count: int) -> np.ndarray:
+def _crowded_cores(rng: np.random.Generator, families: int, crowding: int) -> np.ndarray:
+    """Distinct rows int16 [F, 4] in groups of ``crowding`` that differ in one column; shuffled.
+
+    A row that is in two groups is there once, so that a few groups are smaller.
+    """
+    rows = np.empty((0, CORE), dtype=np.int16)
+    while len(rows) < families:
+        groups = _distinct_cores(rng, families // crowding + 64)
+        column = _below(rng, CORE, len(groups))
+        sizes = np.array(_SIZES[:CORE])[column]
+        first, step = _below(rng, sizes, len(groups)), 1 + _below(rng, sizes // crowding, len(groups))
+        words = (first[:, None] + np.arange(crowding) * step[:, None]) % sizes[:, None]
+        members = np.repeat(groups, crowding, axis=0)
+        members[np.arange(len(members)), np.repeat(column, crowding)] = words.ravel()
+        rows = _unlike(np.concatenate([rows, members]))
+    return rows[:families][np.argsort(rng.random(families))]
+
+
+def _unlike(rows: np.ndarray) -> np.ndarray:
+    """The rows [n, 4] in their order, each once."""
+    _, first = np.unique(np.ravel_multi_index(tuple(rows.T), _SIZES[:CORE]), return_index=True)
+    return rows[np.sort(first)]
+
+
+def _below(rng: np.random.Generator, bound: int | np.ndarray, count: int) -> np.ndarray:
     """Integers int64 [count] below ``bound``, drawn from the uniform law that NumPy keeps stable."""
     return (rng.random(count) * bound).astype(np.int64)
