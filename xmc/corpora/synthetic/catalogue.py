@@ -3,8 +3,8 @@
 A family is a brand, a line, a material and a noun, no two families alike. Its members are every pair of its
 finishes (one to three) and its colours (two to five), so that every title is distinct.
 
-In a *crowded* catalogue, families come in groups that differ in one of the four words alone, so that a label has
-many others that share all but one of its family's words. Of these a few uniformly drawn labels hold none.
+In a *crowded* catalogue, families come in groups that differ in one of the four words alone, so that a label
+has many others that share all but one of its family's words. A few uniformly drawn labels hold none of them.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def make_catalogue(num_labels: int, zipf_offset: float, seed: int, crowding: int
         crowding: Families that differ in one word alone; 1 for families drawn on their own.
 
     Raises:
-        ConfigError: When ``num_labels`` is below 10 or beyond what titles of this kind can tell apart well, or
-            ``crowding`` is more than a facet has words for.
+        ConfigError: When ``num_labels`` is below 10 or beyond what titles of this kind can tell apart well,
+            or ``crowding`` is more than a facet has words for.
     """
     if not 10 <= num_labels <= _MAX_LABELS:
         raise ConfigError(f"expected 10 to {_MAX_LABELS:,} labels, got {num_labels:,}")
