@@ -34,10 +34,18 @@ def test_the_test_rows_are_ranked_with_the_vote(run: Path, data: Path) -> None:
     assert rows.tolist() == [row for row in range(120) if row != 7]
     plain = rank_labels(encoder, dataset, "test", 40, progress=False)
     texts = encoder.label_texts(dataset)
-    alone = rank_test(encoder, dataset, Ensemble(EnsembleOptions(), None, lambda: texts))
+    _, alone = rank_test(encoder, dataset, Ensemble(EnsembleOptions(), None, lambda: texts))
     np.testing.assert_array_equal(alone[0][:, :40], plain[0])
     options = EnsembleOptions(VoteOptions(0.5, 0.1))
-    ids, scores = rank_test(encoder, dataset, Ensemble(options, votes, lambda: texts))
+    ensemble = Ensemble(options, votes, lambda: texts)
+    own, (ids, scores) = rank_test(encoder, dataset, ensemble)
+    np.testing.assert_array_equal(own[0], alone[0][:, : own[0].shape[1]])
+    some = np.arange(0, dataset.num_test, 3)
+    for lists, all_lists in zip(
+        rank_test(encoder, dataset, ensemble, some), (own, (ids, scores)), strict=True
+    ):
+        np.testing.assert_array_equal(lists[0], all_lists[0][some])
+        np.testing.assert_allclose(lists[1], all_lists[1][some], rtol=1e-5)
     index = LabelIndex.build(encoder, dataset, progress=False)
     index.add_ensemble(options, votes)
     queries = encoder.query_texts(dataset, "test")

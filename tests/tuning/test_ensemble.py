@@ -13,15 +13,25 @@ import yaml
 
 from xmc import fit
 from xmc.data import Dataset
+from xmc.encoders import DualEncoder
 from xmc.errors import DataError
-from xmc.prediction.ensembling import ChosenEnsemble, Stage
+from xmc.evaluation import comparison_table, evaluate
+from xmc.prediction.ensembling import ChosenEnsemble, Stage, rank_test
 from xmc.prediction.label_source import find_calibration
 from xmc.retrieval import LabelIndex
-from xmc.retrieval.ensemble import EnsembleOptions
+from xmc.retrieval.ensemble import Ensemble, EnsembleOptions
 from xmc.retrieval.vote import VoteOptions
+from xmc.tuning import ensemble as tuned
 from xmc.tuning import fit_work
 from xmc.tuning.choice import Choice, read_choices, write_choices
-from xmc.tuning.ensemble import chosen_ensemble, ensemble_choices, ensemble_of, of_recipe
+from xmc.tuning.ensemble import (
+    chosen_ensemble,
+    ensemble_choices,
+    ensemble_of,
+    of_recipe,
+    of_rows,
+    rows_in_time,
+)
 from xmc.tuning.trial import HeldOut
 
 OPTIONS = EnsembleOptions(VoteOptions(0.3, 0.1), 0.05)
@@ -79,7 +89,7 @@ def test_a_fit_ranks_with_what_it_chose(
     held = seen[0]
     assert held.lists[0].shape == (len(held.rows), 100) and held.near[0].shape == (len(held.rows), 100)
     assert len(held.voters) == 119 and not (held.voters[held.near[0].clip(0)] == held.rows[:, None]).any()
-    assert "ensemble" in result.evaluations and "ensemble" in result.table()
+    assert "ensemble" in result.evaluations and "ensemble" in result.table() and not result.sampled
     index = LabelIndex.load(result.index)
     assert index.manifest.ensemble == OPTIONS
     votes, scores = index.search(["query1 query2"], 5)
@@ -89,6 +99,25 @@ def test_a_fit_ranks_with_what_it_chose(
     assert "index" not in yaml.safe_load((tmp_path / "fit" / "recipe.yaml").read_text())
     kept = json.loads((tmp_path / "fit" / "choices.json").read_text())
     assert {"weight": 0.3, "temperature": 0.1} in [choice["value"] for choice in kept]
+
+
+def test_an_ensemble_that_takes_long_is_measured_on_some_test_rows(
+    dataset: Dataset, static_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = DualEncoder.load(static_model)
+    none = Ensemble(EnsembleOptions(), None, lambda: [])
+    assert rows_in_time(encoder, dataset, none, 1e6) is None
+    monkeypatch.setattr(tuned, "LEAST_ROWS", 5)
+    rows = rows_in_time(encoder, dataset, none, 0.0)
+    assert rows is not None and len(rows) == 5 and rows[0] == 0 and rows[-1] == dataset.num_test - 1
+    whole = evaluate(encoder, dataset, progress=False)
+    names = [name for name in whole.metrics if name.partition("@")[0] in ("P", "PSP", "R")]
+    every = np.arange(dataset.num_test)
+    again = of_rows(whole, dataset, every, rank_test(encoder, dataset, none, every)[0], names)
+    assert again.metrics == pytest.approx({name: whole.metrics[name] for name in names})
+    assert (again.num_queries, again.filtered_pairs) == (whole.num_queries, whole.filtered_pairs)
+    some = of_rows(whole, dataset, rows, rank_test(encoder, dataset, none, rows)[0], names)
+    assert some.num_queries == 5 and "5 queries" in comparison_table({"trained": some, "ensemble": some})
 
 
 def _choice(options: EnsembleOptions) -> Choice:

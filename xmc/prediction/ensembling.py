@@ -213,11 +213,19 @@ def choose_for_run(
 
 
 def rank_test(
-    encoder: DualEncoder, dataset: Dataset, ensemble: Ensemble
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Label ids and scores, both [N, 100], of the test rows, filtered pairs left out."""
-    rows = np.arange(dataset.num_test)
-    texts = encoder.query_texts(dataset, "test")
+    encoder: DualEncoder, dataset: Dataset, ensemble: Ensemble, rows: NDArray[np.int64] | None = None
+) -> tuple[Lists, Lists]:
+    """Lists of the model alone and of the ensemble, [n, 100] each, of test rows, filtered pairs left out.
+
+    Args:
+        encoder: The model.
+        dataset: Whose test split.
+        ensemble: What ranks.
+        rows: Of the test split, ascending; all when None.
+    """
+    rows = np.arange(dataset.num_test) if rows is None else rows
+    texts = encoder.query_texts(dataset, "test")[rows]
     vectors = encoder.encode_queries(texts)
     lists = ranked_vectors(encoder, dataset, "test", rows, vectors, DEPTH, progress=False)
-    return ensemble.rank(lists, vectors, texts, DEPTH, exclude=dataset.filter("test"))
+    exclude = excluded_rows(dataset, "test", rows)
+    return lists, ensemble.rank(lists, vectors, texts, DEPTH, exclude=exclude)

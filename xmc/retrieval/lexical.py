@@ -63,9 +63,19 @@ class LexicalRanker:
             dense = (vectors[chunk] @ self._labels).toarray()
             if exclude is not None:
                 dense[exclude[chunk].toarray() != 0] = 0.0
-            best = np.argsort(-dense, axis=1, kind="stable")[:, :k]
-            found = np.take_along_axis(dense, best, axis=1)
-            shared = found > 0
-            ids[chunk, : best.shape[1]][shared] = best[shared]
-            scores[chunk, : best.shape[1]][shared] = found[shared]
+            rows, labels, ranks = _best(dense, k)
+            ids[chunk][rows, ranks] = labels
+            scores[chunk][rows, ranks] = dense[rows, labels]
         return ids, scores
+
+
+def _best(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ...]:
+    """Rows, columns and ranks of the k best of each row of scores [n, L] that are above 0."""
+    few = scores.shape[1] <= k
+    least = 0.0 if few else -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
+    rows, columns = np.nonzero((scores > 0) & (scores >= least))
+    order = np.lexsort((columns, -scores[rows, columns], rows))
+    rows, columns = rows[order], columns[order]
+    ranks = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = ranks < k
+    return rows[kept], columns[kept], ranks[kept]

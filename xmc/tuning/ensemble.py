@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
-from xmc.data import Dataset
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from xmc.data import Dataset, inverse_propensity
+from xmc.encoders import DualEncoder
 from xmc.errors import DataError
-from xmc.prediction.ensembling import ChosenEnsemble, choose_ensemble
+from xmc.evaluation import Evaluation
+from xmc.evaluation.weights import measure_by
+from xmc.prediction.ensembling import ChosenEnsemble, choose_ensemble, rank_test
+from xmc.prediction.ranked_rows import excluded_rows
 from xmc.received import reading
 from xmc.retrieval import LexicalRanker
+from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
+from xmc.retrieval.fusion import Lists
 from xmc.tuning.choice import Choice
 from xmc.tuning.trial import HeldOut
 from xmc.typed import from_plain
 
-__all__ = ["INDEX", "chosen_ensemble", "ensemble_choices", "ensemble_of", "of_recipe"]
+__all__ = [
+    "INDEX",
+    "chosen_ensemble",
+    "ensemble_choices",
+    "ensemble_of",
+    "of_rows",
+    "of_recipe",
+    "rows_in_time",
+]
 
 INDEX = "index."
 """What choices of the index begin with, which are no options of a recipe."""
 
 LEXICAL_METRIC = "R@100"
+
+LEAST_ROWS = 1_000
+"""Test rows that an ensemble is measured on at least, however long that takes."""
 
 
 def of_recipe(choices: Sequence[Choice]) -> list[Choice]:
@@ -69,6 +91,40 @@ def ensemble_choices(chosen: ChosenEnsemble | None, metric: str) -> list[Choice]
         Choice(f"{INDEX}vote", None if vote is None else asdict(vote), none if vote is None else told),
         Choice(f"{INDEX}lexical", lexical, raised if lexical else kept),
     ]
+
+
+def rows_in_time(
+    encoder: DualEncoder, dataset: Dataset, ensemble: Ensemble, seconds: float
+) -> NDArray[np.int64] | None:
+    """Test rows that an ensemble ranks in about so many seconds, evenly spaced; None for all of them."""
+    few = _spaced(dataset.num_test, LEAST_ROWS)
+    started = time.perf_counter()
+    rank_test(encoder, dataset, ensemble, few)
+    most = int(len(few) * seconds / (time.perf_counter() - started))
+    return None if most >= dataset.num_test else _spaced(dataset.num_test, max(most, LEAST_ROWS))
+
+
+def of_rows(
+    whole: Evaluation, dataset: Dataset, rows: NDArray[np.int64], lists: Lists, names: Sequence[str]
+) -> Evaluation:
+    """These metrics of lists [n, 100] of some test rows, as part of an evaluation of all."""
+    constants = dataset.propensity
+    weights = inverse_propensity(dataset.relevance("train"), constants.a, constants.b)
+    measure = measure_by(sp.csr_matrix(dataset.relevance("test")[rows]), weights, names)
+    excluded = excluded_rows(dataset, "test", rows)
+    return replace(
+        whole,
+        metrics=dict(measure(lists[0])),
+        num_queries=len(rows),
+        filtered_pairs=0 if excluded is None else int(excluded.nnz),
+        short_rows=int((lists[0] < 0).any(axis=1).sum()),
+        ceiling={},
+        novel=None,
+    )
+
+
+def _spaced(total: int, count: int) -> NDArray[np.int64]:
+    return np.linspace(0, total - 1, min(total, count)).astype(np.int64)
 
 
 def ensemble_of(choices: Sequence[Choice]) -> EnsembleOptions:

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from xmc.data import Dataset
@@ -21,8 +22,9 @@ from xmc.evaluation import Evaluation, evaluate, save_predictions, score_predict
 from xmc.nested import flat
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.prediction.ensembling import ChosenEnsemble
-from xmc.retrieval import LexicalRanker
+from xmc.retrieval import LexicalRanker, exact_search
 from xmc.retrieval.fusion import Lists
+from xmc.retrieval.vote import DEPTH
 from xmc.training import TrainConfig
 from xmc.training.config import DataConfig, RunOptions
 from xmc.tuning.budget import Budget
@@ -43,7 +45,11 @@ FEW_ROWS = 5_000
 """Up to here candidates are measured on three ways of holding rows out, above on two."""
 MEASURED_STEPS = 20
 SAMPLE = 512
-"""Labels whose encoding is timed."""
+"""Labels whose encoding is timed, and queries whose search is."""
+SEARCHED = 8_192
+"""Vectors that these are searched among."""
+BESIDE_SHARE = 0.1
+"""Of the budget, for measuring what ranks beside the model."""
 
 
 @dataclass
@@ -214,7 +220,23 @@ class FitWork:
         each = (time.perf_counter() - started) / len(texts)
         # Labels for three evaluations and the index, test queries for three evaluations, queries that vote.
         dataset = self.dataset
-        return each * (4 * dataset.num_labels + 3 * dataset.num_test + self.facts.num_rows)
+        encoding = each * (4 * dataset.num_labels + 3 * dataset.num_test + self.facts.num_rows)
+        return encoding + min(self.beside_seconds, self._voting(encoder.dimension))
+
+    @property
+    def beside_seconds(self) -> float:
+        """The time for measuring what ranks beside the model on test rows."""
+        return BESIDE_SHARE * self.clock.seconds
+
+    def _voting(self, dimension: int) -> float:
+        """Seconds of finding each test query's nearest training queries, by a small part of that."""
+        vectors = np.random.default_rng(0).standard_normal((SEARCHED, dimension), dtype=np.float32)
+        queries = vectors[:SAMPLE]
+        exact_search(queries[:1], vectors, 1)
+        started = time.perf_counter()
+        exact_search(queries, vectors, DEPTH)
+        each = (time.perf_counter() - started) / (len(queries) * len(vectors))
+        return each * self.dataset.num_test * self.facts.num_rows
 
     def _tell(self, trial: Trial, best: Standing | None) -> None:
         value = "out of time or diverged" if trial.value is None else f"{self.metric} {trial.value:.2f}"

@@ -27,7 +27,7 @@ from xmc.training.config import ValidationConfig
 from xmc.training.options import one_of
 from xmc.tuning.budget import Budget
 from xmc.tuning.choice import Choice, read_choices, write_choices
-from xmc.tuning.ensemble import ensemble_of, of_recipe
+from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows, rows_in_time
 from xmc.tuning.fit_work import FitWork, Quality
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.recipe import write_recipe
@@ -54,6 +54,8 @@ class FitResult:
         trials: What the search tried.
         evaluations: By name: untrained, lexical, trained and, where something ranks beside the model,
             ensemble, on the test split; empty where there is none.
+        sampled: trained and ensemble on some of the test queries alone, where the budget has no time for all
+            of them to be ranked by the ensemble; else empty.
         run: The final training.
         index: The folder of the label index.
         example: The text of a query, to search for.
@@ -65,6 +67,7 @@ class FitResult:
     choices: list[Choice]
     trials: list[Trial]
     evaluations: dict[str, Evaluation]
+    sampled: dict[str, Evaluation]
     run: TrainResult
     index: Path
     example: str
@@ -72,7 +75,8 @@ class FitResult:
 
     def table(self) -> str:
         """The metrics of the systems side by side; empty where there is no test split."""
-        return comparison_table(self.evaluations, SHOWN) if self.evaluations else ""
+        tables = [comparison_table(those, SHOWN) for those in (self.evaluations, self.sampled) if those]
+        return "\n\n".join(tables)
 
 
 def fit(
@@ -146,14 +150,14 @@ def fit(
     encoder = DualEncoder.load(folder / "run")
     work.calibrate(encoder)
     evaluations = work.measured(encoder, config) if dataset.num_test else {}
-    if ensemble := _indexed(work, encoder, ensemble_of(choices)):
-        evaluations["ensemble"] = ensemble
+    sampled = _indexed(work, encoder, ensemble_of(choices), evaluations)
     return FitResult(
         folder=folder,
         config=config,
         choices=choices,
         trials=journal.trials,
         evaluations=evaluations,
+        sampled=sampled,
         run=result,
         index=folder / "index",
         example=_example(dataset),
@@ -161,9 +165,16 @@ def fit(
     )
 
 
-def _indexed(work: FitWork, encoder: DualEncoder, options: EnsembleOptions) -> Evaluation | None:
-    """Save the index of the labels with what ranks beside the model; its metrics on the test split."""
-    dataset, folder, evaluation = work.dataset, work.folder, None
+def _indexed(
+    work: FitWork, encoder: DualEncoder, options: EnsembleOptions, evaluations: dict[str, Evaluation]
+) -> dict[str, Evaluation]:
+    """Save the index of the labels with what ranks beside the model, whose metrics join the evaluations.
+
+    Returns:
+        Those of some test rows, where there is no time for all.
+    """
+    dataset, folder = work.dataset, work.folder
+    sampled: dict[str, Evaluation] = {}
     # By the model's place, which the index remembers: a search finds the model by it.
     index = LabelIndex.build(folder / "run", dataset, progress=False)
     if options:
@@ -171,13 +182,20 @@ def _indexed(work: FitWork, encoder: DualEncoder, options: EnsembleOptions) -> E
         index.add_ensemble(options, votes)
         if dataset.num_test:
             ensemble = Ensemble(options, votes, lambda: encoder.label_texts(dataset))
-            evaluation = work.scored(rank_test(encoder, dataset, ensemble))
+            rows = rows_in_time(encoder, dataset, ensemble, work.beside_seconds)
+            alone, together = rank_test(encoder, dataset, ensemble, rows)
+            if rows is None:
+                evaluations["ensemble"] = work.scored(together)
+            else:
+                names = {"trained": alone, "ensemble": together}
+                trained = evaluations["trained"]
+                sampled = {n: of_rows(trained, dataset, rows, lists, SHOWN) for n, lists in names.items()}
     index.save(folder / "index", overwrite=True)
     if options and work.ensemble is not None:
         calibration = work.ensemble.calibration(dataset, index.manifest.model_fingerprint)
         if calibration is not None:
             calibration.save(folder / "index" / FILE)
-    return evaluation
+    return sampled
 
 
 def _example(dataset: Dataset) -> str:
