@@ -13,6 +13,7 @@ from xmc.cli.config import load_train_config
 from xmc.cli.main import VERBS, main
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -22,7 +23,7 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 def commands(first: str, text: str = README) -> list[list[str]]:
     lines = [line for block in blocks("bash", text) for line in block.splitlines()]
-    return [shlex.split(line) for line in lines if line.split()[:1] == [first]]
+    return [shlex.split(line, comments=True) for line in lines if line.split()[:1] == [first]]
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_the_table_names_every_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    "page", ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 )
 def test_links_and_recipes_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -105,9 +106,9 @@ def test_links_and_recipes_lead_somewhere(page: str) -> None:
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
-def test_commands_of_the_docs_are_understood(page: Path, workplace: Path) -> None:
-    for words in commands("xmc", page.read_text(encoding="utf-8")):
+@pytest.mark.parametrize("page", sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")))
+def test_commands_of_the_docs_are_understood(page: str, workplace: Path) -> None:
+    for words in commands("xmc", (DOCS / page).read_text(encoding="utf-8")):
         assert words[1] in VERBS
         if words[1] == "train":
             load_train_config(words[2:])

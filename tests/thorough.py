@@ -59,7 +59,12 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "serving/test_server.py": "test_a_swap_fails_no_request_and_a_stop_finishes_what_runs",
         "test_extending.py": "test_the_commands_train",
         "test_readme.py": (
-            "test_commands_and_python_run; test_commands_of_the_docs_are_understood[benchmarks.md]"
+            "test_commands_and_python_run; "
+            "test_commands_of_the_docs_are_understood[benchmarks/data-sets.md]; "
+            "test_commands_of_the_docs_are_understood[benchmarks/methods.md]; "
+            "test_commands_of_the_docs_are_understood[benchmarks/objectives.md]; "
+            "test_commands_of_the_docs_are_understood[benchmarks/training.md]; "
+            "test_commands_of_the_docs_are_understood[methods/distillation.md]"
         ),
         "test_your_data.py": "test_commands_and_python_run",
         "training/batches/memory/test_label_memory.py": (
