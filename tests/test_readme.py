@@ -14,6 +14,9 @@ from xmc.cli.main import VERBS, main
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+ELSEWHERE = ("demo", "fit")
+"""Commands of the README that tests/cli/test_demo.py and tests/test_your_data.py run."""
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -58,6 +61,8 @@ def test_commands_and_python_run(workplace: Path, capsys: pytest.CaptureFixture[
     typed = commands("xmc")
     assert {words[1] for words in typed} >= {"data", "train", "evaluate", "index", "search"}
     for words in typed:
+        if words[1] in ELSEWHERE:
+            continue
         code = main(words[1:])
         assert code == 0, (words, capsys.readouterr().err)
     found = capsys.readouterr().out
@@ -88,6 +93,23 @@ def test_make_targets_and_extras_exist() -> None:
     extras = re.findall(r"\[(.+)\]", install[-1])[0].split(",")
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert all(re.search(rf"^{extra} = \[", pyproject, re.MULTILINE) for extra in extras)
+
+
+def test_the_fit_is_that_of_its_page() -> None:
+    fits = [words for words in commands("xmc") if words[1] == "fit"]
+    assert fits and all(
+        words in commands("xmc", (DOCS / "your-data.md").read_text("utf-8")) for words in fits
+    )
+
+
+def test_the_table_of_peers_is_the_measured_one() -> None:
+    measured = (DOCS / "benchmarks" / "peers.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:xmc|omikuji|PECOS)[^|]*) \| (.+) \|$", README, re.MULTILINE)
+    assert len(rows) == 5
+    for system, numbers in rows:
+        wanted = [number.strip("* ") for number in numbers.split("|")]
+        lines = [line for line in measured.splitlines() if line.startswith(f"| {system} |")]
+        assert any(all(f" {number} " in line for number in wanted) for line in lines), (system, wanted)
 
 
 def test_the_table_names_every_command() -> None:
