@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.test_readme import DOCS, blocks, commands
+from tests.test_readme import DOCS, ROOT, blocks, commands
 from xmc.cli.main import main
 
 PAGES = {
     name: (DOCS / f"{name}.md").read_text(encoding="utf-8")
     for name in ("quick-start", "concepts", "which-objective", "evaluation")
 }
+COMMANDS_ONLY = {"cli", "recipes", "bench"}
+"""Rooms that a user meets on the command line."""
+
 ALONE = {name: blocks("python", PAGES[name]) for name in ("concepts", "which-objective", "evaluation")}
 
 
@@ -49,3 +53,12 @@ def test_the_commands_follow_one_another(workplace: Path, capsys: pytest.Capture
     exec(compile(block, "quick-start.md", "exec"), {})
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 4 and "60 queries" in shown[-1]
+
+
+def test_the_api_has_every_room() -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in sorted((DOCS / "api").glob("*.md")))
+    shown = {name.split(".")[1] for name in re.findall(r"^::: (xmc\.[\w.]+)$", pages, re.MULTILINE)}
+    rooms = {folder.parent.name for folder in (ROOT / "xmc").glob("*/__init__.py")}
+    assert shown == (rooms - COMMANDS_ONLY) | {"errors"}
+    listed = re.findall(r"`xmc\.(\w+)`", (DOCS / "api" / "index.md").read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(shown)
