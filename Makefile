@@ -44,7 +44,7 @@ $(SLOW_STAMP): $(STAMP)
 	@touch $@
 
 demo: $(STAMP)  ## data, training, evaluation and a search, in minutes
-	$(BIN)/python scripts/demo.py
+	$(BIN)/xmc demo
 
 test: $(STAMP)  ## the default tests, on all cores up to four
 	$(PYTEST)

@@ -5,7 +5,7 @@
 A share of the labels is taken out of the data set, out of its catalogue and not only of its pairs. The recipe
 is trained on what is left, without residuals and with them, and each model ranks all labels for the test
 rows: labels taken out have a text and neither a residual nor an offset of their own. The tables are in
-docs/benchmarks.md.
+docs/benchmarks/encoders.md.
 """
 
 from __future__ import annotations

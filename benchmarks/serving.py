@@ -5,7 +5,7 @@
 
 Both start ``xmc serve`` in a process of its own, on a copy of INDEX; the clients are coroutines of this
 process, each with a connection of its own that asks again as soon as it is answered. The figures are in
-docs/benchmarks.md.
+docs/benchmarks/retrieval.md.
 """
 
 from __future__ import annotations

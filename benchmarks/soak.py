@@ -4,7 +4,8 @@
 
 Both runs train at once, one thread each, with mined labels, the label memory, validation and checkpoints; one
 gets SIGKILL in the middle of its work and is resumed. Speed is counted in steps per second of processor time,
-which neighbours on the machine change less than seconds on the clock. The figures are in docs/benchmarks.md.
+which neighbours on the machine change less than seconds on the clock. The figures are in
+docs/benchmarks/training.md.
 """
 
 from __future__ import annotations

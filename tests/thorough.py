@@ -58,8 +58,19 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         ),
         "serving/test_server.py": "test_a_swap_fails_no_request_and_a_stop_finishes_what_runs",
         "test_extending.py": "test_the_commands_train",
+        "test_pages.py": "test_the_commands_follow_one_another",
         "test_readme.py": (
-            "test_commands_and_python_run; test_commands_of_the_docs_are_understood[benchmarks.md]"
+            "test_commands_and_python_run; "
+            "test_commands_of_the_docs_are_understood[benchmarks/data-sets.md]; "
+            "test_commands_of_the_docs_are_understood[benchmarks/methods.md]; "
+            "test_commands_of_the_docs_are_understood[benchmarks/objectives.md]; "
+            "test_commands_of_the_docs_are_understood[benchmarks/training.md]; "
+            "test_commands_of_the_docs_are_understood[methods/distillation.md]"
+        ),
+        "test_troubleshooting.py": "test_every_message_is_still_said",
+        "test_wheel.py": (
+            "test_the_wheel_has_every_file_of_the_package; test_commands_find_what_they_are_shipped_with; "
+            "test_a_users_mypy_sees_the_types"
         ),
         "test_your_data.py": "test_commands_and_python_run",
         "training/batches/memory/test_label_memory.py": (

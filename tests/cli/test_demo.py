@@ -49,7 +49,7 @@ def test_an_interrupted_training_is_not_taken_for_a_finished_one(
 
 def test_help(recipe: Path, capsys: Capture) -> None:
     demo.run(["--help"], recipe)
-    assert "scripts/demo.py" in capsys.readouterr().out
+    assert "usage: xmc demo" in capsys.readouterr().out
 
 
 def test_unfinished_data_are_built_again(

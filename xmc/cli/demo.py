@@ -1,4 +1,4 @@
-"""The demo behind ``scripts/demo.py``: data, training, index, evaluation and search on documentation strings.
+"""``xmc demo``: data, training, index, evaluation and search on the documentation strings installed here.
 
 What an earlier run finished is used again, and said so; what it left unfinished is made anew.
 """
@@ -17,6 +17,7 @@ import yaml
 from xmc.cli.config import load_train_config
 from xmc.cli.search import ranking
 from xmc.errors import DataError, IndexMismatchError
+from xmc.recipes import find_recipe
 
 if TYPE_CHECKING:
     from xmc import Dataset, LabelIndex
@@ -31,27 +32,30 @@ QUERIES = (
     "split arrays into random train and test subsets",
 )
 
-_HELP = """usage: python scripts/demo.py [--section.key value ...]
+_HELP = """usage: xmc demo [--section.key value ...]
 
-Data, training, index, evaluation and search on documentation strings; what is finished is used again.
-Options are those of `xmc train`.
+Data, training, index, evaluation and search on the documentation strings of installed packages, in data/ and
+runs/ of this folder; what is finished is used again. Options are those of `xmc train`.
 
 example:
-  python scripts/demo.py --training.epochs 3"""
+  xmc demo --training.epochs 3"""
 
 
-def run(arguments: Sequence[str], recipe: Path) -> None:
+def run(arguments: Sequence[str], recipe: Path | None = None) -> None:
     """Data, training, index, evaluation and search.
 
     Args:
         arguments: Options of ``xmc train``, which win over the recipe; or ``--help``.
-        recipe: Says where the data set and the run are kept; the index goes beside the run.
+        recipe: Says where the data set and the run are kept; the index goes beside the run. By default the
+            shipped recipe ``api-docs``.
     """
     if any(word in ("-h", "--help") for word in arguments):
         print(_HELP)
         return
     clock = _Clock()
-    config = load_train_config([str(recipe), *arguments, "--run.overwrite", "true"])
+    config = load_train_config(
+        [str(recipe or find_recipe("api-docs")), *arguments, "--run.overwrite", "true"]
+    )
     dataset = _data(Path(config.data.path), clock)
     _train(config, dataset, clock)
     index = _index(Path(config.run.dir), dataset, clock)

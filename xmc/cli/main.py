@@ -20,6 +20,7 @@ _LONGEST = 2000
 """Characters of a message that are shown."""
 
 VERBS = {
+    "demo": "data, training, evaluation and a search on documentation strings, in minutes",
     "data": "build, import or describe a prepared data set",
     "fit": "from clicks to a searched index, with a recipe chosen for the data",
     "train": "train a dual encoder from a YAML recipe",

@@ -2,7 +2,7 @@
 
 The constants are those of the recipes for api-docs, Debian-Related-30K and YSO-FinnaTitles-24K, and what a
 few runs on a cut of the second to 2,000 rows said of small data; all with static towers. The section on
-`xmc fit` in docs/benchmarks.md has what they give, and on how little that rests.
+`xmc fit` in docs/benchmarks/methods.md has what they give, and on how little that rests.
 """
 
 from __future__ import annotations
