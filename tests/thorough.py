@@ -20,6 +20,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         ),
         "cli/test_data_update.py": "test_a_data_set_and_its_index_change_alike",
         "cli/test_distill.py": "test_the_file_the_ensemble_and_the_student",
+        "cli/test_export.py": "test_export_and_search",
         "cli/test_index.py": "test_tune_keeps_what_reaches_the_recall",
         "cli/test_predict.py": (
             "test_a_static_model_is_searched_and_trained_without_libraries_that_are_not_needed"

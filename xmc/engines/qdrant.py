@@ -34,7 +34,8 @@ def open_collection(place: str, name: str) -> QdrantLabels:
 class QdrantLabels:
     """One collection; what it is stands under ``xmc`` in its metadata. A point's id is the label's."""
 
-    batch = 1_024
+    batch = 256
+    """A server takes 32 MB a request by default."""
 
     def __init__(self, client: Any, place: str, name: str) -> None:
         self.where = f"the Qdrant collection {name} at {place}"
