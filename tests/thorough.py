@@ -25,6 +25,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "cli/test_predict.py": (
             "test_a_static_model_is_searched_and_trained_without_libraries_that_are_not_needed"
         ),
+        "cli/test_search_with.py": "test_parts_print_what_one_index_prints",
         "corpora/test_api_docs.py": "test_a_real_package",
         "data/tables/test_lent_file.py": (
             "test_a_read_that_fails_is_not_waited_for[cut off]; "

@@ -34,6 +34,8 @@ def test_export_and_search(model_folder: Path, dataset_folder: Path, tmp_path: P
         assert said.pop("scores") == pytest.approx(expected.pop("scores"), rel=1e-5) and said == expected
     assert [len(json.loads(line)["labels"]) for line in there] == [3, 0, 3]
 
+    assert main([*export, "--search", "null", "-k", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["query"] == "null"
     assert main(["index", "remove", index, "l0"]) == 0
     capsys.readouterr()
     assert main([*export, "--search", "red house", "-k", "1"]) == 0

@@ -88,12 +88,8 @@ def _parser() -> ArgumentParser:
         help="Labels written at a time, and of a Parquet file at most; the engine's own by default.",
     )
     parser.add_argument("--overwrite", action="store_true", help="Make an earlier export anew.")
-    parser.add_argument(
-        "--search", type=str | None, default=None, metavar="TEXT", help="Search for it there."
-    )
-    parser.add_argument(
-        "--queries", type=str | None, default=None, help="A file of texts; - is standard input."
-    )
+    parser.add_argument("--search", default=None, metavar="TEXT", help="Search for it there.")
+    parser.add_argument("--queries", default=None, help="A file of texts; - is standard input.")
     parser.add_argument("-k", type=int, default=10, help="Labels to show.")
     parser.add_argument("--json", action="store_true", help="A JSON object a text, for programs.")
     add_query_options(parser)

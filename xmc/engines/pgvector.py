@@ -122,7 +122,7 @@ class PgvectorLabels:
         return int(self._execute("SELECT count(*) FROM {}").fetchone()[0])
 
     def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-        """`<#>` is minus the inner product; with no index of the label's own order every label is scored."""
+        """`<#>` is minus the inner product. Every label is scored, also where the table has an HNSW index."""
         asked = (
             "SELECT label, uid, text, -(embedding <#> %s::vector) FROM {} "
             "ORDER BY embedding <#> %s::vector, label LIMIT %s"
