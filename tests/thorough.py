@@ -18,11 +18,14 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_report_writes_its_files; test_report_with_the_untrained_encoder_as_baseline; "
             "test_stored_rankings_are_used_until_the_model_changes"
         ),
+        "cli/test_data_update.py": "test_a_data_set_and_its_index_change_alike",
         "cli/test_distill.py": "test_the_file_the_ensemble_and_the_student",
+        "cli/test_export.py": "test_export_and_search",
         "cli/test_index.py": "test_tune_keeps_what_reaches_the_recall",
         "cli/test_predict.py": (
             "test_a_static_model_is_searched_and_trained_without_libraries_that_are_not_needed"
         ),
+        "cli/test_search_with.py": "test_parts_print_what_one_index_prints",
         "corpora/test_api_docs.py": "test_a_real_package",
         "data/tables/test_lent_file.py": (
             "test_a_read_that_fails_is_not_waited_for[cut off]; "
@@ -32,6 +35,8 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "distributed/test_launch.py": "test_the_users_script_runs_on_every_rank_with_its_own_arguments",
         "encoders/test_dual_encoder.py": "test_the_saved_folder_opens_without_this_package",
         "encoders/test_embedded.py": "test_embedded_equals_the_library_and_survives_saving",
+        "engines/test_opensearch.py": "test_its_life",
+        "engines/test_parquet.py": "test_its_life[False]",
         "evaluation/test_ranks.py": "test_ranks_agree_with_one_process[3]",
         "fuzz/test_fuzz.py": "test_what_is_damaged_is_valid_before",
         "fuzz/test_hostile.py": "test_gzip_bomb[block1]",

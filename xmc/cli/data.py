@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xmc.cli import data_import, data_tools
+from xmc.cli import data_import, data_tools, data_update
 from xmc.cli.outputs import check_output_file, check_output_place
 from xmc.cli.parser import make_parser, nearest, parse
 from xmc.errors import ConfigError
@@ -13,7 +13,7 @@ from xmc.files import atomic_file
 
 __all__ = ["run"]
 
-_HELP = """usage: xmc data {build,synthetic,import,info,export,split-labels,drift} ...
+_HELP = """usage: xmc data {build,synthetic,import,info,update,export,split-labels,drift} ...
 
 Prepared data sets: folders that every other command reads.
 
@@ -23,6 +23,7 @@ commands:
   import        import files: CSV, TSV, JSON Lines, Parquet, extreme classification repository, DEXML, PECOS,
                 Hugging Face
   info          counts, lengths, propensity, an example, and what to mend
+  update        add, change and remove labels, as those of an index
   export        write a data set for other tools: JSON Lines, raw text and npz, TREC
   split-labels  hold labels out of training, to measure how unseen ones are found
   drift         how far new data have moved from old ones, and whether to train again
@@ -39,6 +40,7 @@ def run(arguments: Sequence[str]) -> None:
         "synthetic": _synthetic,
         "import": data_import.run,
         "info": _info,
+        "update": data_update.run,
         "export": data_tools.run_export,
         "split-labels": data_tools.run_split_labels,
         "drift": data_tools.run_drift,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmc.cli.index_edit import add_label_options, given_labels
 from xmc.cli.parser import make_parser, parse
+from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
     from xmc.retrieval.given_labels import LabelDifference
@@ -29,8 +30,13 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("index", help="An index folder.")
     add_label_options(parser, required=False, help="A data set or a table of labels to compare with.")
+    parser.add_argument("--dataset", type=str | None, default=None, help="As --labels.")
     parser.add_argument("--json", action="store_true", help="A JSON object, for programs.")
     options = parse(parser, arguments)
+    if options.dataset is not None:
+        if options.labels is not None:
+            raise ConfigError("expected --dataset or --labels, which are the same, got both")
+        options.labels = options.dataset
 
     from xmc.retrieval.given_labels import tell_apart
     from xmc.retrieval.label_index import LabelIndex
@@ -89,17 +95,31 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "-" if value is None else str(value)
 
 
+def _mend_extra(labels: str, index: str) -> str:
+    """Labels that the index alone has are taken out of it, or into the data set."""
+    remove = f"xmc index remove {index} UID ..."
+    return (
+        f"{remove}, or xmc data update {labels} --add {index} --known skip"
+        if Path(labels).is_dir()
+        else remove
+    )
+
+
 def _told(difference: LabelDifference, labels: str, index: str) -> str:
     if difference.is_empty:
         return f"the labels are those of {labels}"
     said = (
         (difference.missing, "are not in the index", f"xmc index add {index} --labels {labels} --known skip"),
-        (difference.changed, "have another text in the index", None),
-        (difference.extra, f"are in the index and not in {labels}", None),
+        (
+            difference.changed,
+            "have another text in the index",
+            f"xmc index add {index} --labels {labels} --known update",
+        ),
+        (difference.extra, f"are in the index and not in {labels}", _mend_extra(labels, index)),
     )
     lines = []
     for uids, what, mend in said:
         if uids:
             some = ", ".join(uids[:_SHOWN]) + (", ..." if len(uids) > _SHOWN else "")
-            lines.append(f"{len(uids):,} labels {what}: {some}{f' ({mend})' if mend else ''}")
+            lines.append(f"{len(uids):,} labels {what}: {some} ({mend})")
     return "\n".join(lines)

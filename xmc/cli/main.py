@@ -28,6 +28,8 @@ VERBS = {
     "recipes": "the recipes that are shipped: list, show, copy",
     "index": "label indexes: build, add, update, remove, info, merge, tune",
     "search": "rank an index's labels for a text",
+    "encode": "embeddings of a data set's texts, in shards that many processes write",
+    "export": "an index's labels into a vector engine or Parquet, and searches there",
     "serve": "an index over HTTP: searches, changes, metrics, a page",
     "predict": "the labels of texts in a file, by a threshold where wanted",
     "calibrate": "probabilities and thresholds of a model, from held-out rows",

@@ -15,6 +15,7 @@ from xmc.errors import ConfigError
 if TYPE_CHECKING:
     from xmc.prediction import Query
     from xmc.retrieval import Hit, LabelIndex
+    from xmc.retrieval.several import RankedLabels
 
 __all__ = ["ranking", "run"]
 
@@ -40,15 +41,30 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--model", default=None, help="The model; by default the one the index was built with."
     )
+    parser.add_argument(
+        "--with",
+        dest="others",
+        nargs="+",
+        default=[],
+        metavar="INDEX",
+        help="Indexes more, of the same model, such as parts: they are searched together, as one.",
+    )
     options = parse(parser, arguments)
     _check(options)
 
     from xmc.retrieval.label_index import LabelIndex
 
     index = LabelIndex.load(options.index, options.model)
-    if not index.manifest.exact_scores and not options.json:
-        print(f"scores are approximate (~): the index {index.manifest.factory} compresses its vectors")
-    _search(index, _queries(options, index), options, shown=len(options.text) != 1)
+    opened = [index, *(LabelIndex.load(place) for place in options.others)]
+    for part in opened:
+        if not part.manifest.exact_scores and not options.json:
+            print(f"scores are approximate (~): the index {part.manifest.factory} compresses its vectors")
+    labels: RankedLabels = index
+    if len(opened) > 1:
+        from xmc.retrieval.several import IndexGroup
+
+        labels = IndexGroup(opened)
+    _search(labels, _queries(options, index), options, shown=len(options.text) != 1)
 
 
 def _check(options: jsonargparse.Namespace) -> None:
@@ -73,7 +89,7 @@ def _queries(options: jsonargparse.Namespace, index: LabelIndex) -> Iterator[Que
 
 
 def _search(
-    index: LabelIndex, queries: Iterator[Query], options: jsonargparse.Namespace, *, shown: bool
+    index: RankedLabels, queries: Iterator[Query], options: jsonargparse.Namespace, *, shown: bool
 ) -> None:
     """Print each query's labels as they are found; ``shown`` puts the query before them."""
     from xmc.encoders.cut_count import CutCount

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from xmc.retrieval.label_index import LabelIndex
+from xmc.retrieval.several import RankedLabels
 
 if TYPE_CHECKING:
     from xmc.encoders import CutCount, DualEncoder, StaticQueries
@@ -42,7 +42,7 @@ class Prediction:
 
 
 def predict_blocks(
-    index: LabelIndex,
+    index: RankedLabels,
     queries: Iterable[Query],
     k: int,
     *,

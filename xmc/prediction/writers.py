@@ -16,9 +16,12 @@ from xmc.errors import ConfigError, DataError
 from xmc.evaluation.predictions import write_predictions
 from xmc.files import atomic_file
 from xmc.prediction.predict import Prediction
+from xmc.prediction.query import Query
+from xmc.retrieval.hit import Hit
 from xmc.retrieval.label_index import LabelIndex
+from xmc.retrieval.several import RankedLabels
 
-__all__ = ["OUTPUTS", "as_record", "output_format", "write_predicted"]
+__all__ = ["OUTPUTS", "as_record", "output_format", "record_of", "write_predicted"]
 
 OUTPUTS = {".jsonl": "jsonl", ".csv": "csv", ".npz": "npz", ".trec": "trec", ".run": "trec"}
 _TAG = "xmc"
@@ -40,23 +43,28 @@ def output_format(path: str | Path | None) -> str:
     return kind
 
 
-def as_record(prediction: Prediction, index: LabelIndex) -> dict[str, Any]:
+def as_record(prediction: Prediction, index: RankedLabels) -> dict[str, Any]:
     """One query and its labels as ``xmc score`` reads them, with texts and probabilities beside.
 
     Raises:
         DataError: When the index names a label that it has not.
     """
-    hits = index.hits_of(prediction.ids, prediction.scores)
-    record: dict[str, Any] = {
-        "uid": prediction.query.uid,
-        "query": prediction.query.text,
+    record = record_of(prediction.query, index.hits_of(prediction.ids, prediction.scores))
+    if prediction.probabilities is not None:
+        count = len(record["labels"])
+        record["probabilities"] = [_rounded(p) for p in prediction.probabilities[:count].tolist()]
+    return record
+
+
+def record_of(query: Query, hits: Sequence[Hit]) -> dict[str, Any]:
+    """One query and its labels, best first, as ``xmc score`` reads them, with texts beside."""
+    return {
+        "uid": query.uid,
+        "query": query.text,
         "labels": [hit.uid for hit in hits],
         "texts": [hit.text for hit in hits],
         "scores": [_rounded(hit.score) for hit in hits],
     }
-    if prediction.probabilities is not None:
-        record["probabilities"] = [_rounded(p) for p in prediction.probabilities[: len(hits)].tolist()]
-    return record
 
 
 def write_predicted(path: str | Path | None, blocks: Blocks, index: LabelIndex) -> tuple[int, int]:

@@ -1,0 +1,59 @@
+"""An index in Parquet files and searches there, as commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from xmc.cli.main import main
+
+
+def test_export_and_search(model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys) -> None:
+    index, place = str(tmp_path / "index"), str(tmp_path / "out")
+    build = ["index", "build", str(model_folder), "--labels", str(dataset_folder), "--out", index]
+    assert main([*build, "--kind", "exact"]) == 0
+    export = ["export", index, "--to", "parquet", "--out", place]
+    assert main([*export, "--search", "red house"]) == 2
+    assert "export first" in capsys.readouterr().err
+    assert main(export) == 0
+    assert "20 labels written, 0 removed, 0 as they were: 20 in" in capsys.readouterr().out
+
+    assert main(["search", index, "red house", "-k", "4"]) == 0
+    own = capsys.readouterr().out
+    assert main([*export, "--search", "red house", "-k", "4"]) == 0
+    assert capsys.readouterr().out == own
+    (tmp_path / "queries.txt").write_text("red house\n\nblue bird\n", encoding="utf-8")
+    queries = ["--queries", str(tmp_path / "queries.txt"), "-k", "3", "--json"]
+    assert main(["search", index, *queries]) == 0
+    own = capsys.readouterr().out
+    assert main([*export, *queries]) == 0
+    there = capsys.readouterr().out.splitlines()
+    for said, expected in zip(map(json.loads, there), map(json.loads, own.splitlines()), strict=True):
+        assert said.pop("scores") == pytest.approx(expected.pop("scores"), rel=1e-5) and said == expected
+    assert [len(json.loads(line)["labels"]) for line in there] == [3, 0, 3]
+
+    assert main([*export, "--search", "null", "-k", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["query"] == "null"
+    assert main(["index", "remove", index, "l0"]) == 0
+    capsys.readouterr()
+    assert main([*export, "--search", "red house", "-k", "1"]) == 0
+    assert "has 20 labels and the index 19" in capsys.readouterr().err
+    assert main(export) == 0
+    assert "0 labels written, 1 removed, 19 as they were: 19 in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--search", "a", "--queries", "b"], "got both"),
+        (["--search", " "], "an empty one"),
+        (["--search", "a", "--overwrite"], "leave them out"),
+        (["--search", "a", "-k", "0"], "1 or more labels"),
+        (["--queries", "nowhere.txt"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_asked(words: list[str], said: str, capsys) -> None:
+    assert main(["export", "index", "--to", "parquet", "--out", "out", *words]) == 2
+    assert said in capsys.readouterr().err

@@ -1,0 +1,24 @@
+"""Parts of an index searched together, as a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xmc.cli.main import main
+
+
+def test_parts_print_what_one_index_prints(
+    model_folder: Path, dataset_folder: Path, tmp_path, capsys
+) -> None:
+    build = ["index", "build", str(model_folder), "--labels", str(dataset_folder), "--kind", "exact", "--out"]
+    whole, parts = str(tmp_path / "whole"), [str(tmp_path / f"part-{i}") for i in (1, 2, 3)]
+    assert main([*build, whole]) == 0
+    for number, part in enumerate(parts, 1):
+        assert main([*build, part, "--shard", f"{number}/3"]) == 0
+    capsys.readouterr()
+    assert main(["search", whole, "red house", "blue bird", "-k", "6"]) == 0
+    expected = capsys.readouterr().out
+    assert main(["search", parts[0], "red house", "blue bird", "-k", "6", "--with", *parts[1:]]) == 0
+    assert capsys.readouterr().out == expected and expected.count("\n") == 14
+    assert main(["search", parts[0], "red house", "--with", parts[0]]) == 2
+    assert "in two: remove it from one" in capsys.readouterr().err

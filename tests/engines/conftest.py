@@ -1,0 +1,29 @@
+"""Indexes with and without offsets, whose embeddings can be read off their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xmc.retrieval import LabelIndex
+
+
+def numbers(count: int, seed: int = 0) -> list[str]:
+    rows = np.random.default_rng(seed).integers(-4, 5, (count, 3))
+    return [" ".join(map(str, row)) for row in rows.tolist()]
+
+
+@pytest.fixture
+def make_index(make_encoder, tmp_path: Path) -> Callable[..., LabelIndex]:
+    """``make_index(offsets=True)``: 60 labels of three numbers; `LabelIndex.load` gets their encoder."""
+
+    def make(count: int = 60, *, offsets: bool = False, name: str = "0123456789abcdef") -> LabelIndex:
+        learned = {f"u{i}": float(i % 5) for i in range(count)} if offsets else None
+        uids = [f"u{i}" for i in range(count)]
+        encoder = make_encoder(name, offsets=learned, scale=2.0)
+        return LabelIndex.build(encoder, numbers(count), uids=uids, kind="exact", progress=False)
+
+    return make

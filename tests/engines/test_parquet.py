@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.engines.agreement import assert_same, goes_through_its_life
+from tests.engines.conftest import numbers
+from xmc.engines import export_labels, open_engine, search_engine
+from xmc.errors import ConfigError, DataError, IndexMismatchError
+
+
+@pytest.fixture
+def opened(tmp_path):
+    return lambda: open_engine("parquet", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("offsets", [False, True])
+def test_its_life(make_index, opened, offsets):
+    other = make_index(20, offsets=offsets, name="fedcba9876543210")
+    goes_through_its_life(make_index(offsets=offsets), opened, other)
+
+
+def test_what_the_files_hold(make_index, opened, tmp_path):
+    index = make_index(20, offsets=True)
+    index.remove(["u3"])
+    export_labels(index, opened(), batch=8, progress=False)
+    files = sorted((tmp_path / "out" / "labels").glob("*.parquet"))
+    assert [int(file.stem.split("-")[1]) for file in files] == [0, 8, 16]
+    table = pq.read_table(files[0])
+    assert table["label"].to_pylist() == [0, 1, 2, 4, 5, 6, 7]
+    assert table["uid"].to_pylist()[3] == "u4" and table.schema.field("vector").type.list_size == 3
+    whole = index.vectors(np.array([4]))[0]
+    assert table["vector"].to_pylist()[3] + [table["offset"].to_pylist()[3]] == whole.tolist()
+    said = json.loads(table.schema.metadata[b"xmc"])
+    assert said["model_fingerprint"] == index.manifest.model_fingerprint and said["offset_dimension"] is True
+    assert said == json.loads((tmp_path / "out" / "labels" / "manifest.json").read_text())
+
+
+def test_only_files_of_what_changed_are_written_anew(make_index, opened, tmp_path):
+    index = make_index(20)
+    export_labels(index, opened(), batch=8, progress=False)
+    files = sorted((tmp_path / "out" / "labels").glob("*.parquet"))
+    before = [file.stat().st_ino for file in files]
+    index.update(["1 1 1"], uids=["u9"])
+    export_labels(index, opened(), progress=False)
+    assert [file.stat().st_ino == inode for file, inode in zip(files, before, strict=True)] == [
+        True,
+        False,
+        True,
+    ]
+    index.remove([f"u{i}" for i in range(16, 20)])
+    export_labels(index, opened(), progress=False)
+    assert [file.is_file() for file in files] == [True, True, False]
+
+
+def test_magnitudes_are_ranked_from_both_ends(make_index, opened):
+    from dataclasses import replace
+
+    index = make_index(offsets=True)
+    index._changes.manifest = replace(index.manifest, ranking="magnitude")
+    export_labels(index, opened(), progress=False)
+    assert_same(index, opened())
+
+
+def test_fewer_labels_than_asked_for(make_index, opened):
+    index = make_index(4)
+    export_labels(index, opened(), progress=False)
+    (hits,) = search_engine(opened(), index.manifest, np.ones((1, 3), dtype=np.float32), 9)
+    assert len(hits) == 4
+    with pytest.raises(ConfigError, match="k to be at least 1"):
+        search_engine(opened(), index.manifest, np.ones((1, 3), dtype=np.float32), 0)
+
+
+def test_what_cannot_be_exported(make_index, make_encoder, opened, tmp_path):
+    from xmc.retrieval import LabelIndex
+
+    codes = LabelIndex.build(make_encoder(), numbers(60), kind="sq8", progress=False)
+    with pytest.raises(ConfigError, match="keeps codes alone: build it as flat or exact"):
+        export_labels(codes, opened(), progress=False)
+    assert not (tmp_path / "out").exists()
+    index = make_index(20)
+    export_labels(index, opened(), batch=8, progress=False)
+    with pytest.raises(ConfigError, match="made with batches of 8 labels, got 9"):
+        export_labels(index, opened(), batch=9, progress=False)
+    with pytest.raises(ConfigError, match="expected 1 or more labels"):
+        export_labels(index, opened(), batch=0, progress=False)
+
+
+def test_what_is_of_other_making_is_left_alone(make_index, tmp_path):
+    (tmp_path / "out" / "labels").mkdir(parents=True)
+    (tmp_path / "out" / "labels" / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match="left alone"):
+        export_labels(
+            make_index(4), open_engine("parquet", str(tmp_path / "out")), overwrite=True, progress=False
+        )
+    assert (tmp_path / "out" / "labels" / "mine.txt").read_text() == "mine"
+
+
+def test_what_is_damaged_or_not_there(make_index, opened, tmp_path):
+    index = make_index(4)
+    query = np.ones((1, 3), dtype=np.float32)
+    with pytest.raises(DataError, match="export first"):
+        search_engine(opened(), index.manifest, query, 1)
+    export_labels(index, opened(), progress=False)
+    (file,) = (tmp_path / "out" / "labels").glob("*.parquet")
+    file.write_bytes(b"PAR1 and no more")
+    with pytest.raises(DataError, match="remove it and export again"):
+        search_engine(opened(), index.manifest, query, 1)
+    manifest = tmp_path / "out" / "labels" / "manifest.json"
+    said = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**said, "format_version": 2}))
+    with pytest.raises(DataError, match="format version 2"):
+        opened().facts()
+    manifest.write_text(json.dumps({**said, "dimension": 4}))
+    with pytest.raises(IndexMismatchError, match="dimension 4, the index of 3"):
+        export_labels(index, opened(), progress=False)
+
+
+def test_names_and_places(tmp_path):
+    with pytest.raises(ConfigError, match="an engine of parquet, lancedb"):
+        open_engine("pinecone", str(tmp_path))
+    with pytest.raises(ConfigError, match="small letters"):
+        open_engine("parquet", str(tmp_path), "../labels")
+    with pytest.raises(ConfigError, match="XMC_ENGINE_KEY"):
+        open_engine("opensearch", "https://me:secret@localhost:9200")
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch, tmp_path):
+    import sys
+
+    from xmc.errors import DependencyError
+
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(DependencyError, match=r"xmc-dual-encoder\[lancedb\]"):
+        open_engine("lancedb", str(tmp_path))

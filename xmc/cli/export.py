@@ -1,0 +1,143 @@
+"""``xmc export``: the labels of an index in a vector engine or in Parquet files, and searches there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from xmc.cli.parser import make_parser, parse
+from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.search import ranking
+from xmc.engines.catalogue import ENGINES, KEY_VARIABLE
+from xmc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from xmc.engines import Engine
+    from xmc.prediction import Query
+    from xmc.retrieval import Hit, LabelIndex
+
+__all__ = ["run"]
+
+_BLOCK = 256
+"""Queries encoded and asked at a time."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Export an index, or search what was exported."""
+    parser = _parser()
+    options = parse(parser, arguments)
+    if options.search is not None and options.queries is not None:
+        raise ConfigError("expected --search or --queries, got both")
+    searches = options.search is not None or options.queries is not None
+    if options.k < 1:
+        raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
+    if options.search is not None and not options.search.strip():
+        raise ConfigError("--search: expected a text, got an empty one, which fits every label alike")
+    if searches and (options.overwrite or options.batch is not None):
+        raise ConfigError("--overwrite and --batch are of an export, got them with a search: leave them out")
+    if options.queries is not None:
+        check_query_options(options, options.queries)
+
+    from xmc.engines import export_labels, open_engine
+    from xmc.retrieval.label_index import LabelIndex
+
+    index = LabelIndex.load(options.index, options.model, mapped=True)
+    engine = open_engine(options.to, options.out, options.name)
+    try:
+        if searches:
+            _search(index, engine, options)
+            return
+        if index.manifest.ensemble:
+            print(
+                "exporting the vectors alone, without the vote of training queries or the words of the index"
+            )
+        tally = export_labels(index, engine, batch=options.batch, overwrite=options.overwrite)
+        print(
+            f"{tally.written:,} labels written, {tally.removed:,} removed, {tally.kept:,} as they were: "
+            f"{engine.count():,} in {engine.where}"
+        )
+    finally:
+        engine.close()
+
+
+def _parser() -> ArgumentParser:
+    places = "\n".join(f"  {name:<11} {kind.places}" for name, kind in ENGINES.items())
+    parser = make_parser(
+        "export",
+        "Bring a vector engine to what an index is: labels that it lacks or that changed are written, those\n"
+        "that were removed are removed there, a batch at a time; a run that was cut off goes on. With\n"
+        "--search or --queries nothing is written: what is there is searched, every label being scored.\n\n"
+        f"Places (--out) by engine (--to); a secret comes from {KEY_VARIABLE}, PostgreSQL's from libpq:\n"
+        f"{places}",
+        "xmc export runs/demo-index --to lancedb --out runs/lance\n"
+        '  xmc export runs/demo-index --to lancedb --out runs/lance --search "sort an array"',
+    )
+    parser.add_argument("index", help="An index folder.")
+    parser.add_argument("--to", required=True, choices=tuple(ENGINES), help="The engine.")
+    parser.add_argument("--out", required=True, help="Where it is: a folder, a file or an address.")
+    parser.add_argument("--name", default="labels", help="Of the collection, table or folder there.")
+    parser.add_argument(
+        "--batch",
+        type=int | None,
+        default=None,
+        help="Labels written at a time, and of a Parquet file at most; the engine's own by default.",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="Make an earlier export anew.")
+    parser.add_argument("--search", default=None, metavar="TEXT", help="Search for it there.")
+    parser.add_argument("--queries", default=None, help="A file of texts; - is standard input.")
+    parser.add_argument("-k", type=int, default=10, help="Labels to show.")
+    parser.add_argument("--json", action="store_true", help="A JSON object a text, for programs.")
+    add_query_options(parser)
+    parser.add_argument(
+        "--model",
+        type=str | None,
+        default=None,
+        help="The model; by default the one the index was built with.",
+    )
+    return parser
+
+
+def _search(index: LabelIndex, engine: Engine, options: Namespace) -> None:
+    from xmc.encoders.cut_count import CutCount
+    from xmc.engines import search_engine
+    from xmc.prediction.query import Query
+    from xmc.prediction.writers import record_of
+
+    asked: Iterator[Query] = iter([Query("1", str(options.search))])
+    encoder = index.query_encoder
+    if options.queries is not None:
+        encoder = index.encoder
+        asked = queries_of(options, options.queries, index.encoder.metadata.query_fields)
+    _warn_of_other_counts(index, engine, options)
+    cuts = CutCount()
+    while block := list(islice(asked, _BLOCK)):
+        hits: list[list[Hit]] = [[] for _ in block]
+        rows = [row for row, query in enumerate(block) if query.text.strip()]
+        if rows:
+            vectors = encoder.encode_queries([block[row].text for row in rows], cuts=cuts)
+            found = search_engine(engine, index.manifest, vectors, options.k)
+            for row, own in zip(rows, found, strict=True):
+                hits[row] = own
+        for query, own in zip(block, hits, strict=True):
+            if options.json:
+                print(json.dumps(record_of(query, own), ensure_ascii=False))
+                continue
+            if options.queries is not None:
+                print(query.text)
+            if own:
+                print(ranking(own))
+    cuts.warn("queries")
+
+
+def _warn_of_other_counts(index: LabelIndex, engine: Engine, options: Namespace) -> None:
+    if engine.facts() is not None and (there := engine.count()) != len(index):
+        print(
+            f"{engine.where} has {there:,} labels and the index {len(index):,}: `xmc export {options.index} "
+            f"--to {options.to} --out {options.out}` brings it up to date",
+            file=sys.stderr,
+        )

@@ -1,0 +1,88 @@
+"""Ranks an engine's labels for query embeddings, as the label index they came from does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmc.engines.facts import ExportFacts
+from xmc.engines.protocol import Engine
+from xmc.errors import ConfigError, DataError
+from xmc.retrieval.hit import Hit
+from xmc.retrieval.manifest import IndexManifest
+from xmc.retrieval.ranking import search_by
+
+__all__ = ["search_engine"]
+
+_MORE = 8
+"""Fetched beyond k: labels of equal scores at the cut are ordered by id, which not every engine does."""
+
+
+def search_engine(
+    engine: Engine, manifest: IndexManifest, queries: NDArray[np.float32], k: int
+) -> list[list[Hit]]:
+    """The k best labels of each query, best first, ties by label id ascending.
+
+    Args:
+        engine: With labels of that index; every one of them is scored.
+        manifest: Of the index whose model made the queries.
+        queries: Embeddings [N, D], without the dimension of offsets.
+        k: Labels of a query; fewer where there are fewer.
+
+    Raises:
+        ConfigError: When k is below 1.
+        DataError: When the collection is not there, or of other making.
+        IndexMismatchError: When its labels are of another model.
+    """
+    if k < 1:
+        raise ConfigError(f"expected k to be at least 1, got {k}")
+    facts = engine.facts()
+    if facts is None:
+        raise DataError(f"expected labels in {engine.where}, but there is no such collection: export first")
+    facts.check(ExportFacts.of(manifest, facts.batch), engine.where)
+    queries = np.ascontiguousarray(queries, dtype=np.float32)
+    if facts.offset_dimension:
+        queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
+    known: dict[int, Hit] = {}
+
+    def signed(sign: np.float32) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        ids = np.full((len(queries), k), -1, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        for row, hits in enumerate(_fetched(engine, sign * queries, k)):
+            best = sorted(hits, key=lambda hit: (-np.float32(hit.score), hit.label))[:k]
+            known.update((hit.label, hit) for hit in best)
+            ids[row, : len(best)] = [hit.label for hit in best]
+            scores[row, : len(best)] = [hit.score for hit in best]
+        return ids, scores
+
+    ids, scores = search_by(facts.ranking, signed)
+    return [
+        [
+            replace(known[label], score=score)
+            for label, score in zip(row, own.tolist(), strict=True)
+            if label >= 0
+        ]
+        for row, own in zip(ids.tolist(), scores, strict=True)
+    ]
+
+
+def _fetched(engine: Engine, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
+    """More than k hits of each query, so many that none beyond them has the score of the last of k."""
+    fetch = k + _MORE
+    found = engine.search(queries, fetch)
+    open_rows = list(range(len(queries)))
+    while True:
+        open_rows = [
+            row
+            for row in open_rows
+            if len(found[row]) >= fetch
+            and np.float32(found[row][k - 1].score) == np.float32(found[row][-1].score)
+        ]
+        if not open_rows:
+            return found
+        fetch *= 2
+        again = engine.search(queries[open_rows], fetch)
+        for row, hits in zip(open_rows, again, strict=True):
+            found[row] = hits
