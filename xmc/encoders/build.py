@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from xmc.encoders.adapters import add_adapters
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.metadata import EncoderMetadata
 from xmc.encoders.module_kinds import is_dropout, is_normalize, is_pooling, is_static, is_transformer
@@ -65,6 +66,11 @@ def build_model(
     if config.tied and not shares_weights(base.query, base.label):
         raise ConfigError(f"{config.model} has separate towers: set tied to false, or take another model")
     if base.made or _is_static(config, base.query):
+        if config.lora.rank:
+            raise ConfigError(
+                f"lora.rank: expected 0, as {config.model} becomes a static model here, got "
+                f'{config.lora.rank}: set kind to "transformer"'
+            )
         sides = _static(config, folder, base, texts)
     else:
         sides = _transformer(config, folder, base.query, base.label)
@@ -116,9 +122,11 @@ def _transformer(
 
     if not is_transformer(query[0]) or not is_transformer(label[0]):
         raise ConfigError(f'{config.model} begins with {type(query[0]).__name__}: set kind to "static"')
+    if config.lora.rank:
+        for side in {id(modules[0]): modules[0] for modules in (query, label)}.values():
+            add_adapters(side, config.lora)
     if not config.tied and query[0] is label[0]:
-        # Two towers that start alike, and share nothing from then on.
-        label = copy.deepcopy(label)
+        label = _parted(label)
     limit = _position_limit(query[0])
     for name in ("query_length", "label_length"):
         length = getattr(config, name)
@@ -135,6 +143,12 @@ def _transformer(
         first: Any = query[0]
         query[-1] = label[-1] = Pooling(first.get_embedding_dimension(), pooling_mode=config.pooling)
     return query, label
+
+
+def _parted(modules: Modules) -> Modules:
+    """A tower that starts alike and is trained by itself; weights that are not trained stay shared."""
+    frozen = [p for module in modules for p in module.parameters() if not p.requires_grad]
+    return copy.deepcopy(modules, {id(parameter): parameter for parameter in frozen})
 
 
 def _position_limit(module: Any) -> int | None:

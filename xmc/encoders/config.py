@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from xmc.encoders.lora_config import LoraConfig
 from xmc.errors import ConfigError
 from xmc.plugins import is_reference
 
@@ -58,6 +59,9 @@ class EncoderConfig:
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] = "mean"
     """Token vectors to text vector, for a bare transformer; a sentence-transformers folder brings its own."""
 
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Adapters that are trained in place of a transformer's weights: {rank: 8}."""
+
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown choices and options that do not go together."""
         for name, choices in (
@@ -72,6 +76,11 @@ class EncoderConfig:
             )
         if self.vocabulary is not None and self.kind == "transformer":
             raise ConfigError('expected vocabulary only with kind "static": a transformer keeps its tokens')
+        if self.lora.rank and self.kind == "static":
+            raise ConfigError(
+                'lora.rank: expected 0 with kind "static", whose token vectors are trained themselves, got '
+                f"{self.lora.rank}"
+            )
         for name in ("query_length", "label_length", "vocabulary"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} to be at least 1 token, got {getattr(self, name)}")

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from xmc.data import Dataset, TextColumn
+from xmc.encoders.adapters import merged
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.cut_count import CutCount
@@ -168,7 +169,8 @@ class DualEncoder:
         """Write a plain sentence-transformers folder, ``xmc.json`` and the labels' parameters beside it.
 
         ``SentenceTransformer(path)`` opens it; its ``encode_query`` and ``encode_document`` give the vectors
-        of ``encode_queries`` and ``encode_labels``. The folder appears whole or not at all.
+        of ``encode_queries`` and ``encode_labels``. Adapters are merged there, and stay apart here. The
+        folder appears whole or not at all.
 
         Raises:
             XMCError: When the folder is there already and ``overwrite`` is false, or the disk is full.
@@ -178,7 +180,8 @@ class DualEncoder:
                 if isinstance(self._model, StaticModel):
                     write_static(self._model, folder)
                 else:
-                    self._model.save_pretrained(str(folder), create_model_card=False)
+                    with merged(self._model):
+                        self._model.save_pretrained(str(folder), create_model_card=False)
             except SafetensorError as error:  # a full disk comes as this, not as an OSError
                 raise ModelError(
                     f"could not write the weights of {path} ({error}): is the disk full?"
@@ -302,9 +305,11 @@ class DualEncoder:
         """Names weights, tokenizers, lengths and offsets; equal after save and load."""
         towers = (self.query_tower, self.label_tower)
         # A tied model's weights are read once; all that makes its sides differ is told by the towers.
+        with merged(self._model):
+            weights = [digest_weights(tower.modules) for tower in (towers[:1] if self.tied else towers)]
         return model_fingerprint(
             [(tower.fingerprint, describe_modules(tower.modules)) for tower in towers],
-            [digest_weights(tower.modules) for tower in (towers[:1] if self.tied else towers)],
+            weights,
             self.metadata,
             self.label_offsets,
             self.label_residuals,
@@ -312,7 +317,7 @@ class DualEncoder:
         )
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Every trainable tensor once, also when towers share it."""
+        """Every weight once, also when towers share it; those that are not trained ask for no gradient."""
         return self._model.parameters()
 
     def train(self, mode: bool = True) -> DualEncoder:

@@ -245,10 +245,12 @@ def with_encoder_choices(config: TrainConfig, kind: Literal["transformer", "stat
     A run records what it did: where the recipe left either open, another machine may choose otherwise.
     """
     rate = config.training.learning_rate
+    if rate is None:
+        rate = LEARNING_RATES["lora" if config.encoder.lora.rank else kind]
     return replace(
         config,
         encoder=replace(config.encoder, kind=kind),
-        training=replace(config.training, learning_rate=LEARNING_RATES[kind] if rate is None else rate),
+        training=replace(config.training, learning_rate=rate),
     )
 
 

@@ -13,6 +13,7 @@ from xmc.training.batches.batches import Batches
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.run_state import RunState
 from xmc.training.config import DataConfig
+from xmc.training.learned.trained_tensors import count_parameters
 from xmc.training.run.estimate import estimate_cost
 
 __all__ = ["Announce", "announce_texts"]
@@ -32,11 +33,13 @@ class Announce(Callback):
         if not run.world.is_main:
             return
         tower, config, dataset = run.encoder.query_tower, run.config, run.dataset
+        trained, every = count_parameters(run.encoder.module)
         estimate = estimate_cost(
             config,
             num_steps=run.num_steps,
             batch_size=self.batches.sampler.batch_size,
-            num_parameters=sum(p.numel() for p in run.encoder.parameters()),
+            num_parameters=trained,
+            num_frozen=every - trained,
             dimension=run.encoder.dimension,
             pool_size=self.batches.pools.expected_size(),
             num_labels=dataset.num_labels,
@@ -45,6 +48,9 @@ class Announce(Callback):
             world_size=run.world.size,
         )
         tqdm.write(f"{dataset.name}: {estimate}")
+        if trained < every:
+            share = 100 * trained / every
+            tqdm.write(f"{trained:,} of the encoder's {every:,} parameters are trained ({share:.2g} %)")
         if self.batches.masked is not None:
             pairs = self.batches.masked.nnz
             tqdm.write(f"{pairs:,} filter pairs are neither positive nor negative (negatives.filter_pairs)")
