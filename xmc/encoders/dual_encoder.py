@@ -92,6 +92,27 @@ class DualEncoder:
         return "transformer" if self.query_tower.padded else "static"
 
     @property
+    def labels_frozen(self) -> bool:
+        """Whether the label tower has weights of its own of which none is trained."""
+        weights = [p for module in self.label_tower.modules for p in module.parameters()]
+        return not self.tied and not any(p.requires_grad for p in weights)
+
+    def freeze_labels(self) -> None:
+        """Leave the label tower as it is from now on; the query tower alone is trained.
+
+        Raises:
+            ConfigError: When the towers share weights that are trained.
+        """
+        query, label = ({id(p): p for m in tower.modules for p in m.parameters()} for tower in self.towers)
+        if any(p.requires_grad for key, p in label.items() if key in query):
+            raise ConfigError(
+                "encoder.frozen_labels: expected towers that share no weights that are trained, got towers "
+                "that do: part them, or leave frozen_labels false"
+            )
+        for parameter in label.values():
+            parameter.requires_grad_(False)
+
+    @property
     def towers(self) -> tuple[Tower, Tower]:
         """Of queries and of labels; two also where they share all weights."""
         return self.query_tower, self.label_tower
@@ -135,7 +156,10 @@ class DualEncoder:
         if config.builder is None:
             from xmc.encoders.build import build_model
 
-            return cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
+            encoder = cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
+            for name, tower in zip(("query", "label"), encoder.towers, strict=True):
+                tower.check_prompt(f"{name}_prompt", f"{name}_length")
+            return encoder
         return cls.checked(call_builder(config, texts), f"encoder.builder: {config.builder}")
 
     @classmethod
@@ -296,9 +320,13 @@ class DualEncoder:
                 name="labels",
                 cuts=cuts,
             )
-            if names is not None and self.label_residuals is not None:
-                vectors = self.label_residuals.add_to(vectors, names)
+            if names is not None:
+                vectors = self.with_residuals(vectors, names)
         return vectors[0] if one else vectors
+
+    def with_residuals(self, vectors: np.ndarray, uids: Sequence[str]) -> np.ndarray:
+        """Vectors [n, D] of encoded label texts, with the learned residuals of the labels that have one."""
+        return vectors if self.label_residuals is None else self.label_residuals.add_to(vectors, uids)
 
     @property
     def fingerprint(self) -> str:

@@ -91,7 +91,8 @@ class Learner:
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds, by file name."""
         module: nn.Module = self.encoder.module
-        encoder = TrainedTensors(module) if has_adapters(module) else module
+        partly = has_adapters(module) or self.encoder.labels_frozen
+        encoder = TrainedTensors(module) if partly else module
         named: dict[str, nn.Module] = {"encoder": encoder, "parameters": self.parameters}
         if self.residuals is not None:
             named["residuals"] = self.residuals

@@ -34,7 +34,7 @@ class TrainedTensors(nn.Module):
         super().__init__()
         self._whole = [module]  # in a list, or it would be a part
 
-    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
+    def state_dict(self, *_: Any, **__: Any) -> Any:
         """The parameters that are trained, by name, and 32 bytes that name the frozen ones."""
         return {FROZEN: self._frozen, **self._trained()}
 
