@@ -111,12 +111,13 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         ),
         "training/test_frozen_labels_run.py": (
             "test_the_loss_is_that_of_encoding_labels_in_every_step; "
-            "test_a_run_goes_on_from_a_checkpoint_without_the_label_tower; test_two_ranks_follow_the_curve_of_one"
+            "test_a_run_goes_on_from_a_checkpoint_without_the_label_tower; "
+            "test_two_ranks_follow_the_curve_of_one"
         ),
         "training/test_lora_run.py": (
             "test_adapters_alone_are_trained_kept_and_resumed; "
             "test_a_checkpoint_of_other_frozen_weights_is_refused; "
-            "test_the_gradient_cache_changes_nothing; test_two_ranks_train_the_same_adapters"
+            "test_the_gradient_cache_changes_nothing; test_two_ranks_follow_the_curve_of_one"
         ),
         "training/test_memory_limit.py": (
             "test_the_smallest_micro_batch_is_a_text; test_ranks_stay_in_step_when_one_is_short[replay]; "

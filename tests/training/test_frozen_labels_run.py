@@ -16,6 +16,7 @@ from tests.training.test_lora_run import interrupted
 from tests.training.test_world import train_as_rank
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder, Tower
+from xmc.errors import ConfigError
 from xmc.evaluation import evaluate
 from xmc.retrieval import LabelIndex
 from xmc.training import TrainConfig, Trainer, train
@@ -102,6 +103,11 @@ def test_a_run_goes_on_from_a_checkpoint_without_the_label_tower(
     assert table < (step / "encoder.safetensors").stat().st_size < 1.2 * table
     train(changed(cut, run={"resume": True}))
     assert losses(tmp_path / "cut") == losses(residuals.run.dir)
+
+
+def test_a_head_is_refused(frozen: TrainConfig, changed: Any) -> None:
+    with pytest.raises(ConfigError, match="frozen_labels: expected false with a factored head"):
+        changed(frozen, head={"kind": "factored"})
 
 
 def test_two_ranks_follow_the_curve_of_one(

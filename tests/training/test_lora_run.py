@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from xmc.encoders.adapters import num_adapter_parameters
 from xmc.encoders.lora_config import LoraConfig
 from xmc.errors import DataError
 from xmc.training import TrainConfig, Trainer, train
-from xmc.training.batches import NegativesConfig
 from xmc.training.run.interrupt import InterruptGuard, Verdict
 
 pytest.importorskip("peft")
@@ -112,33 +112,34 @@ def test_a_checkpoint_of_other_frozen_weights_is_refused(
         train(changed(there, run={"resume": True}))
 
 
-def test_the_gradient_cache_changes_nothing(adapted: TrainConfig, changed: Any, tmp_path: Path) -> None:
-    still = changed(adapted, encoder={"lora": LoraConfig(rank=2)}, training={"max_steps": 3})
-    # Its own dropout draws in the order of the micro-batches.
-    monkey = pytest.MonkeyPatch()
-    build = DualEncoder.build
-
-    def without_dropout(*arguments: Any, **options: Any) -> DualEncoder:
-        encoder = build(*arguments, **options)
-        for part in encoder.module.modules():
-            if isinstance(part, torch.nn.Dropout):
-                part.p = 0.0
-        return encoder
-
-    with monkey.context() as patched:
-        patched.setattr(DualEncoder, "build", without_dropout)
-        train(still)
-        whole = changed(still, run={"dir": str(tmp_path / "whole")}, training={"micro_batch_tokens": 4096})
-        train(whole)
-    np.testing.assert_allclose(losses(still.run.dir), losses(whole.run.dir), rtol=1e-5)
+@pytest.fixture
+def still(adapted: TrainConfig, changed: Any, words_bert: Path, tmp_path: Path) -> TrainConfig:
+    """Three steps without any dropout, whose draws follow the micro-batches of a rank."""
+    shutil.copytree(words_bert, tmp_path / "still")
+    path = tmp_path / "still" / "config.json"
+    settings = json.loads(path.read_text())
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    path.write_text(json.dumps({**settings, **none}))
+    return changed(
+        adapted,
+        encoder={"model": str(tmp_path / "still"), "lora": LoraConfig(rank=2)},
+        training={"max_steps": 3},
+        validation={"rows": 20},
+    )
 
 
-def test_two_ranks_train_the_same_adapters(
-    adapted: TrainConfig, changed: Any, tmp_path: Path, ranks: Ranks
+def test_the_gradient_cache_changes_nothing(still: TrainConfig, changed: Any, tmp_path: Path) -> None:
+    train(still)
+    train(changed(still, run={"dir": str(tmp_path / "whole")}, training={"micro_batch_tokens": 4096}))
+    np.testing.assert_allclose(losses(still.run.dir), losses(tmp_path / "whole"), rtol=1e-5)
+
+
+def test_two_ranks_follow_the_curve_of_one(
+    still: TrainConfig, changed: Any, tmp_path: Path, ranks: Ranks
 ) -> None:
-    still = changed(adapted, encoder={"lora": LoraConfig(rank=2)}, training={"max_steps": 3})
-    still = changed(still, negatives={"mode": "all", "uniform": NegativesConfig().uniform})
-    ranks.run(train_as_rank, still, size=2, seconds=300)
-    saved = DualEncoder.load(still.run.dir, device="cpu")
-    assert not any("lora" in name for name in saved.module.state_dict())
-    assert np.isfinite(losses(still.run.dir)).all()
+    train(still)
+    shared = changed(still, run={"dir": str(tmp_path / "shared")})
+    assert len(set(ranks.run(train_as_rank, shared, size=2, seconds=300))) == 1
+    np.testing.assert_allclose(losses(tmp_path / "shared"), losses(still.run.dir), rtol=1e-4)
+    one, many = (DualEncoder.load(Path(run) / "last") for run in (still.run.dir, tmp_path / "shared"))
+    np.testing.assert_allclose(*(m.encode_queries(["query1 query2"]) for m in (one, many)), atol=1e-4)

@@ -79,6 +79,8 @@ class DualEncoder:
         self.tied = shares_weights(query, label)
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.query_tower, self.label_tower = towers_of(model, query, label, self.dimension)
+        self.labels_frozen = False
+        """Whether :meth:`freeze_labels` was called: the label tower is not trained."""
         self.metadata = replace(
             metadata or EncoderMetadata(),
             tied=self.tied,
@@ -90,12 +92,6 @@ class DualEncoder:
     def kind(self) -> Literal["transformer", "static"]:
         """Whether texts go through a transformer or a bag of token vectors."""
         return "transformer" if self.query_tower.padded else "static"
-
-    @property
-    def labels_frozen(self) -> bool:
-        """Whether the label tower has weights of its own of which none is trained."""
-        weights = [p for module in self.label_tower.modules for p in module.parameters()]
-        return not self.tied and not any(p.requires_grad for p in weights)
 
     def freeze_labels(self) -> None:
         """Leave the label tower as it is from now on; the query tower alone is trained.
@@ -111,6 +107,7 @@ class DualEncoder:
             )
         for parameter in label.values():
             parameter.requires_grad_(False)
+        self.labels_frozen = True
 
     @property
     def towers(self) -> tuple[Tower, Tower]:

@@ -161,6 +161,10 @@ class TrainConfig:
                 "training.patience: expected validations to count, got validation.rows 0: hold some rows "
                 "out, or leave patience null"
             )
+        if self.encoder.frozen_labels and self.head.kind != "none":
+            raise ConfigError(
+                "encoder.frozen_labels: expected false with a factored head, whose label vectors are trained"
+            )
         if self.distillation.enabled:
             _check_distillation(self)
         # What an objective of your own takes is known when it is loaded; the trainer checks it then.
