@@ -9,7 +9,7 @@ WORKERS ?= logical
 VENV := .venv
 BIN := $(VENV)/bin
 # One set of extras for every target but docs, so that nothing is installed, or downgraded, between demo and test.
-EXTRAS := $(FAISS),demo,distill,report,serve,dev
+EXTRAS := $(FAISS),demo,distill,lora,report,serve,dev
 STAMP := $(VENV)/installed-$(FAISS)
 DOCS_STAMP := $(VENV)/installed-docs
 SLOW_STAMP := $(VENV)/installed-slow

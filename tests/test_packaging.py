@@ -21,7 +21,7 @@ IMPORT_NAMES = {
     "typing_extensions": "typing-extensions",
 }
 # triton comes with CUDA builds of torch; everything runs without it.
-OF_EXTRAS = {"faiss", "jinja2", "matplotlib", "pandas", "sklearn", "model2vec", "triton"}
+OF_EXTRAS = {"faiss", "jinja2", "matplotlib", "pandas", "sklearn", "model2vec", "peft", "triton"}
 OF_EXTRAS |= {"lancedb", "psycopg", "pymilvus", "qdrant_client"}
 OF_EXTRAS |= {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}
 
@@ -70,10 +70,10 @@ def test_constraints_fit_the_bounds() -> None:
 
 def test_only_one_faiss_extra_is_installed_by_make() -> None:
     extras = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert extras is not None and extras[1] == "$(FAISS),demo,distill,report,serve,dev"
+    assert extras is not None and extras[1] == "$(FAISS),demo,distill,lora,report,serve,dev"
     offered = re.findall(r"^(\w+) = \[", pyproject_lines("project.optional-dependencies"), re.MULTILINE)
     engines = {"lancedb", "milvus", "pgvector", "qdrant"}
-    others = {"cpu", "gpu", "demo", "distill", "report", "serve", "docs", "dev", "slow"}
+    others = {"cpu", "gpu", "demo", "distill", "lora", "report", "serve", "docs", "dev", "slow"}
     assert set(offered) == others | engines
 
 

@@ -33,10 +33,20 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         ),
         "data/test_tokens.py": "test_rows_come_back_in_any_order",
         "distributed/test_launch.py": "test_the_users_script_runs_on_every_rank_with_its_own_arguments",
+        "encoders/test_adapters.py": (
+            "test_a_saved_model_is_an_ordinary_one_and_the_running_one_is_untouched; "
+            "test_the_layers_are_those_that_are_asked_for; test_fresh_adapters_change_nothing; "
+            "test_separate_towers_start_alike_and_share_what_is_frozen"
+        ),
         "encoders/test_dual_encoder.py": "test_the_saved_folder_opens_without_this_package",
         "encoders/test_embedded.py": "test_embedded_equals_the_library_and_survives_saving",
         "engines/test_opensearch.py": "test_its_life",
         "engines/test_parquet.py": "test_its_life[False]",
+        "encoders/test_prompts.py": (
+            "test_prompts_are_in_the_folder_as_the_library_reads_them[True]; "
+            "test_the_token_is_the_one_that_the_pooling_names; "
+            "test_a_text_has_one_vector_whatever_it_is_padded_to"
+        ),
         "evaluation/test_ranks.py": "test_ranks_agree_with_one_process[3]",
         "fuzz/test_fuzz.py": "test_what_is_damaged_is_valid_before",
         "fuzz/test_hostile.py": "test_gzip_bomb[block1]",
@@ -113,6 +123,16 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "training/run/test_survival.py": (
             "test_a_kill_at_any_write_loses_no_model_and_no_checkpoint; "
             "test_a_model_that_was_left_behind_is_replaced_whole"
+        ),
+        "training/test_frozen_labels_run.py": (
+            "test_the_loss_is_that_of_encoding_labels_in_every_step; "
+            "test_a_run_goes_on_from_a_checkpoint_without_the_label_tower; "
+            "test_two_ranks_follow_the_curve_of_one"
+        ),
+        "training/test_lora_run.py": (
+            "test_adapters_alone_are_trained_kept_and_resumed; "
+            "test_a_checkpoint_of_other_frozen_weights_is_refused; "
+            "test_the_gradient_cache_changes_nothing; test_two_ranks_follow_the_curve_of_one"
         ),
         "training/test_memory_limit.py": (
             "test_the_smallest_micro_batch_is_a_text; test_ranks_stay_in_step_when_one_is_short[replay]; "

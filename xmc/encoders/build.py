@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from xmc.encoders.adapters import add_adapters
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.metadata import EncoderMetadata
 from xmc.encoders.module_kinds import is_dropout, is_normalize, is_pooling, is_static, is_transformer
@@ -62,13 +63,31 @@ def build_model(
     """
     folder = resolve_model(config.model)
     base = _static_base(config, folder) or _library_base(folder)
+    base = replace(base, prompts=_prompts(config, base.prompts))
     if config.tied and not shares_weights(base.query, base.label):
         raise ConfigError(f"{config.model} has separate towers: set tied to false, or take another model")
     if base.made or _is_static(config, base.query):
+        _check_no_transformer(config)
         sides = _static(config, folder, base, texts)
     else:
         sides = _transformer(config, folder, base.query, base.label)
     return _assemble(config, base, *sides)
+
+
+def _prompts(config: EncoderConfig, own: dict[str, str]) -> dict[str, str]:
+    """The model's own prompts, with those of the configuration in their place."""
+    asked = {"query": config.query_prompt, "document": config.label_prompt}
+    return {**own, **{name: prompt for name, prompt in asked.items() if prompt is not None}}
+
+
+def _check_no_transformer(config: EncoderConfig) -> None:
+    found = f"{config.model} becomes a static model here"
+    if config.lora.rank:
+        raise ConfigError(
+            f'lora.rank: expected 0, as {found}, got {config.lora.rank}: set kind to "transformer"'
+        )
+    if config.include_prompt is not None:
+        raise ConfigError(f"include_prompt: expected null, as {found}, which adds up all tokens")
 
 
 def _static_base(config: EncoderConfig, folder: Path) -> _Base | None:
@@ -116,9 +135,14 @@ def _transformer(
 
     if not is_transformer(query[0]) or not is_transformer(label[0]):
         raise ConfigError(f'{config.model} begins with {type(query[0]).__name__}: set kind to "static"')
+    if config.frozen_labels and query[0] is label[0]:
+        label = _parted(label)  # before there are adapters, which it does not need
+    if config.lora.rank:
+        trained = [query] if config.frozen_labels else [query, label]
+        for transformer in {id(modules[0]): modules[0] for modules in trained}.values():
+            add_adapters(transformer, config.lora)
     if not config.tied and query[0] is label[0]:
-        # Two towers that start alike, and share nothing from then on.
-        label = copy.deepcopy(label)
+        label = _parted(label)
     limit = _position_limit(query[0])
     for name in ("query_length", "label_length"):
         length = getattr(config, name)
@@ -134,7 +158,16 @@ def _transformer(
     if is_pooling(query[-1]) and not (folder / "modules.json").exists():
         first: Any = query[0]
         query[-1] = label[-1] = Pooling(first.get_embedding_dimension(), pooling_mode=config.pooling)
+    for module in [*query, *label]:
+        if config.include_prompt is not None and is_pooling(module):
+            module.include_prompt = config.include_prompt
     return query, label
+
+
+def _parted(modules: Modules) -> Modules:
+    """A tower that starts alike and is trained by itself; weights that are not trained stay shared."""
+    frozen = [p for module in modules for p in module.parameters() if not p.requires_grad]
+    return copy.deepcopy(modules, {id(parameter): parameter for parameter in frozen})
 
 
 def _position_limit(module: Any) -> int | None:

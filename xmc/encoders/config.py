@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from xmc.encoders.lora_config import LoraConfig
 from xmc.errors import ConfigError
 from xmc.plugins import is_reference
 
@@ -33,6 +34,10 @@ class EncoderConfig:
     tied: bool = True
     """One set of weights for queries and labels; false parts the towers, which start alike."""
 
+    frozen_labels: bool = False
+    """Train the query tower alone: labels are encoded once, as the model starts, and their vectors kept
+    beside the data set. For towers that are not tied; label_dropout has no effect."""
+
     static_init: Literal["tokens", "distill"] = "tokens"
     """Where a transformer's static token vectors come from: its input table, or a forward pass per token."""
 
@@ -58,6 +63,19 @@ class EncoderConfig:
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] = "mean"
     """Token vectors to text vector, for a bare transformer; a sentence-transformers folder brings its own."""
 
+    query_prompt: str | None = None
+    """Text put before every query, such as "query: ", within query_length; null keeps what the model has,
+    "" removes it."""
+
+    label_prompt: str | None = None
+    """The same for labels."""
+
+    include_prompt: bool | None = None
+    """Whether a transformer's pooling reads the tokens of a prompt too; null keeps what the model does."""
+
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Adapters that are trained in place of a transformer's weights: {rank: 8}."""
+
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown choices and options that do not go together."""
         for name, choices in (
@@ -72,6 +90,19 @@ class EncoderConfig:
             )
         if self.vocabulary is not None and self.kind == "transformer":
             raise ConfigError('expected vocabulary only with kind "static": a transformer keeps its tokens')
+        if self.frozen_labels and self.tied:
+            raise ConfigError(
+                "expected frozen_labels only with tied false: tied towers are one, which is trained or is not"
+            )
+        if self.include_prompt is not None and self.kind == "static":
+            raise ConfigError(
+                "expected include_prompt only with a transformer: a static model adds up all tokens"
+            )
+        if self.lora.rank and self.kind == "static":
+            raise ConfigError(
+                'lora.rank: expected 0 with kind "static", whose token vectors are trained themselves, got '
+                f"{self.lora.rank}"
+            )
         for name in ("query_length", "label_length", "vocabulary"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} to be at least 1 token, got {getattr(self, name)}")

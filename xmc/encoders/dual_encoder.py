@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from xmc.data import Dataset, TextColumn
+from xmc.encoders.adapters import merged
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.cut_count import CutCount
@@ -78,6 +79,8 @@ class DualEncoder:
         self.tied = shares_weights(query, label)
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.query_tower, self.label_tower = towers_of(model, query, label, self.dimension)
+        self.labels_frozen = False
+        """Whether :meth:`freeze_labels` was called: the label tower is not trained."""
         self.metadata = replace(
             metadata or EncoderMetadata(),
             tied=self.tied,
@@ -89,6 +92,22 @@ class DualEncoder:
     def kind(self) -> Literal["transformer", "static"]:
         """Whether texts go through a transformer or a bag of token vectors."""
         return "transformer" if self.query_tower.padded else "static"
+
+    def freeze_labels(self) -> None:
+        """Leave the label tower as it is from now on; the query tower alone is trained.
+
+        Raises:
+            ConfigError: When the towers share weights that are trained.
+        """
+        query, label = ({id(p): p for m in tower.modules for p in m.parameters()} for tower in self.towers)
+        if any(p.requires_grad for key, p in label.items() if key in query):
+            raise ConfigError(
+                "encoder.frozen_labels: expected towers that share no weights that are trained, got towers "
+                "that do: part them, or leave frozen_labels false"
+            )
+        for parameter in label.values():
+            parameter.requires_grad_(False)
+        self.labels_frozen = True
 
     @property
     def towers(self) -> tuple[Tower, Tower]:
@@ -134,7 +153,10 @@ class DualEncoder:
         if config.builder is None:
             from xmc.encoders.build import build_model
 
-            return cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
+            encoder = cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
+            for name, tower in zip(("query", "label"), encoder.towers, strict=True):
+                tower.check_prompt(f"{name}_prompt", f"{name}_length")
+            return encoder
         return cls.checked(call_builder(config, texts), f"encoder.builder: {config.builder}")
 
     @classmethod
@@ -168,7 +190,8 @@ class DualEncoder:
         """Write a plain sentence-transformers folder, ``xmc.json`` and the labels' parameters beside it.
 
         ``SentenceTransformer(path)`` opens it; its ``encode_query`` and ``encode_document`` give the vectors
-        of ``encode_queries`` and ``encode_labels``. The folder appears whole or not at all.
+        of ``encode_queries`` and ``encode_labels``. Adapters are merged there, and stay apart here. The
+        folder appears whole or not at all.
 
         Raises:
             XMCError: When the folder is there already and ``overwrite`` is false, or the disk is full.
@@ -178,7 +201,8 @@ class DualEncoder:
                 if isinstance(self._model, StaticModel):
                     write_static(self._model, folder)
                 else:
-                    self._model.save_pretrained(str(folder), create_model_card=False)
+                    with merged(self._model):
+                        self._model.save_pretrained(str(folder), create_model_card=False)
             except SafetensorError as error:  # a full disk comes as this, not as an OSError
                 raise ModelError(
                     f"could not write the weights of {path} ({error}): is the disk full?"
@@ -293,18 +317,24 @@ class DualEncoder:
                 name="labels",
                 cuts=cuts,
             )
-            if names is not None and self.label_residuals is not None:
-                vectors = self.label_residuals.add_to(vectors, names)
+            if names is not None:
+                vectors = self.with_residuals(vectors, names)
         return vectors[0] if one else vectors
+
+    def with_residuals(self, vectors: np.ndarray, uids: Sequence[str]) -> np.ndarray:
+        """Vectors [n, D] of encoded label texts, with the learned residuals of the labels that have one."""
+        return vectors if self.label_residuals is None else self.label_residuals.add_to(vectors, uids)
 
     @property
     def fingerprint(self) -> str:
         """Names weights, tokenizers, lengths and offsets; equal after save and load."""
         towers = (self.query_tower, self.label_tower)
         # A tied model's weights are read once; all that makes its sides differ is told by the towers.
+        with merged(self._model):
+            weights = [digest_weights(tower.modules) for tower in (towers[:1] if self.tied else towers)]
         return model_fingerprint(
             [(tower.fingerprint, describe_modules(tower.modules)) for tower in towers],
-            [digest_weights(tower.modules) for tower in (towers[:1] if self.tied else towers)],
+            weights,
             self.metadata,
             self.label_offsets,
             self.label_residuals,
@@ -312,7 +342,7 @@ class DualEncoder:
         )
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Every trainable tensor once, also when towers share it."""
+        """Every weight once, also when towers share it; those that are not trained ask for no gradient."""
         return self._model.parameters()
 
     def train(self, mode: bool = True) -> DualEncoder:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
-from xmc.errors import ModelError
+from xmc.errors import ConfigError, ModelError
 
 __all__ = ["Tower", "pad_tokens"]
 
@@ -37,12 +37,13 @@ class Tower:
         self._first: Any = self.modules[0]
         self.dimension = dimension
         self.prompt = prompt
+        self.task = task
         self.padded = is_transformer(self._first)
         """True: a batch costs rows x longest (transformer). False: it costs its total of tokens (static)."""
         self.row_leaf: Tensor | None = None
         """What gets a sparse gradient of the rows of a bag's table that were touched; None: a dense one."""
         self.max_length = _max_length(self._first, task)
-        _check(self.modules, prompt)
+        _check(self.modules)
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, cut to ``max_length``, with special tokens where the model wants them."""
@@ -99,6 +100,21 @@ class Tower:
         table = self._first.model.get_input_embeddings() if self.padded else self._first.embedding
         check_ids(self._tokenizer, len(table.weight))
 
+    def check_prompt(self, prompt: str, length: str) -> None:
+        """Refuse a prompt that leaves no room for a text, naming the options.
+
+        Raises:
+            ConfigError: Saying how many tokens it has.
+        """
+        if not self.prompt or self.max_length is None:
+            return
+        # With a token more for the text, and one that closes it.
+        if self.prompt_tokens + 1 + self.padded > self.max_length:
+            raise ConfigError(
+                f"{length}: expected more than the tokens of {prompt} {self.prompt!r:.60}, got "
+                f"{self.max_length}, which leaves no room for a text"
+            )
+
     @property
     def micro_batch_tokens(self) -> int:
         """Tokens of a micro-batch with gradients: a bag of them keeps 20 bytes each, a transformer 300,000.
@@ -121,6 +137,21 @@ class Tower:
         return tokens_fingerprint(
             self._tokenizer, prompt=self.prompt, max_length=self.max_length, padded=self.padded
         )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens at the beginning of every text that are of the prompt, special ones before it included."""
+        if not self.prompt:
+            return 0
+        [ids] = self.tokenize([""])
+        closing = self._first.tokenizer.all_special_ids if self.padded else []
+        return len(ids) - (len(ids) > 0 and ids[-1] in closing)
+
+    @cached_property
+    def _unpooled(self) -> int:
+        """How many of the first tokens a pooling leaves out."""
+        left_out = any(is_pooling(module) and not module.include_prompt for module in self.modules)
+        return self.prompt_tokens if left_out else 0
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -147,6 +178,8 @@ class Tower:
         features = {"input_ids": input_ids, "attention_mask": mask}
         if "token_type_ids" in tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(input_ids)
+        if self._unpooled:
+            features["prompt_length"] = torch.full((1,), self._unpooled)
         return features
 
 
@@ -180,15 +213,10 @@ def _max_length(first: Any, task: str) -> int | None:
     )
 
 
-def _check(modules: Sequence[Any], prompt: str) -> None:
+def _check(modules: Sequence[Any]) -> None:
     first = modules[0]
     if is_transformer(first) and not getattr(first.tokenizer, "is_fast", False):
         raise ModelError(f"expected a model with a fast tokenizer, got {type(first.tokenizer).__name__}")
-    if prompt and any(is_pooling(module) and not module.include_prompt for module in modules):
-        raise ModelError(
-            f"expected a model that pools over its prompt {prompt!r} too, got one that leaves it out: "
-            "choose another model, or remove its prompts"
-        )
 
 
 def _tensor(array: np.ndarray | Tensor, device: torch.device) -> Tensor:

@@ -17,6 +17,7 @@ from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
 from xmc.progress import Bar
 from xmc.retrieval import Ranker
+from xmc.retrieval.index_labels import kept_vectors
 
 __all__ = ["RankedBlock", "rank_labels", "ranked_blocks"]
 
@@ -113,7 +114,10 @@ def _own_labels(
     if world.size > 1:
         texts, uids = texts[own], uids[own]
     labels: Any = np.zeros((0, model.dimension), dtype=np.float32)
-    if own.stop > own.start:
+    kept = kept_vectors(model, dataset)
+    if kept is not None:
+        labels = model.with_residuals(np.array(kept[own]), uids)
+    elif own.stop > own.start:
         labels = model.encode_labels(texts, progress=progress, cuts=cuts, uids=uids)
     device = next(iter(model.parameters())).device
     return labels if device.type == "cpu" else torch.from_numpy(labels).to(device)

@@ -53,9 +53,22 @@ class Changes:
         return self._label_of
 
     def add_texts(
-        self, encoder: DualEncoder, texts: Sequence[str], uids: Sequence[str], *, progress: bool
+        self,
+        encoder: DualEncoder,
+        texts: Sequence[str],
+        uids: Sequence[str],
+        *,
+        progress: bool,
+        kept: NDArray[np.float32] | None = None,
     ) -> NDArray[np.int64]:
         """Encode and add labels, a chunk at a time; the store is trained first where it needs that.
+
+        Args:
+            encoder: The index's model.
+            texts: Of n labels.
+            uids: Theirs.
+            progress: Show a bar.
+            kept: Vectors [n, D] of the texts, so that they are not encoded.
 
         Returns:
             Their ids [n].
@@ -69,9 +82,10 @@ class Changes:
         with Bar(len(uids), "indexing labels", "label", shown=progress) as bar:
             for part in chunks(len(uids)):
                 names, own = list(uids[part]), texts[part]
-                vectors = vectors_of(encoder, self.manifest, own, names, cuts)
+                known = None if kept is None else kept[part]
+                vectors = vectors_of(encoder, self.manifest, own, names, cuts, known)
                 if not self.store.is_trained:
-                    self._train(encoder, texts, uids, vectors)
+                    self._train(encoder, texts, uids, vectors, kept)
                 self._append(vectors, own, names)
                 bar.update(len(vectors))
         cuts.warn("labels")
@@ -123,6 +137,7 @@ class Changes:
         texts: Sequence[str],
         uids: Sequence[str],
         first: NDArray[np.float32],
+        kept: NDArray[np.float32] | None,
     ) -> None:
         """Train the store on an even sample; ``first`` is the first chunk, often all there is."""
         rows = sample_rows(len(uids))
@@ -130,7 +145,9 @@ class Changes:
             self.store.train(first)
             return
         names = [uids[row] for row in rows.tolist()]
-        self.store.train(vectors_of(encoder, self.manifest, [texts[row] for row in rows.tolist()], names))
+        known = None if kept is None else kept[rows]
+        sample = [texts[row] for row in rows.tolist()]
+        self.store.train(vectors_of(encoder, self.manifest, sample, names, kept=known))
 
     def _append(self, vectors: NDArray[np.float32], texts: Sequence[str], uids: Sequence[str]) -> None:
         slot = self.store.next_slot

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xmc.data import Dataset
     from xmc.encoders import CutCount, DualEncoder
 
-__all__ = ["CHUNK", "chunks", "sample_rows", "texts_and_uids", "vectors_of", "with_offsets"]
+__all__ = ["CHUNK", "chunks", "kept_vectors", "sample_rows", "texts_and_uids", "vectors_of", "with_offsets"]
 
 CHUNK = 65_536
 _TRAINING_VECTORS = 262_144
@@ -59,13 +59,34 @@ def vectors_of(
     texts: Sequence[str],
     uids: Sequence[str],
     cuts: CutCount | None = None,
+    kept: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """What an index keeps of labels: their embeddings, with offsets as one column more; [n, W].
+
+    With ``kept``, the vectors [n, D] of the texts from :func:`kept_vectors`, none is encoded.
 
     Raises:
         ModelError: When an embedding is not finite.
     """
-    return with_offsets(encoder, manifest, encoder.encode_labels(texts, cuts=cuts, uids=uids), uids)
+    if kept is None:
+        embeddings = encoder.encode_labels(texts, cuts=cuts, uids=uids)
+    else:
+        embeddings = encoder.with_residuals(np.array(kept), uids)
+    return with_offsets(encoder, manifest, embeddings, uids)
+
+
+def kept_vectors(
+    encoder: DualEncoder, labels: Dataset | str | Path | Iterable[str]
+) -> NDArray[np.float32] | None:
+    """Vectors [L, D] of a data set's labels that a training kept whose label tower this is, or None."""
+    from xmc.data import Dataset
+    from xmc.encoders.kept_labels import find_label_vectors
+
+    if isinstance(labels, (str, Path)) and Path(labels).is_dir():
+        labels = Dataset.load(labels)
+    if not isinstance(labels, Dataset):
+        return None
+    return find_label_vectors(labels, encoder, encoder.metadata.label_fields)
 
 
 def with_offsets(

@@ -69,12 +69,13 @@ class LabelIndex(EditableIndex):
             DataError: When there are no labels, a uid appears twice, or texts or uids are not strings.
         """
         from xmc.encoders import DualEncoder
-        from xmc.retrieval.index_labels import texts_and_uids
+        from xmc.retrieval.index_labels import kept_vectors, texts_and_uids
         from xmc.retrieval.ranker import Ranker
 
         model = None if isinstance(encoder, DualEncoder) else str(encoder)
         loaded = encoder if isinstance(encoder, DualEncoder) else DualEncoder.load(encoder)
         texts, names = texts_and_uids(loaded, labels, uids)
+        kept = kept_vectors(loaded, labels)
         # Of all labels, so that every part has the same width.
         offsets = Ranker.of_model(loaded, names).offsets is not None
         if part is not None:
@@ -82,6 +83,7 @@ class LabelIndex(EditableIndex):
 
             low, high = shard_bounds(len(texts), *part)
             texts, names = texts[low:high], names[low:high]
+            kept = None if kept is None else kept[low:high]
         if not len(texts):
             raise DataError("expected at least one label to index, got none")
         chosen = choose_kind(factory or kind, loaded.dimension + offsets, len(texts), storage, refine)
@@ -104,7 +106,7 @@ class LabelIndex(EditableIndex):
             label_fields=None if fields is None else list(fields),
         )
         built = cls(chosen.make(loaded.dimension, offsets), LabelTable(), manifest, loaded)
-        built._changes.add_texts(loaded, texts, names, progress=progress)
+        built._changes.add_texts(loaded, texts, names, progress=progress, kept=kept)
         return built
 
     @classmethod

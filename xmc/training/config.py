@@ -161,6 +161,10 @@ class TrainConfig:
                 "training.patience: expected validations to count, got validation.rows 0: hold some rows "
                 "out, or leave patience null"
             )
+        if self.encoder.frozen_labels and self.head.kind != "none":
+            raise ConfigError(
+                "encoder.frozen_labels: expected false with a factored head, whose label vectors are trained"
+            )
         if self.distillation.enabled:
             _check_distillation(self)
         # What an objective of your own takes is known when it is loaded; the trainer checks it then.
@@ -245,10 +249,12 @@ def with_encoder_choices(config: TrainConfig, kind: Literal["transformer", "stat
     A run records what it did: where the recipe left either open, another machine may choose otherwise.
     """
     rate = config.training.learning_rate
+    if rate is None:
+        rate = LEARNING_RATES["lora" if config.encoder.lora.rank else kind]
     return replace(
         config,
         encoder=replace(config.encoder, kind=kind),
-        training=replace(config.training, learning_rate=LEARNING_RATES[kind] if rate is None else rate),
+        training=replace(config.training, learning_rate=rate),
     )
 
 

@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 from xmc.data import Dataset, TokenRows, TokenStore
 from xmc.distributed import World
 from xmc.encoders import DualEncoder
+from xmc.encoders.kept_labels import keep_label_vectors
 from xmc.objectives.objective import Loss
 from xmc.training.batches.batches import Batches
 from xmc.training.batches.tokens import training_tokens, truncated_note, with_label_queries
@@ -41,6 +42,9 @@ def step_inputs(
             _announce_cuts(trained, labels, encoder)
         if config.data.num_label_queries(config.training.batch_size):
             queries = with_label_queries(trained, dataset, encoder, config.data, world.is_main)
+        kept = None
+        if config.encoder.frozen_labels:
+            kept = keep_label_vectors(dataset, encoder, config.data.label_fields, progress=world.is_main)
     frozen = FrozenEncoder(
         encoder,
         residual_rows(learner.residuals),
@@ -48,6 +52,7 @@ def step_inputs(
         labels,
         config.training.micro_batch_tokens,
         accelerator.autocast,
+        kept,
     )
     return StepInputs(
         config=config,

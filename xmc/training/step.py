@@ -144,11 +144,12 @@ def _take(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
     def encode() -> tuple[CachedEncoding, CachedEncoding]:
         first, last = world.shard(len(batch.queries))
         queries = _encode(inputs, encoder.query_tower, inputs.queries, batch.queries[first:last])
-        return queries, _encode(inputs, encoder.label_tower, inputs.labels, pool.label_ids[start:stop])
+        return queries, _encode_labels(inputs, pool.label_ids[start:stop])
 
     queries, labels = _fitting(inputs, batch, encode)
     query_leaf = queries.embeddings.requires_grad_()
-    label_leaf = labels.embeddings.requires_grad_()
+    # Without a gradient where labels are not trained, which spares scoring two of four products.
+    label_leaf = labels.embeddings.requires_grad_(inputs.frozen.kept is None)
     try:
         with watch.part("scoring"):
             residuals, vectors = inputs.learner.residuals, label_leaf
@@ -251,6 +252,15 @@ def _encode(inputs: StepInputs, tower: Tower, tokens: TokenRows, rows: np.ndarra
         # A text is never cut: micro-batches of the longest one are the smallest.
         inputs.limit.smaller |= min(budget, len(ids)) > np.diff(offsets).max(initial=1)
         return encode_with_cache(tower, ids, offsets, max_tokens=budget, autocast=inputs.autocast)
+
+
+def _encode_labels(inputs: StepInputs, label_ids: np.ndarray) -> CachedEncoding:
+    """As :func:`_encode`; where the label tower is not trained, vectors that are kept, with no way back."""
+    tower = inputs.learner.encoder.label_tower
+    if inputs.frozen.kept is None:
+        return _encode(inputs, tower, inputs.labels, label_ids)
+    with inputs.watch.part("encode"):
+        return CachedEncoding(inputs.frozen.kept_labels(label_ids), tower, inputs.autocast)
 
 
 def _loss(

@@ -133,6 +133,8 @@ class Trainer:
         config = with_scale_rate(config, self.objective.facts)
         texts = TrainingTexts(self.dataset, config.data)
         self.encoder = given.dual_encoder or DualEncoder.build(config.encoder, texts)
+        if config.encoder.frozen_labels:
+            self.encoder.freeze_labels()
         check_cosines(config.objective, self.encoder)
         self.config = config = with_encoder_choices(config, self.encoder.kind)
         relevance = self.dataset.relevance("train")

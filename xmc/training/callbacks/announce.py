@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -13,6 +14,7 @@ from xmc.training.batches.batches import Batches
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.run_state import RunState
 from xmc.training.config import DataConfig
+from xmc.training.learned.trained_tensors import count_parameters
 from xmc.training.run.estimate import estimate_cost
 
 __all__ = ["Announce", "announce_texts"]
@@ -32,11 +34,13 @@ class Announce(Callback):
         if not run.world.is_main:
             return
         tower, config, dataset = run.encoder.query_tower, run.config, run.dataset
+        trained, every = count_parameters(run.encoder.module)
         estimate = estimate_cost(
             config,
             num_steps=run.num_steps,
             batch_size=self.batches.sampler.batch_size,
-            num_parameters=sum(p.numel() for p in run.encoder.parameters()),
+            num_parameters=trained,
+            num_frozen=every - trained,
             dimension=run.encoder.dimension,
             pool_size=self.batches.pools.expected_size(),
             num_labels=dataset.num_labels,
@@ -45,6 +49,9 @@ class Announce(Callback):
             world_size=run.world.size,
         )
         tqdm.write(f"{dataset.name}: {estimate}")
+        if trained < every:
+            share = 100 * trained / every
+            tqdm.write(f"{trained:,} of the encoder's {every:,} parameters are trained ({share:.2g} %)")
         if self.batches.masked is not None:
             pairs = self.batches.masked.nnz
             tqdm.write(f"{pairs:,} filter pairs are neither positive nor negative (negatives.filter_pairs)")
@@ -69,10 +76,12 @@ def transformer_step_seconds(run: RunState, batch_size: int, pool_size: int) -> 
         pool_size: Labels of a batch, over all ranks.
     """
     dataset, data, training = run.dataset, run.config.data, run.config.training
-    sides = (
+    sides: tuple[Any, ...] = (
         (run.encoder.encode_queries, dataset.texts("train", data.query_fields), batch_size),
         (run.encoder.encode_labels, dataset.texts("labels", data.label_fields), pool_size),
     )
+    if run.config.encoder.frozen_labels:
+        sides = sides[:1]  # encoded once, and not in a step
     seconds = 0.0
     for encode, texts, number in sides:
         sample = texts[np.linspace(0, len(texts) - 1, min(len(texts), SAMPLE)).astype(np.int64)]

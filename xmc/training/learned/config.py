@@ -11,8 +11,9 @@ from xmc.training.parts import PartConfig, as_parts
 
 __all__ = ["LEARNING_RATES", "OptimisationConfig", "ResidualConfig"]
 
-LEARNING_RATES = {"static": 3e-3, "transformer": 1e-4}
-"""Peak rates by kind of encoder, where none is given: a table of token vectors stands far larger steps."""
+LEARNING_RATES = {"static": 3e-3, "transformer": 1e-4, "lora": 1e-3}
+"""Peak rates by what is trained of the encoder, where none is given: token vectors, and adapters, stand far
+larger steps than a transformer's weights."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class OptimisationConfig:
     encoder's own choice when null."""
 
     learning_rate: float | None = None
-    """Peak rate of the encoder; 0.003 for a static one and 0.0001 for a transformer when null."""
+    """Peak rate of the encoder; when null 0.003 for a static one, 0.0001 for a transformer, and 0.001 for
+    adapters on one."""
 
     offset_learning_rate: float = 3e-2
     """Peak rate of the label offsets, in units of a score."""

@@ -30,6 +30,7 @@ class FrozenEncoder:
         labels: Tokens of the labels.
         max_tokens: Most tokens of a micro-batch; None suits the tower.
         autocast: Makes the context that the encoder runs in.
+        kept: Vectors float32 [L, D] of all labels where the label tower is not trained, or None.
     """
 
     encoder: DualEncoder
@@ -38,6 +39,7 @@ class FrozenEncoder:
     labels: TokenStore
     max_tokens: int | None
     autocast: AutocastFactory
+    kept: np.ndarray | None = None
 
     def snapshot(self) -> FrozenEncoder:
         """A copy that later steps do not change, in eval mode."""
@@ -52,7 +54,20 @@ class FrozenEncoder:
 
     def encode_labels(self, label_ids: np.ndarray) -> Tensor:
         """Embeddings float32 [n, D] of labels with their residuals, on the encoder's device."""
+        if self.kept is not None:
+            return self.with_residuals(self.kept_labels(label_ids), label_ids)
         return self.with_residuals(self._encode(self.encoder.label_tower, self.labels, label_ids), label_ids)
+
+    def kept_labels(self, label_ids: np.ndarray) -> Tensor:
+        """Vectors float32 [n, D] of labels of a tower that is not trained, without residuals, by their ids.
+
+        Raises:
+            ValueError: When none are kept.
+        """
+        if self.kept is None:
+            raise ValueError("expected the vectors of labels that are not trained, got none: encode them")
+        rows = self.kept[label_ids]  # a copy, of what may be on disk
+        return torch.from_numpy(rows).to(self.encoder.label_tower.device)
 
     @torch.no_grad()
     def with_residuals(self, embeddings: Tensor, label_ids: np.ndarray) -> Tensor:

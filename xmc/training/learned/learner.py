@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from xmc.distributed import World, sum_gradients
 from xmc.distributed.stopwatch import SILENT, Watch
 from xmc.encoders import DualEncoder
+from xmc.encoders.adapters import has_adapters
 from xmc.errors import ConfigError
 from xmc.heads import FactoredHead
 from xmc.objectives.catalogue import SCALE_LEARNING_RATE
@@ -28,6 +29,7 @@ from xmc.training.learned.optimisers.row_optimiser import RowOptimiser
 from xmc.training.learned.optimisers.stochastic_rounding import StochasticRounding
 from xmc.training.learned.residual_table import ResidualTable
 from xmc.training.learned.token_optimisers import TOKEN_TABLES, token_optimisers
+from xmc.training.learned.trained_tensors import TrainedTensors
 
 __all__ = ["Learner", "ScoreParameters", "build_learner", "parameter_groups", "warmup_linear_decay"]
 
@@ -88,7 +90,10 @@ class Learner:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds, by file name."""
-        named: dict[str, nn.Module] = {"encoder": self.encoder.module, "parameters": self.parameters}
+        module: nn.Module = self.encoder.module
+        partly = has_adapters(module) or self.encoder.labels_frozen
+        encoder = TrainedTensors(module) if partly else module
+        named: dict[str, nn.Module] = {"encoder": encoder, "parameters": self.parameters}
         if self.residuals is not None:
             named["residuals"] = self.residuals
         if self.discriminator is not None:

@@ -9,6 +9,7 @@ from xmc.training.config import TrainConfig
 __all__ = ["CostEstimate", "estimate_cost"]
 
 ADAM_BYTES = 16  # of float32: the weight, its gradient and two moments
+FROZEN_BYTES = 4  # the weight alone
 ACTIVATION_BYTES = {
     True: 300_000,
     False: 40,
@@ -38,6 +39,7 @@ def estimate_cost(
     num_steps: int,
     batch_size: int,
     num_parameters: int,
+    num_frozen: int = 0,
     dimension: int,
     pool_size: int,
     num_labels: int,
@@ -47,14 +49,14 @@ def estimate_cost(
 ) -> CostEstimate:
     """Peak memory of a process on top of what it takes to start, in bytes.
 
-    Counted are parameters and moments, both sides' embeddings and gradients, one micro-batch, the score
-    tiles, and what is held of all labels: residuals, the memory, their embeddings while mining (float16) and
-    during a validation.
+    Counted are the encoder's parameters, those that are trained with their moments, both sides' embeddings
+    and gradients, one micro-batch, the score tiles, and what is held of all labels: residuals, the memory,
+    their embeddings while mining (float16) and during a validation.
     """
     embeddings = (batch_size + pool_size / world_size) * dimension * 4 * 3
     scores = min(config.scoring.memory_mb << 20, batch_size * pool_size / world_size * 4 * 2)
     activations = micro_batch_tokens * ACTIVATION_BYTES[padded]
-    memory = num_parameters * ADAM_BYTES + embeddings + scores + activations
+    memory = num_parameters * ADAM_BYTES + num_frozen * FROZEN_BYTES + embeddings + scores + activations
     memory += num_labels * dimension * _bytes_per_label_entry(config, world_size)
     return CostEstimate(num_steps, batch_size * config.training.accumulation, pool_size, round(memory))
 

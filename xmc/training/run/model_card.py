@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import ModelCardData
 
+from xmc.encoders.adapters import num_adapter_parameters
 from xmc.encoders.card import CARD_FILE, USE
 from xmc.evaluation.card import evaluation_results, evaluation_section, metric_types
 from xmc.files import atomic_file
 from xmc.training.config import TrainConfig
+from xmc.training.learned.trained_tensors import count_parameters
 from xmc.training.parts import GIVEN
 from xmc.training.run.folder import recipe_text
 
@@ -107,11 +109,17 @@ def _what(config: TrainConfig, encoder: DualEncoder) -> str:
     architecture = encoder.kind
     builder, model = config.encoder.builder, config.encoder.model
     origin = f"initialised from `{model}`" if builder is None else f"built by `{builder}`"
-    weights = sum(parameter.numel() for parameter in encoder.parameters())
+    trained, every = count_parameters(encoder.module)
+    adapters = num_adapter_parameters(encoder.module)
+    only = ""
+    if trained < every:
+        only = f" Of its parameters {trained:,} were trained"
+        merged = f", adapters of rank {config.encoder.lora.rank} that are merged into the weights here."
+        only += merged if adapters else "."
     return (
         f"Queries and labels have {kind} ({architecture}, {origin}, "
-        f"{weights:,} parameters) and meet in one space of {encoder.dimension} dimensions. At most {read} "
-        "tokens of a query and of a label are read."
+        f"{every - adapters:,} parameters) and meet in one space of {encoder.dimension} dimensions.{only} "
+        f"At most {read} tokens of a query and of a label are read."
     )
 
 
