@@ -10,9 +10,15 @@ from xmc.distributed import World
 from xmc.encoders import DualEncoder
 from xmc.objectives.objective import Loss
 from xmc.training.batches.batches import Batches
-from xmc.training.batches.tokens import training_tokens, truncated_note, with_label_queries
+from xmc.training.batches.tokens import (
+    label_text_rows,
+    training_tokens,
+    truncated_note,
+    with_label_queries,
+)
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
+from xmc.training.learned.label_texts import FirstTexts
 from xmc.training.learned.learner import Learner
 from xmc.training.memory_limit import MicroBatchLimit
 from xmc.training.step import StepInputs
@@ -41,13 +47,15 @@ def step_inputs(
             _announce_cuts(trained, labels, encoder)
         if config.data.num_label_queries(config.training.batch_size):
             queries = with_label_queries(trained, dataset, encoder, config.data, world.is_main)
+    rows = label_text_rows(dataset, config.data, config.seed)
     frozen = FrozenEncoder(
         encoder,
         residual_rows(learner.residuals),
         queries,
-        labels,
+        labels if rows is None else FirstTexts(labels, rows.bounds),
         config.training.micro_batch_tokens,
         accelerator.autocast,
+        None if rows is None else (labels, rows),
     )
     return StepInputs(
         config=config,
@@ -55,6 +63,7 @@ def step_inputs(
         learner=learner,
         queries=queries,
         labels=labels,
+        label_rows=rows,
         batches=batches,
         frozen=frozen,
         objective=objective,
