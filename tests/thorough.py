@@ -88,6 +88,11 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_a_users_mypy_sees_the_types"
         ),
         "test_your_data.py": "test_commands_and_python_run",
+        "training/test_dimensions.py": (
+            "test_each_dimension_is_measured_and_a_killed_run_goes_on; "
+            "test_a_short_prefix_learns_what_it_does_not_learn_by_itself"
+        ),
+        "training/test_label_texts.py": "test_a_run_is_ranked_by_all_texts_and_resumes",
         "training/batches/memory/test_label_memory.py": (
             "test_a_sample_estimates_the_partition_function_without_bias[29]"
         ),

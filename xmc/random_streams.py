@@ -100,6 +100,9 @@ class Stream(Enum):
     DISCRIMINATOR = (41,)
     """What a discriminator of teachers and student starts from (torch)."""
 
+    LABEL_TEXTS = (60, "batch_index")
+    """The text of each label of a batch, where labels have several."""
+
     def __init__(self, number: int, *counters: str) -> None:
         self.number, self.counters = number, counters
 

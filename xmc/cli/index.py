@@ -68,6 +68,13 @@ def _build(arguments: Sequence[str]) -> None:
     add_kind_options(parser, "flat by default")
     parser.add_argument("--factory", type=str | None, default=None, help="As --kind.")
     parser.add_argument(
+        "--dimensions",
+        type=int | None,
+        default=None,
+        metavar="D",
+        help="Keep the first D components of each vector, for a model trained with encoder.dimensions.",
+    )
+    parser.add_argument(
         "--shard",
         type=str | None,
         default=None,
@@ -110,12 +117,15 @@ def _build(arguments: Sequence[str]) -> None:
         storage=options.storage or "float32",
         refine=options.refine,
         part=part,
+        dimensions=options.dimensions,
     )
     if options.ensemble == "auto":
         from xmc.data import Dataset
         from xmc.prediction.ensembling import choose_for_run
 
-        chosen, votes = choose_for_run(options.model, options.labels, metric=options.metric)
+        chosen, votes = choose_for_run(
+            options.model, options.labels, metric=options.metric, dimensions=options.dimensions
+        )
         index.add_ensemble(chosen.options, votes)
         print(f"{chosen.table()}\nbeside the labels' own scores: {chosen.options}")
         calibration = chosen.calibration(Dataset.load(options.labels), index.manifest.model_fingerprint)

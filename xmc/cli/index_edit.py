@@ -159,6 +159,7 @@ def given_labels(options: Namespace, index: LabelIndex) -> GivenLabels:
         fields,
         columns=columns_option(options.columns),
         written=None if written == TextOptions() else written,
+        split=index.manifest.label_texts,
     )
 
 

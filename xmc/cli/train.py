@@ -69,6 +69,8 @@ def seeds_summary(results: Sequence[TrainResult], seeds: Sequence[int], config: 
 def summary(result: TrainResult, metric: str) -> str:
     """Where the models of a finished run are, how good the best is, and how long it took."""
     measured = f", validation {metric} {result.validation[metric]:.2f}" if result.validation else ""
+    shorter = [name for name in result.validation if name.startswith("d") and name.endswith(f"/{metric}")]
+    measured += "".join(f", {name} {result.validation[name]:.2f}" for name in shorter)
     pace = f"{result.seconds:,.0f} s, {result.rows_per_second:,.0f} rows/s"
     return (
         f"model: {result.model_path} (step {result.best_step:,}{measured}); last: {result.last_path} "

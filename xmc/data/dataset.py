@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.data.label_texts import SeveralTexts
 from xmc.data.manifest import SPLITS, TABLES, UNSEEN_NAME, Manifest, check_choice, chosen_fields
 from xmc.data.propensity import Propensity
 from xmc.data.relevance import load_matrix
@@ -112,6 +113,25 @@ class Dataset:
         if fields is None:
             fields = self.manifest.label_fields if split == "labels" else self.manifest.query_fields
         return self._column(split, chosen_fields("fields", fields))
+
+    def label_texts(
+        self, fields: str | Sequence[str] | None = None, split: str = "joint"
+    ) -> TextColumn | SeveralTexts:
+        """The texts of the labels, [L] strings: one text each, or several as lines of the string.
+
+        Args:
+            fields: As of :meth:`texts`.
+            split: "joint" (one text), "fields" or "lines"; see `xmc.data.label_texts`.
+
+        Raises:
+            ConfigError: For an unknown field or split.
+        """
+        joint = self.texts("labels", fields)
+        if split == "joint":
+            return joint
+        return SeveralTexts(
+            [self.texts("labels", [field]) for field in joint.fields], split, joint.fingerprint
+        )
 
     def uids(self, split: str) -> Sequence[str]:
         """The uids of "train", "test" or "labels", in order."""

@@ -68,6 +68,11 @@ class EncoderTeacher:
                 f"{name}: expected a teacher that ranks labels by score, got one that ranks by "
                 f"{model.metadata.ranking}, whose scores have no softmax"
             )
+        if model.has_several_texts:
+            raise ConfigError(
+                f"{name}: expected a teacher of one text a label, got one that scores a label by the best of "
+                "several: write its predictions to a file (xmc evaluate --predictions), and name that"
+            )
         self.model, self.name, self.temperature = model, name, temperature
         self.texts = model.query_texts(dataset, split)
         self.scale = model.metadata.scale / temperature

@@ -71,6 +71,10 @@ def build_model(
         sides = _static(config, folder, base, texts)
     else:
         sides = _transformer(config, folder, base.query, base.label)
+    if config.projection is not None:
+        from xmc.encoders.projection import project
+
+        sides = project(*sides, config.projection, texts)
     return _assemble(config, base, *sides)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -75,6 +76,16 @@ class EncoderConfig:
 
     lora: LoraConfig = field(default_factory=LoraConfig)
     """Adapters that are trained in place of a transformer's weights: {rank: 8}."""
+    projection: int | None = None
+    """Components of the vectors where they are to be fewer than the model's: a linear layer that is trained
+    too, from the principal directions of the data set's texts. A static model keeps no layer. None: all."""
+
+    dimensions: list[int] | None = None
+    """Prefixes of the vectors that are trained to rank by themselves (Matryoshka), all components among them:
+    [256, 128, 64]. None trains the whole vectors alone."""
+
+    dimension_weights: list[float] | None = None
+    """What the objective of each of ``dimensions`` weighs, in any unit; null for equal weights."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown choices and options that do not go together."""
@@ -103,6 +114,8 @@ class EncoderConfig:
                 'lora.rank: expected 0 with kind "static", whose token vectors are trained themselves, got '
                 f"{self.lora.rank}"
             )
+        if self.projection is not None and self.projection < 1:
+            raise ConfigError(f"expected projection to be at least 1 component, got {self.projection}")
         for name in ("query_length", "label_length", "vocabulary"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} to be at least 1 token, got {getattr(self, name)}")
@@ -110,3 +123,20 @@ class EncoderConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ConfigError(f"expected {name} to be at least 0 and below 1, got {value}")
+        _check_dimensions(self.dimensions, self.dimension_weights)
+
+
+def _check_dimensions(dimensions: list[int] | None, weights: list[float] | None) -> None:
+    if dimensions is not None:
+        whole = all(isinstance(d, int) and not isinstance(d, bool) for d in dimensions)
+        if not dimensions or not whole or min(dimensions) < 1 or len(set(dimensions)) < len(dimensions):
+            raise ConfigError(
+                f"expected dimensions to be different numbers of components above 0, got {dimensions}"
+            )
+    if weights is not None:
+        if dimensions is None or len(weights) != len(dimensions):
+            raise ConfigError(
+                f"expected dimension_weights to be a number for each of {dimensions}, got {weights}"
+            )
+        if not all(0 < weight < math.inf for weight in weights):
+            raise ConfigError(f"expected dimension_weights above 0, got {weights}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from xmc.data import Dataset, TextColumn
+from xmc.data.label_texts import FlatTexts, SeveralTexts
 from xmc.encoders.adapters import merged
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
@@ -24,8 +26,10 @@ from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.model_fingerprint import model_fingerprint
 from xmc.encoders.module_digest import describe_modules, digest_weights
+from xmc.encoders.module_kinds import is_normalize
 from xmc.encoders.opening import library_model, open_folder, sides_of, towers_of
 from xmc.encoders.own import as_sentence_transformer, call_builder, check_encoding, check_towers
+from xmc.encoders.prefixes import check_cut, cut
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.sides import shares_weights
 from xmc.encoders.static_model import StaticModel, write_static
@@ -58,6 +62,10 @@ class DualEncoder:
         ModelError: When the model cannot serve as two text towers.
     """
 
+    truncated_to: int | None = None
+    """How many components of each vector are given; None for all. See :meth:`truncated`."""
+    _whole: DualEncoder | None = None
+
     def __init__(
         self,
         model: SentenceTransformer | StaticModel,
@@ -87,6 +95,37 @@ class DualEncoder:
             query_length=self.query_tower.max_length,
             label_length=self.label_tower.max_length,
         )
+
+    @property
+    def normalised(self) -> tuple[bool, bool]:
+        """Whether queries and whether labels end in a normalisation."""
+        query, label = (is_normalize(tower.modules[-1]) for tower in self.towers)
+        return query, label
+
+    def truncated(self, dimension: int) -> DualEncoder:
+        """The same model, which gives the first ``dimension`` components of each vector.
+
+        They have the length 1 again where whole vectors do. Weights are shared, and so is the fingerprint.
+
+        Raises:
+            ConfigError: When the model has fewer components.
+            ModelError: When it has a trained table of label vectors, which rank as a whole.
+        """
+        check_cut(dimension, self.whole.dimension, "dimensions")
+        if self.label_vectors is not None:
+            raise ModelError(
+                "expected a model that encodes labels, got one with a trained vector for each label, whose "
+                "first components do not rank by themselves: leave its dimensions as they are"
+            )
+        view = copy.copy(self.whole)
+        view._whole = self.whole
+        view.dimension = view.truncated_to = dimension
+        return view
+
+    @property
+    def whole(self) -> DualEncoder:
+        """The model itself, where this is one of :meth:`truncated`."""
+        return self._whole or self
 
     @property
     def kind(self) -> Literal["transformer", "static"]:
@@ -143,8 +182,8 @@ class DualEncoder:
 
         Args:
             config: What to make.
-            texts: Queries and labels that ``config.vocabulary`` is learned from, or that ``config.builder``
-                is handed; read as often as that takes.
+            texts: Queries and labels that ``config.vocabulary`` and ``config.projection`` are learned from,
+                or that ``config.builder`` is handed; read as often as that takes.
 
         Raises:
             ConfigError: When the model cannot be what the configuration asks for.
@@ -196,6 +235,8 @@ class DualEncoder:
         Raises:
             XMCError: When the folder is there already and ``overwrite`` is false, or the disk is full.
         """
+        if self.truncated_to is not None:
+            raise ModelError("expected the whole model to save, got one whose vectors are truncated")
         with atomic_folder(path, overwrite=overwrite) as folder:
             try:
                 if isinstance(self._model, StaticModel):
@@ -229,9 +270,33 @@ class DualEncoder:
         """
         return dataset.texts(split, self.metadata.query_fields)
 
-    def label_texts(self, dataset: Dataset) -> TextColumn:
-        """The [L] labels of a data set as this model reads them; see :meth:`query_texts`."""
-        return dataset.texts("labels", self.metadata.label_fields)
+    def label_texts(self, dataset: Dataset) -> TextColumn | SeveralTexts:
+        """The [L] labels of a data set as this model reads them; see :meth:`query_texts`.
+
+        Of a model of several texts a label, a string holds them as lines (:meth:`encode_label_texts`).
+        """
+        return dataset.label_texts(self.metadata.label_fields, self.metadata.label_texts)
+
+    @property
+    def has_several_texts(self) -> bool:
+        """Whether a label has a vector for each of its texts."""
+        return self.metadata.label_texts != "joint"
+
+    def encode_label_texts(
+        self, labels: Sequence[str], *, uids: Sequence[str] | None = None, **options: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings of all texts of labels, float32 [T, D], and the bounds of each label's, int64 [n + 1].
+
+        Args:
+            labels: Texts [n] as :meth:`label_texts` gives them; one text each for a model of one.
+            uids: Of the labels, [n], for their residuals.
+            **options: As of :meth:`encode_labels`.
+        """
+        if not self.has_several_texts:
+            return self.encode_labels(labels, uids=uids, **options), np.arange(len(labels) + 1)
+        flat = FlatTexts.of(labels)
+        names = None if uids is None else flat.repeated(uids)
+        return self.encode_labels(flat.texts, uids=names, **options), flat.bounds
 
     def encode_queries(
         self,
@@ -266,9 +331,10 @@ class DualEncoder:
         if isinstance(texts, Dataset):
             texts = self.query_texts(texts, str(split))
         _warn_of_other_fields(texts, self.metadata.query_fields, "queries")
-        return self._encode(
+        vectors = self._encode(
             self.query_tower, texts, batch_tokens=batch_tokens, progress=progress, name="queries", cuts=cuts
         )
+        return self._truncated(vectors, self.query_tower)
 
     def encode_labels(
         self,
@@ -296,6 +362,11 @@ class DualEncoder:
         if isinstance(texts, Dataset):
             if uids is not None:
                 raise ConfigError("expected uids only with texts: a data set's labels have their own")
+            if self.has_several_texts:
+                raise ModelError(
+                    "expected a model of one text a label, got one that scores a label by several texts: "
+                    "`encode_label_texts` gives the vectors of all; evaluation and the label index fold them"
+                )
             dataset = texts
             texts, uids = self.label_texts(dataset), dataset.uids("labels")
         _warn_of_other_fields(texts, self.metadata.label_fields, "labels")
@@ -319,6 +390,8 @@ class DualEncoder:
             )
             if names is not None:
                 vectors = self.with_residuals(vectors, names)
+        # After the residuals, which belong to whole vectors.
+        vectors = self._truncated(vectors, self.label_tower)
         return vectors[0] if one else vectors
 
     def with_residuals(self, vectors: np.ndarray, uids: Sequence[str]) -> np.ndarray:
@@ -358,6 +431,13 @@ class DualEncoder:
         """Move the weights."""
         self._model.to(device)
         return self
+
+    def _truncated(self, vectors: np.ndarray, tower: Tower) -> np.ndarray:
+        if self.truncated_to is None:
+            return vectors
+        normalised = is_normalize(tower.modules[-1])
+        found = cut(np.atleast_2d(vectors), self.truncated_to, normalised=normalised)
+        return found[0] if vectors.ndim == 1 else found
 
     def _encode(self, tower: Tower, texts: TextInput, **options: Any) -> np.ndarray:
         if not _in_training(self._model, tower):

@@ -71,7 +71,9 @@ def keep_label_vectors(
 def find_label_vectors(
     dataset: Dataset, encoder: DualEncoder, fields: Sequence[str] | None = None
 ) -> np.ndarray | None:
-    """As :func:`keep_label_vectors`, but None where they are not kept, or a table stands for label texts.
+    """As :func:`keep_label_vectors`, but None where they are not kept, or are not the model's label vectors.
+
+    They are not where a table stands for the texts, a label has several texts, or vectors are truncated.
 
     Raises:
         DataError: When what is there is something else.
@@ -81,6 +83,8 @@ def find_label_vectors(
         places.append(user_cache() / FOLDER)
     # Asked first, as their name takes a digest of all weights.
     if not any(place.is_dir() for place in places) or encoder.label_vectors is not None:
+        return None
+    if encoder.has_several_texts or encoder.truncated_to is not None:
         return None
     name = _name(dataset, encoder, fields)
     shape = (dataset.num_labels, encoder.dimension)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmc.data.columns import read_columns
+from xmc.data.label_texts import FOLDS, SPLITS_OF_TEXTS
 from xmc.errors import ModelError
 from xmc.received import read_json, reading
 from xmc.typed import from_plain
@@ -38,6 +39,12 @@ class EncoderMetadata:
     label_fields: tuple[str, ...] | None = None
     """As ``query_fields``, of a label's text."""
 
+    label_texts: str = "joint"
+    """What the texts of a label are: "joint" (one), "fields" or "lines"; see `xmc.data.label_texts`."""
+
+    label_fold: str = "max"
+    """A label's score of its texts': "max" or "top2"."""
+
     dataset: str | None = None
     """Name of the data set it was trained on; None before training."""
 
@@ -59,6 +66,9 @@ class EncoderMetadata:
 
     has_label_table: bool = False
     """Whether ``label_table.*`` belong to the model: label vectors that stand for encoded label texts."""
+
+    dimensions: tuple[int, ...] | None = None
+    """Prefixes of its vectors that were trained to rank by themselves; None for the whole ones alone."""
 
     ranking: str = "score"
     """"score" ranks labels by their score; "magnitude" by ``|q.w + ranking_shift|``."""
@@ -93,8 +103,17 @@ class EncoderMetadata:
             if lacking := [name for name in ("query_fields", "label_fields") if name not in values]:
                 raise ValueError(f"it lacks {lacking[0]!r}")
             metadata = from_plain(cls, values)
+            for name, choices in (("label_texts", SPLITS_OF_TEXTS), ("label_fold", FOLDS)):
+                if getattr(metadata, name) not in choices:
+                    raise ValueError(
+                        f"{name}: expected one of {choices}, got {getattr(metadata, name)!r:.80}"
+                    )
             if metadata.ranking not in RANKINGS:
                 raise ValueError(f"ranking: expected {' or '.join(RANKINGS)}, got {metadata.ranking!r:.80}")
+            if metadata.dimensions is not None and min(metadata.dimensions, default=0) < 1:
+                raise ValueError(
+                    f"dimensions: expected numbers above 0, got {list(metadata.dimensions)}"[:200]
+                )
             return metadata
 
 

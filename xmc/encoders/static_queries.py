@@ -6,6 +6,7 @@ are those of `DualEncoder` but for the order in which a norm is summed, 1e-7 of 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -22,6 +23,7 @@ from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
 from xmc.encoders.model_fingerprint import Weights, described, digest, model_fingerprint
+from xmc.encoders.prefixes import check_cut, cut
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.static_folder import (
     NORMALISED,
@@ -81,6 +83,9 @@ class StaticQueries:
         ModelError: When its parts do not fit together.
     """
 
+    truncated_to: int | None = None
+    """As of `DualEncoder`."""
+
     def __init__(self, folder: Path, layout: StaticFolder, metadata: EncoderMetadata) -> None:
         self._folder, self._layout = folder, layout
         bag = layout.sides["query"][0]
@@ -115,6 +120,17 @@ class StaticQueries:
             if not np.isfinite(queries._table).all():
                 raise ValueError("its weights hold NaN or infinity")
         return queries
+
+    def truncated(self, dimension: int) -> StaticQueries:
+        """The same, giving the first ``dimension`` components of each vector; see `DualEncoder.truncated`.
+
+        Raises:
+            ConfigError: When the model has fewer.
+        """
+        check_cut(dimension, self.dimension, "dimensions")
+        view = copy.copy(self)
+        view.dimension = view.truncated_to = dimension
+        return view
 
     def encode_queries(self, texts: TextInput, *, cuts: CutCount | None = None) -> NDArray[np.float32]:
         """Embeddings float32 [N, D] of N queries in their order, or [D] of one string.
@@ -166,9 +182,10 @@ class StaticQueries:
 
     def _embed(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         bags = bags_of_tokens(self._table, rows)
-        if any(part.kind == "Normalize" for part in self._layout.sides["query"]):
+        normalised = any(part.kind == "Normalize" for part in self._layout.sides["query"])
+        if normalised:
             bags /= np.maximum(np.linalg.norm(bags, axis=1, keepdims=True), np.float32(1e-12))
-        return bags
+        return bags if self.truncated_to is None else cut(bags, self.truncated_to, normalised=normalised)
 
     def _prompt_of(self, side: str) -> str:
         return prompt_of(side, self._layout.prompts, self._layout.default_prompt_name)

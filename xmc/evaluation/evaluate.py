@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from xmc.data import Dataset, Propensity, describe_propensity, inverse_propensity
 from xmc.distributed import World, current_world, gather_rows_to_main
 from xmc.encoders import DualEncoder
+from xmc.encoders.prefixes import shorter
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation.kinds import KINDS, PROPENSITY_KINDS, check_cuts
 from xmc.evaluation.novel import NovelTotals
@@ -60,6 +61,9 @@ def evaluate(
     Where labels of the data set were held out of training (`Dataset.unseen_labels`), they are also ranked
     alone, and `Evaluation.novel` has the metrics of seen and unseen labels (see `xmc.evaluation.novel`).
 
+    A model that was trained on prefixes of its vectors (`encoder.dimensions`) is measured by each of them,
+    too: `Evaluation.dimensions`.
+
     With a process group, all ranks call this together: labels and queries are sharded, every rank encodes,
     searches and measures its share, and all return the same result. From equal embeddings the rankings equal
     those of one process, bit for bit on a CPU; a transformer's embeddings themselves depend in the last bits
@@ -88,19 +92,29 @@ def evaluate(
     constants = propensity or dataset.propensity
     weights, kinds = propensity_weights(dataset, constants)
     totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
+    dimensions = shorter(model.metadata.dimensions, model.dimension)
+    by_prefix = {
+        d: MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
+        for d in dimensions
+    }
     novel = novel_totals(dataset, weights, ks, recall_ks)
     among = None if novel is None else novel.is_unseen
     truth, depth = dataset.relevance(split), max(*ks, *recall_ks)
     device = next(iter(model.parameters())).device
     shown = progress and world.is_main
     with _writer(predictions, world) as writer:
-        for block in ranked_blocks(model, dataset, split, depth, world, among=among, progress=shown):
+        for block in ranked_blocks(
+            model, dataset, split, depth, world, among=among, dimensions=dimensions, progress=shown
+        ):
             walk_hits(truth[block.rows], block.ids, totals.add, block.rows.start)
+            for dimension, ids in block.shorter.items():
+                walk_hits(truth[block.rows], ids, by_prefix[dimension].add, block.rows.start)
             if novel is not None:
                 novel.add(truth[block.rows], block.ids, block.among)
             if predictions is not None:
                 _append(writer, block, world, device)
-    totals.sum_over_ranks(world, device)
+    for kept in (totals, *by_prefix.values()):
+        kept.sum_over_ranks(world, device)
     if novel is not None:
         novel.sum_over_ranks(world, device)
     excluded = dataset.filter(split)
@@ -121,6 +135,8 @@ def evaluate(
         seconds=round(time.perf_counter() - started, 3),
         processes=world.size,
         novel=None if novel is None else novel.result(),
+        dimension=model.dimension,
+        dimensions={str(dimension): kept.metrics() for dimension, kept in by_prefix.items()},
     )
 
 

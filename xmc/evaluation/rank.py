@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
+from xmc.encoders.prefixes import cut
 from xmc.progress import Bar
 from xmc.retrieval import Ranker
+from xmc.retrieval.folding import Fold
 from xmc.retrieval.index_labels import kept_vectors
 
 __all__ = ["RankedBlock", "rank_labels", "ranked_blocks"]
@@ -34,6 +36,7 @@ class RankedBlock:
         ids: int32 [n, k], the label ids of this rank's rows, best first, -1 pads.
         scores: float32 [n, k].
         among: int32 [n, k], the ids of a ranking of some labels alone, where that was asked for.
+        shorter: int32 [n, k], the ids of rankings by the first components alone, by how many.
     """
 
     start: int
@@ -42,6 +45,7 @@ class RankedBlock:
     ids: NDArray[np.int32]
     scores: NDArray[np.float32]
     among: NDArray[np.int32] | None = None
+    shorter: dict[int, NDArray[np.int32]] = field(default_factory=dict)
 
 
 def rank_labels(
@@ -68,6 +72,7 @@ def ranked_blocks(
     world: World,
     *,
     among: NDArray[np.bool_] | None = None,
+    dimensions: Sequence[int] = (),
     progress: bool = True,
 ) -> Iterator[RankedBlock]:
     """Rank 16,384 queries at a time over the ranks of ``world``, which all call this together.
@@ -75,10 +80,12 @@ def ranked_blocks(
     Each rank encodes its shard of the labels once and its share of each block's queries. A block needs one
     all-gather of 16,384 x D numbers and one all-to-all of lists; nothing of all queries or all labels is
     gathered anywhere. ``among`` [L] are labels that are also ranked alone, by a second search of the same
-    embeddings.
+    embeddings; ``dimensions`` are those that the labels are also ranked by, the embeddings cut to them.
     """
     label_cuts, query_cuts = CutCount(), CutCount()
-    labels = _own_labels(model, dataset, world, label_cuts, progress)
+    labels, fold = _own_labels(model, dataset, world, label_cuts, progress)
+    query_normalised, label_normalised = model.normalised if dimensions else (True, True)
+    own_labels = {d: _cut(labels, d, label_normalised) for d in dimensions}
     ranker = Ranker.of_model(model, dataset.uids("labels"))
     texts = model.query_texts(dataset, split)
     excluded = dataset.filter(split)
@@ -86,19 +93,23 @@ def ranked_blocks(
         for start in range(0, len(texts), _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, len(texts))
             own = slice(*(start + bound for bound in world.shard(stop - start)))
+            queries = _encoded(model, texts[own], query_cuts)
             search = partial(
                 Ranker.search,
-                queries=_encoded(model, texts[own], query_cuts),
-                labels=labels,
                 k=k,
                 num_queries=stop - start,
                 num_labels=dataset.num_labels,
                 world=world,
                 exclude=None if excluded is None else sp.csr_matrix(excluded[start:stop]),
+                fold=fold,
             )
-            ids, scores = search(ranker)
-            alone = None if among is None else search(ranker.only(among))[0]
-            yield RankedBlock(start, stop, own, ids, scores, alone)
+            ids, scores = search(ranker, queries, labels)
+            alone = None if among is None else search(ranker.only(among), queries, labels)[0]
+            by_prefix = {
+                d: search(ranker, cut(queries, d, normalised=query_normalised), own_labels[d])[0]
+                for d in dimensions
+            }
+            yield RankedBlock(start, stop, own, ids, scores, alone, by_prefix)
             bar.update(stop - start)
     label_cuts.warn("labels")
     query_cuts.warn("queries")
@@ -106,21 +117,35 @@ def ranked_blocks(
 
 def _own_labels(
     model: DualEncoder, dataset: Dataset, world: World, cuts: CutCount, progress: bool
-) -> NDArray[np.float32] | torch.Tensor:
-    """This rank's shard of the label embeddings, on the model's device."""
+) -> tuple[NDArray[np.float32] | torch.Tensor, Fold | None]:
+    """This rank's shard of the label embeddings, on the model's device; with a fold those of all texts."""
     own = slice(*world.shard(dataset.num_labels))
     texts: Sequence[str] = model.label_texts(dataset)
     uids: Sequence[str] = dataset.uids("labels")
     if world.size > 1:
         texts, uids = texts[own], uids[own]
     labels: Any = np.zeros((0, model.dimension), dtype=np.float32)
+    fold = None
     kept = kept_vectors(model, dataset)
     if kept is not None:
         labels = model.with_residuals(np.array(kept[own]), uids)
+    elif model.has_several_texts:
+        bounds = np.zeros(1, dtype=np.int64)
+        if own.stop > own.start:
+            labels, bounds = model.encode_label_texts(texts, progress=progress, cuts=cuts, uids=uids)
+        fold = Fold(bounds, model.metadata.label_fold)
     elif own.stop > own.start:
         labels = model.encode_labels(texts, progress=progress, cuts=cuts, uids=uids)
     device = next(iter(model.parameters())).device
-    return labels if device.type == "cpu" else torch.from_numpy(labels).to(device)
+    return (labels if device.type == "cpu" else torch.from_numpy(labels).to(device)), fold
+
+
+def _cut(
+    labels: NDArray[np.float32] | torch.Tensor, dimension: int, normalised: bool
+) -> NDArray[np.float32] | torch.Tensor:
+    if isinstance(labels, np.ndarray):
+        return cut(labels, dimension, normalised=normalised)
+    return torch.from_numpy(cut(labels.cpu().numpy(), dimension, normalised=normalised)).to(labels.device)
 
 
 def _encoded(model: DualEncoder, texts: Sequence[str], cuts: CutCount) -> NDArray[np.float32]:

@@ -48,6 +48,10 @@ class Evaluation:
     """The best that any system can expect on this split, in percent by metric; empty when unknown."""
     novel: NovelLabels | None = None
     """Of seen and unseen labels, where the data set has labels held out of training."""
+    dimension: int | None = None
+    """Components of the model's vectors; None of what has none."""
+    dimensions: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The metrics by the first components of the vectors alone, by how many; of a model trained on them."""
 
     def to_json(self) -> str:
         """All of it as a JSON object."""
@@ -81,8 +85,23 @@ class Evaluation:
                 f"{self.short_rows:,} of {self.num_queries:,} queries have fewer than {self.depth:,} "
                 "predictions: what is missing counts as wrong"
             )
+        if self.dimensions:
+            lines.append(self._by_dimension())
         if self.novel is not None:
             lines.append(self.novel.table())
+        return "\n".join(lines)
+
+    def _by_dimension(self) -> str:
+        """A line for each number of components, of the first and the last cut-off of each kind."""
+        ends: dict[str, list[str]] = {}
+        for name in self.metrics:
+            ends.setdefault(name.partition("@")[0], []).append(name)
+        names = [name for kind in ("P", "nDCG", "PSP", "R") if kind in ends for name in ends[kind][:1]]
+        names += [name for kind in ("nDCG", "R") if len(ends.get(kind, ())) > 1 for name in ends[kind][-1:]]
+        lines = ["by the first components alone:", f"{'':>6}" + "".join(f"{name:>9}" for name in names)]
+        every = {**({str(self.dimension): self.metrics} if self.dimension else {}), **self.dimensions}
+        for dimension, metrics in every.items():
+            lines.append(f"{dimension:>6}" + "".join(f"{metrics[name]:>9.2f}" for name in names))
         return "\n".join(lines)
 
     def headline(self) -> str:

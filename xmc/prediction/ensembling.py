@@ -186,9 +186,16 @@ def _words(
 
 
 def choose_for_run(
-    run: str | Path, dataset: Dataset | str | Path, *, metric: str = "nDCG@5", progress: bool = True
+    run: str | Path,
+    dataset: Dataset | str | Path,
+    *,
+    metric: str = "nDCG@5",
+    dimensions: int | None = None,
+    progress: bool = True,
 ) -> tuple[ChosenEnsemble, QueryVotes]:
     """What to rank with beside a run's model, by the rows that the run held out; and the queries that vote.
+
+    ``dimensions`` is how many components of its vectors are kept; None for all.
 
     Raises:
         ConfigError: When it is no run, or held no rows out.
@@ -198,6 +205,8 @@ def choose_for_run(
     opened = dataset if isinstance(dataset, Dataset) else Dataset.load(dataset)
     rows = held_out_rows(run, opened)
     encoder = DualEncoder.load(run)
+    if dimensions is not None and dimensions != encoder.dimension:
+        encoder = encoder.truncated(dimensions)
     votes, voters = query_votes(encoder, opened, progress=progress)
     own = np.searchsorted(voters, rows)
     started = time.perf_counter()

@@ -47,7 +47,8 @@ def open_labels(model: str | Path, labels: str | None = None, *, progress: bool 
 def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calibration | None:
     """The calibration of an index's model: the one given, else the one beside the model, else None.
 
-    For an index that ranks with more than its model, the one in its own folder takes the model's place.
+    For an index that ranks with more than its model, or by some components of its vectors, the one in its own
+    folder takes the model's place.
 
     One that was fitted with other labels, or whose scores the index only approximates, is taken with a
     warning.
@@ -85,7 +86,8 @@ def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calib
 
 
 def _beside(index: LabelIndex) -> Path | None:
-    if index.manifest.ensemble:  # its scores are not those of the model alone
+    # Its scores are not those of the model alone.
+    if index.manifest.ensemble or index.manifest.truncated_to is not None:
         inside = None if index.folder is None else index.folder / FILE
         return inside if inside is not None and inside.is_file() else None
     place = index.model_place

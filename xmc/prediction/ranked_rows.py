@@ -10,6 +10,7 @@ from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
 from xmc.retrieval import LexicalRanker, Ranker
+from xmc.retrieval.folding import Fold
 
 __all__ = ["excluded_rows", "lexical_rows", "ranked_rows", "ranked_vectors"]
 
@@ -43,9 +44,13 @@ def ranked_vectors(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """As `ranked_rows`, by the embeddings [n, D] of the rows' texts."""
     cuts = CutCount()
-    labels = encoder.encode_labels(dataset, progress=progress, cuts=cuts)
+    uids = dataset.uids("labels")
+    labels, bounds = encoder.encode_label_texts(
+        encoder.label_texts(dataset), uids=uids, progress=progress, cuts=cuts
+    )
+    fold = Fold(bounds, encoder.metadata.label_fold) if encoder.has_several_texts else None
     cuts.warn("labels")
-    return Ranker.of_model(encoder, dataset.uids("labels")).search(
+    return Ranker.of_model(encoder, uids).search(
         queries,
         labels,
         min(depth, dataset.num_labels),
@@ -53,6 +58,7 @@ def ranked_vectors(
         num_labels=dataset.num_labels,
         world=World(),
         exclude=excluded_rows(dataset, half, rows),
+        fold=fold,
     )
 
 

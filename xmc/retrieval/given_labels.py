@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xmc.data import Dataset
+from xmc.data.label_texts import several_texts
 from xmc.data.tables import Columns, TextOptions, is_table
 from xmc.data.tables.labels import table_labels
 from xmc.errors import ConfigError
@@ -31,6 +32,7 @@ def read_labels(
     *,
     columns: Columns | None = None,
     written: TextOptions | None = None,
+    split: str = "joint",
     progress: bool = False,
 ) -> GivenLabels:
     """The labels of a CSV, TSV, JSON Lines or Parquet file (uid, title, content), or of a data set's folder.
@@ -41,6 +43,8 @@ def read_labels(
             data set's own choice, and both of a table.
         columns: Which column is what, where names do not tell.
         written: How a CSV file is written, where its beginning does not tell.
+        split: What a label's texts are, a line each of what is given where there are several: as the model
+            was trained ("joint", "fields", "lines").
         progress: Show a bar over a file.
 
     Raises:
@@ -54,7 +58,7 @@ def read_labels(
                 f"expected --columns, --delimiter and the like with a file, got them for {path}"
             )
         dataset = Dataset.load(path)
-        return GivenLabels(dataset.uids("labels"), dataset.texts("labels", fields), dataset.name)
+        return GivenLabels(dataset.uids("labels"), dataset.label_texts(fields, split), dataset.name)
     if not path.is_file() or not is_table(path):
         raise ConfigError(
             f"expected labels in a file (.csv, .tsv, .jsonl, .parquet) or a prepared data set's folder, got "
@@ -62,7 +66,8 @@ def read_labels(
         )
     found = list(table_labels(path, columns or Columns(), written or TextOptions(), progress=progress))
     at = [1 + _FIELDS.index(field) for field in (_FIELDS if fields is None else fields)]
-    texts = [" ".join(label[i] for i in at if label[i]) for label in found]
+    chosen = [[label[i] for i in at if label[i]] for label in found]
+    texts = [" ".join(parts) if split == "joint" else several_texts(parts, split) for parts in chosen]
     return GivenLabels([label[0] for label in found], texts, path.name)
 
 

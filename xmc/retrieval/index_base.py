@@ -32,7 +32,8 @@ class OpenIndex:
         self, store: VectorStore, table: LabelTable, manifest: IndexManifest, encoder: DualEncoder | None
     ) -> None:
         self._changes = Changes(store, table, manifest)
-        self._encoder = encoder
+        self._encoder = None if encoder is None else self._as_indexed(encoder)
+        self._given = encoder
         self._queries: StaticQueries | None = None
         self._ensemble: Ensemble | None = None
         self._folder: Path | None = None
@@ -78,7 +79,12 @@ class OpenIndex:
     @property
     def vectors_dropped(self) -> int:
         """Vectors of removed labels that the kind of index still holds; no search returns them."""
-        return self._changes.store.reachable - len(self)
+        return self._changes.store.reachable - self.num_vectors
+
+    @property
+    def num_vectors(self) -> int:
+        """Vectors of the labels that are there: one each, or one for each text of a label of several."""
+        return self._changes.table.num_vectors
 
     @property
     def has_exact_vectors(self) -> bool:
@@ -98,7 +104,8 @@ class OpenIndex:
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Embeddings [n, W] of labels by id, with the offset as last number where there are offsets.
 
-        None for an index that has only compressed ones.
+        Of labels of several texts, those of all texts, label by label. None for an index that has only
+        compressed ones.
         """
         return self._changes.store.vectors(self._changes.table.slots_of(np.asarray(ids, dtype=np.int64)))
 
@@ -140,23 +147,31 @@ class OpenIndex:
             if queries is None:
                 return self._model(None)
             self.manifest.check_model(queries.fingerprint, f"the index {self._folder}")
-            self._queries = queries
+            cut = self.manifest.truncated_to
+            self._queries = queries if cut is None else queries.truncated(cut)
         return self._encoder or self._queries or self._model(None)
 
     def _model(self, encoder: DualEncoder | None) -> DualEncoder:
         if encoder is not None:
-            if encoder is not self._encoder:
-                self.manifest.check_model(encoder.fingerprint, "the index")
-                self._encoder = encoder
-            return encoder
+            if encoder is self._encoder or (encoder is self._given and self._encoder is not None):
+                return self._encoder
+            self.manifest.check_model(encoder.fingerprint, "the index")
+            self._encoder, self._given = self._as_indexed(encoder), encoder
         if self._encoder is None:
             from xmc.encoders import DualEncoder
 
             with self._opening_model() as place:
                 loaded = DualEncoder.load(place)
             self.manifest.check_model(loaded.fingerprint, f"the index {self._folder}")
-            self._encoder = loaded
+            self._encoder = self._as_indexed(loaded)
         return self._encoder
+
+    def _as_indexed(self, encoder: DualEncoder) -> DualEncoder:
+        """The model with as many components as the index keeps."""
+        cut = self.manifest.truncated_to
+        if encoder.truncated_to == cut:
+            return encoder
+        return encoder.whole if cut is None else encoder.whole.truncated(cut)
 
     @contextmanager
     def _opening_model(self) -> Iterator[str]:

@@ -13,7 +13,7 @@ from xmc.encoders.cut_count import CutCount
 from xmc.encoders.text_input import check_texts
 from xmc.errors import DataError
 from xmc.progress import Bar
-from xmc.retrieval.index_labels import chunks, sample_rows, vectors_of
+from xmc.retrieval.index_labels import chunks, sample_rows, vectors_of_texts
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.stores.protocol import VectorStore
@@ -41,6 +41,7 @@ class Changes:
     def __init__(self, store: VectorStore, table: LabelTable, manifest: IndexManifest) -> None:
         self.store, self.table, self.manifest = store, table, manifest
         self._label_of: NDArray[np.int64] | None = None
+        self._spans: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def label_of(self) -> NDArray[np.int64]:
         """Label id by slot, -1 of what is nobody's.
@@ -51,6 +52,13 @@ class Changes:
         if self._label_of is None:
             self._label_of = self.table.label_of(self.store.next_slot)
         return self._label_of
+
+    def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """By label id, the slot of the label's first vector and how many it has."""
+        if self._spans is None:
+            table = self.table
+            self._spans = np.array(table.slots, dtype=np.int64), np.array(table.counts, dtype=np.int64)
+        return self._spans
 
     def add_texts(
         self,
@@ -83,11 +91,11 @@ class Changes:
             for part in chunks(len(uids)):
                 names, own = list(uids[part]), texts[part]
                 known = None if kept is None else kept[part]
-                vectors = vectors_of(encoder, self.manifest, own, names, cuts, known)
+                vectors, counts = vectors_of_texts(encoder, self.manifest, own, names, cuts, known)
                 if not self.store.is_trained:
-                    self._train(encoder, texts, uids, vectors, kept)
-                self._append(vectors, own, names)
-                bar.update(len(vectors))
+                    self._train(encoder, texts, uids, vectors, kept, whole=len(names) == len(uids))
+                self._append(vectors, own, names, counts)
+                bar.update(len(names))
         cuts.warn("labels")
         return np.arange(first, self.table.next_id)
 
@@ -96,7 +104,7 @@ class Changes:
     ) -> NDArray[np.int64]:
         """Add labels that `LabelTable.check_new` let pass by finite vectors [n, W]; their ids [n]."""
         first = self.table.next_id
-        self._append(vectors, texts, list(uids))
+        self._append(vectors, texts, list(uids), [1] * len(uids))
         return np.arange(first, self.table.next_id)
 
     def replace_texts(
@@ -115,11 +123,11 @@ class Changes:
             )
         self.table.ids(uids)
         ids = np.array([self.table.id_of(uid) for uid in uids], dtype=np.int64)
-        vectors = vectors_of(encoder, self.manifest, texts, uids)
+        vectors, counts = vectors_of_texts(encoder, self.manifest, texts, uids)
         dead, first = self.table.slots_of(ids), self.store.next_slot
         self.store.add(vectors)
         self.store.forget(dead)
-        self.table.replace(ids, texts, first)
+        self.table.replace(ids, texts, first, counts)
         self._changed(vectors)
         self._compact()
         return ids
@@ -138,29 +146,33 @@ class Changes:
         uids: Sequence[str],
         first: NDArray[np.float32],
         kept: NDArray[np.float32] | None,
+        *,
+        whole: bool,
     ) -> None:
-        """Train the store on an even sample; ``first`` is the first chunk, often all there is."""
+        """Train the store on an even sample; ``first`` is the first chunk, which often is the ``whole``."""
         rows = sample_rows(len(uids))
-        if len(first) == len(uids):
+        if whole:
             self.store.train(first)
             return
         names = [uids[row] for row in rows.tolist()]
         known = None if kept is None else kept[rows]
         sample = [texts[row] for row in rows.tolist()]
-        self.store.train(vectors_of(encoder, self.manifest, sample, names, kept=known))
+        self.store.train(vectors_of_texts(encoder, self.manifest, sample, names, kept=known)[0])
 
-    def _append(self, vectors: NDArray[np.float32], texts: Sequence[str], uids: Sequence[str]) -> None:
+    def _append(
+        self, vectors: NDArray[np.float32], texts: Sequence[str], uids: Sequence[str], counts: Sequence[int]
+    ) -> None:
         slot = self.store.next_slot
         self.store.add(vectors)
         # Of the first labels there ever were: ids go on after all have been removed.
         if not self.table.next_id:
             exact = score_error(self.store, vectors, slot) <= _EXACT
             self.manifest = replace(self.manifest, exact_scores=exact)
-        self.table.append(uids, texts, slot)
+        self.table.append(uids, texts, slot, counts)
         self._changed(vectors)
 
     def _changed(self, vectors: NDArray[np.float32] | None = None) -> None:
-        self._label_of = None
+        self._label_of = self._spans = None
         normalised = self.manifest.normalised
         if vectors is not None:
             lengths = np.linalg.norm(vectors[:, : self.manifest.dimension], axis=1)
@@ -170,8 +182,9 @@ class Changes:
     def _compact(self) -> None:
         """Make the store anew of the labels that are left, once most of its vectors are of removed ones."""
         ids = self.table.live_ids()
-        dead = self.store.next_slot - len(ids)
-        if not self.store.keeps_dead or dead <= max(_FEW_DEAD, len(ids)):
+        live = self.table.num_vectors
+        dead = self.store.next_slot - live
+        if not self.store.keeps_dead or dead <= max(_FEW_DEAD, live):
             return
         if not self.store.exact_vectors() or not len(ids):
             return
@@ -185,9 +198,11 @@ class Changes:
         for part in chunks(len(slots)):
             fresh.add(_vectors(self.store, slots[part]))
         fresh.tune(self.store.knobs())
-        self.store, self._label_of = fresh, None
-        for slot, label in enumerate(ids.tolist()):
+        self.store, self._label_of, self._spans = fresh, None, None
+        slot = 0
+        for label in ids.tolist():
             self.table.slots[label] = slot
+            slot += self.table.counts[label]
 
 
 def _vectors(store: VectorStore, slots: NDArray[np.int64]) -> NDArray[np.float32]:

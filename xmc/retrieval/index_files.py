@@ -11,7 +11,7 @@ from xmc.errors import DataError
 from xmc.files import check_replaceable, sha256_file
 from xmc.retrieval.generations import POINTER, current_generation, publish, write_first
 from xmc.retrieval.label_table import LabelTable
-from xmc.retrieval.manifest import FORMAT_VERSION, IndexManifest
+from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.stores.protocol import VectorStore
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def write_parts(
             model=model,
             next_slot=store.next_slot,
             search=store.knobs(),
-            format_version=FORMAT_VERSION,
+            format_version=manifest.written_version,
         )
         written.write(folder)
 
@@ -100,14 +100,16 @@ def read_parts(path: Path, *, mapped: bool, verify: bool) -> IndexParts:
 def _read(path: Path, generation: str, *, mapped: bool, verify: bool) -> IndexParts:
     folder = path / generation if generation else path
     manifest = IndexManifest.read(folder, verify=verify)
-    table = LabelTable.read(folder / _TABLE, with_slots=manifest.format_version > 2)
+    table = LabelTable.read(
+        folder / _TABLE, with_slots=manifest.format_version > 2, several=manifest.has_several_texts
+    )
     next_slot = manifest.next_slot if manifest.next_slot >= 0 else table.next_id
     store = manifest.index_kind.read(
         folder, manifest.dimension, manifest.offset_dimension, next_slot, mapped=mapped
     )
     width = manifest.dimension + manifest.offset_dimension
     fits = store.width == width and len(table) == manifest.count and store.next_slot == next_slot
-    if not fits or not manifest.count <= store.reachable <= next_slot:
+    if not fits or not table.num_vectors <= store.reachable <= next_slot:
         raise DataError(
             f"the index {path} does not fit its manifest: expected {manifest.count} labels of {width} "
             f"numbers, got {store.reachable} of {store.width} and {len(table)} texts: build the index again"

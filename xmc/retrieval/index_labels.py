@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from xmc.data.label_texts import FlatTexts
 from xmc.encoders.text_input import as_texts
 from xmc.errors import ConfigError, DataError
 from xmc.retrieval.manifest import IndexManifest
@@ -19,7 +21,19 @@ if TYPE_CHECKING:
     from xmc.data import Dataset
     from xmc.encoders import CutCount, DualEncoder
 
-__all__ = ["CHUNK", "chunks", "kept_vectors", "sample_rows", "texts_and_uids", "vectors_of", "with_offsets"]
+__all__ = [
+    "CHUNK",
+    "chunks",
+    "kept_vectors",
+    "sample_rows",
+    "texts_and_uids",
+    "vectors_of",
+    "vectors_of_texts",
+    "warn_of_untrained",
+    "with_offsets",
+]
+
+_log = logging.getLogger(__name__)
 
 CHUNK = 65_536
 _TRAINING_VECTORS = 262_144
@@ -39,7 +53,8 @@ def texts_and_uids(
 
     if isinstance(labels, (str, Path)):
         if Path(labels).is_file() and uids is None:
-            given = read_labels(labels, encoder.metadata.label_fields)
+            metadata = encoder.metadata
+            given = read_labels(labels, metadata.label_fields, split=metadata.label_texts)
             return given.texts, given.uids
         labels = Dataset.load(labels)
     if not isinstance(labels, Dataset):
@@ -51,6 +66,18 @@ def texts_and_uids(
         raise ConfigError("expected uids only with a list of texts: a data set's labels have their own")
     warn_of_other_labels(encoder, labels)
     return encoder.label_texts(labels), labels.uids("labels")
+
+
+def warn_of_untrained(encoder: DualEncoder, dimension: int) -> None:
+    """Log a line when a model was not trained to rank by that many components."""
+    trained = encoder.metadata.dimensions
+    if trained is None or dimension not in trained:
+        told = "whole vectors" if trained is None else f"{', '.join(map(str, trained))} components"
+        _log.warning(
+            "the model was trained to rank by %s, and the index keeps the first %d: expect less of it "
+            "(train with encoder.dimensions)",
+            *(told, dimension),
+        )
 
 
 def vectors_of(
@@ -87,6 +114,25 @@ def kept_vectors(
     if not isinstance(labels, Dataset):
         return None
     return find_label_vectors(labels, encoder, encoder.metadata.label_fields)
+
+
+def vectors_of_texts(
+    encoder: DualEncoder,
+    manifest: IndexManifest,
+    texts: Sequence[str],
+    uids: Sequence[str],
+    cuts: CutCount | None = None,
+    kept: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.float32], list[int]]:
+    """As `vectors_of`, of all texts of labels, label by label, [m, W]; and how many each label has, [n].
+
+    A label's text has a line for each of its texts where the index has several.
+    """
+    if not manifest.has_several_texts:
+        return vectors_of(encoder, manifest, texts, uids, cuts, kept), [1] * len(uids)
+    flat = FlatTexts.of(texts)
+    counts = flat.counts.tolist()
+    return vectors_of(encoder, manifest, flat.texts, flat.repeated(uids), cuts), counts
 
 
 def with_offsets(

@@ -16,6 +16,7 @@ from xmc.retrieval.hit import Hit
 from xmc.retrieval.index_base import OpenIndex
 from xmc.retrieval.ranking import search_by
 from xmc.retrieval.stores.search import search_store
+from xmc.retrieval.stores.several import search_several
 
 if TYPE_CHECKING:
     from xmc.encoders import DualEncoder, StaticQueries
@@ -156,4 +157,7 @@ class SearchableIndex(OpenIndex):
             queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
         store, label_of = self._changes.store, self._changes.label_of()
         # The negative of [q, 1] also negates the offset, which is the label's last dimension.
+        if self.manifest.has_several_texts:
+            spans, how = self._changes.spans(), self.manifest.label_fold
+            return search_several(store, queries, k, label_of, spans, how)
         return search_by(self.manifest.ranking, lambda sign: search_store(store, sign * queries, k, label_of))

@@ -45,6 +45,7 @@ class LabelIndex(EditableIndex):
         storage: str = "float32",
         refine: bool = False,
         part: tuple[int, int] | None = None,
+        dimensions: int | None = None,
         progress: bool = True,
     ) -> LabelIndex:
         """Encode labels, at most 65,536 at a time, and index them.
@@ -62,18 +63,24 @@ class LabelIndex(EditableIndex):
                 or "int8" (a quarter). The last two round vectors, offsets never.
             refine: Keep the vectors beside FAISS, and score the candidates that it finds by them.
             part: ``(k, n)`` for the part k, from 0, of n equal parts in order, to be put together by `merge`.
+            dimensions: Keep that many components of each vector, which have the length 1 again where whole
+                ones do; queries are cut alike. For a model trained on them (encoder.dimensions).
             progress: Show a bar over the labels.
 
         Raises:
-            ConfigError: When FAISS cannot make the index, or there are too few labels to train it.
+            ConfigError: When the model has fewer components, FAISS cannot make the index, or there are too
+                few labels to train it.
             DataError: When there are no labels, a uid appears twice, or texts or uids are not strings.
         """
         from xmc.encoders import DualEncoder
-        from xmc.retrieval.index_labels import kept_vectors, texts_and_uids
+        from xmc.retrieval.index_labels import kept_vectors, texts_and_uids, warn_of_untrained
         from xmc.retrieval.ranker import Ranker
 
         model = None if isinstance(encoder, DualEncoder) else str(encoder)
         loaded = encoder if isinstance(encoder, DualEncoder) else DualEncoder.load(encoder)
+        if dimensions is not None and dimensions != loaded.dimension:
+            warn_of_untrained(loaded, dimensions)
+            loaded = loaded.truncated(dimensions)
         texts, names = texts_and_uids(loaded, labels, uids)
         kept = kept_vectors(loaded, labels)
         # Of all labels, so that every part has the same width.
@@ -104,8 +111,17 @@ class LabelIndex(EditableIndex):
             refine=chosen.refine,
             faiss_version=faiss_version() if chosen.uses_faiss else "",
             label_fields=None if fields is None else list(fields),
+            truncated_to=loaded.truncated_to,
+            label_texts=loaded.metadata.label_texts,
+            label_fold=loaded.metadata.label_fold,
         )
-        built = cls(chosen.make(loaded.dimension, offsets), LabelTable(), manifest, loaded)
+        store = chosen.make(loaded.dimension, offsets)
+        if loaded.has_several_texts and not (store.exact_vectors() or chosen.has_table):
+            raise ConfigError(
+                "expected an index that keeps its vectors for labels of several texts, got "
+                f"{factory or kind}: exact, flat, ivf, hnsw and whatever is refined keep them"
+            )
+        built = cls(store, LabelTable(), manifest, loaded)
         built._changes.add_texts(loaded, texts, names, progress=progress, kept=kept)
         return built
 
@@ -128,6 +144,11 @@ class LabelIndex(EditableIndex):
         """
         from xmc.retrieval.merging import merge_parts
 
+        if any(index.manifest.has_several_texts for index in indexes):
+            raise ConfigError(
+                "expected indexes of one vector a label, got one of several texts a label: build one index "
+                "of all labels"
+            )
         if any(index.manifest.ensemble for index in indexes):
             raise ConfigError(
                 "expected indexes that rank by the model alone, got one with a vote of training queries or a "

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from xmc.data.label_texts import FOLDS, SPLITS_OF_TEXTS
 from xmc.errors import DataError, IndexMismatchError
 from xmc.files import sha256_file
 from xmc.limits import MAX_IDS
@@ -18,7 +19,9 @@ from xmc.typed import from_plain
 __all__ = ["FORMAT_VERSION", "IndexManifest"]
 
 FORMAT_VERSION = 3
-_READ_VERSIONS = (2, 3)
+SEVERAL_TEXTS_VERSION = 4
+"""Of an index in which a label may have more vectors than one, which earlier versions would not find."""
+_READ_VERSIONS = (2, 3, SEVERAL_TEXTS_VERSION)
 _FILE = "manifest.json"
 
 
@@ -61,6 +64,14 @@ class IndexManifest:
     """Vectors that were ever added; -1 in version 2, where a label's id is its slot."""
     search: dict[str, int] = field(default_factory=dict)
     """How much a search looks at: nprobe, efSearch, k_factor, refine_factor."""
+    truncated_to: int | None = None
+    """How many of the components of the model's vectors are kept, which have length 1 again where whole ones
+    do; None for all. It is ``dimension`` then."""
+    label_texts: str = "joint"
+    """What a label has a vector for: "joint", "fields" or "lines" (`xmc.data.label_texts`); each line of a
+    label's text is one where it is not "joint"."""
+    label_fold: str = "max"
+    """A label's score of its vectors': "max" or "top2"."""
     label_fields: list[str] | None = None
     """Of a data set that texts are made of, in order; None when the model does not say."""
     faiss_version: str = ""
@@ -72,6 +83,16 @@ class IndexManifest:
     def index_kind(self) -> IndexKind:
         """How vectors are kept and found."""
         return IndexKind(self.kind, self.factory, self.storage, self.refine)
+
+    @property
+    def has_several_texts(self) -> bool:
+        """Whether a label has a vector for each of its texts."""
+        return self.label_texts != "joint"
+
+    @property
+    def written_version(self) -> int:
+        """The format version that the index is written in."""
+        return SEVERAL_TEXTS_VERSION if self.has_several_texts else FORMAT_VERSION
 
     @property
     def described(self) -> str:
@@ -138,6 +159,10 @@ def _parse(cls: type[IndexManifest], file: Path) -> IndexManifest:
             raise ValueError(f"ranking: expected score or magnitude, got {manifest.ranking!r:.80}")
         if not (0 <= manifest.count <= MAX_IDS and 0 < manifest.dimension <= MAX_IDS):
             raise ValueError(f"it says {manifest.count} labels of {manifest.dimension} numbers")
+        if manifest.label_texts not in SPLITS_OF_TEXTS or manifest.label_fold not in FOLDS:
+            raise ValueError(f"texts {manifest.label_texts!r:.80}, fold {manifest.label_fold!r:.80}")
+        if manifest.truncated_to not in (None, manifest.dimension):
+            raise ValueError(f"truncated to {manifest.truncated_to}, dimension {manifest.dimension}"[:200])
         if not -1 <= manifest.next_slot <= MAX_IDS or any(n < 1 for n in manifest.search.values()):
             raise ValueError(f"next_slot {manifest.next_slot}, search {manifest.search}"[:200])
         if manifest.kind not in (*KINDS, "factory") or manifest.storage not in STORAGES:

@@ -51,6 +51,11 @@ def merge_parts(
     first = parts[0].manifest
     for number, part in enumerate(parts, 1):
         part.manifest.check_model(first.model_fingerprint, f"index {number} of those to merge")
+        if part.manifest.dimension != first.dimension:
+            raise ConfigError(
+                f"expected indexes of one dimension, got {first.dimension} and, of index {number}, "
+                f"{part.manifest.dimension}"
+            )
         if part.manifest.offset_dimension != first.offset_dimension:
             raise ConfigError(
                 f"expected indexes with offsets or without, got both (index {number} is unlike the first): "

@@ -68,6 +68,11 @@ def add_labels(
             f"expected support [{len(support.queries)}, {len(texts)}], a row a query and a column a label, "
             f"got {support.relevance.shape}"
         )
+    if index.manifest.has_several_texts:
+        raise ConfigError(
+            "expected an index of one vector a label for labels with support, got one of several texts a "
+            "label: add them without"
+        )
     model = index.encoder
     normalised, cuts = index.manifest.normalised, CutCount()
     label_vectors = model.encode_labels(texts, cuts=cuts, uids=uids)

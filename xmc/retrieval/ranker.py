@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xmc.distributed import World
+from xmc.errors import ConfigError
+from xmc.retrieval.folding import Fold
 from xmc.retrieval.offsets import learned_offsets
 from xmc.retrieval.ranking import search_by
 from xmc.retrieval.sharded import sharded_search
@@ -70,20 +72,25 @@ class Ranker:
         num_labels: int,
         world: World,
         exclude: sp.csr_matrix | None = None,
+        fold: Fold | None = None,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The k best of all labels for this rank's queries, exactly; all ranks call it together.
 
         The arguments are those of `sharded_search`: this rank's shard of the queries [n, D] and of the labels
-        [l, D], and ``exclude`` [N, L], true where a pair must not be returned, the same on every rank.
+        [l, D], and ``exclude`` [N, L], true where a pair must not be returned, the same on every rank. With a
+        ``fold`` the second are the vectors of all texts of this rank's labels.
 
         Returns:
             Ids int32 and scores (or magnitudes) float32, both [n, k]: best first, ties by label id ascending,
             -1 and -inf where there are fewer. Bit for bit what one rank finds.
 
         Raises:
-            ConfigError: When a shard has another size than its rank's, or k is below 1.
+            ConfigError: When a shard has another size than its rank's, k is below 1, or magnitudes are to be
+                folded.
             ModelError: When an embedding is not a number, or the ranking is unknown.
         """
+        if fold is not None and self.ranking != "score":
+            raise ConfigError("expected a ranking by score of labels of several texts, got one by magnitude")
 
         def signed(sign: np.float32) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
             return sharded_search(
@@ -95,6 +102,7 @@ class Ranker:
                 world=world,
                 exclude=exclude,
                 offsets=self._signed_offsets(sign, num_labels),
+                fold=fold,
             )
 
         return search_by(self.ranking, signed)

@@ -13,6 +13,7 @@ from torch import Tensor
 from xmc.distributed import World, all_gather_rows, exchange_rows
 from xmc.errors import ConfigError
 from xmc.retrieval.exact import exact_search
+from xmc.retrieval.folding import Fold, folded_search
 from xmc.retrieval.top_k import merge_top_k
 
 __all__ = ["sharded_search"]
@@ -30,6 +31,7 @@ def sharded_search(
     exclude: sp.csr_matrix | None = None,
     offsets: NDArray[Any] | None = None,
     memory_bytes: int = 256 * 2**20,
+    fold: Fold | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The k best of all labels for this rank's queries, equal to `exact_search` in one process.
 
@@ -48,6 +50,7 @@ def sharded_search(
         exclude: [N, L], the same on every rank: true where a pair must not be returned.
         offsets: [L], the same on every rank, added to the scores.
         memory_bytes: As in `exact_search`.
+        fold: Which of ``labels`` are vectors of one label, for this rank's labels; None for one each.
 
     Returns:
         Label ids int32 [n, k] and scores float32 [n, k] as `exact_search` gives them.
@@ -57,20 +60,19 @@ def sharded_search(
         ModelError: As `exact_search`.
     """
     low, high = world.shard(num_labels)
-    if len(labels) != high - low:
+    own = len(labels) if fold is None else len(fold)
+    if own != high - low:
         raise ConfigError(
-            f"expected the labels {low}:{high} of {num_labels} on rank {world.rank}, got {len(labels)} labels"
+            f"expected the labels {low}:{high} of {num_labels} on rank {world.rank}, got {own} labels"
         )
     device = labels.device if isinstance(labels, Tensor) else torch.device("cpu")
     gathered = all_gather_rows(torch.as_tensor(queries, device=device), num_queries, world)
-    ids, scores = exact_search(
-        gathered,
-        labels,
-        k,
-        exclude=exclude if exclude is None or world.size == 1 else sp.csr_matrix(exclude[:, low:high]),
-        offsets=None if offsets is None else offsets[low:high],
-        memory_bytes=memory_bytes,
-    )
+    mask = exclude if exclude is None or world.size == 1 else sp.csr_matrix(exclude[:, low:high])
+    bias = None if offsets is None else offsets[low:high]
+    if fold is None:
+        ids, scores = exact_search(gathered, labels, k, exclude=mask, offsets=bias, memory_bytes=memory_bytes)
+    else:
+        ids, scores = folded_search(gathered, labels, k, fold, exclude=mask, offsets=bias)
     if world.size == 1:
         return ids, scores
     # A rank found the k best of its shard under the rule of one process, ids ascending among equal scores. A

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from xmc.data.label_texts import FOLDS, SPLITS_OF_TEXTS
 from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError
 from xmc.heads.config import HeadConfig
@@ -52,6 +53,16 @@ class DataConfig:
     label_fields: list[str] | None = None
     """Fields that make a label's text; the data set's own choice when null."""
 
+    label_texts: Literal["joint", "fields", "lines"] = "joint"
+    """A label's texts: one of all its fields; a text of each field (title; description); or a text of each
+    line of each field, for synonyms and chunks."""
+
+    label_fold: Literal["max", "top2"] = "max"
+    """A label's score of its texts' where it has several: the best, or the mean of the two best."""
+
+    label_text_draw: Literal["random", "first"] = "random"
+    """Which of several texts of a label a step encodes: one drawn anew, or the first."""
+
     label_queries: float = 0.0
     """Labels that join each batch as queries for themselves, as a share of the batch; 0 for none."""
 
@@ -63,6 +74,9 @@ class DataConfig:
                 isinstance(fields, str) or not fields or set(fields) - {"title", "content"}
             ):
                 raise ConfigError(f"data.{name}: expected a list of some of title, content, got {fields!r}")
+        one_of("data.label_texts", self.label_texts, SPLITS_OF_TEXTS)
+        one_of("data.label_fold", self.label_fold, FOLDS)
+        one_of("data.label_text_draw", self.label_text_draw, ("random", "first"))
         if self.label_queries < 0:
             raise ConfigError(f"data.label_queries: expected a share of the batch, got {self.label_queries}")
 
@@ -167,6 +181,16 @@ class TrainConfig:
             )
         if self.distillation.enabled:
             _check_distillation(self)
+        if self.data.label_texts != "joint" and self.head.kind != "none":
+            raise ConfigError(
+                "data.label_texts: expected joint with a factored head, which has one vector for each label "
+                f"and encodes no text, got {self.data.label_texts}"
+            )
+        if self.encoder.frozen_labels and self.data.label_texts != "joint":
+            raise ConfigError(
+                "encoder.frozen_labels: expected false with data.label_texts "
+                f"{self.data.label_texts!r}: one vector is kept for each label, not one for each of its texts"
+            )
         # What an objective of your own takes is known when it is loaded; the trainer checks it then.
         if not is_reference(self.objective.name):
             check_objective(self, facts_of(self.objective.name))
@@ -188,6 +212,13 @@ def check_objective(config: TrainConfig, objective: ObjectiveFacts) -> None:
     )
     if config.objective.margin.kind != "none":
         _check_margin(config)
+    if config.encoder.dimensions is not None:
+        _check_dimensions(config, objective)
+    if config.data.label_texts != "joint" and objective.magnitude_about is not None:
+        raise ConfigError(
+            f"data.label_texts: expected joint with {objective.name}, which ranks by magnitudes, of which "
+            f"the best score of several texts says nothing, got {config.data.label_texts}"
+        )
     sampled = config.negatives.mode == "sampled" and config.negatives.corrected
     if config.distillation.enabled and config.distillation.hard_weight and sampled:
         if not objective.takes_certain:
@@ -219,6 +250,20 @@ def _check_distillation(config: TrainConfig) -> None:
         raise ConfigError(
             "distillation.teachers: expected negatives.positives null, as teachers speak of them all, "
             f"got {config.negatives.positives}"
+        )
+
+
+def _check_dimensions(config: TrainConfig, objective: ObjectiveFacts) -> None:
+    if config.head.kind != "none":
+        raise ConfigError(
+            "encoder.dimensions: expected null with a factored head, whose label vectors are trained as a "
+            f"whole by a loss of their own, got {config.encoder.dimensions}"
+        )
+    if config.negatives.memory.enabled and objective.takes_moments:
+        raise ConfigError(
+            f"encoder.dimensions: expected null with negatives.memory and {objective.name}, as moments of "
+            "whole vectors say nothing of normalised prefixes: leave the memory off, or take another "
+            f"objective, got {config.encoder.dimensions}"
         )
 
 

@@ -11,9 +11,15 @@ from xmc.encoders import DualEncoder
 from xmc.encoders.kept_labels import keep_label_vectors
 from xmc.objectives.objective import Loss
 from xmc.training.batches.batches import Batches
-from xmc.training.batches.tokens import training_tokens, truncated_note, with_label_queries
+from xmc.training.batches.tokens import (
+    label_text_rows,
+    training_tokens,
+    truncated_note,
+    with_label_queries,
+)
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
+from xmc.training.learned.label_texts import FirstTexts
 from xmc.training.learned.learner import Learner
 from xmc.training.memory_limit import MicroBatchLimit
 from xmc.training.step import StepInputs
@@ -45,14 +51,16 @@ def step_inputs(
         kept = None
         if config.encoder.frozen_labels:
             kept = keep_label_vectors(dataset, encoder, config.data.label_fields, progress=world.is_main)
+    rows = label_text_rows(dataset, config.data, config.seed)
     frozen = FrozenEncoder(
         encoder,
         residual_rows(learner.residuals),
         queries,
-        labels,
+        labels if rows is None else FirstTexts(labels, rows.bounds),
         config.training.micro_batch_tokens,
         accelerator.autocast,
         kept,
+        None if rows is None else (labels, rows),
     )
     return StepInputs(
         config=config,
@@ -60,6 +68,7 @@ def step_inputs(
         learner=learner,
         queries=queries,
         labels=labels,
+        label_rows=rows,
         batches=batches,
         frozen=frozen,
         objective=objective,

@@ -6,18 +6,20 @@ import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
-from xmc.encoders import DualEncoder
+from xmc.encoders import DualEncoder, EncoderConfig
 from xmc.encoders.module_kinds import is_normalize
+from xmc.encoders.prefixes import check_dimensions
 from xmc.errors import ConfigError
 from xmc.objectives.build import build_objective
 from xmc.objectives.margins.margin import with_margin
+from xmc.objectives.matryoshka import with_dimensions
 from xmc.objectives.objective import Loss
 from xmc.objectives.plain import is_plain_loss, plain_objective
 from xmc.objectives.terms import Term, WeightedTerms
 from xmc.training.config import ObjectiveConfig
 from xmc.training.parts import load_part, was_given
 
-__all__ = ["check_cosines", "configured_objective", "given_objective"]
+__all__ = ["check_cosines", "configured_objective", "given_objective", "over_dimensions"]
 
 
 def configured_objective(config: ObjectiveConfig, given: Loss | None = None, *, seed: int = 0) -> Loss:
@@ -51,6 +53,17 @@ def check_cosines(config: ObjectiveConfig, encoder: DualEncoder) -> None:
             "objective.margin: expected embeddings of length 1, whose products are cosines, got an encoder "
             "that does not end in a normalisation (sentence-transformers' Normalize)"
         )
+
+
+def over_dimensions(loss: Loss, config: EncoderConfig, encoder: DualEncoder) -> Loss:
+    """The loss on the prefixes that ``config`` lists, or as it is.
+
+    Raises:
+        ConfigError: When the encoder's vectors have not those components, or more than are listed.
+    """
+    check_dimensions(config.dimensions, encoder.dimension)
+    normalised = encoder.normalised if config.dimensions else (True, True)
+    return with_dimensions(loss, config.dimensions, config.dimension_weights, normalised=normalised)
 
 
 def given_objective(objective: object) -> Loss:

@@ -29,6 +29,7 @@ from xmc.training.batches.batch import Batch, Moment, Pool
 from xmc.training.batches.batches import Batches
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder
+from xmc.training.learned.label_texts import LabelTextRows
 from xmc.training.learned.learner import Learner, warmup_linear_decay
 from xmc.training.memory_limit import MicroBatchLimit
 
@@ -54,6 +55,8 @@ class StepInputs:
     autocast: AutocastFactory
     limit: MicroBatchLimit
     watch: Watch = SILENT
+    label_rows: LabelTextRows | None = None
+    """Where each label's texts are among ``labels``, where labels have several."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,11 @@ def _take(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
     def encode() -> tuple[CachedEncoding, CachedEncoding]:
         first, last = world.shard(len(batch.queries))
         queries = _encode(inputs, encoder.query_tower, inputs.queries, batch.queries[first:last])
-        return queries, _encode_labels(inputs, pool.label_ids[start:stop])
+        own = pool.label_ids[start:stop]
+        if inputs.label_rows is not None:
+            # Drawn for the whole pool, so that every number of ranks draws alike.
+            own = inputs.label_rows.of_batch(pool.label_ids, batch.batch_index)[start:stop]
+        return queries, _encode_labels(inputs, own)
 
     queries, labels = _fitting(inputs, batch, encode)
     query_leaf = queries.embeddings.requires_grad_()

@@ -39,7 +39,7 @@ from xmc.training.inputs import step_inputs
 from xmc.training.learned.learner import build_learner
 from xmc.training.loop import Loop
 from xmc.training.memory_limit import MicroBatchLimit
-from xmc.training.objective import check_cosines, configured_objective
+from xmc.training.objective import check_cosines, configured_objective, over_dimensions
 from xmc.training.run.allocator import keep_freed_memory
 from xmc.training.run.changes import check_changes, read_changes, record_changes
 from xmc.training.run.checkpoint import CHECKPOINTS, Checkpointer
@@ -136,6 +136,7 @@ class Trainer:
         if config.encoder.frozen_labels:
             self.encoder.freeze_labels()
         check_cosines(config.objective, self.encoder)
+        self.objective = over_dimensions(self.objective, config.encoder, self.encoder)
         self.config = config = with_encoder_choices(config, self.encoder.kind)
         relevance = self.dataset.relevance("train")
         rows, self.validation_rows = train_validation_split(relevance, config.validation.rows, config.seed)

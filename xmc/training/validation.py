@@ -12,11 +12,14 @@ from torch import Tensor
 
 from xmc.data import Dataset, inverse_propensity
 from xmc.distributed import World, all_gather_rows
+from xmc.encoders.prefixes import cut, shorter
 from xmc.errors import DataError
 from xmc.evaluation import ranking_metrics
 from xmc.evaluation.hits import all_hits
+from xmc.objectives.matryoshka import prefix_of
 from xmc.prediction.calibration import Calibration, fit_calibration
 from xmc.retrieval import Ranker
+from xmc.retrieval.folding import Fold
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.head import ranking_of
@@ -48,30 +51,52 @@ class Validator:
     ranking: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
 
     def __call__(self, learner: Learner, frozen: FrozenEncoder) -> dict[str, float]:
-        """Metrics in percent, equal on every rank.
+        """Metrics in percent, equal on every rank; by prefixes of vectors as ``d64/P@1`` where there are any.
 
         The texts are those of training, whose tokens ``frozen`` has: none is cut into tokens again. Each rank
         encodes and holds its shard of the queries and of the labels. Over W ranks: one all-gather of the
         queries' embeddings, one all-to-all of their lists of 100 labels (two of each for a model that ranks
         by magnitude) and two all-gathers of the merged lists, ids and scores.
         """
-        relevance, excluded = self.dataset.relevance("train"), self.dataset.filter("train")
-        own = self._ranker(learner).search(
-            self._queries(frozen),
-            self._labels(learner, frozen),
+        ranker, queries = self._ranker(learner), self._queries(frozen)
+        labels, fold = self._labels(learner, frozen)
+        self.ranking = self._search(ranker, queries, labels, fold)
+        metrics = self._metrics(self.ranking[0])
+        for dimension in shorter(self.config.encoder.dimensions, labels.shape[1]):
+            query_normalised, label_normalised = learner.encoder.normalised
+            ids, _ = self._search(
+                ranker,
+                cut(queries, dimension, normalised=query_normalised),
+                prefix_of(labels, dimension, normalised=label_normalised),
+                fold,
+            )
+            metrics |= {f"d{dimension}/{name}": value for name, value in self._metrics(ids).items()}
+        return metrics
+
+    def _search(
+        self, ranker: Ranker, queries: NDArray[np.float32], labels: Tensor, fold: Fold | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ids and scores, both [V, 100], of all ranks' queries by all ranks' labels."""
+        excluded = self.dataset.filter("train")
+        own = ranker.search(
+            queries,
+            labels,
             DEPTH,
             num_queries=len(self.rows),
             num_labels=self.dataset.num_labels,
             world=self.world,
             exclude=None if excluded is None else excluded[self.rows],
+            fold=fold,
         )
         # All ranks measure all lists, as sums of parts would round differently for each number of ranks.
         ids, scores = (
             all_gather_rows(torch.from_numpy(part).to(self.device), len(self.rows), self.world).cpu().numpy()
             for part in own
         )
-        self.ranking = ids, scores
-        constants = self.dataset.propensity
+        return ids, scores
+
+    def _metrics(self, ids: NDArray[np.int64]) -> dict[str, float]:
+        relevance, constants = self.dataset.relevance("train"), self.dataset.propensity
         return ranking_metrics(
             sp.csr_matrix(relevance[self.rows]),
             ids,
@@ -108,9 +133,12 @@ class Validator:
         own = slice(*self.world.shard(len(self.rows)))
         return frozen.encode_queries(self.rows[own]).cpu().numpy()
 
-    def _labels(self, learner: Learner, frozen: FrozenEncoder) -> Tensor:
-        """This rank's shard of the label vectors as they are, [l, D]."""
+    def _labels(self, learner: Learner, frozen: FrozenEncoder) -> tuple[Tensor, Fold | None]:
+        """This rank's shard of the label vectors as they are, [l, D], or those of all their texts [t, D]."""
         start, stop = self.world.shard(self.dataset.num_labels)
         if learner.head is not None:
-            return learner.head.table(torch.float32)[start:stop].to(self.device)
-        return frozen.encode_labels(np.arange(start, stop)).to(self.device)
+            return learner.head.table(torch.float32)[start:stop].to(self.device), None
+        if self.config.data.label_texts == "joint":
+            return frozen.encode_labels(np.arange(start, stop)).to(self.device), None
+        vectors, bounds = frozen.encode_label_texts(start, stop)
+        return vectors.to(self.device), Fold(bounds, self.config.data.label_fold)

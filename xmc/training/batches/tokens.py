@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from xmc.data import Dataset, TokenStore
+from xmc.data.label_texts import FlatTexts
 from xmc.encoders import DualEncoder, Tower
 from xmc.files import fingerprint
 from xmc.training.config import DataConfig
+from xmc.training.learned.label_texts import LabelTextRows
 
 __all__ = [
     "StackedTokens",
     "TrainingTexts",
+    "label_text_rows",
     "training_tokens",
     "truncated_note",
     "with_label_queries",
@@ -63,9 +66,24 @@ class StackedTokens:
 def training_tokens(
     dataset: Dataset, encoder: DualEncoder, config: DataConfig, progress: bool
 ) -> tuple[TokenStore, TokenStore]:
-    """Tokens of the training queries [N] and of the labels [L], made where they are not on disk yet."""
+    """Tokens of the training queries [N] and of the labels [L], made where they are not on disk yet.
+
+    Of labels of several texts, those of all texts, label by label (:func:`label_text_rows`).
+    """
     queries = _tokens(dataset, "train", encoder.query_tower, config.query_fields, progress)
-    return queries, _tokens(dataset, "labels", encoder.label_tower, config.label_fields, progress)
+    if config.label_texts == "joint":
+        return queries, _tokens(dataset, "labels", encoder.label_tower, config.label_fields, progress)
+    texts = dataset.label_texts(config.label_fields, config.label_texts)
+    flat = FlatTexts.of(texts)
+    return queries, _store(dataset, flat.texts, texts.fingerprint, "labels", encoder.label_tower, progress)
+
+
+def label_text_rows(dataset: Dataset, config: DataConfig, seed: int) -> LabelTextRows | None:
+    """Where the texts of each label are among those of all labels; None where each has one."""
+    if config.label_texts == "joint":
+        return None
+    flat = FlatTexts.of(dataset.label_texts(config.label_fields, config.label_texts))
+    return LabelTextRows(flat.bounds, seed, config.label_text_draw == "random")
 
 
 def with_label_queries(
@@ -90,11 +108,17 @@ def _tokens(
     dataset: Dataset, table: str, tower: Tower, fields: Sequence[str] | None, progress: bool
 ) -> TokenStore:
     texts = dataset.texts(table, fields)
+    return _store(dataset, texts, texts.fingerprint, table, tower, progress)
+
+
+def _store(
+    dataset: Dataset, texts: Sequence[str], source: str, table: str, tower: Tower, progress: bool
+) -> TokenStore:
     return TokenStore.open_or_build(
         dataset.path / "tokens",
         texts,
         tower.tokenize,
-        fingerprint=fingerprint(tower.fingerprint, texts.fingerprint),
+        fingerprint=fingerprint(tower.fingerprint, source),
         max_length=tower.max_length,
         description=f"tokens of {table}",
         progress=progress,

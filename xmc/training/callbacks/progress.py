@@ -46,6 +46,8 @@ class Progress(Callback):
         """Say what it found, in percent."""
         if run.world.is_main:
             shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in SHOWN)
+            prefixes = [name.partition("/")[0] for name in metrics if name.endswith("/nDCG@5")]
+            shown += "".join(f"  {prefix}/nDCG@5 {metrics[f'{prefix}/nDCG@5']:.2f}" for prefix in prefixes)
             left = _left(run) if 0 < run.step < run.num_steps else None
             tqdm.write(f"step {run.step}: validation {shown}" + (f"  {_range(*left)} left" if left else ""))
 

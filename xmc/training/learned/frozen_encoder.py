@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from xmc.data import TokenRows, TokenStore
+from xmc.data import TokenRows
 from xmc.encoders import DualEncoder, Tower, add_residuals
 from xmc.encoders.micro_batches import AutocastFactory, gather_rows, pack_by_length
+from xmc.training.learned.label_texts import LabelTextRows
 from xmc.training.learned.residual_table import ResidualTable
 
 __all__ = ["FrozenEncoder"]
@@ -31,15 +33,18 @@ class FrozenEncoder:
         max_tokens: Most tokens of a micro-batch; None suits the tower.
         autocast: Makes the context that the encoder runs in.
         kept: Vectors float32 [L, D] of all labels where the label tower is not trained, or None.
+        label_texts: The tokens of all texts of labels, and where each label's are; None where each has one,
+            which ``labels`` has. Else that has the first of each.
     """
 
     encoder: DualEncoder
     residuals: tuple[Tensor, Tensor] | None
     queries: TokenRows
-    labels: TokenStore
+    labels: TokenRows
     max_tokens: int | None
     autocast: AutocastFactory
     kept: np.ndarray | None = None
+    label_texts: tuple[TokenRows, LabelTextRows] | None = None
 
     def snapshot(self) -> FrozenEncoder:
         """A copy that later steps do not change, in eval mode."""
@@ -68,6 +73,15 @@ class FrozenEncoder:
             raise ValueError("expected the vectors of labels that are not trained, got none: encode them")
         rows = self.kept[label_ids]  # a copy, of what may be on disk
         return torch.from_numpy(rows).to(self.encoder.label_tower.device)
+
+    def encode_label_texts(self, start: int, stop: int) -> tuple[Tensor, NDArray[np.int64]]:
+        """Embeddings [T, D] of all texts of the labels ``start:stop``, and the bounds of each label's."""
+        if self.label_texts is None:
+            return self.encode_labels(np.arange(start, stop)), np.arange(stop - start + 1)
+        tokens, rows = self.label_texts
+        own, bounds = rows.all_of(start, stop)
+        labels = np.repeat(np.arange(start, stop), np.diff(bounds))
+        return self.with_residuals(self._encode(self.encoder.label_tower, tokens, own), labels), bounds
 
     @torch.no_grad()
     def with_residuals(self, embeddings: Tensor, label_ids: np.ndarray) -> Tensor:

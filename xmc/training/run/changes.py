@@ -43,11 +43,13 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
     with reading(path, "the configuration of a run"):
         before = flat(read_yaml(path))
     after = flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
-    # A run of before there were margins, teachers and other numbers in tables had none.
+    # A run of before there were margins, teachers, prefixes, texts and other numbers in tables had none.
     later = {
         "objective": {"margin": asdict(MarginConfig())},
         "distillation": asdict(DistillationConfig()),
         "training": {"table_dtype": "float32"},
+        "data": {"label_texts": "joint", "label_fold": "max", "label_text_draw": "random"},
+        "encoder": {"projection": None, "dimensions": None, "dimension_weights": None},
     }
     before = flat(later) | before
     kept = [values.get("run.keep_best") for values in (before, after)]

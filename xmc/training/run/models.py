@@ -150,8 +150,11 @@ class RunModels:
             scale=scale,
             ranking=ranking,
             ranking_shift=shift,
+            dimensions=_largest_first(self.config.encoder.dimensions),
             query_fields=tuple(data.query_fields or manifest.query_fields),
             label_fields=tuple(data.label_fields or manifest.label_fields),
+            label_texts=data.label_texts,
+            label_fold=data.label_fold,
             dataset=self.dataset.name,
             label_fingerprint=self.dataset.label_fingerprint,
             dataset_fingerprint=self.dataset.fingerprint,
@@ -190,3 +193,7 @@ class RunModels:
                 tqdm.write(f"{self.path_of(model.step)} is gone: the best model is chosen without it")
         if self.kept:
             self._lead_to_best()
+
+
+def _largest_first(dimensions: list[int] | None) -> tuple[int, ...] | None:
+    return None if dimensions is None else tuple(sorted(dimensions, reverse=True))
