@@ -105,9 +105,11 @@ def test_a_run_goes_on_from_a_checkpoint_without_the_label_tower(
     assert losses(tmp_path / "cut") == losses(residuals.run.dir)
 
 
-def test_a_head_is_refused(frozen: TrainConfig, changed: Any) -> None:
+def test_a_head_and_several_texts_are_refused(frozen: TrainConfig, changed: Any) -> None:
     with pytest.raises(ConfigError, match="frozen_labels: expected false with a factored head"):
         changed(frozen, head={"kind": "factored"})
+    with pytest.raises(ConfigError, match="frozen_labels: expected false with data.label_texts 'lines'"):
+        changed(frozen, data={"label_texts": "lines"})
 
 
 def test_two_ranks_follow_the_curve_of_one(
