@@ -62,6 +62,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_commands_and_python_run; test_commands_of_the_docs_are_understood[benchmarks.md]"
         ),
         "test_your_data.py": "test_commands_and_python_run",
+        "training/test_step_without_values.py": "test_a_step_stays_on_its_device_and_asks_for_few_numbers",
         "training/batches/memory/test_label_memory.py": (
             "test_a_sample_estimates_the_partition_function_without_bias[29]"
         ),
