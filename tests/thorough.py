@@ -14,6 +14,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
     file: frozenset(names.split("; "))
     for file, names in {
         "benchmarks/test_gpu.py": "test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run",
+        "benchmarks/test_gpu_bare.py": "test_the_smoke_test_and_a_training_run",
         "cli/test_compare_report.py": (
             "test_report_writes_its_files; test_report_with_the_untrained_encoder_as_baseline; "
             "test_stored_rankings_are_used_until_the_model_changes"
