@@ -1,7 +1,9 @@
-"""Check and time every way of scoring on a GPU: ``python benchmarks/gpu.py --json gpu.json``.
+"""Check and time training on a GPU: ``python benchmarks/gpu.py --json gpu.json``, eight minutes at most.
 
-Cases run in a process apart from this one, which is replaced after a fault or a hang: a failing case is
-recorded with its error and does not stop the others. Without a GPU everything runs small on the CPU, with
+Stages come in order of worth, each with a limit of its own, and what was found is written after every case,
+so that a run cut off keeps it. Cases run in a process apart from this one, which is replaced after a fault or
+a hang. Beside this repository it needs PyTorch, Triton, sentence-transformers, transformers, accelerate,
+pyarrow and scipy, and no download. Without a GPU everything runs small on the CPU (``--miniature``), with
 Triton's kernels in its interpreter.
 """
 
@@ -15,9 +17,8 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, TimeoutError
+from concurrent.futures import ProcessPoolExecutor, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,65 +32,44 @@ from tqdm.auto import tqdm
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from benchmarks.gpu_cases import IMPLEMENTATIONS, Case, CheckCase, TimeCase, run_case
+from benchmarks.gpu_cases import Case, asked, run_case
+from benchmarks.gpu_report import report
+from benchmarks.gpu_stages import PATIENCE, STAGES, Choices, Stage, stages
+from benchmarks.gpu_texts import SmokeCase
 from xmc.files import atomic_file
-from xmc.objectives import CATALOGUE
 
-__all__ = ["cases_for", "main", "report", "run_all"]
+__all__ = ["main", "run_stage"]
 
-OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "softmax": [{"over_positives": "mean"}, {"over_positives": "sum"}],
-    "supervised_contrastive": [{"mean": "out"}, {"mean": "in"}],
-    "soft_top_k": [{"k": 5, "alpha": 2.0}, {"k": "positives", "alpha": 0.7}],
-}
-WITHOUT_SCORES = tuple(name for name, facts in CATALOGUE.items() if facts.takes_moments)
-DTYPES = ("bfloat16", "float32", "float16")
-CASE_SECONDS = 150.0
-QUICK_OBJECTIVES = ("decoupled_softmax", "binary_cross_entropy", "soft_top_k")
+NOT_RUN = "not run: out of time"
+BUDGET = 470.0
+START_SECONDS = 90.0
 
 
-def cases_for(queries: Sequence[int], labels: Sequence[int], dimension: int, *, quick: bool) -> list[Case]:
-    """Checks of every objective and implementation, and times at every B and L; fewer if quick."""
-    names = [name for name in CATALOGUE if not quick or name in QUICK_OBJECTIVES]
-    shape = (17, 90, 20) if quick else (300, 5001, 100)
-    # Triton first, and bfloat16 first: what is most worth knowing should time run out.
-    ways = sorted(IMPLEMENTATIONS, key=lambda way: way != "triton")
-    dtypes = DTYPES[: 1 if quick else None]
-    checks = [
-        CheckCase(name, way, dtype, *shape, options)
-        for dtype in dtypes
-        for way in ways
-        for name in names
-        for options in OPTIONS.get(name, [{}])[: 1 if quick else None]
-        if name not in WITHOUT_SCORES or way in ("dense", "triton")
-    ]
-    repeats = 1 if quick and not torch.cuda.is_available() else 20
-    times = [
-        TimeCase(way, num_queries, num_labels, dimension, repeats=repeats)
-        for num_labels in labels
-        for num_queries in queries
-        for way in ways
-    ]
-    return [*checks, *times]
-
-
-class _Worker:
+class Worker:
     """A process that runs cases; replaced when one broke or hung."""
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, seconds: float = START_SECONDS) -> None:
+        self.device, self.seconds = device, seconds
         self.pool: ProcessPoolExecutor | None = None
 
+    def start(self) -> None:
+        """Begin a process where there is none, and wait for its imports, which no case is to pay for."""
+        if self.pool is None:
+            # Spawned, as CUDA does not survive a fork; one process at a time, kept while it is well.
+            context = multiprocessing.get_context("spawn")
+            self.pool = ProcessPoolExecutor(1, mp_context=context)
+            # A process that never answers is found by the case that waits for it next.
+            wait([self.pool.submit(asked, SmokeCase())], self.seconds)
+
     def run(self, case: Case, seconds: float) -> dict[str, Any]:
-        context = multiprocessing.get_context("spawn")
-        # Spawned, as CUDA does not survive a fork; one process at a time, kept while it is well.
-        self.pool = self.pool or ProcessPoolExecutor(1, mp_context=context)
-        kind = "check" if isinstance(case, CheckCase) else "time"
+        """What :func:`benchmarks.gpu_cases.run_case` says, or that it took longer than ``seconds``."""
+        self.start()
+        assert self.pool is not None
         try:
-            found = self.pool.submit(run_case, case, self.device).result(seconds)
+            found: dict[str, Any] = self.pool.submit(run_case, case, self.device).result(seconds)
         except (TimeoutError, BrokenProcessPool) as error:
             text = f"took longer than {seconds:.0f} s" if isinstance(error, TimeoutError) else "process died"
-            found = {"kind": kind, **asdict(case), "error": text}
+            found = asked(case) | {"error": text}
             self.end()
         if "CUDA error" in (found["error"] or ""):
             self.end()  # after a fault no later call of that process can succeed
@@ -105,62 +85,31 @@ class _Worker:
             self.pool = None
 
 
-def run_all(
-    cases: Sequence[Case], device: str, *, budget: float, isolate: bool = True
+def run_stage(
+    stage: Stage, device: str, *, left: float, worker: Worker | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The answer to each case, as it comes; those that ``budget`` seconds are too short for say so."""
-    worker, started = _Worker(device), time.monotonic()
-    try:
-        for case in tqdm(cases, desc="cases", mininterval=1.0):
-            # What does not fit the budget is listed as not run, so that nothing is missing without a word.
-            left = budget - (time.monotonic() - started)
-            if left <= 0:
-                kind = "check" if isinstance(case, CheckCase) else "time"
-                yield {"kind": kind, **asdict(case), "error": "not run: out of time"}
-            elif isolate:
-                yield worker.run(case, min(left, CASE_SECONDS))
-            else:
-                yield run_case(case, device)
-    finally:
-        worker.end()
+    """The answer to each case, as it comes; those that time is too short for say so.
 
-
-def report(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a table of times, and of the checks those that are worth a look."""
-    times = [one for one in results if one["kind"] == "time"]
-    lines = [
-        "| implementation | B | L | ms | products | share of rate | extra memory | of 4 B L |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for one in times:
-        shape = f"| {one['implementation']} | {one['num_queries']:,} | {one['num_labels']:,} "
-        if one["error"]:
-            lines.append(f"{shape}| {one['error'].splitlines()[0][:60]} | | | | |")
-            continue
-        memory, share = one["extra_bytes"], one["share_of_scores"]
-        lines.append(
-            f"{shape}| {one['milliseconds']:.2f} | {one['products']:.2f} | {one['share_of_rate']:.0%} "
-            f"| {'' if memory is None else f'{memory / 2**20:,.0f} MiB'} "
-            f"| {'' if share is None else f'{share:.1%}'} |"
-        )
-    checks = [one for one in results if one["kind"] == "check"]
-    right = [one for one in checks if not one["error"] and one["within_tolerance"]]
-    once = [one for one in right if one["repeatable"]]
-    lines += ["", f"{len(right)} of {len(checks)} checks within tolerance, {len(once)} of these repeatable."]
-    lines += [f"- {_name(one)}: {_fault(one)}" for one in checks if one not in once]
-    return "\n".join(lines)
-
-
-def _name(one: dict[str, Any]) -> str:
-    options = ", ".join(f"{key}={value}" for key, value in one["options"].items())
-    return f"{one['objective']}({options}), {one['implementation']}, {one['dtype']}"
-
-
-def _fault(one: dict[str, Any]) -> str:
-    if one["error"]:
-        return str(one["error"].splitlines()[0])
-    errors = ", ".join(f"{part} {error:.1e}" for part, error in one["errors"].items())
-    return errors if not one["within_tolerance"] else f"two runs differ; {errors}"
+    Args:
+        stage: Its limit, and its cases.
+        device: "cuda" or "cpu".
+        left: Seconds left to the whole run, if those are fewer than the stage's own.
+        worker: Runs the cases; this process does when None, without a limit for one.
+    """
+    if worker is not None:
+        before = time.monotonic()
+        worker.start()
+        left -= time.monotonic() - before
+    until = time.monotonic() + min(left, stage.seconds)
+    for case in tqdm(stage.cases, desc=stage.name, mininterval=1.0):
+        # What does not fit is listed as not run, so that nothing is missing without a word.
+        seconds = min(until - time.monotonic(), stage.case_seconds)
+        started = time.monotonic()
+        if seconds <= 0:
+            found = asked(case) | {"error": NOT_RUN}
+        else:
+            found = run_case(case, device) if worker is None else worker.run(case, seconds)
+        yield found | {"stage": stage.name, "taken": round(time.monotonic() - started, 2)}
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -169,7 +118,7 @@ def machine(device: str) -> dict[str, Any]:
     if device == "cuda":
         properties = torch.cuda.get_device_properties(0)
         found |= {"device": properties.name, "memory_bytes": properties.total_memory}
-        found |= {"cuda": torch.version.cuda}
+        found |= {"cuda": torch.version.cuda, "processors": properties.multi_processor_count}
     try:
         import triton
     except ImportError:
@@ -178,38 +127,59 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None, *, isolate: bool = True) -> int:
-    """Run the script; 0 when every check that was run is within tolerance, 1 otherwise."""
+    """Run the script; 0 when everything that was run worked and was within tolerance, 1 otherwise."""
+    given = _parse(arguments)
     cuda = torch.cuda.is_available()
+    device = "cuda" if cuda else "cpu"
+    choices = Choices(
+        miniature=given.miniature or not cuda,
+        encoder=given.encoder,
+        data=given.data,
+        queries=tuple(given.queries),
+        labels=tuple(given.labels),
+        dimensions=tuple(given.dimensions),
+    )
+    results: list[dict[str, Any]] = []
+    budget = given.budget or (PATIENCE if choices.miniature else 1) * BUDGET
+    worker = Worker(device, PATIENCE * START_SECONDS if choices.miniature else START_SECONDS)
+    started = time.monotonic()
+    try:
+        for stage in stages(choices):
+            if stage.name not in given.stages:
+                continue
+            left = budget - (time.monotonic() - started)
+            for found in run_stage(stage, device, left=left, worker=worker if isolate else None):
+                results.append(found)
+                # Written each time, so that a run that is ended early leaves what it found.
+                with atomic_file(given.json) as path:
+                    path.write_text(json.dumps({"machine": machine(device), "cases": results}, indent=1))
+            print(report([one for one in results if one["stage"] == stage.name]) + "\n", flush=True)
+    finally:
+        worker.end()
+    print(f"written to {given.json}")
+    run = [one for one in results if one["error"] != NOT_RUN]
+    return 0 if all(not one["error"] and one.get("within_tolerance", True) for one in run) else 1
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    plain = Choices()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--json", type=Path, default=Path("gpu.json"), help="where results go (default %(default)s)"
     )
+    parser.add_argument("--miniature", action="store_true", help="everything small; always without a GPU")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only these")
+    parser.add_argument("--encoder", help="a model's folder; random weights of well-known shapes without")
+    parser.add_argument("--data", help="a prepared data set to train on; one is made without")
+    parser.add_argument("--queries", type=int, nargs="+", default=plain.queries, help="values of B to time")
+    parser.add_argument("--labels", type=int, nargs="+", default=plain.labels, help="values of L to time")
+    parser.add_argument("--dimensions", type=int, nargs="+", default=plain.dimensions, help="values of D")
     parser.add_argument(
-        "--quick", action="store_true", help="few objectives, one small shape; always without a GPU"
+        "--budget",
+        type=float,
+        help=f"seconds in all; what is left then is not run (default {BUDGET:.0f}, more with --miniature)",
     )
-    parser.add_argument("--queries", type=int, nargs="+", default=[1024, 4096], help="values of B to time")
-    parser.add_argument(
-        "--labels", type=int, nargs="+", default=[131_072, 1_305_265], help="values of L to time"
-    )
-    parser.add_argument("--dimension", type=int, default=384, help="D")
-    parser.add_argument("--budget", type=float, default=540.0, help="seconds; what is left then is not run")
-    given = parser.parse_args(arguments)
-    quick = given.quick or not cuda
-    if quick:
-        given.queries, given.labels = ([1024], [131_072]) if cuda else ([32], [200])
-        given.dimension = given.dimension if cuda else 16
-    device = "cuda" if cuda else "cpu"
-    results: list[dict[str, Any]] = []
-    cases = cases_for(given.queries, given.labels, given.dimension, quick=quick)
-    for found in run_all(cases, device, budget=given.budget, isolate=isolate):
-        results.append(found)
-        # Written each time, so that a run that is ended early leaves what it found.
-        with atomic_file(given.json) as path:
-            path.write_text(json.dumps({"machine": machine(device), "cases": results}, indent=1))
-    print(report(results))
-    print(f"written to {given.json}")
-    checks = [one for one in results if one["kind"] == "check" and one["error"] != "not run: out of time"]
-    return 0 if all(not one["error"] and one["within_tolerance"] for one in checks) else 1
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,46 @@
-"""What ``benchmarks/gpu.py`` measures, case by case: exactness against float64, time and memory."""
+"""Scoring on a GPU, case by case: exactness against float64, time and memory."""
 
 from __future__ import annotations
 
 import gc
-import statistics
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.compiled_tiles import compiled_tiles
+from benchmarks.gpu_timing import (
+    matrix_rate,
+    median_milliseconds,
+    peak_extra_bytes,
+    product_milliseconds,
+)
 from xmc.objectives import build_objective
 from xmc.scoring import Positives, ScoreInputs, as_positives
 
-__all__ = ["IMPLEMENTATIONS", "Case", "CheckCase", "TimeCase", "run_case"]
+__all__ = ["IMPLEMENTATIONS", "Case", "CheckCase", "TimeCase", "asked", "relative_errors", "run_case"]
 
 IMPLEMENTATIONS = ("dense", "tiled", "compiled tiled", "triton")
 NEEDED_PRODUCTS = 3
 """Products of B x L x D that no way of training both towers does without: scores and two gradients."""
 
-PRODUCT_LABELS = 1 << 17  # the plain product writes into one buffer of this many labels
 POSITIVES_PER_QUERY = 4
-TIMED_SECONDS = 3.0
 TOLERANCES = {"float32": (1e-5, 1e-4), "bfloat16": (1e-3, 2e-2), "float16": (1e-3, 2e-2)}
 """Of the loss and of gradients, as shares of the largest number."""
+
+
+class Case(Protocol):
+    """One thing to find out, a dataclass of plain values; it travels to a process of its own."""
+
+    kind: ClassVar[str]
+
+    def measure(self, device: str) -> dict[str, Any]:
+        """What was found on ``device``, "cuda" or "cpu", for JSON."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,11 @@ class CheckCase:
     num_labels: int
     dimension: int
     options: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "check"
+
+    def measure(self, device: str) -> dict[str, Any]:
+        """See :class:`Case`."""
+        return _check(self, device)
 
 
 @dataclass(frozen=True)
@@ -54,9 +71,16 @@ class TimeCase:
     dimension: int
     dtype: str = "bfloat16"
     repeats: int = 20
+    kind: ClassVar[str] = "time"
+
+    def measure(self, device: str) -> dict[str, Any]:
+        """See :class:`Case`."""
+        return _time(self, device)
 
 
-Case = CheckCase | TimeCase
+def asked(case: Case) -> dict[str, Any]:
+    """The kind of a case and its values."""
+    return {"kind": case.kind, **asdict(case)}  # type: ignore[call-overload]
 
 
 def run_case(case: Case, device: str) -> dict[str, Any]:
@@ -65,19 +89,27 @@ def run_case(case: Case, device: str) -> dict[str, Any]:
     Returns:
         What was asked and what was found, for JSON. ``error`` is None, "out of memory", or the error's text.
     """
-    kind = "check" if isinstance(case, CheckCase) else "time"
-    asked = {"kind": kind, **asdict(case)}
     try:
-        found = _check(case, device) if isinstance(case, CheckCase) else _time(case, device)
-        return asked | found | {"error": None}
+        return asked(case) | case.measure(device) | {"error": None}
     except torch.OutOfMemoryError:
-        return asked | {"error": "out of memory"}
+        return asked(case) | {"error": "out of memory"}
     except Exception as error:  # whatever goes wrong in one case is to be read beside the others
-        return asked | {"error": f"{type(error).__name__}: {error}"[:2000]}
+        return asked(case) | {"error": f"{type(error).__name__}: {error}"[:2000]}
     finally:
         gc.collect()
         if device == "cuda":
             _quietly(torch.cuda.empty_cache)
+
+
+def relative_errors(found: dict[str, Tensor], exact: dict[str, Tensor]) -> dict[str, float]:
+    """The largest error of each tensor, as a share of its largest number."""
+    return {
+        part: float(
+            (found[part].double().cpu() - whole.double().cpu()).abs().max()
+            / whole.double().abs().max().clamp_min(1e-12).cpu()
+        )
+        for part, whole in exact.items()
+    }
 
 
 def _quietly(function: Callable[[], object]) -> None:
@@ -95,7 +127,7 @@ def _implementation(name: str, device: str) -> tuple[str, AbstractContextManager
     return name, nullcontext()
 
 
-def _inputs(case: Case, device: str) -> tuple[Tensor, Tensor, Positives]:
+def _inputs(case: CheckCase | TimeCase, device: str) -> tuple[Tensor, Tensor, Positives]:
     generator = torch.Generator(device).manual_seed(0)
     dtype = getattr(torch, case.dtype)
 
@@ -138,11 +170,7 @@ def _check(case: CheckCase, device: str) -> dict[str, Any]:
         found = results(name, getattr(torch, case.dtype))
         again = results(name, getattr(torch, case.dtype))
     # Of the rounded embeddings, so that what is told apart is the arithmetic, not the inputs' precision.
-    exact = results("dense", torch.float64)
-    errors = {
-        part: float((found[part].double() - whole).abs().max() / whole.abs().max().clamp_min(1e-12))
-        for part, whole in exact.items()
-    }
+    errors = relative_errors(found, results("dense", torch.float64))
     loss, gradients = TOLERANCES[case.dtype]
     within = all(error <= (loss if part == "loss" else gradients) for part, error in errors.items())
     repeatable = all(torch.equal(found[part], again[part]) for part in found)
@@ -151,8 +179,8 @@ def _check(case: CheckCase, device: str) -> dict[str, Any]:
 
 def _time(case: TimeCase, device: str) -> dict[str, Any]:
     queries, labels, positives = _inputs(case, device)
-    product = _milliseconds(lambda: _product(queries, labels), case.repeats, device)
-    rate = 2.0 * len(queries) * len(labels) * case.dimension / (product * 1e-3)
+    product = product_milliseconds(queries, labels, device, case.repeats)
+    operations = 2.0 * len(queries) * len(labels) * case.dimension
     leaves = [queries.requires_grad_(), labels.requires_grad_()]
     name, context = _implementation(case.implementation, device)
 
@@ -162,62 +190,19 @@ def _time(case: TimeCase, device: str) -> dict[str, Any]:
 
     with context:
         step()
-        extra = _peak_extra_bytes(step, leaves) if device == "cuda" else None
-        milliseconds = _milliseconds(step, case.repeats, device)
-    products = milliseconds / product
+        extra = peak_extra_bytes(step, leaves) if device == "cuda" else None
+        milliseconds = median_milliseconds(step, device, repeats=case.repeats)
+    products, needed = milliseconds / product, NEEDED_PRODUCTS * operations / (milliseconds * 1e-3)
     return {
         "milliseconds": milliseconds,
         "product_milliseconds": product,
-        "product_flops_per_second": rate,
+        "product_flops_per_second": operations / (product * 1e-3),
         "products": products,
-        # What is needed over the time it took, as a share of the rate that the plain product reached.
+        "flops_per_second": needed,
+        # What is needed over the time it took, as a share of the rate of the same shape's plain product, and
+        # of a large square one.
         "share_of_rate": NEEDED_PRODUCTS / products,
+        "share_of_matrix_rate": needed / matrix_rate(device, queries.dtype),
         "extra_bytes": extra,
         "share_of_scores": None if extra is None else extra / (4.0 * len(queries) * len(labels)),
     }
-
-
-def _product(queries: Tensor, labels: Tensor) -> None:
-    """All scores once, in the embeddings' type, into one buffer."""
-    width = min(PRODUCT_LABELS, len(labels))
-    out = queries.new_empty(len(queries), width)
-    with torch.no_grad():
-        for start in range(0, len(labels), width):
-            part = labels[start : start + width]
-            torch.mm(queries, part.T, out=out[:, : len(part)])
-
-
-def _milliseconds(function: Callable[[], object], repeats: int, device: str) -> float:
-    """The median of up to ``repeats`` runs after one to warm up, at least 3, for about three seconds."""
-    function()
-    taken: list[float] = []
-    started = time.perf_counter()
-    while len(taken) < min(3, repeats) or (
-        len(taken) < repeats and time.perf_counter() - started < TIMED_SECONDS
-    ):
-        taken.append(_once(function, device))
-    return statistics.median(taken)
-
-
-def _once(function: Callable[[], object], device: str) -> float:
-    if device != "cuda":
-        begun = time.perf_counter()
-        function()
-        return (time.perf_counter() - begun) * 1e3
-    # Events are on the GPU's own clock: launching is asynchronous, and the host's clock would time that.
-    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    function()
-    stop.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(stop)
-
-
-def _peak_extra_bytes(step: Callable[[], object], leaves: list[Tensor]) -> int:
-    """Beyond the inputs and the gradients that any way has to return."""
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    step()
-    returned = sum(leaf.numel() * leaf.element_size() for leaf in leaves)
-    return max(0, torch.cuda.max_memory_allocated() - before - returned)

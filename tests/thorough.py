@@ -14,6 +14,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
     file: frozenset(names.split("; "))
     for file, names in {
         "benchmarks/test_gpu.py": "test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run",
+        "benchmarks/test_gpu_bare.py": "test_the_smoke_test_and_a_training_run",
         "cli/test_compare_report.py": (
             "test_report_writes_its_files; test_report_with_the_untrained_encoder_as_baseline; "
             "test_stored_rankings_are_used_until_the_model_changes"
@@ -93,6 +94,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_a_short_prefix_learns_what_it_does_not_learn_by_itself"
         ),
         "training/test_label_texts.py": "test_a_run_is_ranked_by_all_texts_and_resumes",
+        "training/test_step_without_values.py": "test_a_step_stays_on_its_device_and_asks_for_few_numbers",
         "training/batches/memory/test_label_memory.py": (
             "test_a_sample_estimates_the_partition_function_without_bias[29]"
         ),

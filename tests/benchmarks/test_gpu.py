@@ -7,13 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, gpu_cases
-from benchmarks.gpu import cases_for, main, report, run_all
+from benchmarks import gpu, gpu_cases, gpu_stages
+from benchmarks.gpu import main, run_stage
 from benchmarks.gpu_cases import IMPLEMENTATIONS, CheckCase, TimeCase, run_case
+from benchmarks.gpu_models import ArrowDataset
+from benchmarks.gpu_parts import PARTS, PartCase
+from benchmarks.gpu_report import report
+from benchmarks.gpu_stages import STAGES, Choices, Stage, stages
+from benchmarks.gpu_steps import StepCase, random_relevance
 from tests.scoring.fused.interpreted import needs_interpreter
+from xmc.data import Dataset
 from xmc.objectives import CATALOGUE, build_objective
 from xmc.scoring import ScoreInputs
 
@@ -22,13 +29,53 @@ SMALL = CheckCase("decoupled_softmax", "tiled", "bfloat16", 5, 40, 6)
 
 
 def test_all_that_was_asked_for_is_measured() -> None:
-    cases = cases_for([1024, 4096], [131_072, 1_305_265], 384, quick=False)
-    checks = [case for case in cases if isinstance(case, CheckCase)]
-    for name in CATALOGUE:
-        ways = {case.implementation for case in checks if case.objective == name}
-        assert ways == ({"dense", "triton"} if name in gpu.WITHOUT_SCORES else set(IMPLEMENTATIONS))
-    times = {(c.implementation, c.num_queries, c.num_labels) for c in cases if isinstance(c, TimeCase)}
-    assert len(times) == 16 and {way for way, _, _ in times} == set(IMPLEMENTATIONS)
+    planned = {stage.name: stage for stage in stages(Choices())}
+    assert tuple(planned) == STAGES
+    assert sum(stage.seconds for stage in planned.values()) <= gpu.BUDGET < 480
+    checks = [case for case in planned["check"].cases if isinstance(case, CheckCase)]
+    for dtype in ("bfloat16", "float32"):
+        for name in CATALOGUE:
+            ways = {c.implementation for c in checks if c.objective == name and c.dtype == dtype}
+            every = set(IMPLEMENTATIONS) - {"compiled tiled"}
+            wanted = {"dense", "triton"} if name in gpu_stages.WITHOUT_SCORES else every
+            assert ways - {"compiled tiled"} == wanted
+    assert {case.part for case in planned["check"].cases if isinstance(case, PartCase)} == set(PARTS)
+    times = [case for case in planned["score"].cases if isinstance(case, TimeCase)]
+    shapes = {(c.implementation, c.num_queries, c.num_labels, c.dimension, c.dtype) for c in times}
+    assert len(times) == len(shapes) == 32 and {shape[0] for shape in shapes} == set(IMPLEMENTATIONS)
+    steps = [case for case in planned["step"].cases if isinstance(case, StepCase)]
+    assert {(case.tower, case.pool) for case in steps} == {
+        (tower, pool) for tower in ("DistilBERT", "MiniLM") for pool in (8_192, 65_536)
+    }
+
+
+def test_a_given_encoder_takes_the_place_of_random_ones() -> None:
+    cases = [case for stage in stages(Choices(encoder="folder", data="data")) for case in stage.cases]
+    towers = {case.tower for case in cases if hasattr(case, "tower")}
+    assert towers == {"folder"} and {c.data for c in cases if hasattr(c, "data")} == {"data"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_agree_with_float64(part: str) -> None:
+    found = run_case(PartCase(part, 61, 8), "cpu")
+    assert found["error"] is None and found["within_tolerance"] and found["repeatable"]
+
+
+def test_a_part_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(case: PartCase, device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        return {"sum": torch.ones(3, dtype=dtype) * (1.01 if dtype == torch.float32 else 1.0)}
+
+    monkeypatch.setitem(PARTS, "adamw", wrong)
+    found = run_case(PartCase("adamw", 61, 8), "cpu")
+    assert not found["within_tolerance"] and "adamw: sum 1.0e-02" in report([found])
+
+
+def test_relevance_has_the_shape_of_the_data_set() -> None:
+    relevance = random_relevance(500, 300)
+    per_row = np.diff(relevance.indptr)
+    assert relevance.shape == (500, 300) and per_row.min() >= 1 and (relevance.data == 1).all()
+    counts = np.sort(relevance.getnnz(axis=0))[::-1]
+    assert counts[:30].sum() > 2 * counts[-150:].sum(), "frequencies fall with the rank"
 
 
 @pytest.mark.slow
@@ -38,17 +85,39 @@ def test_a_run_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["--json", str(tmp_path / "gpu.json")], isolate=False) == 0
     written = json.loads((tmp_path / "gpu.json").read_text())
     assert written["machine"]["torch"] == torch.__version__
+    assert {one["stage"] for one in written["cases"]} == set(STAGES)
+    assert all(one["error"] is None and one["taken"] >= 0 for one in written["cases"])
     checks = [one for one in written["cases"] if one["kind"] == "check"]
     times = [one for one in written["cases"] if one["kind"] == "time"]
-    assert all(one["error"] is None for one in written["cases"])
     assert {one["implementation"] for one in checks} == set(IMPLEMENTATIONS)
     assert all(one["within_tolerance"] and one["repeatable"] for one in checks)
-    assert [one["implementation"] for one in times] == ["triton", "dense", "tiled", "compiled tiled"]
+    assert [one["implementation"] for one in times] == ["triton", "tiled", "dense", "compiled tiled"]
     for one in times:
         assert one["milliseconds"] > 0 and one["products"] > 0
         torch.testing.assert_close(one["share_of_rate"] * one["products"], 3.0)
     printed = capsys.readouterr().out
-    assert printed.count("\n| ") >= len(times) and "12 of 12 checks within tolerance" in printed
+    assert "20 of 20 checks within tolerance" in printed and "hours an epoch" in printed
+
+
+@needs_interpreter
+@pytest.mark.skipif(torch.cuda.is_available(), reason="runs small on a CPU alone")
+def test_a_run_that_is_cut_off_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def measure(self: TimeCase, device: str) -> dict[str, Any]:
+        if self.implementation == "dense":
+            raise Stopped
+        return gpu_cases._time(self, device)
+
+    monkeypatch.setattr(TimeCase, "measure", measure)
+    with pytest.raises(Stopped):
+        main(["--miniature", "--stages", "score", "--json", str(tmp_path / "gpu.json")], isolate=False)
+    kept = json.loads((tmp_path / "gpu.json").read_text())["cases"]
+    assert [one["implementation"] for one in kept] == ["triton", "tiled"]
+    assert all(one["error"] is None for one in kept)
 
 
 def test_an_error_of_one_case_is_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +130,7 @@ def test_an_error_of_one_case_is_its_answer(monkeypatch: pytest.MonkeyPatch) -> 
         return original(case, device)
 
     monkeypatch.setattr(gpu_cases, "_check", check)
-    found = list(run_all([bad, large, good], "cpu", budget=1e6, isolate=False))
+    found = list(run_stage(Stage("check", 1e6, 1e6, [bad, large, good]), "cpu", left=1e6))
     assert found[0]["error"].startswith("ConfigError") and found[1]["error"] == "out of memory"
     assert found[2]["error"] is None and found[2]["within_tolerance"]
     text = report(found)
@@ -80,11 +149,23 @@ def test_an_objective_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run() -> None:
-    worker = gpu._Worker("cpu")
+    worker = gpu.Worker("cpu")
     try:
+        worker.start()
         assert worker.run(SMALL, 0.05)["error"] == "took longer than 0 s"
         assert worker.pool is None
         assert worker.run(SMALL, 300.0)["error"] is None
     finally:
         worker.end()
-    assert [one["error"] for one in run_all([SMALL], "cpu", budget=0.0)] == ["not run: out of time"]
+    for left, seconds in ((0.0, 1e6), (1e6, 0.0)):
+        found = list(run_stage(Stage("check", seconds, 1e6, [SMALL]), "cpu", left=left))
+        assert [one["error"] for one in found] == [gpu.NOT_RUN]
+
+
+def test_texts_are_read_without_the_library_as_with_it(dataset: Dataset) -> None:
+    alone = ArrowDataset.load(dataset.path)
+    for split in ("train", "labels"):
+        ours, theirs = alone.texts(split, ["title", "content"]), dataset.texts(split, ["title", "content"])
+        assert ours.fingerprint == theirs.fingerprint and list(ours) == list(theirs)
+        assert ours[[3, 1, -1]] == theirs[[3, 1, -1]] and ours[2:5] == theirs[2:5] and ours[0] == theirs[0]
+    assert list(alone.uids("test")) == list(dataset.uids("test"))

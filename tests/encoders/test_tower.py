@@ -14,7 +14,7 @@ from xmc.errors import ModelError
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_pad_tokens(side: str) -> None:
-    ids, mask = pad_tokens(torch.tensor([5, 6, 7]), torch.tensor([0, 2, 2, 3]), 9, side)
+    ids, mask = pad_tokens(np.array([5, 6, 7]), np.array([0, 2, 2, 3]), 9, side)
     right = [[5, 6], [9, 9], [7, 9]], [[1, 1], [1, 0], [1, 0]]
     left = [[5, 6], [9, 9], [9, 7]], [[1, 1], [0, 1], [0, 1]]
     assert (ids.tolist(), mask.tolist()) == (right if side == "right" else left)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from xmc.encoders.tower import Tower
+from xmc.transfer import to_device
 
 __all__ = [
     "AutocastFactory",
@@ -130,7 +131,7 @@ class CachedEncoding:
             # than those the loss was computed from.
             with _replayed(self._tower.device, batch.random_state), torch.enable_grad(), self._autocast():
                 output = self._tower(batch.ids, batch.offsets)
-            _backward(output, gradient[torch.from_numpy(batch.rows).to(gradient.device)])
+            _backward(output, gradient[to_device(batch.rows, gradient.device)])
 
 
 def encode_with_cache(
@@ -167,7 +168,7 @@ def encode_with_cache(
         batch = _MicroBatch(rows, *gather_rows(ids, offsets, rows), _random_state(tower.device))
         with torch.no_grad(), autocast():
             output = tower(batch.ids, batch.offsets)
-        embeddings[torch.from_numpy(rows).to(tower.device)] = output
+        embeddings[to_device(rows, tower.device)] = output
         kept.append(batch)
     return CachedEncoding(embeddings, tower, autocast, None, kept)
 

@@ -15,6 +15,7 @@ from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
 from xmc.errors import ConfigError, ModelError
+from xmc.transfer import to_device
 
 __all__ = ["Tower", "pad_tokens"]
 
@@ -64,14 +65,14 @@ class Tower:
             ids: Flat token ids, int32 or int64 [t].
             offsets: Where each text starts, int64 [n + 1].
         """
-        ids, offsets = _tensor(ids, self.device), _tensor(offsets, self.device)
         # No text at all: modules need not be able to work on an empty batch.
         if len(offsets) == 1:
             return torch.zeros(0, self.dimension, device=self.device)
         if self.padded:
-            features, rest = self._padded_features(ids, offsets), self.modules
+            features, rest = self._padded_features(_on_host(ids), _on_host(offsets)), self.modules
         else:
-            features, rest = {"sentence_embedding": self._bag(ids, offsets)}, self.modules[1:]
+            bags = self._bag(to_device(ids, self.device), to_device(offsets, self.device))
+            features, rest = {"sentence_embedding": bags}, self.modules[1:]
         for module in rest:
             features = module(features)
         return features["sentence_embedding"].float()
@@ -172,9 +173,10 @@ class Tower:
             return bag_of_rows(bag.weight, ids, offsets, bag.mode, leaf=self.row_leaf)
         return plain_bag(bag.weight, ids, offsets, bag.mode)
 
-    def _padded_features(self, ids: Tensor, offsets: Tensor) -> dict[str, Tensor]:
+    def _padded_features(self, ids: np.ndarray, offsets: np.ndarray) -> dict[str, Tensor]:
         tokenizer = self._first.tokenizer
-        input_ids, mask = pad_tokens(ids, offsets, tokenizer.pad_token_id or 0, tokenizer.padding_side)
+        padded = pad_tokens(ids, offsets, tokenizer.pad_token_id or 0, tokenizer.padding_side)
+        input_ids, mask = (to_device(part, self.device) for part in padded)
         features = {"input_ids": input_ids, "attention_mask": mask}
         if "token_type_ids" in tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(input_ids)
@@ -183,21 +185,22 @@ class Tower:
         return features
 
 
-def pad_tokens(ids: Tensor, offsets: Tensor, pad_id: int, side: str) -> tuple[Tensor, Tensor]:
+def pad_tokens(ids: np.ndarray, offsets: np.ndarray, pad_id: int, side: str) -> tuple[np.ndarray, np.ndarray]:
     """Flat ids [t] and offsets [n + 1] as a padded batch and its attention mask, both int64 [n, longest].
 
-    A text without tokens attends to one pad token, so that no softmax runs over nothing.
+    A text without tokens attends to one pad token, so that no softmax runs over nothing. On the host, which
+    has the lengths: a GPU would have to be waited for to learn the longest.
     """
-    lengths = offsets.diff().unsqueeze(1)  # [n, 1]
+    lengths = np.diff(offsets)[:, None]  # [n, 1]
     width = max(1, int(lengths.max()))
-    column = torch.arange(width, device=ids.device)  # [longest]
+    column = np.arange(width)  # [longest]
     # Flat ids are row after row, which is the order in which a boolean mask is filled.
     filled = column < lengths if side == "right" else column >= width - lengths
-    input_ids = torch.full(filled.shape, pad_id, dtype=torch.int64, device=ids.device)
-    input_ids[filled] = ids.to(torch.int64)
+    input_ids = np.full(filled.shape, pad_id, dtype=np.int64)
+    input_ids[filled] = ids
     edge = 0 if side == "right" else -1
     filled[:, edge] = True
-    return input_ids, filled.to(torch.int64)
+    return input_ids, filled.astype(np.int64)
 
 
 def _max_length(first: Any, task: str) -> int | None:
@@ -219,8 +222,5 @@ def _check(modules: Sequence[Any]) -> None:
         raise ModelError(f"expected a model with a fast tokenizer, got {type(first.tokenizer).__name__}")
 
 
-def _tensor(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
-    if isinstance(array, np.ndarray):
-        # torch warns of memory it must not write to, such as a memory map opened for reading
-        array = torch.from_numpy(np.require(array, requirements=["C", "W"]))
-    return array.to(device)
+def _on_host(values: np.ndarray | Tensor) -> np.ndarray:
+    return values.cpu().numpy() if isinstance(values, Tensor) else values

@@ -205,7 +205,10 @@ class ScoreInputs:
         pairs = self.pairs if pairs is None else pairs
         # Pairs ascend by label, so that the shard's are a slice of P: rows, columns within the shard, slice.
         start = self.own_shard.start
-        part = pairs.label_slices([start, start + len(self.labels)])[0]
+        if len(self.labels) == pairs.num_labels:
+            part = slice(0, len(pairs))  # on one rank there is nothing to look for, nor a GPU to wait for
+        else:
+            part = pairs.label_slices([start, start + len(self.labels)])[0]
         return pairs.rows[part], pairs.labels[part] - start, part
 
     def num_labels_stood_for(self) -> float:

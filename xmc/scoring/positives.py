@@ -13,6 +13,7 @@ from torch import Tensor
 
 from xmc.errors import ConfigError
 from xmc.scoring.arithmetic import deterministic_index_add
+from xmc.transfer import to_device
 
 __all__ = ["Positives", "PositivesLike", "as_positives", "join_pairs", "without_pairs"]
 
@@ -48,7 +49,7 @@ class Positives:
 
     def label_slices(self, bounds: Sequence[int]) -> list[slice]:
         """The pairs of each label range ``bounds[i]:bounds[i + 1]``: slices into ``rows`` and ``labels``."""
-        edges = torch.tensor(list(bounds), device=self.labels.device, dtype=self.labels.dtype)
+        edges = to_device(np.array(bounds, dtype=np.int64), self.labels.device)
         # Labels ascend, so that a shard's or a tile's pairs are a slice: no mask of [P] for each tile.
         cuts = torch.searchsorted(self.labels, edges).tolist()
         return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
@@ -144,9 +145,9 @@ def as_positives(
     keys, first = np.unique(labels.astype(np.int64) * max(num_rows, 1) + rows, return_index=True)
     kept = None if weights is None else _weights(weights[first])
     return Positives(
-        torch.from_numpy(keys % max(num_rows, 1)).to(device),
-        torch.from_numpy(keys // max(num_rows, 1)).to(device),
-        None if kept is None else torch.from_numpy(kept).to(device),
+        to_device(keys % max(num_rows, 1), device),
+        to_device(keys // max(num_rows, 1), device),
+        None if kept is None else to_device(kept, device),
         num_rows,
         num_labels,
     )

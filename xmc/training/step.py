@@ -32,6 +32,7 @@ from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.label_texts import LabelTextRows
 from xmc.training.learned.learner import Learner, warmup_linear_decay
 from xmc.training.memory_limit import MicroBatchLimit
+from xmc.transfer import to_device
 
 __all__ = ["StepInputs", "StepResult", "accumulate_gradients", "optimise", "step_head"]
 
@@ -274,10 +275,8 @@ def _loss(
     inputs: StepInputs, queries: Tensor, labels: Tensor, batch: Batch, bounds: tuple[int, int]
 ) -> Tensor:
     (start, stop), pool, scoring = bounds, batch.pool, inputs.config.scoring
-    ids = torch.from_numpy(pool.label_ids[start:stop]).to(inputs.device)
-    weights = (
-        None if pool.log_weights is None else torch.from_numpy(pool.log_weights[start:stop]).to(inputs.device)
-    )
+    ids = to_device(pool.label_ids[start:stop], inputs.device)
+    weights = None if pool.log_weights is None else to_device(pool.log_weights[start:stop], inputs.device)
     scored = ScoreInputs(
         queries,
         labels,
@@ -301,7 +300,7 @@ def _apart(inputs: StepInputs, pool: Pool, bounds: tuple[int, int]) -> RowsApart
     if pool.apart is None:
         return None
     rows, weights = pool.apart.rows, pool.apart.log_weights[slice(*bounds)]
-    return RowsApart(torch.from_numpy(rows).to(inputs.device), torch.from_numpy(weights).to(inputs.device))
+    return RowsApart(to_device(rows, inputs.device), to_device(weights, inputs.device))
 
 
 def _extra(batch: Batch) -> ExtraNegatives | None:

@@ -51,6 +51,7 @@ from xmc.training.run.models import RunModels
 from xmc.training.run.origins import origins
 from xmc.training.run.pace import Pace
 from xmc.training.run.precision import mixed_precision
+from xmc.training.run.replicated import check_replicated
 from xmc.training.run.result import TrainResult, save_result
 from xmc.training.run.trackers import check_trackers, chosen_trackers, start_trackers
 from xmc.training.step import StepInputs
@@ -122,6 +123,7 @@ class Trainer:
             log_with=chosen_trackers(config.run),
             project_dir=config.run.dir,
         )
+        check_replicated(self.accelerator.distributed_type)
         self.world, self.device = current_world(), self.accelerator.device
         if self.device.type == "cpu":
             keep_freed_memory()

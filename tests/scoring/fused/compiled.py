@@ -7,8 +7,12 @@ nothing: it computes a loss there, then asks for the kernels. Run without TRITON
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -105,6 +109,8 @@ class Compilation:
             "atomics": made.asm["ttgir"].count("atomic"),
             "asynchronous_loads": ptx.count("cp.async"),
             "machine_code": len(made.asm.get("cubin", b"")),
+            "threads": 32 * blocks.warps,
+            **machine_use(made.asm["cubin"]),
         }
 
     def _type(self, name: str, constants: dict[str, Any]) -> str:
@@ -119,6 +125,19 @@ class Compilation:
         if name in ("scale", "offsets", "log_weights", "row_first", "row_second", "out", "sums"):
             return "*fp32"
         return "fp32" if name == "constant" else "i32"
+
+
+def machine_use(code: bytes) -> dict[str, int]:
+    """Registers of a thread, and bytes of its stack, to which registers are spilled: of machine code."""
+    reader = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(code)
+        file.flush()
+        done = subprocess.run([reader, "-res-usage", file.name], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    found = re.search(r"REG:(\d+) STACK:(\d+)", said)
+    assert found is not None, said
+    return {"registers": int(found[1]), "spilled": int(found[2])}
 
 
 def on_the_cpu() -> dict[str, Any]:

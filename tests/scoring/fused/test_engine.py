@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+import xmc
 from tests.largest import LargestStorage
 from tests.scoring.fused.interpreted import needs_interpreter, tiny_tiles
 from xmc.objectives.statistics.log_partition import LogPartition
@@ -144,3 +147,27 @@ def test_a_slab_fits_the_budget_unless_it_is_one_tile(
     assert tiles >= 1
     assert tiles == 1 or tiles * 128 * (num_rows * slope_bytes + 4 * dimension) <= memory_bytes
     assert (tiles + 1) * 128 * (num_rows * slope_bytes + 4 * dimension) > memory_bytes
+
+
+@pytest.mark.parametrize(("memory", "most"), [(1 << 20, 0), (1, 1)], ids=["one slab", "many slabs"])
+def test_scoring_asks_the_device_for_few_numbers(
+    memory: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would make the host wait for a GPU; where there is none, a graph can capture the kernels."""
+    asked: list[str] = []
+    for name in ("tolist", "item", "__bool__", "__int__", "__float__"):
+        original = getattr(Tensor, name)
+
+        def read(self: Tensor, name: str = name, original: Any = original) -> Any:
+            caller = sys._getframe(1)
+            if Path(caller.f_code.co_filename).is_relative_to(Path(xmc.__file__).parent):
+                asked.append(f"{name} in {caller.f_code.co_name}")
+            return original(self)
+
+        monkeypatch.setattr(Tensor, name, read)
+    tensors, pairs = inputs(5, 70, 6), as_positives([[3, 69], [], [0], [40], [5]], 5, 70)
+    leaves = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
+    scored = ScoreInputs(positives=pairs, **leaves, implementation="triton", memory_bytes=memory)
+    scores, value = reduce_scores(scored, LogPartition())
+    torch.autograd.grad(scores.sum() + value.sum(), list(leaves.values()))
+    assert len(asked) <= most, asked

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.fused.launch import Launcher
 from xmc.scoring.pairs import add_pair_products, pair_products
 from xmc.scoring.statistic import FusedStatistic
+from xmc.transfer import to_device
 
 __all__ = ["FusedEngine", "slab_tiles"]
 
@@ -95,8 +97,10 @@ class FusedEngine:
         form, numbers = statistic.fused_slope(value, grad_value)
         # A slab is as many labels as the budget holds slopes of, and its memory serves one after the other.
         starts = range(0, num_labels, tiles * block)
-        edges = torch.tensor([*starts, num_labels], device=columns.device)
-        cuts = torch.searchsorted(columns, edges).tolist()  # pairs are ordered by label
+        cuts = [0, len(columns)]
+        if len(starts) > 1:  # else the GPU need not be asked, and waited for
+            edges = to_device(np.array([*starts, num_labels]), columns.device)
+            cuts = torch.searchsorted(columns, edges).tolist()  # pairs are ordered by label
         for number, start in enumerate(starts):
             stop = min(start + tiles * block, num_labels)
             first, width = start // block, stop - start

@@ -15,6 +15,7 @@ from xmc.encoders import DualEncoder, Tower, add_residuals
 from xmc.encoders.micro_batches import AutocastFactory, gather_rows, pack_by_length
 from xmc.training.learned.label_texts import LabelTextRows
 from xmc.training.learned.residual_table import ResidualTable
+from xmc.transfer import to_device
 
 __all__ = ["FrozenEncoder"]
 
@@ -89,7 +90,7 @@ class FrozenEncoder:
         if self.residuals is None:
             return embeddings
         rows, table = self.residuals
-        return add_residuals(embeddings, table[rows[torch.from_numpy(label_ids).to(rows.device)]].float())
+        return add_residuals(embeddings, table[rows[to_device(label_ids, rows.device)]].float())
 
     @torch.no_grad()
     def _encode(self, tower: Tower, tokens: TokenRows, ids: np.ndarray) -> Tensor:
@@ -106,7 +107,7 @@ class FrozenEncoder:
                 for rows in pack_by_length(np.diff(offsets), budget, tower.padded):
                     with self.autocast():
                         output = tower(*gather_rows(flat, offsets, rows))
-                    out[torch.from_numpy(start + rows).to(out.device)] = output.float()
+                    out[to_device(start + rows, out.device)] = output.float()
         finally:
             self.encoder.train(training)
         return out

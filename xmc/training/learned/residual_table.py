@@ -13,6 +13,7 @@ from xmc.encoders import add_residuals
 from xmc.random_streams import Stream, generator
 from xmc.training.learned.config import ResidualConfig
 from xmc.training.learned.optimisers.gathered_rows import distinct_rows
+from xmc.transfer import to_device
 
 __all__ = ["ResidualTable"]
 
@@ -79,10 +80,10 @@ class ResidualTable(nn.Module):
             # A rare label's residual is left out in every step, so that it stays 0.
             kept &= self.frequent[label_ids]
         # A leaf of the rows read: its gradient is [n, D] of them, where one of the table would be [R, D].
-        rows = self.rows[torch.from_numpy(label_ids).to(self.table.device)]
+        rows = self.rows[to_device(label_ids, self.table.device)]
         leaf = self.table[rows[start:stop]].float().requires_grad_()
         self._read.append((rows, leaf))
-        mask = torch.from_numpy(kept[start:stop]).to(leaf.device)
+        mask = to_device(kept[start:stop], leaf.device)
         # A residual left out counts as 0 and gets a gradient of 0; its row is gathered like the others.
         return add_residuals(labels, leaf * mask[:, None])
 

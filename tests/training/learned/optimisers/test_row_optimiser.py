@@ -7,6 +7,7 @@ import torch
 
 from tests.distributed.ranks import Ranks
 from xmc.distributed import World, current_world
+from xmc.training.learned.optimisers import row_optimiser
 from xmc.training.learned.optimisers.gathered_rows import distinct_rows
 from xmc.training.learned.optimisers.row_optimiser import (
     RowOptimiser,
@@ -90,8 +91,9 @@ def test_goes_on_from_its_tensors() -> None:
 
 
 @pytest.mark.parametrize("subtract", [subtract_rows_, _subtract_product_, _subtract_blocks_])
-def test_rows_are_subtracted(subtract: Callable[..., None]) -> None:
+def test_rows_are_subtracted(subtract: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """By a product on a CPU and in blocks elsewhere; neither touches other rows."""
+    monkeypatch.setattr(row_optimiser, "GPU_ROWS", 500)
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(3000, 3, generator=generator)
     rows = torch.randperm(3000, generator=generator)[:1100]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xmc.training.learned.optimisers.row_optimiser import TouchedRows, subtract_rows_
+from xmc.training.learned.optimisers.row_optimiser import GPU_ROWS, TouchedRows, subtract_rows_
 
 __all__ = ["LazyAdam", "lazy_adam_"]
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
-# Rows whose moments stay in a core's cache while a dozen passes go over them.
+# Rows whose moments stay in a CPU core's cache while a dozen passes go over them.
 BLOCK = 256
 
 
@@ -42,7 +42,8 @@ def lazy_adam_(
     steps[rows] += 1
     taken = steps[rows]
     corrections = 1 - BETAS[0] ** taken, (1 - BETAS[1] ** taken).sqrt()
-    parts = [x.split(BLOCK) for x in (rows, touched.gradient, *corrections)]
+    block = BLOCK if table.device.type == "cpu" else GPU_ROWS
+    parts = [x.split(block) for x in (rows, touched.gradient, *corrections)]
     for chosen, g, of_first, of_second in zip(*parts, strict=True):
         g = g * touched.scale
         mean = first[chosen].lerp_(g, 1 - BETAS[0])

@@ -19,6 +19,7 @@ from xmc.training.learned.optimisers.gathered_rows import rows_over_ranks
 from xmc.training.learned.optimisers.stochastic_rounding import StochasticRounding
 
 __all__ = [
+    "GPU_ROWS",
     "RowGradients",
     "RowOptimiser",
     "RowRMSProp",
@@ -29,8 +30,9 @@ __all__ = [
     "subtract_rows_",
 ]
 
-# Rows that stay in a core's cache between being read and written: a pass over memory instead of two.
-_BLOCK = 512
+GPU_ROWS = 1 << 16
+"""Rows that a GPU changes at once: few launches, and what is gathered of a large table stays bounded."""
+
 _FADING = 0.999
 _EPSILON = 1e-12
 
@@ -273,7 +275,7 @@ def _subtract_product_(table: Tensor, rows: Tensor, factors: Tensor, gradient: T
 
 def _subtract_blocks_(table: Tensor, rows: Tensor, factors: Tensor, gradient: Tensor) -> None:
     """By gathered rows: on a GPU a product would go over the whole table."""
-    parts = zip(rows.split(_BLOCK), factors[:, None].split(_BLOCK), gradient.split(_BLOCK), strict=True)
+    parts = zip(*(x.split(GPU_ROWS) for x in (rows, factors[:, None], gradient)), strict=True)
     for chosen, by, values in parts:
         table.index_copy_(0, chosen, table.index_select(0, chosen).addcmul_(by, values, value=-1))
 

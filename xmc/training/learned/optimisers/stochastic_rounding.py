@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from xmc.random_streams import Stream, generator
+from xmc.transfer import to_device
 
 __all__ = ["StochasticRounding", "round_stochastically"]
 
@@ -71,4 +72,4 @@ class StochasticRounding:
 
     def _noise(self, like: Tensor) -> Tensor:
         drawn = np.frombuffer(self._draw.bytes(2 * like.numel()), np.uint16).astype(np.int32)
-        return torch.from_numpy(drawn).view_as(like).to(like.device)
+        return to_device(drawn, like.device).view_as(like)

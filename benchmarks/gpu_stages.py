@@ -1,0 +1,158 @@
+"""What ``benchmarks/gpu.py`` does, stage by stage in order of worth, and how long each may take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.gpu_cases import IMPLEMENTATIONS, Case, CheckCase, TimeCase
+from benchmarks.gpu_parts import PARTS, PartCase
+from benchmarks.gpu_steps import StepCase
+from benchmarks.gpu_texts import EncodeCase, SearchCase, SmokeCase, TrainCase
+from xmc.objectives import CATALOGUE
+
+__all__ = ["PATIENCE", "STAGES", "Choices", "Stage", "check_cases", "stages"]
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "softmax": [{"over_positives": "mean"}, {"over_positives": "sum"}],
+    "supervised_contrastive": [{"mean": "out"}, {"mean": "in"}],
+    "soft_top_k": [{"k": 5, "alpha": 2.0}, {"k": "positives", "alpha": 0.7}],
+}
+WITHOUT_SCORES = tuple(name for name, facts in CATALOGUE.items() if facts.takes_moments)
+DTYPES = ("bfloat16", "float32")
+QUICK_OBJECTIVES = ("decoupled_softmax", "binary_cross_entropy", "soft_top_k")
+# torch.compile takes ten seconds and more for each statistic, so it is checked on one of each kind.
+COMPILED = {"bfloat16": QUICK_OBJECTIVES, "float32": ()}
+WAYS = ("triton", "tiled", "dense", "compiled tiled")
+PATIENCE = 10
+"""How many times the limits of a GPU a small run on a CPU is given, which may have other work to do."""
+
+STAGES = ("smoke", "check", "score", "step", "search", "train", "encode")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a run is asked for.
+
+    Attributes:
+        miniature: Everything small, for a CPU.
+        encoder: A model's folder for the stages that encode; random weights when None.
+        data: A prepared data set for the stage "train"; one is made when None.
+        queries: B of the stage "score".
+        labels: L of it.
+        dimensions: D of it.
+    """
+
+    miniature: bool = False
+    encoder: str | None = None
+    data: str | None = None
+    queries: tuple[int, ...] = (1_024, 4_096)
+    labels: tuple[int, ...] = (131_072, 1_305_265)
+    dimensions: tuple[int, ...] = (384, 768)
+
+    def towers(self, *names: str) -> tuple[str, ...]:
+        """The encoders of a stage: the folder given, or random weights of these shapes."""
+        if self.encoder is not None:
+            return (self.encoder,)
+        return ("miniature",) if self.miniature else names
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Cases that answer one question.
+
+    Attributes:
+        name: One of :data:`STAGES`.
+        seconds: What all of them may take; the rest is not run.
+        case_seconds: What one of them may take.
+        cases: In order of worth.
+    """
+
+    name: str
+    seconds: float
+    case_seconds: float
+    cases: Sequence[Case]
+
+
+def stages(asked: Choices) -> list[Stage]:
+    """All stages: 465 seconds at most, by their limits."""
+    small = asked.miniature
+    planned = [
+        Stage("smoke", 60, 60, [SmokeCase()]),
+        Stage("check", 100, 30, check_cases(small)),
+        Stage("score", 110, 40, _score_cases(asked)),
+        Stage("step", 80, 50, _step_cases(asked)),
+        Stage("search", 25, 15, _search_cases(small)),
+        Stage("train", 60, 60, [_train_case(asked)]),
+        Stage("encode", 30, 20, _encode_cases(asked)),
+    ]
+    if not small:
+        return planned
+    return [Stage(s.name, PATIENCE * s.seconds, PATIENCE * s.case_seconds, s.cases) for s in planned]
+
+
+def check_cases(small: bool) -> list[Case]:
+    """Every objective by every implementation in both types, and the parts of a step beside scores."""
+    names = [name for name in CATALOGUE if not small or name in QUICK_OBJECTIVES]
+    shape = (17, 90, 20) if small else (300, 5_001, 100)
+    parts = [PartCase(part, 211, 16) if small else PartCase(part) for part in PARTS]
+
+    def checks(way: str, dtype: str) -> list[Case]:
+        return [
+            CheckCase(name, way, dtype, *shape, options)
+            for name in names
+            if name not in WITHOUT_SCORES or way in ("dense", "triton")
+            if way != "compiled tiled" or name in COMPILED[dtype]
+            for options in OPTIONS.get(name, [{}])[: 1 if small else None]
+        ]
+
+    assert set(WAYS) == set(IMPLEMENTATIONS)
+    # bfloat16 by Triton first: what is trained with, and what no other machine has run.
+    order = [(way, dtype) for dtype in DTYPES[: 1 if small else None] for way in WAYS[:3]]
+    found = checks(*order[0]) + parts
+    for way, dtype in order[1:]:
+        found += checks(way, dtype)
+    return found + checks("compiled tiled", "bfloat16")
+
+
+def _score_cases(asked: Choices) -> list[Case]:
+    if asked.miniature:
+        return [TimeCase(way, 32, 200, 16, repeats=1) for way in WAYS]
+    # The slow compiler last; within a way the shapes of most work first.
+    return [
+        TimeCase(way, num_queries, num_labels, dimension)
+        for way in WAYS
+        for num_labels in sorted(asked.labels, reverse=True)
+        for num_queries in sorted(asked.queries, reverse=True)
+        for dimension in asked.dimensions
+    ]
+
+
+def _step_cases(asked: Choices) -> list[Case]:
+    if asked.miniature:
+        small = {"batch": 32, "labels": 300, "rows": 200, "tokens": 8, "micro_batch_tokens": 256}
+        return [StepCase(tower, 60, steps=1, **small) for tower in asked.towers()]
+    return [
+        StepCase(tower, pool) for pool in (8_192, 65_536) for tower in asked.towers("DistilBERT", "MiniLM")
+    ]
+
+
+def _search_cases(small: bool) -> list[Case]:
+    if small:
+        return [SearchCase(20, 300, 16, k=10)]
+    shapes = ((384, 256), (384, 4_096), (768, 256))
+    return [SearchCase(10_000, 1_305_265, dimension, memory_mb=memory) for dimension, memory in shapes]
+
+
+def _train_case(asked: Choices) -> Case:
+    (tower,) = asked.towers("MiniLM")
+    if asked.miniature:
+        return TrainCase(tower, asked.data, epochs=4, labels=20, queries=200, batch=50, length=16)
+    return TrainCase(tower, asked.data)
+
+
+def _encode_cases(asked: Choices) -> list[Case]:
+    if asked.miniature:
+        return [EncodeCase(tower, texts=60, longest=12, batch=16) for tower in asked.towers()]
+    return [EncodeCase(tower) for tower in asked.towers("MiniLM", "DistilBERT", "BERT-base")]

@@ -1,0 +1,111 @@
+"""A step of a transformer on torch's meta device, whose tensors have shapes and no numbers.
+
+What asks a tensor for its number would make a step on a GPU wait for it, and fails here unless it is listed;
+so does what brings together tensors of two devices, and what takes a tensor off its device.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.gpu_steps import StepCase, step_inputs_of
+from xmc.encoders import micro_batches
+from xmc.training import step as training_step
+from xmc.training.batches.batch import Moment
+from xmc.training.step import StepInputs, accumulate_gradients
+
+META = torch.device("meta")
+ONCE = {"join_pairs", "label_slices", "__post_init__", "refuse_non_finite"}
+"""Functions of ours that read a number, each a few times a step, however many micro-batches it has.
+
+The second and third are of tiles, the last does not ask a GPU.
+"""
+
+Place = tuple[str, str]
+
+
+def place_of(frames: traceback.StackSummary) -> Place:
+    """File and function of the innermost frame outside torch and this file."""
+    own = [f for f in frames if f.filename != __file__ and "/torch/" not in f.filename]
+    return Path(own[-1].filename).name, own[-1].name
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[Place]]:
+    """Where tensors of the meta device were asked for numbers; they answer as those of a step would."""
+    found = Counter[Place]()
+
+    def asked(name: str, answer: Callable[[torch.Tensor, str], Any]) -> None:
+        original = getattr(torch.Tensor, name)
+
+        def read(self: torch.Tensor, *arguments: Any) -> Any:
+            if self.device != META:
+                return original(self, *arguments)
+            frames = traceback.extract_stack()[:-1]
+            found[place_of(frames)] += 1
+            return answer(self, frames[-1].line or "")
+
+        monkeypatch.setattr(torch.Tensor, name, read)
+
+    asked("tolist", lambda tensor, line: [0] * tensor.numel())
+    # "is any wrong?" no; "are all real?" yes.
+    asked("__bool__", lambda tensor, line: ".any()" not in line)
+    for name, number in (("item", 1.0), ("__float__", 1.0), ("__int__", 1)):
+        asked(name, lambda tensor, line, number=number: number)
+    autocast = torch.autocast
+    monkeypatch.setattr(
+        torch, "autocast", lambda kind, *a, **k: nullcontext() if kind == "meta" else autocast(kind, *a, **k)
+    )
+    # A generator has no place on a device without numbers.
+    monkeypatch.setattr(training_step, "seed_torch", lambda *_: None)
+    monkeypatch.setattr(micro_batches, "_random_state", lambda device: [])
+    monkeypatch.setattr(micro_batches, "_set_random_state", lambda device, states: None)
+    yield found
+
+
+def step_on_meta(folder: Path, tokens: int) -> StepInputs:
+    small = StepCase("miniature", 60, batch=32, labels=300, rows=200, tokens=8, micro_batch_tokens=tokens)
+    inputs = step_inputs_of(small, "cpu", folder)
+    for module in (inputs.learner.encoder, inputs.learner.parameters):
+        module.to("meta")
+    return replace(inputs, device=META)
+
+
+def test_a_step_stays_on_its_device_and_asks_for_few_numbers(tmp_path: Path, reads: Counter[Place]) -> None:
+    found = []
+    for tokens in (256, 64):
+        inputs = step_on_meta(tmp_path / str(tokens), tokens)
+        batch = inputs.batches.next(Moment(0, 0, inputs.frozen, inputs.learner.parameters))
+        reads.clear()
+        loss, embeddings = accumulate_gradients(inputs, batch)
+        assert loss.device == embeddings.device == META
+        gradients = [p.grad for p in inputs.learner.encoder.parameters() if p.grad is not None]
+        assert len(gradients) > 30 and all(gradient.device == META for gradient in gradients)
+        ours = Counter({p: n for p, n in reads.items() if p[0] != "masking_utils.py"})
+        assert {function for _, function in ours} <= ONCE, ours
+        found.append((ours, sum(reads.values()) - sum(ours.values())))
+    (few, few_masks), (many, many_masks) = found
+    assert few == many, "no number is read for each micro-batch"
+    # transformers asks of each batch whether its mask masks anything, to take a quicker kernel if not.
+    assert many_masks > few_masks > 0
+
+
+def test_a_number_that_is_read_is_seen(tmp_path: Path, reads: Counter[Place]) -> None:
+    def reading() -> float:
+        return float(torch.ones(2, device=META).sum())
+
+    assert reading() == 1.0 and sum(reads.values()) == 1
+
+
+def test_two_devices_in_one_operation_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="device"):
+        torch.ones(2, device=META) + torch.ones(2)
