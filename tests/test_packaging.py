@@ -22,6 +22,7 @@ IMPORT_NAMES = {
 }
 # triton comes with CUDA builds of torch; everything runs without it.
 OF_EXTRAS = {"faiss", "jinja2", "matplotlib", "pandas", "sklearn", "model2vec", "triton"}
+OF_EXTRAS |= {"annif", "rdflib"}
 OF_EXTRAS |= {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}
 
 
@@ -71,7 +72,7 @@ def test_only_one_faiss_extra_is_installed_by_make() -> None:
     extras = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert extras is not None and extras[1] == "$(FAISS),demo,distill,report,serve,dev"
     offered = re.findall(r"^(\w+) = \[", pyproject_lines("project.optional-dependencies"), re.MULTILINE)
-    assert set(offered) == {"cpu", "gpu", "demo", "distill", "report", "serve", "docs", "dev", "slow"}
+    assert set(offered) == {"cpu", "gpu", "demo", "distill", "report", "serve", "docs", "dev", "skos", "slow"}
 
 
 def test_names_are_there_on_first_use() -> None:
