@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xmc.cli import data_import, data_tools
+from xmc.cli import data_download, data_import, data_tools
 from xmc.cli.outputs import check_output_file, check_output_place
 from xmc.cli.parser import make_parser, nearest, parse
 from xmc.errors import ConfigError
@@ -13,13 +13,14 @@ from xmc.files import atomic_file
 
 __all__ = ["run"]
 
-_HELP = """usage: xmc data {build,synthetic,import,info,export,split-labels,drift} ...
+_HELP = """usage: xmc data {build,synthetic,download,import,info,export,split-labels,drift} ...
 
 Prepared data sets: folders that every other command reads.
 
 commands:
   build         build a built-in data set (api-docs, debian, hpo, wordnet)
   synthetic     draw a data set of any size whose best possible precision is known
+  download      where public data sets are to be had, and their files
   import        import files: CSV, TSV, JSON Lines, Parquet, extreme classification repository, DEXML, PECOS,
                 Hugging Face
   info          counts, lengths, propensity, an example, and what to mend
@@ -47,6 +48,7 @@ def run(arguments: Sequence[str]) -> None:
     verbs = {
         "build": _build,
         "synthetic": _synthetic,
+        "download": data_download.run,
         "import": data_import.run,
         "info": _info,
         "export": data_tools.run_export,
