@@ -42,7 +42,7 @@ def test_annif_trains_suggests_and_measures(tmp_path: Path) -> None:
 
     assert annif("load-vocab", "fruit", "vocabulary.tsv", "--language", "en").returncode == 0
     untrained = annif("suggest", "dense", text="plums")
-    assert untrained.returncode != 0 and "train the project" in untrained.stdout + untrained.stderr
+    assert untrained.returncode != 0 and "not trained" in untrained.stdout + untrained.stderr
     for words in (("train.tsv",), ("--cached",)):
         trained = annif("train", "dense", *words)
         assert trained.returncode == 0, trained.stderr
