@@ -1,4 +1,7 @@
-"""With the real Annif, which pins its libraries so that few environments of ours have it."""
+"""With the real Annif, which pins its libraries so that few environments of ours have it.
+
+Its `eval` asks the network for a tokenizer's data, so that it is no part of a test.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ training.epochs=8
 
 
 @pytest.mark.slow
-def test_annif_trains_suggests_and_measures(tmp_path: Path) -> None:
+def test_annif_trains_and_suggests(tmp_path: Path) -> None:
     pytest.importorskip("annif", reason="Annif is not installed here")
     fruit = ["apples", "pears", "plums", "cherries", "grapes", "melons"]
     (tmp_path / "vocabulary.tsv").write_text(
@@ -33,7 +36,6 @@ def test_annif_trains_suggests_and_measures(tmp_path: Path) -> None:
         for i, name in enumerate(fruit)
     ]
     (tmp_path / "train.tsv").write_text("".join(rows))
-    (tmp_path / "test.tsv").write_text("Another text about plums\t<http://x.org/2>\n")
     (tmp_path / "projects.cfg").write_text(PROJECTS)
 
     def annif(*words: str, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -51,5 +53,3 @@ def test_annif_trains_suggests_and_measures(tmp_path: Path) -> None:
     found = annif("suggest", "dense", text="Something about plums").stdout.splitlines()
     assert found[0].startswith("<http://x.org/2>\tplums\t") and len(found) <= 3
     assert all(0 < float(line.rpartition("\t")[2]) <= 1 for line in found)
-    measured = annif("eval", "dense", "test.tsv")
-    assert measured.returncode == 0 and "Precision@1:" in measured.stdout
