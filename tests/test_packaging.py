@@ -22,6 +22,7 @@ IMPORT_NAMES = {
 }
 # triton comes with CUDA builds of torch; everything runs without it.
 OF_EXTRAS = {"faiss", "jinja2", "matplotlib", "pandas", "sklearn", "model2vec", "peft", "triton"}
+OF_EXTRAS |= {"annif", "rdflib"}
 OF_EXTRAS |= {"lancedb", "psycopg", "pymilvus", "qdrant_client"}
 OF_EXTRAS |= {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}
 
@@ -73,7 +74,7 @@ def test_only_one_faiss_extra_is_installed_by_make() -> None:
     assert extras is not None and extras[1] == "$(FAISS),demo,distill,lora,report,serve,dev"
     offered = re.findall(r"^(\w+) = \[", pyproject_lines("project.optional-dependencies"), re.MULTILINE)
     engines = {"lancedb", "milvus", "pgvector", "qdrant"}
-    others = {"cpu", "gpu", "demo", "distill", "lora", "report", "serve", "docs", "dev", "slow"}
+    others = {"cpu", "gpu", "demo", "distill", "lora", "report", "serve", "docs", "dev", "skos", "slow"}
     assert set(offered) == others | engines
 
 

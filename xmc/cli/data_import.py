@@ -11,8 +11,8 @@ from xmc.cli.table_options import TABLE_HELP, add_split_options, add_table_optio
 __all__ = ["run"]
 
 _DESCRIPTION = """Import clicks and labels in tables (CSV, TSV, JSON Lines, Parquet), a folder of files, or a
-Hugging Face dataset by its folder or hub name with --format hub. docs/your-data.md walks through tables,
-docs/data-formats.md shows each format.
+Hugging Face dataset by its folder or hub name with --format hub, or Annif's documents with --format annif.
+docs/your-data.md walks through tables, docs/data-formats.md shows each format.
 
 Tables: a row a click (columns query and label), or a list of labels in a row (column labels, a|b|c). Columns
 are found by their names; count or weight, query_uid and query_content may be there too."""
@@ -36,6 +36,11 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("out", help="The folder to make.")
     parser.add_argument(
         "--format", default="auto", choices=INPUT_FORMATS, help="Told from the files by default."
+    )
+    parser.add_argument(
+        "--language",
+        default=None,
+        help="Of the labels in an Annif vocabulary, which --labels names; en by default.",
     )
     parser.add_argument("--name", default=None, help="The data set's name; the source's by default.")
     add_split_options(parser)
@@ -70,6 +75,7 @@ def run(arguments: Sequence[str]) -> None:
         seed=options.seed,
         options=table_options(options),
         format=options.format,
+        language=options.language,
         name=options.name,
         propensity=Propensity(*options.propensity) if options.propensity else None,
         overwrite=options.overwrite,

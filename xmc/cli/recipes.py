@@ -16,7 +16,7 @@ from xmc.recipes import Recipe, shipped_recipes
 __all__ = ["run"]
 
 _WIDTH = 110
-_HELP = """usage: xmc recipes [list | show NAME | copy NAME FILE]
+_HELP = """usage: xmc recipes [list | show NAME | copy NAME FILE | cost NAME]
 
 The recipes that are shipped: `xmc train NAME` takes one by its name.
 
@@ -24,15 +24,16 @@ commands:
   list  their names, data sets and what they are (also without a command)
   show  print a recipe
   copy  write a recipe to a file of your own
+  cost  what training by it costs on paper, from counts alone
 
 example:
   xmc recipes copy debian-related-30k mine.yaml"""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Dispatch to ``list``, ``show`` or ``copy``."""
+    """Dispatch to ``list``, ``show``, ``copy`` or ``cost``."""
     words = list(arguments)
-    verbs = {"list": _list, "show": _show, "copy": _copy}
+    verbs = {"list": _list, "show": _show, "copy": _copy, "cost": _cost}
     if words and words[0] in ("-h", "--help"):
         print(_HELP)
     elif not words:
@@ -76,6 +77,58 @@ def _copy(arguments: Sequence[str]) -> None:
     with atomic_file(options.file) as temporary:
         shutil.copyfile(recipe.path, temporary)
     print(f"{recipe.name}: {options.file}; train it with `xmc train {options.file}`")
+
+
+def _cost(arguments: Sequence[str]) -> None:
+    from xmc.bench.recipe_cost import DataCounts, cost_table
+    from xmc.cli.config import load_train_config
+    from xmc.data.public import public_sets
+    from xmc.evaluation.published import published_results
+    from xmc.objectives import build_objective
+
+    parser = make_parser(
+        "recipes cost",
+        "A dry run: read a recipe, build its objective, and say what training costs on paper, at 40 % of an\n"
+        "H100's peaks, from the counts of its public data set or of yours. Nothing is loaded or run.\n"
+        "Keys of the recipe are options as in xmc train.",
+        "xmc recipes cost lf-amazontitles-1.3m/distilbert --cards 1,8",
+        usage="xmc recipes cost NAME [--cards 1,8] [--rows N --labels L --labels_per_row K] [--KEY value]",
+    )
+    parser.add_argument("name", help="A shipped recipe, or a file.")
+    parser.add_argument("--cards", type=list[int], default=[1, 8], help="Numbers of cards (default: 1,8).")
+    parser.add_argument("--rows", type=int, default=None, help="Training rows.")
+    parser.add_argument("--labels", type=int, default=None, help="Labels.")
+    parser.add_argument("--labels_per_row", type=float, default=None, help="Mean of the training rows.")
+    own = ("--cards", "--rows", "--labels", "--labels_per_row", "-h", "--help")
+    mine, keys = list(arguments[:1]), list[str]()
+    for place, word in enumerate(arguments[1:], 1):
+        name = word.partition("=")[0]
+        is_own = name in own or (not word.startswith("--") and arguments[place - 1] in own)
+        (mine if is_own else keys).append(word)
+    options = parse(parser, mine)
+    config = load_train_config([options.name, *keys])
+    known = next((one for one in public_sets() if one.recipe == options.name), None)
+    given = [options.rows, options.labels, options.labels_per_row]
+    if known is not None:
+        sizes = (known.num_train, known.num_test, known.num_labels)
+        told = (known.num_train, known.num_labels, known.labels_per_row)
+        given = [value if value is not None else fact for value, fact in zip(given, told, strict=True)]
+    if None in given:
+        raise ConfigError(
+            f"--rows, --labels, --labels_per_row: expected all three, as {options.name} is for no "
+            "public data set"
+        )
+    build_objective(config.objective.name, config.objective.options)
+    counts = DataCounts(*given)
+    print(
+        f"{options.name}: {counts.rows:,} rows, {counts.labels:,} labels, {counts.labels_per_row:g} a row\n"
+    )
+    print(cost_table(config, counts, options.cards))
+    if known is not None and (results := published_results(known.name, sizes=sizes)):
+        print("\npublished (percent):")
+        for result in results[:5]:
+            metrics = ", ".join(f"{name} {value:g}" for name, value in result.metrics.items())
+            print(f"  {result.system}: {metrics}")
 
 
 def _named(name: str) -> Recipe:

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from xmc.data.dataset import Dataset
 from xmc.data.importers import FORMATS, import_folder
+from xmc.data.importers.annif import import_annif
 from xmc.data.manifest import MANIFEST_NAME, check_choice
 from xmc.data.propensity import Propensity
 from xmc.data.tables import TableFiles, TableOptions, import_tables, is_table
@@ -21,7 +22,7 @@ __all__ = ["INPUT_FORMATS", "Part", "is_prepared", "prepare"]
 _log = logging.getLogger(__name__)
 
 Part = Literal["train", "test", "labels"]
-INPUT_FORMATS = ("auto", "tables", *FORMATS)
+INPUT_FORMATS = ("auto", "tables", "annif", *FORMATS)
 """What :func:`prepare` may be told that its input is."""
 
 _Paths = str | Path | Sequence[str | Path]
@@ -39,6 +40,7 @@ def prepare(
     seed: int = 0,
     options: TableOptions | None = None,
     format: str = "auto",
+    language: str | None = None,
     name: str | None = None,
     propensity: Propensity | None = None,
     overwrite: bool = False,
@@ -63,7 +65,10 @@ def prepare(
         keep_test: Where ``source`` or ``test`` has test rows, make no split instead of refusing ``split``.
         seed: Of the split.
         options: How tables are read.
-        format: One of :data:`INPUT_FORMATS`; auto never goes to the network.
+        format: One of :data:`INPUT_FORMATS`; auto never goes to the network. With "annif" ``source`` and
+            ``test`` are documents with subjects and ``labels`` is their vocabulary; see
+            :func:`xmc.data.importers.annif.import_annif`.
+        language: Of a vocabulary's labels, "en" by default; with "annif" alone.
         name: Of the data set; default the folder's, or the first file's without its ending.
         propensity: Constants A and B; default by the name, see ``known_propensity``.
         overwrite: Replace the prepared data set at ``out``.
@@ -80,6 +85,19 @@ def prepare(
     if len(paths) == 1 and is_prepared(paths[0]):
         only = {"split": split, "test": test, "labels": labels, "options": options, "part": part != "train"}
         return _opened(paths[0], [what for what, value in only.items() if value])
+    if format == "annif":
+        return _annif(
+            *(paths, out, _paths(test), labels, language or "en"),
+            alone=[what for what, value in (("options", options), ("part", part != "train")) if value],
+            split=None if keep_test and test else split,
+            seed=seed,
+            name=name,
+            propensity=propensity,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if language is not None:
+        raise ConfigError(f"language: expected with format annif alone, got '{language}': leave it out")
     if format == "tables" or (format == "auto" and _are_tables(paths)):
         files = _files(paths, _paths(test), None if labels is None else Path(labels), part)
         if keep_test and files.test:
@@ -111,6 +129,28 @@ def prepare(
         seed=seed,
         overwrite=overwrite,
         progress=progress,
+    )
+
+
+def _annif(
+    sources: list[Path],
+    out: str | Path,
+    test: list[Path],
+    labels: str | Path | None,
+    language: str,
+    *,
+    alone: list[str],
+    split: float | None,
+    **given: Any,
+) -> Dataset:
+    if alone:
+        raise ConfigError(f"{', '.join(alone)}: expected with tables alone, got format annif: leave it out")
+    if labels is None:
+        raise ConfigError("labels: expected the vocabulary of the subjects with format annif, got none")
+    if split is not None and test:
+        raise ConfigError("split: expected without test documents, got both: leave one out")
+    return import_annif(
+        sources, out, vocabulary=Path(labels), language=language, test=test, split=split, **given
     )
 
 

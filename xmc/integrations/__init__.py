@@ -1,1 +1,1 @@
-"""Parts of this package in other libraries' training loops; one module per library."""
+"""Parts of this package in other libraries: their training loops, or as a backend; one module for each."""
