@@ -13,7 +13,10 @@ __all__ = ["THOROUGH", "is_thorough"]
 THOROUGH: Mapping[str, frozenset[str]] = {
     file: frozenset(names.split("; "))
     for file, names in {
-        "benchmarks/test_gpu.py": "test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run",
+        "benchmarks/test_gpu.py": (
+            "test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run; "
+            "test_a_run_that_is_cut_off_keeps_what_it_has; test_parts_agree_with_float64[adamw]"
+        ),
         "benchmarks/test_gpu_bare.py": "test_the_smoke_test_and_a_training_run",
         "cli/test_compare_report.py": (
             "test_report_writes_its_files; test_report_with_the_untrained_encoder_as_baseline; "
