@@ -2,7 +2,7 @@
 
 Source: Kharbanda et al., "Learning label-label correlations in Extreme Multi-label Classification via Label
 Features" (Gandalf), KDD 2024 (arXiv 2405.04545), where rows of a label graph, cut at a threshold, are the
-targets of label texts. Here the graph is the co-occurrence matrix itself, without random walks.
+targets of label texts. Here the graph is the co-occurrence matrix itself, not smoothed.
 """
 
 from __future__ import annotations
