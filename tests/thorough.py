@@ -129,7 +129,10 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_learns_and_a_run_that_was_interrupted_goes_on_as_if_it_was_not[sampled memory on disk]; "
             "test_a_memory_refreshed_each_step_equals_training_with_all_labels"
         ),
-        "training/batches/test_label_queries.py": "test_the_pool_knows_that_label_queries_bring_labels",
+        "training/batches/test_label_queries.py": (
+            "test_the_pool_knows_that_label_queries_bring_labels; "
+            "test_a_weight_near_zero_trains_on_rows_alone"
+        ),
         "training/callbacks/test_keep_best.py": "test_a_resumed_run_keeps_the_same_models",
         "training/run/test_survival.py": (
             "test_a_kill_at_any_write_loses_no_model_and_no_checkpoint; "
@@ -144,6 +147,10 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_adapters_alone_are_trained_kept_and_resumed; "
             "test_a_checkpoint_of_other_frozen_weights_is_refused; "
             "test_the_gradient_cache_changes_nothing; test_two_ranks_follow_the_curve_of_one"
+        ),
+        "training/test_discriminative_run.py": (
+            "test_it_resumes_with_the_means_that_it_had; test_two_ranks_follow_the_curve_of_one; "
+            "test_it_goes_with_a_memory_and_label_queries"
         ),
         "training/test_memory_limit.py": (
             "test_the_smallest_micro_batch_is_a_text; test_ranks_stay_in_step_when_one_is_short[replay]; "

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         prior_log_odds,
     )
     from xmc.objectives.losses.decoupled_softmax import DecoupledSoftmax, decoupled_softmax
+    from xmc.objectives.losses.discriminative import Discriminative, discriminative
     from xmc.objectives.losses.mean_squared_error import MeanSquaredError, mean_squared_error
     from xmc.objectives.losses.soft_top_k import SoftTopK, soft_top_k
     from xmc.objectives.losses.softmax import Softmax, softmax
@@ -84,6 +85,7 @@ __all__ = [
     "CATALOGUE",
     "BinaryCrossEntropy",
     "DecoupledSoftmax",
+    "Discriminative",
     "Loss",
     "LossModule",
     "Margin",
@@ -106,6 +108,7 @@ __all__ = [
     "binary_cross_entropy",
     "build_objective",
     "decoupled_softmax",
+    "discriminative",
     "facts_of",
     "loss_module",
     "mean_squared_error",

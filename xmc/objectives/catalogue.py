@@ -103,6 +103,7 @@ CATALOGUE: dict[str, ObjectiveFacts] = {
             needs_spread="its gradient is 0 where all scores are",
         ),
         _ours("mean_squared_error", takes_moments=True, scale=1.0),
+        _ours("discriminative", takes_certain=True, takes_frozen=True, scale_learning_rate=0.0),
     )
 }
 """The objectives of the package, and those that were registered."""

@@ -42,19 +42,26 @@ S_co = TypeVar("S_co", covariant=True)
 Reduction = Literal["mean", "sum", "none"]
 
 
-def reduce_rows(rows: Tensor, reduction: Reduction) -> Tensor:
+def reduce_rows(rows: Tensor, reduction: Reduction, weights: Tensor | None = None) -> Tensor:
     """The mean or sum of row losses [B], or the rows themselves for "none".
+
+    Args:
+        rows: [B].
+        reduction: Which of them.
+        weights: [B], what each row counts for: the mean is ``sum_i w_i l_i / sum_i w_i``. Of no effect on
+            "none". None for 1 each.
 
     Raises:
         ConfigError: For any other ``reduction``.
     """
     if reduction == "none":
         return rows
+    if reduction not in ("mean", "sum"):
+        raise ConfigError(f"expected reduction to be 'mean', 'sum' or 'none', got {reduction!r}")
+    total = rows.sum() if weights is None else (weights.to(rows) * rows).sum()
     if reduction == "sum":
-        return rows.sum()
-    if reduction == "mean":
-        return rows.sum() / max(len(rows), 1)
-    raise ConfigError(f"expected reduction to be 'mean', 'sum' or 'none', got {reduction!r}")
+        return total
+    return total / max(len(rows), 1) if weights is None else total / weights.to(rows).sum()
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +211,7 @@ class Objective(Generic[S]):
         """
         # A sum over a million labels means nothing in the 8 bits of bfloat16.
         with torch.autocast(inputs.queries.device.type, enabled=False):
-            loss = reduce_rows(self.rows(*self.statistic(inputs)), reduction)
+            loss = reduce_rows(self.rows(*self.statistic(inputs)), reduction, inputs.row_weights)
         refuse_non_finite(loss, inputs, self.facts.name)
         return loss.to(torch.promote_types(inputs.queries.dtype, torch.float32))
 

@@ -82,7 +82,12 @@ class PlainObjective:
         # One number per query can be reduced in any way; a scalar has been reduced already.
         refuse_non_finite(loss, inputs, self.facts.name)
         if loss.ndim == 1:
-            return reduce_rows(loss, reduction)
+            return reduce_rows(loss, reduction, inputs.row_weights)
+        if inputs.row_weights is not None:
+            raise ConfigError(
+                f"{self.facts.name}: expected one loss per query [B], as queries have weights "
+                "(data.label_query_weight), got a scalar: give them back one by one, or leave the weight 1"
+            )
         if reduction != "mean":
             raise ConfigError(
                 f"{self.facts.name}: expected one loss per query [B] for reduction {reduction!r}, got a "

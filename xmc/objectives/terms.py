@@ -87,5 +87,5 @@ def _with_known(
         if found is None:
             found = objective.statistic(inputs)
             known.append((objective.statistic, found))
-        loss = reduce_rows(objective.rows(*found), reduction)
+        loss = reduce_rows(objective.rows(*found), reduction, inputs.row_weights)
     return loss.to(torch.promote_types(inputs.queries.dtype, torch.float32))

@@ -136,6 +136,10 @@ class ScoreInputs:
             part in a row's statistic.
         apart: Rows with log weights of their own, such as labels that are queries of themselves.
         batch_index: Which batch of a run this is: what a margin draws or anneals by.
+        label_ids: [L] int64, what the labels of all ranks are called from batch to batch where they are a
+            sample, for losses that keep something of each; None for their columns.
+        row_weights: [B], above 0 and without a gradient, what each row counts for in the mean or the sum of
+            the rows' losses; None for 1 each. See :func:`xmc.objectives.objective.reduce_rows`.
         targets: Pairs in any form of ``positives`` whose values are probabilities that teachers give, those
             of a row adding up to at most 1; for losses that are told more than the positives. None for none.
     """
@@ -154,6 +158,8 @@ class ScoreInputs:
     apart: RowsApart | None = None
     batch_index: int = 0
     targets: PositivesLike | None = None
+    label_ids: Tensor | None = None
+    row_weights: Tensor | None = None
 
     @cached_property
     def own_shard(self) -> LabelShard:

@@ -66,6 +66,13 @@ class DataConfig:
     label_queries: float = 0.0
     """Labels that join each batch as queries for themselves, as a share of the batch; 0 for none."""
 
+    label_query_weight: float = 1.0
+    """What the loss of such a query counts for beside that of a training query, which counts 1."""
+
+    co_labels: float | None = None
+    """The least share of a label's training rows that another label needs to be a soft target of the label's
+    own query, weighed by that share; null: the label is the only target."""
+
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown fields and a negative share."""
         for name in ("query_fields", "label_fields"):
@@ -79,6 +86,17 @@ class DataConfig:
         one_of("data.label_text_draw", self.label_text_draw, ("random", "first"))
         if self.label_queries < 0:
             raise ConfigError(f"data.label_queries: expected a share of the batch, got {self.label_queries}")
+        positive("data.label_query_weight", self.label_query_weight)
+        if self.co_labels is not None and not 0 < self.co_labels <= 1:
+            raise ConfigError(
+                f"data.co_labels: expected a share above 0 and at most 1, or null, got {self.co_labels}"
+            )
+        for name, default in (("label_query_weight", 1.0), ("co_labels", None)):
+            if not self.label_queries and getattr(self, name) != default:
+                raise ConfigError(
+                    f"data.{name}: expected data.label_queries above 0 with it, as it says what labels as "
+                    f"queries are, got 0: give data.label_queries 0.2, or leave data.{name} at {default}"
+                )
 
     def num_label_queries(self, batch_size: int) -> int:
         """Labels that join a batch of that many queries as queries for themselves."""
@@ -178,6 +196,11 @@ class TrainConfig:
         if self.encoder.frozen_labels and self.head.kind != "none":
             raise ConfigError(
                 "encoder.frozen_labels: expected false with a factored head, whose label vectors are trained"
+            )
+        if self.data.label_query_weight != 1 and self.head.kind != "none":
+            raise ConfigError(
+                "data.label_query_weight: expected 1 with a factored head, whose rows count alike, got "
+                f"{self.data.label_query_weight}"
             )
         if self.distillation.enabled:
             _check_distillation(self)

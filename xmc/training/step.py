@@ -23,6 +23,7 @@ from xmc.encoders.micro_batches import AutocastFactory
 from xmc.errors import NonFiniteError
 from xmc.heads import FactoredHead
 from xmc.objectives.objective import Loss
+from xmc.objectives.state import LossStates
 from xmc.random_streams import Stream, seed_torch
 from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard, RowsApart, ScoreInputs
 from xmc.training.batches.batch import Batch, Moment, Pool
@@ -100,6 +101,7 @@ def optimise(inputs: StepInputs, step: int) -> StepResult:
         except NonFiniteError as error:  # raised alike on every rank, before anything is changed
             part, skipped = loss.new_tensor(torch.nan), str(error)
         else:
+            LossStates(inputs.objective).commit()
             batches.after(batch, embeddings, moment, inputs.watch)
         loss += part
     norm = None
@@ -292,8 +294,17 @@ def _loss(
         apart=_apart(inputs, pool, (start, stop)),
         batch_index=batch.batch_index,
         targets=batch.targets,
+        label_ids=torch.from_numpy(pool.label_ids).to(inputs.device),
+        row_weights=_row_weights(inputs, batch),
     )
     return inputs.objective(scored)
+
+
+def _row_weights(inputs: StepInputs, batch: Batch) -> Tensor | None:
+    """What each query of a batch counts for, [B]; None where all count alike."""
+    if batch.weights is None:
+        return None
+    return torch.from_numpy(batch.weights).to(inputs.device)
 
 
 def _apart(inputs: StepInputs, pool: Pool, bounds: tuple[int, int]) -> RowsApart | None:

@@ -25,6 +25,7 @@ from xmc.nested import flat
 from xmc.objectives.distillation.loss import build_discriminator, with_distillation
 from xmc.objectives.objective import Loss
 from xmc.objectives.plain import PlainLoss
+from xmc.objectives.state import LossStates
 from xmc.random_streams import Stream, torch_seed
 from xmc.training.batches.batches import build_batches
 from xmc.training.batches.tokens import TrainingTexts
@@ -148,6 +149,8 @@ class Trainer:
             rows,
             batch_size=config.training.batch_size,
             label_queries=config.data.num_label_queries(config.training.batch_size),
+            co_labels=config.data.co_labels,
+            label_query_weight=config.data.label_query_weight,
             dimension=self.encoder.dimension,
             seed=config.seed,
             world=self.world,
@@ -231,11 +234,17 @@ class Trainer:
             chosen_callbacks(config, self.batches, self.models, epochs, given.callbacks)
         )
         self.limit = MicroBatchLimit(self.world.rank)
+        states = LossStates(self.objective)
         self.checkpointer = Checkpointer(
             self.folder / CHECKPOINTS,
             self.learner.modules,
             self.learner.optimisers,
-            {"batches": self.batches, "callbacks": self.callbacks, "micro_batches": self.limit},
+            {
+                "batches": self.batches,
+                "callbacks": self.callbacks,
+                "micro_batches": self.limit,
+                **({"objective": states} if states else {}),
+            },
             self.world,
             config.run.keep_checkpoints,
         )

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.data import TokenStore
+from tests.runs import losses
+from xmc.data import Dataset, TokenStore
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
-from xmc.training import train
-from xmc.training.batches import SampledLabels
+from xmc.training import TrainConfig, Trainer, train
+from xmc.training.batches import Moment, SampledLabels
+from xmc.training.batches.co_labels import co_label_shares
 from xmc.training.batches.label_queries import LabelQueries, with_label_rows
 from xmc.training.batches.tokens import StackedTokens
 
@@ -67,6 +70,44 @@ def test_the_pool_knows_that_label_queries_bring_labels() -> None:
     np.testing.assert_allclose(counts[negative] / 4000, joined.inclusion[negative], atol=0.03)
 
 
+def test_the_labels_that_come_with_a_label_are_soft_targets_of_its_query(
+    config: TrainConfig, changed: Callable[..., TrainConfig], dataset: Dataset
+) -> None:
+    data = {"label_queries": 1.0, "co_labels": 0.2, "label_query_weight": 0.25}
+    trainer = Trainer(changed(config, data=data))
+    try:
+        own = np.setdiff1d(np.arange(dataset.num_train), trainer.validation_rows)
+        expected = co_label_shares(dataset.relevance("train")[own], 0.2).toarray()
+        assert (expected > 0).any() and not expected.diagonal().any()
+        frozen = trainer.prepare_inputs().frozen
+        batch = trainer.batches.next(Moment(0, 0, frozen, trainer.learner.parameters))
+        labels = batch.queries >= dataset.num_train
+        found = np.zeros((len(batch.queries), dataset.num_labels), np.float32)
+        found[:, batch.pool.label_ids] = batch.pool.positives.toarray()
+        drawn = batch.queries[labels] - dataset.num_train
+        np.testing.assert_array_equal(found[labels], (expected + np.eye(len(expected)))[drawn])
+        assert batch.weights is not None
+        np.testing.assert_array_equal(batch.weights, np.where(labels, 0.25, 1.0))
+    finally:
+        trainer.batches.close()
+        trainer.locks.close()
+
+
+def test_a_weight_near_zero_trains_on_rows_alone(config, changed, tmp_path) -> None:
+    """With all labels scored and none of them drawn, label queries change nothing but what they weigh."""
+
+    def first_loss(**data: object) -> float:
+        run = {"dir": str(tmp_path / f"run{len(data)}")}
+        training = {"epochs": 1, "max_steps": 1}
+        sections = {"negatives": {"mode": "all"}, "training": training, "encoder": {"dropout": 0.0}}
+        train(changed(config, data=data, run=run, **sections))
+        return losses(run["dir"])[0]
+
+    alone, some = first_loss(), first_loss(label_queries=1.0)
+    assert abs(some - alone) > 0.1
+    assert first_loss(label_queries=1.0, label_query_weight=1e-9) == pytest.approx(alone, rel=1e-6)
+
+
 def test_the_query_tower_learns_the_words_of_labels(config, changed, dataset, tmp_path) -> None:
     def moved(**data: object) -> float:
         run = {"dir": str(tmp_path / f"run{len(data)}")}
@@ -85,3 +126,22 @@ def test_what_it_cannot_be_joined_with_is_refused(config, changed) -> None:
         train(changed(mined, negatives={"mined": type(mined.negatives.mined)(count=2)}))
     with pytest.raises(ConfigError, match="data.label_queries: expected a share"):
         changed(config, data={"label_queries": -1.0})
+    some = {"label_queries": 0.5}
+    for data, text in (
+        ({"co_labels": 0.1}, "data.co_labels: expected data.label_queries above 0"),
+        ({"label_query_weight": 0.1}, "data.label_query_weight: expected data.label_queries above 0"),
+        ({**some, "co_labels": 1.5}, "data.co_labels: expected a share above 0 and at most 1"),
+        ({**some, "label_query_weight": 0.0}, "data.label_query_weight: expected"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            changed(config, data=data)
+    kept = changed(config, data={**some, "co_labels": 0.1}, negatives={"positives": 1})
+    with pytest.raises(ConfigError, match="negatives.positives: expected null with data.co_labels"):
+        train(kept)
+    head = {"kind": "factored", "learning_rate": 1.0}
+    objective = {"name": "spherical_z_loss", "label_offsets": False, "learn_scale": False}
+    with pytest.raises(ConfigError, match="data.label_query_weight: expected 1 with a factored head"):
+        changed(
+            config, data={**some, "label_query_weight": 0.5}, objective=objective,
+            negatives={"mode": "all"}, head=head,
+        )  # fmt: skip

@@ -60,7 +60,7 @@ class Distillation:
                 copies = inputs.own_shard.world.size
                 risen = min(1.0, inputs.batch_index / self.warmup) if self.warmup else 1.0
                 rows = rows + self._adversarial(self.discriminator, own, log_rest, self.share * risen, copies)
-        loss = reduce_rows(rows, reduction)
+        loss = reduce_rows(rows, reduction, inputs.row_weights)
         refuse_non_finite(loss, inputs, self.facts.name)
         return loss.to(torch.promote_types(inputs.queries.dtype, torch.float32))
 

@@ -84,6 +84,7 @@ class Batch:
         pool: The labels to score with a gradient, and each query's positives among them.
         outside: Labels outside the pool, to be scored without one, or None.
         targets: CSR float32 [B, n], the probabilities that teachers give to labels of the pool, or None.
+        weights: [B] float32, what each query's loss counts for; None for 1 each.
     """
 
     batch_index: int
@@ -91,3 +92,4 @@ class Batch:
     pool: Pool
     outside: FrozenLabels | LabelMoments | None = None
     targets: sp.csr_matrix | None = None
+    weights: np.ndarray | None = None

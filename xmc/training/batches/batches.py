@@ -20,6 +20,7 @@ from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts, facts_of
 from xmc.training.batches.batch import Batch, Moment
 from xmc.training.batches.clusters.source import QueryClusters
+from xmc.training.batches.co_labels import co_label_shares
 from xmc.training.batches.config import NegativesConfig
 from xmc.training.batches.label_queries import LabelQueries, check_label_queries, with_label_rows
 from xmc.training.batches.memory.label_memory import LabelMemory
@@ -91,7 +92,9 @@ class Batches:
             )
         told = [targets for source in self.sources if (targets := source.targets(queries)) is not None]
         targets = columns_of(told[0], pool.label_ids) if told else None
-        return Batch(moment.batch_index, queries, pool, found[0] if found else None, targets)
+        given = [weights for source in self.sources if (weights := source.weights(queries)) is not None]
+        weights = np.prod(given, axis=0, dtype=np.float32) if given else None
+        return Batch(moment.batch_index, queries, pool, found[0] if found else None, targets, weights)
 
     def after(self, batch: Batch, embeddings: Tensor, moment: Moment, watch: Watch = SILENT) -> None:
         """Hand the sources the embeddings [n, D] of this rank's shard of the pool, detached."""
@@ -149,6 +152,8 @@ def build_batches(
     *,
     batch_size: int,
     label_queries: int,
+    co_labels: float | None = None,
+    label_query_weight: float = 1.0,
     dimension: int,
     seed: int,
     world: World,
@@ -167,6 +172,9 @@ def build_batches(
         queries: [n] int64, ascending: those to train on.
         batch_size: Most queries of a batch over all ranks; see :class:`.query_sampler.QuerySampler`.
         label_queries: Labels that join each batch as queries.
+        co_labels: The least share of a label's rows with which another label is a soft target of its query;
+            None for no others.
+        label_query_weight: What the loss of a label's query counts for beside a training query's.
         dimension: D of the embeddings.
         seed: The run's.
         world: The ranks.
@@ -208,11 +216,13 @@ def build_batches(
         sources.append(TeacherTargets(teachers, queries, own, world, folder))
     label_rows: LabelRows | None = None
     if label_queries:
-        check_label_queries(config)
-        labels = LabelQueries(num_queries, num_labels, label_queries, seed)
+        check_label_queries(config, co_labels is not None)
+        # Of the rows trained on: rows that are held out are not to be told through their labels.
+        shares = None if co_labels is None else co_label_shares(own, co_labels)
+        labels = LabelQueries(num_queries, num_labels, label_queries, seed, shares, label_query_weight)
         label_rows = labels.rows
         sources.append(labels)
-        relevance = with_label_rows(relevance)
+        relevance = with_label_rows(relevance, shares)
         if masked is not None:
             masked.resize(relevance.shape)  # a label's own row masks nothing
     drawn = [*draws, *(draw for source in sources for draw in source.draws())]

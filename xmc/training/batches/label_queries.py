@@ -2,7 +2,9 @@
 
 Known to help where labels have few training rows (Jain et al. 2023, "Renee", section 3.4, "label-text
 augmentation": identity rows beside the training rows). A label's row follows the training rows, so that the
-rest of a step need not know: row N + l has the text of label l and label l as its only positive.
+rest of a step need not know: row N + l has the text of label l, and label l as its positive. With soft
+targets (:mod:`.co_labels`) the labels that come with l are positives too, each weighed by its share of l's
+rows.
 """
 
 from __future__ import annotations
@@ -24,7 +26,15 @@ class LabelQueries(BatchSource):
 
     name = "label_queries"
 
-    def __init__(self, num_queries: int, num_labels: int, count: int, seed: int) -> None:
+    def __init__(
+        self,
+        num_queries: int,
+        num_labels: int,
+        count: int,
+        seed: int,
+        co_labels: sp.csr_matrix | None = None,
+        weight: float = 1.0,
+    ) -> None:
         """Prepare the draw.
 
         Args:
@@ -32,19 +42,25 @@ class LabelQueries(BatchSource):
             num_labels: L.
             count: Labels of each batch, at most L.
             seed: With the batch's index, decides the draw.
+            co_labels: CSR [L, L] with an empty diagonal, what other labels a label's row has; None for none.
+            weight: What the loss of a label's query counts for beside a training query's.
 
         Raises:
             ConfigError: When ``count`` is not in [1, L].
         """
         self.num_queries, self.num_labels, self.count = num_queries, num_labels, count
+        self.co_labels, self.weight = co_labels, weight
         self.draw = UniformDraw(
             num_labels, count, seed=seed, stream=Stream.LABEL_QUERIES, option="data.label_queries"
         )
 
     @property
     def rows(self) -> LabelRows:
-        """What a pool has to know: each label drawn is in it, as its own row's positive."""
-        return LabelRows(self.num_queries, self.draw)
+        """What a pool has to know: each label drawn is in it, with the other positives of its row."""
+        if self.co_labels is None:
+            return LabelRows(self.num_queries, self.draw)
+        others = np.bincount(self.co_labels.indices, minlength=self.num_labels)
+        return LabelRows(self.num_queries, self.draw, 1 + others)
 
     def extend(self, queries: np.ndarray, batch_index: int) -> np.ndarray:
         """The queries of a batch [B], then those of the labels drawn for it: [B + count]."""
@@ -52,13 +68,25 @@ class LabelQueries(BatchSource):
         self.draw.add_to(drawn, batch_index)
         return np.concatenate([queries, self.num_queries + np.flatnonzero(drawn)])
 
+    def weights(self, queries: np.ndarray) -> np.ndarray | None:
+        """1 for a training query, ``weight`` for a label's: [B] float32; None where that is 1 too."""
+        if self.weight == 1:
+            return None
+        return np.where(queries >= self.num_queries, self.weight, 1.0).astype(np.float32)
 
-def check_label_queries(config: NegativesConfig) -> None:
-    """Refuse sources that label queries cannot be joined with.
+
+def check_label_queries(config: NegativesConfig, co_labels: bool = False) -> None:
+    """Refuse sources that label queries, with co-labels or without, cannot be joined with.
 
     Raises:
-        ConfigError: When queries come in clusters or bring mined labels, which a label's row does not.
+        ConfigError: When queries come in clusters or bring mined labels, which a label's row does not; or
+            when some of a row's positives are drawn, which would draw some of its co-labels.
     """
+    if co_labels and config.positives is not None:
+        raise ConfigError(
+            "negatives.positives: expected null with data.co_labels, all of which a label's row brings, got "
+            f"{config.positives}"
+        )
     if config.mined.count or config.clusters.largest > 1:
         raise ConfigError(
             "data.label_queries: expected neither negatives.mined nor negatives.clusters beside it, as both "
@@ -66,7 +94,14 @@ def check_label_queries(config: NegativesConfig) -> None:
         )
 
 
-def with_label_rows(relevance: sp.csr_matrix) -> sp.csr_matrix:
-    """[N + L, L]: the relevance of the training rows, then every label as the positive of its own row."""
-    identity = sp.identity(relevance.shape[1], dtype=relevance.dtype, format="csr")
-    return sp.csr_matrix(sp.vstack([relevance, identity], format="csr"))
+def with_label_rows(relevance: sp.csr_matrix, co_labels: sp.csr_matrix | None = None) -> sp.csr_matrix:
+    """[N + L, L]: the relevance of the training rows, then every label as a positive of its own row.
+
+    Args:
+        relevance: CSR [N, L].
+        co_labels: CSR [L, L] with an empty diagonal: the relevance of the row's other positives, if any.
+    """
+    rows = sp.identity(relevance.shape[1], dtype=relevance.dtype, format="csr")
+    if co_labels is not None:
+        rows = rows + co_labels.astype(relevance.dtype)
+    return sp.csr_matrix(sp.vstack([relevance, rows], format="csr"))

@@ -58,6 +58,13 @@ class BatchSource(Protocol):
         """
         return None
 
+    def weights(self, queries: np.ndarray) -> np.ndarray | None:
+        """What the loss of each of the batch's queries [B] counts for: [B] float32, or None for 1 each.
+
+        The weights of several sources are multiplied.
+        """
+        return None
+
     def after(self, batch: Batch, embeddings: Tensor, moment: Moment) -> None:
         """Take the embeddings [n, D] of this rank's shard of the pool, encoded text alone, detached.
 

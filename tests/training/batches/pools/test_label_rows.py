@@ -14,6 +14,7 @@ from tests.training.batches.test_source import moment
 from xmc.distributed import World
 from xmc.errors import ConfigError
 from xmc.training.batches import NegativesConfig, SampledLabels, UniformDraw, build_batches
+from xmc.training.batches.label_queries import LabelQueries, with_label_rows
 from xmc.training.batches.pools.sampled import LabelRows
 
 RELEVANCE = sp.csr_matrix(
@@ -22,28 +23,37 @@ RELEVANCE = sp.csr_matrix(
 N, L = RELEVANCE.shape
 
 
+OTHERS = sp.csr_matrix(
+    np.array([[0, 1, 0, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 0, 0]])
+)
+"""Co-labels of the five labels."""
+
+
+@pytest.mark.parametrize("others", [None, OTHERS], ids=["own label", "co-labels"])
 @pytest.mark.parametrize(("batch", "uniform", "joining"), [(2, 2, 2), (3, 1, 1), (1, 1, 3), (4, 2, 5)])
-def test_all_pools_that_can_be_drawn(batch: int, uniform: int, joining: int) -> None:
+def test_all_pools_that_can_be_drawn(
+    batch: int, uniform: int, joining: int, others: sp.csr_matrix | None
+) -> None:
     """Every batch, every uniform draw and every set of label queries are equally likely."""
-    sampler = SampledLabels(
-        RELEVANCE, batch, uniform=uniform, label_rows=LabelRows(N, UniformDraw(L, joining, seed=1))
-    )
+    label_rows = LabelQueries(N, L, joining, seed=1, co_labels=others).rows
+    sampler = SampledLabels(RELEVANCE, batch, uniform=uniform, label_rows=label_rows)
     dense = RELEVANCE.toarray() > 0
+    own = with_label_rows(RELEVANCE, others).toarray()[N:] > 0
     of_row, of_label = np.zeros((N, L)), np.zeros((L, L))
     rows_drawn, labels_drawn = np.zeros(N), np.zeros(L)
     draws = (combinations(range(n), k) for n, k in ((N, batch), (L, uniform), (L, joining)))
     for rows, drawn, labels in product(*map(list, draws)):
         pool = dense[list(rows)].any(0)
-        pool[[*drawn, *labels]] = True
+        pool |= own[list(labels)].any(0)
+        pool[list(drawn)] = True
         rows_drawn[list(rows)] += 1
         labels_drawn[list(labels)] += 1
         of_row[list(rows)] += pool
         of_label[list(labels)] += pool
     chances = of_row / rows_drawn[:, None]
     np.testing.assert_allclose(chances[~dense], np.tile(sampler.inclusion, (N, 1))[~dense], atol=1e-12)
-    chances, others = of_label / labels_drawn[:, None], ~np.eye(L, dtype=bool)
-    expected = np.tile(sampler.label_inclusion, (L, 1))
-    np.testing.assert_allclose(chances[others], expected[others], atol=1e-12)
+    chances, expected = of_label / labels_drawn[:, None], np.tile(sampler.label_inclusion, (L, 1))
+    np.testing.assert_allclose(chances[~own], expected[~own], atol=1e-12)
 
 
 def test_the_mean_weight_of_a_negative_is_one(tmp_path: Path) -> None:

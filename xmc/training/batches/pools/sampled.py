@@ -14,7 +14,12 @@ from xmc.errors import ConfigError
 from xmc.random_streams import Stream, generator
 from xmc.training.batches.batch import Pool, WeightsApart
 from xmc.training.batches.pools.batch_labels import BatchLabels
-from xmc.training.batches.pools.inclusion import stratified_inclusion, tempered_inclusion, union_inclusion
+from xmc.training.batches.pools.inclusion import (
+    in_batch_inclusion,
+    stratified_inclusion,
+    tempered_inclusion,
+    union_inclusion,
+)
 from xmc.training.batches.pools.positives import PositiveDraw, positive_inclusion
 
 __all__ = ["LabelDraw", "LabelRows", "SampledLabels", "TemperedDraw", "UniformDraw"]
@@ -111,16 +116,33 @@ class LabelRows:
     Attributes:
         first: Their row ids are ``first`` plus the label's; those of training rows are below.
         draw: Which do: in the pool as positives of their own rows.
+        counts: [L], how many labels' rows have each label as a positive; None where it is its own alone.
     """
 
     first: int
     draw: UniformDraw
+    counts: np.ndarray | None = None
 
-    def inclusion(self) -> float:
-        """The probability that a label joins a batch which another one has joined."""
-        others = len(self.draw.inclusion) - 1
-        # Of count drawn without replacement one is the row's own: the rest are a draw of the other labels.
-        return (self.draw.count - 1) / others if others else 0.0
+    def brought(self) -> np.ndarray:
+        """[L]: the probability that the label queries of a batch bring a label."""
+        if self.counts is None:
+            return self.draw.inclusion
+        # A row outside the draw makes the count of all rows, and of those of a batch, one larger.
+        return in_batch_inclusion(self.counts, len(self.counts) + 1, self.draw.count + 1)
+
+    def brought_by_others(self) -> np.ndarray | float:
+        """The probability that a label is brought by the others of a label query that does not bring it.
+
+        Of ``count`` drawn without replacement one is the row's own: the rest are a draw of the other labels.
+
+        Returns:
+            [L], or a number where it is the same for all.
+        """
+        num_labels = len(self.draw.inclusion)
+        if self.counts is None:
+            return (self.draw.count - 1) / (num_labels - 1) if num_labels > 1 else 0.0
+        # A label that every row brings is in no row's negatives: any number will do for it.
+        return in_batch_inclusion(np.minimum(self.counts, num_labels - 1), num_labels, self.draw.count)
 
 
 class SampledLabels:
@@ -204,9 +226,9 @@ class SampledLabels:
         drawn = union_inclusion(*(draw.inclusion for draw in self.draws))
         joined = drawn
         if self.label_rows is not None:
-            joined = union_inclusion(drawn, self.label_rows.draw.inclusion)
+            joined = union_inclusion(drawn, self.label_rows.brought())
             # A label's own row is no unit, and it has taken one place of the draw of such rows.
-            others = self.label_rows.inclusion()
+            others = self.label_rows.brought_by_others()
             self.label_inclusion = union_inclusion(drawn, others, self.batch.inclusion_for_others)
         self.inclusion = union_inclusion(joined, self.batch.inclusion)
         # Above 0 for every label: the uniform draw can hold any of them.
