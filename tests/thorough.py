@@ -98,6 +98,9 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_a_kill_at_any_write_loses_no_model_and_no_checkpoint; "
             "test_a_model_that_was_left_behind_is_replaced_whole"
         ),
+        "training/test_frozen_run.py": (
+            "test_a_run_with_kept_layers_is_resumed_and_leaves_an_ordinary_model"
+        ),
         "training/test_memory_limit.py": (
             "test_the_smallest_micro_batch_is_a_text; test_ranks_stay_in_step_when_one_is_short[replay]; "
             "test_a_halved_run_is_the_run_that_was_small_from_the_start"

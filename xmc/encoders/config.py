@@ -58,6 +58,13 @@ class EncoderConfig:
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] = "mean"
     """Token vectors to text vector, for a bare transformer; a sentence-transformers folder brings its own."""
 
+    frozen_layers: int = 0
+    """A transformer's embeddings and its first so many layers stay as they are: no gradient, no dropout."""
+
+    frozen_cache: bool = False
+    """Keep on disk, in float16, what the frozen layers give for the training texts, so that a step begins
+    above them; 2 bytes x the transformer's width for each token."""
+
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown choices and options that do not go together."""
         for name, choices in (
@@ -75,6 +82,12 @@ class EncoderConfig:
         for name in ("query_length", "label_length", "vocabulary"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} to be at least 1 token, got {getattr(self, name)}")
+        if self.frozen_layers < 0:
+            raise ConfigError(f"expected frozen_layers to be at least 0, got {self.frozen_layers}")
+        if self.frozen_layers and self.kind == "static":
+            raise ConfigError('expected frozen_layers only with kind "transformer": a static model has none')
+        if self.frozen_cache and not self.frozen_layers:
+            raise ConfigError("frozen_cache: expected frozen_layers of at least 1, whose output it keeps")
         for name in ("dropout", "label_dropout"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:

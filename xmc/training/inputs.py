@@ -10,6 +10,7 @@ from xmc.distributed import World
 from xmc.encoders import DualEncoder
 from xmc.objectives.objective import Loss
 from xmc.training.batches.batches import Batches
+from xmc.training.batches.kept_layers import keep_frozen_layers
 from xmc.training.batches.tokens import training_tokens, truncated_note, with_label_queries
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
@@ -37,6 +38,8 @@ def step_inputs(
     with accelerator.main_process_first():
         trained, labels = training_tokens(dataset, encoder, config.data, world.is_main)
         queries: TokenRows = trained
+        if config.encoder.frozen_cache:
+            keep_frozen_layers(encoder, dataset, trained, labels, world.is_main)
         if world.is_main:
             _announce_cuts(trained, labels, encoder)
         if config.data.num_label_queries(config.training.batch_size):

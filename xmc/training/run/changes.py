@@ -43,8 +43,9 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
     with reading(path, "the configuration of a run"):
         before = flat(read_yaml(path))
     after = flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
-    # A run of before there were margins, teachers and other numbers in tables had none.
+    # A run of before there were margins, teachers, other numbers in tables and frozen layers had none.
     later = {
+        "encoder": {"frozen_layers": 0, "frozen_cache": False},
         "objective": {"margin": asdict(MarginConfig())},
         "distillation": asdict(DistillationConfig()),
         "training": {"table_dtype": "float32"},
