@@ -62,6 +62,9 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_commands_and_python_run; test_commands_of_the_docs_are_understood[benchmarks.md]"
         ),
         "test_your_data.py": "test_commands_and_python_run",
+        "training/batches/clusters/test_kept_vectors.py": (
+            "test_ranks_cluster_as_one; test_a_run_encodes_only_what_no_step_has_and_is_resumed"
+        ),
         "training/batches/memory/test_label_memory.py": (
             "test_a_sample_estimates_the_partition_function_without_bias[29]"
         ),

@@ -43,9 +43,11 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
     with reading(path, "the configuration of a run"):
         before = flat(read_yaml(path))
     after = flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
-    # A run of before there were margins, teachers, other numbers in tables and frozen layers had none.
+    # A run of before there were margins, teachers, other numbers in tables, frozen layers and kept vectors
+    # had none.
     later = {
         "encoder": {"frozen_layers": 0, "frozen_cache": False},
+        "negatives": {"clusters": {"vectors": "fresh"}},
         "objective": {"margin": asdict(MarginConfig())},
         "distillation": asdict(DistillationConfig()),
         "training": {"table_dtype": "float32"},
