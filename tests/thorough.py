@@ -99,6 +99,9 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         ),
         "training/test_label_texts.py": "test_a_run_is_ranked_by_all_texts_and_resumes",
         "training/test_step_without_values.py": "test_a_step_stays_on_its_device_and_asks_for_few_numbers",
+        "training/batches/clusters/test_kept_vectors.py": (
+            "test_ranks_cluster_as_one; test_a_run_encodes_only_what_no_step_has_and_is_resumed"
+        ),
         "training/batches/memory/test_label_memory.py": (
             "test_a_sample_estimates_the_partition_function_without_bias[29]"
         ),
@@ -151,6 +154,9 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "training/test_discriminative_run.py": (
             "test_it_resumes_with_the_means_that_it_had; test_two_ranks_follow_the_curve_of_one; "
             "test_it_goes_with_a_memory_and_label_queries"
+        ),
+        "training/test_frozen_run.py": (
+            "test_a_run_with_kept_layers_is_resumed_and_leaves_an_ordinary_model"
         ),
         "training/test_memory_limit.py": (
             "test_the_smallest_micro_batch_is_a_text; test_ranks_stay_in_step_when_one_is_short[replay]; "

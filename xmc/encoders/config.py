@@ -76,6 +76,7 @@ class EncoderConfig:
 
     lora: LoraConfig = field(default_factory=LoraConfig)
     """Adapters that are trained in place of a transformer's weights: {rank: 8}."""
+
     projection: int | None = None
     """Components of the vectors where they are to be fewer than the model's: a linear layer that is trained
     too, from the principal directions of the data set's texts. A static model keeps no layer. None: all."""
@@ -86,6 +87,13 @@ class EncoderConfig:
 
     dimension_weights: list[float] | None = None
     """What the objective of each of ``dimensions`` weighs, in any unit; null for equal weights."""
+
+    frozen_layers: int = 0
+    """A transformer's embeddings and its first so many layers stay as they are: no gradient, no dropout."""
+
+    frozen_cache: bool = False
+    """Keep on disk, in float16, what the frozen layers give for the training texts, so that a step begins
+    above them; 2 bytes x the transformer's width for each token."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown choices and options that do not go together."""
@@ -119,6 +127,17 @@ class EncoderConfig:
         for name in ("query_length", "label_length", "vocabulary"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} to be at least 1 token, got {getattr(self, name)}")
+        if self.frozen_layers < 0:
+            raise ConfigError(f"expected frozen_layers to be at least 0, got {self.frozen_layers}")
+        if self.frozen_layers and self.kind == "static":
+            raise ConfigError('expected frozen_layers only with kind "transformer": a static model has none')
+        if self.frozen_layers and self.lora.rank:
+            raise ConfigError(
+                "frozen_layers: expected 0 with lora.rank, whose adapters are trained in every layer while all "
+                f"other weights stay as they are, got {self.frozen_layers}"
+            )
+        if self.frozen_cache and not self.frozen_layers:
+            raise ConfigError("frozen_cache: expected frozen_layers of at least 1, whose output it keeps")
         for name in ("dropout", "label_dropout"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:

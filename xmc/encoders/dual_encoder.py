@@ -17,6 +17,7 @@ from torch import nn
 from xmc.data import Dataset, TextColumn
 from xmc.data.label_texts import FlatTexts, SeveralTexts
 from xmc.encoders.adapters import merged
+from xmc.encoders.backend import chosen_backend
 from xmc.encoders.card import CARD_FILE, plain_card
 from xmc.encoders.config import EncoderConfig
 from xmc.encoders.cut_count import CutCount
@@ -79,6 +80,7 @@ class DualEncoder:
                 f"expected a model that keeps its dimensions, got truncate_dim={model.truncate_dim}"
             )
         self._model = model
+        self._exported_from: Path | None = None
         self.label_offsets = label_offsets
         self.label_residuals = label_residuals
         self.label_vectors = label_vectors
@@ -154,26 +156,34 @@ class DualEncoder:
         return self.query_tower, self.label_tower
 
     @classmethod
-    def load(cls, path_or_name: str | Path, *, device: str | None = None) -> DualEncoder:
+    def load(
+        cls, path_or_name: str | Path, *, device: str | None = None, backend: str | None = None
+    ) -> DualEncoder:
         """Open a model folder, a run folder, a hub name or "embedded".
 
         Args:
             path_or_name: What ``resolve_model`` takes.
             device: As in sentence-transformers: None takes an accelerator where there is one.
+            backend: What computes a transformer: "torch", or "onnx" or "openvino", which only encode; None is
+                ``$XMC_BACKEND``, or torch.
 
         Raises:
-            ModelError: When it cannot be found or opened.
+            ConfigError: When there is no such backend.
+            ModelError: When it cannot be found or opened, or the backend is not installed.
         """
+        backend = chosen_backend(backend)
         folder = resolve_model(path_or_name)
         metadata = EncoderMetadata.load(folder)
         offsets = LabelOffsets.load(folder) if metadata is not None and metadata.has_offsets else None
         residuals = LabelResiduals.load(folder) if metadata is not None and metadata.has_residuals else None
         vectors = LabelVectors.load(folder) if metadata is not None and metadata.has_label_table else None
-        model = open_folder(folder, device, tied=metadata is not None and metadata.tied)
+        model = open_folder(folder, device, tied=metadata is not None and metadata.tied, backend=backend)
         with reading(folder, "a model of two text towers", error=ModelError):
             encoder = cls(model, metadata, offsets, residuals, vectors)
             # What a module's settings break shows when it is used.
             check_encoding(encoder, str(folder))
+        if backend != "torch":
+            encoder._exported_from = folder
         return encoder
 
     @classmethod
@@ -195,8 +205,12 @@ class DualEncoder:
             encoder = cls(build_model(config, texts), EncoderMetadata(tied=config.tied))
             for name, tower in zip(("query", "label"), encoder.towers, strict=True):
                 tower.check_prompt(f"{name}_prompt", f"{name}_length")
-            return encoder
-        return cls.checked(call_builder(config, texts), f"encoder.builder: {config.builder}")
+        else:
+            encoder = cls.checked(call_builder(config, texts), f"encoder.builder: {config.builder}")
+        if config.frozen_layers:
+            for tower in encoder.towers:
+                tower.freeze_layers(config.frozen_layers)
+        return encoder
 
     @classmethod
     def checked(cls, made: object, name: str) -> DualEncoder:
@@ -234,9 +248,15 @@ class DualEncoder:
 
         Raises:
             XMCError: When the folder is there already and ``overwrite`` is false, or the disk is full.
+            ModelError: When another backend than torch has the model.
         """
         if self.truncated_to is not None:
             raise ModelError("expected the whole model to save, got one whose vectors are truncated")
+        if self._exported_from is not None:
+            raise ModelError(
+                f"expected a model opened with the backend torch, got one that was exported from "
+                f"{self._exported_from}: save that one"
+            )
         with atomic_folder(path, overwrite=overwrite) as folder:
             try:
                 if isinstance(self._model, StaticModel):
@@ -400,7 +420,9 @@ class DualEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Names weights, tokenizers, lengths and offsets; equal after save and load."""
+        """Names weights, tokenizers, lengths and offsets; equal after save and load, whatever the backend."""
+        if self._exported_from is not None:  # another runtime keeps the weights in its own form
+            return DualEncoder.load(self._exported_from, device="cpu", backend="torch").fingerprint
         towers = (self.query_tower, self.label_tower)
         # A tied model's weights are read once; all that makes its sides differ is told by the towers.
         with merged(self._model):
@@ -419,8 +441,10 @@ class DualEncoder:
         return self._model.parameters()
 
     def train(self, mode: bool = True) -> DualEncoder:
-        """Switch dropout on (or off)."""
+        """Switch dropout on (or off); frozen layers have none."""
         self._model.train(mode)
+        for tower in self.towers:
+            tower.calm_frozen()
         return self
 
     def eval(self) -> DualEncoder:
@@ -448,7 +472,7 @@ class DualEncoder:
         try:
             return encode_texts(tower, texts, **options)
         finally:
-            self._model.train(training)
+            self.train(training)
 
 
 def _in_training(model: nn.Module, tower: Tower) -> bool:

@@ -22,7 +22,7 @@ from xmc.received import reading
 __all__ = ["as_library", "open_model", "routes"]
 
 
-def open_model(folder: Path, device: str | None = None) -> SentenceTransformer:
+def open_model(folder: Path, device: str | None = None, backend: str = "torch") -> SentenceTransformer:
     """Open a local sentence-transformers (or bare transformer) folder, without a network.
 
     Static modules that were saved as one table twice share one table again, where they are still equal.
@@ -30,13 +30,18 @@ def open_model(folder: Path, device: str | None = None) -> SentenceTransformer:
     Raises:
         ModelError: When the libraries cannot read it.
     """
-    weights = {"use_safetensors": True}
+    # Another runtime's loader exports the model first, and takes its weights from the same safetensors.
+    options: dict[str, Any] = {"model_kwargs": {"use_safetensors": True}} if backend == "torch" else {}
     with reading(folder, "a sentence-transformers model", error=ModelError):
         check_layers(folder)
         check_vocabularies(folder)
         with quiet_loading():
             model = SentenceTransformer(
-                str(folder), device=device, local_files_only=True, model_kwargs=weights
+                str(folder),
+                device=device,
+                local_files_only=True,
+                backend=cast(Any, backend),
+                **options,
             )
         check_finite(model)
     metadata = EncoderMetadata.load(folder)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from xmc.encoders.backend import require_backend
 from xmc.encoders.folder_checks import check_finite, check_vocabularies
 from xmc.encoders.sides import share_equal_tables
 from xmc.encoders.static_folder import SIDES, prompt_of
@@ -21,23 +22,32 @@ if TYPE_CHECKING:
 __all__ = ["library_model", "open_folder", "open_static", "sides_of", "towers_of"]
 
 
-def open_folder(folder: Path, device: str | None, *, tied: bool) -> SentenceTransformer | StaticModel:
+def open_folder(
+    folder: Path, device: str | None, *, tied: bool, backend: str = "torch"
+) -> SentenceTransformer | StaticModel:
     """A static model as it is read without the library; any other through it.
 
     Args:
         folder: Of a saved model.
         device: None takes an accelerator where there is one.
         tied: Whether equal tables of the two sides are one.
+        backend: Of :mod:`xmc.encoders.backend`, for a transformer.
 
     Raises:
-        ModelError: When it cannot be opened.
+        ModelError: When it cannot be opened, or by another backend than torch though it has no transformer.
     """
+    require_backend(backend)
     read = open_static(folder, device, tied=tied)
-    if read is not None:
-        return read
-    from xmc.encoders.library import open_model
+    if read is None:
+        from xmc.encoders.library import open_model
 
-    return open_model(folder, device)
+        return open_model(folder, device, backend)
+    if backend != "torch":
+        raise ModelError(
+            f"{folder}: expected a transformer for the backend {backend}, got a static model, which has "
+            "nothing for it to compute: leave the backend out (torch)"
+        )
+    return read
 
 
 def open_static(folder: Path, device: str | None, *, tied: bool) -> StaticModel | None:

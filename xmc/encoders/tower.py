@@ -11,9 +11,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from xmc.encoders.frozen_layers import calm_frozen, freeze_layers
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
+from xmc.encoders.unpadded import LowerVectors, token_features, use_unpadded
 from xmc.errors import ConfigError, ModelError
 from xmc.transfer import to_device
 
@@ -45,6 +47,10 @@ class Tower:
         """What gets a sparse gradient of the rows of a bag's table that were touched; None: a dense one."""
         self.max_length = _max_length(self._first, task)
         _check(self.modules)
+        self.unpadded = self.padded and use_unpadded(self._first)
+        """Whether a transformer runs without padding on a CPU; what comes after it gets padded vectors."""
+        self.kept_layers: LowerVectors | None = None
+        """What stands for a transformer's frozen layers in training; what users encode is computed whole."""
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, cut to ``max_length``, with special tokens where the model wants them."""
@@ -68,7 +74,10 @@ class Tower:
         # No text at all: modules need not be able to work on an empty batch.
         if len(offsets) == 1:
             return torch.zeros(0, self.dimension, device=self.device)
-        if self.padded:
+        kept = None if torch.is_inference_mode_enabled() else self.kept_layers
+        if kept is not None or (self.unpadded and self.device.type == "cpu"):
+            features, rest = self._token_features(ids, offsets, kept), self.modules[1:]
+        elif self.padded:
             features, rest = self._padded_features(_on_host(ids), _on_host(offsets)), self.modules
         else:
             bags = self._bag(to_device(ids, self.device), to_device(offsets, self.device))
@@ -92,14 +101,37 @@ class Tower:
         """Keep the token vectors in ``dtype``, bfloat16 or float32; embeddings stay float32."""
         self._first.embedding.to(dtype)
 
+    def freeze_layers(self, count: int) -> None:
+        """Keep a transformer's embeddings and its first ``count`` layers as they are.
+
+        Raises:
+            ConfigError: When it has no such layers.
+        """
+        if not self.unpadded:
+            raise ConfigError(
+                "encoder.frozen_layers: expected a transformer of BERT's or RoBERTa's kind (encoder.kind "
+                f"transformer), got {type(self._first).__name__}: leave it out"
+            )
+        freeze_layers(self._first.model, count)
+
+    def calm_frozen(self) -> None:
+        """Switch off dropout in frozen layers, as they were switched on with all others."""
+        if self.unpadded:
+            calm_frozen(self._first.model)
+
     def check_ids(self) -> None:
         """Refuse a tokenizer that gives ids which the table of token vectors does not have.
 
         Raises:
             ModelError: Saying how many it has.
         """
-        table = self._first.model.get_input_embeddings() if self.padded else self._first.embedding
-        check_ids(self._tokenizer, len(table.weight))
+        if not self.padded:
+            rows = len(self._first.embedding.weight)
+        elif self._first.backend == "torch":
+            rows = len(self._first.model.get_input_embeddings().weight)
+        else:  # another runtime hands out no tables
+            rows = self._first.model.config.vocab_size
+        check_ids(self._tokenizer, rows)
 
     def check_prompt(self, prompt: str, length: str) -> None:
         """Refuse a prompt that leaves no room for a text, naming the options.
@@ -128,9 +160,9 @@ class Tower:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        weights: torch.Tensor = next(self._first.parameters())
-        return weights.device
+        """Where the weights are; of another runtime than torch, where it takes and gives numbers: the CPU."""
+        weights: torch.Tensor | None = next(self._first.parameters(), None)
+        return torch.device("cpu") if weights is None else weights.device
 
     @cached_property
     def fingerprint(self) -> str:
@@ -172,6 +204,15 @@ class Tower:
         if self.row_leaf is not None and torch.is_grad_enabled() and bag.weight.requires_grad:
             return bag_of_rows(bag.weight, ids, offsets, bag.mode, leaf=self.row_leaf)
         return plain_bag(bag.weight, ids, offsets, bag.mode)
+
+    def _token_features(
+        self, ids: np.ndarray | Tensor, offsets: np.ndarray | Tensor, kept: LowerVectors | None
+    ) -> dict[str, Tensor]:
+        flat = to_device(ids, self.device), to_device(offsets, self.device)
+        features = token_features(self._first, *flat, kept)
+        if self._unpooled:
+            features["prompt_length"] = torch.full((1,), self._unpooled)
+        return features
 
     def _padded_features(self, ids: np.ndarray, offsets: np.ndarray) -> dict[str, Tensor]:
         tokenizer = self._first.tokenizer

@@ -11,6 +11,7 @@ from xmc.encoders import DualEncoder
 from xmc.encoders.kept_labels import keep_label_vectors
 from xmc.objectives.objective import Loss
 from xmc.training.batches.batches import Batches
+from xmc.training.batches.kept_layers import keep_frozen_layers
 from xmc.training.batches.tokens import (
     label_text_rows,
     training_tokens,
@@ -44,6 +45,8 @@ def step_inputs(
     with accelerator.main_process_first():
         trained, labels = training_tokens(dataset, encoder, config.data, world.is_main)
         queries: TokenRows = trained
+        if config.encoder.frozen_cache:
+            keep_frozen_layers(encoder, dataset, trained, labels, world.is_main)
         if world.is_main:
             _announce_cuts(trained, labels, encoder)
         if config.data.num_label_queries(config.training.batch_size):

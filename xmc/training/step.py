@@ -178,6 +178,7 @@ def _take(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
         for encoding, leaf in ((queries, query_leaf), (labels, label_leaf)):
             if leaf.grad is not None:
                 encoding.backward(leaf.grad)
+    inputs.batches.seen(batch, gathered.detach())
     return loss, label_leaf.detach()
 
 
@@ -220,6 +221,7 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
         scale = inputs.learner.parameters.scale
         rate = inputs.config.head.learning_rate * factor
         step = head.step(queries * scale.detach(), batch.pool.positives, rate, masked=batch.pool.masked)
+    inputs.batches.seen(batch, queries)
     leaf = encoding.embeddings.requires_grad_()
     (scale * leaf).backward(step.gradient[start:stop].to(leaf.dtype))
     if leaf.grad is not None:

@@ -102,6 +102,11 @@ class Batches:
             with watch.part(source.name):
                 source.after(batch, embeddings, moment)
 
+    def seen(self, batch: Batch, embeddings: Tensor) -> None:
+        """Hand the sources the embeddings [B, D] of the batch's queries, detached."""
+        for source in self.sources:
+            source.seen(batch, embeddings)
+
     def metrics(self, batch_index: int, step: int) -> dict[str, Any]:
         """Numbers for the log of a step, a section for each source that has one. Every rank calls it."""
         found = {source.name: source.metrics(batch_index, step) for source in self.sources}
@@ -193,7 +198,9 @@ def build_batches(
     own_masked = None if masked is None else masked[queries]
     sources = list[BatchSource]()
     if config.clusters.largest > 1:
-        clusters = QueryClusters(config.clusters, queries, batch_size, seed, world, device)
+        clusters = QueryClusters(
+            config.clusters, queries, batch_size, seed, world, device, dimension=dimension, folder=folder
+        )
         sampler: QuerySampler = clusters.sampler
         sources.append(clusters)
     else:

@@ -72,6 +72,14 @@ class BatchSource(Protocol):
         """
         return
 
+    def seen(self, batch: Batch, embeddings: Tensor) -> None:
+        """Take the embeddings [B, D] of the batch's queries as the step encoded them, detached, on all ranks.
+
+        Not called after a loss that is not finite. A batch that is taken again after memory ran out is seen
+        again.
+        """
+        return
+
     def metrics(self, batch_index: int, step: int) -> dict[str, Any] | None:
         """Numbers for the log before the batch of that index; None for a source that has no section."""
         return None

@@ -51,6 +51,8 @@ class FrozenEncoder:
         """A copy that later steps do not change, in eval mode."""
         # Texts of the labels are encoded by weights alone; what belongs to labels is copied beside them.
         encoder = DualEncoder(copy.deepcopy(self.encoder.module)).eval()
+        for tower, own in zip(encoder.towers, self.encoder.towers, strict=True):
+            tower.kept_layers = own.kept_layers  # of weights that no step changes
         residuals = self.residuals and (self.residuals[0], self.residuals[1].clone())
         return replace(self, encoder=encoder, residuals=residuals)
 

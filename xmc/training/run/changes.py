@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from xmc.encoders.lora_config import LoraConfig
 from xmc.errors import ConfigError
 from xmc.files import atomic_file
 from xmc.nested import flat
@@ -43,13 +44,22 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
     with reading(path, "the configuration of a run"):
         before = flat(read_yaml(path))
     after = flat(yaml.safe_load(yaml.safe_dump(asdict(config))))
-    # A run of before there were margins, teachers, prefixes, texts and other numbers in tables had none.
+    # What a run of before there was any of it had.
     later = {
+        "negatives": {"clusters": {"vectors": "fresh"}},
         "objective": {"margin": asdict(MarginConfig())},
         "distillation": asdict(DistillationConfig()),
         "training": {"table_dtype": "float32"},
-        "data": {"label_texts": "joint", "label_fold": "max", "label_text_draw": "random"},
-        "encoder": {"projection": None, "dimensions": None, "dimension_weights": None},
+        "data": {
+            **{"label_texts": "joint", "label_fold": "max", "label_text_draw": "random"},
+            **{"co_labels": None, "label_query_weight": 1.0},
+        },
+        "encoder": {
+            **{"projection": None, "dimensions": None, "dimension_weights": None},
+            **{"frozen_layers": 0, "frozen_cache": False, "frozen_labels": False},
+            **{"query_prompt": None, "label_prompt": None, "include_prompt": None},
+            "lora": asdict(LoraConfig()),
+        },
     }
     before = flat(later) | before
     kept = [values.get("run.keep_best") for values in (before, after)]

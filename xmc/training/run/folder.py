@@ -33,6 +33,7 @@ OWN = (
     "evaluations",
     "index",
     "label_memory-*.bin",
+    "query_vectors.npy",
     "teachers",
 )
 """What runs write, and what is made of them: names, or patterns of names."""

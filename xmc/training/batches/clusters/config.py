@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from xmc.errors import ConfigError
 from xmc.training.options import at_least
@@ -29,10 +30,16 @@ class ClustersConfig:
     refresh_every: int = 1
     """Epochs between clusterings of the current embeddings."""
 
+    vectors: Literal["fresh", "kept"] = "fresh"
+    """What is clustered: fresh encodes every query anew; kept takes what the steps of the last epoch encoded,
+    up to an epoch old and with their dropout, and encodes only queries that no step has seen."""
+
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, counts out of range and blocks that cannot grow."""
         for name, lowest in (("largest", 1), ("double_every", 1), ("refresh_every", 1), ("start_epoch", 0)):
             at_least(f"negatives.clusters.{name}", getattr(self, name), lowest)
+        if self.vectors not in ("fresh", "kept"):
+            raise ConfigError(f"negatives.clusters.vectors: expected fresh or kept, got {self.vectors!r}")
         if self.largest > 1:
             at_least("negatives.clusters.first", self.first, 2)
             ratio = self.largest / self.first

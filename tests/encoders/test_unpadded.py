@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.fixtures.tiny_models import SPECIAL, WORDS
+from xmc.encoders import DualEncoder, EncoderConfig, flatten_tokens
+from xmc.encoders.tower import Tower
+from xmc.encoders.unpadded import ATTENTION, text_groups, use_unpadded
+
+ROWS = [[2, 4, 3], [], [2, 5, 6, 7, 8, 3], [2, 9, 3], [2, 10, 11, 12, 3], [2, 4, 3]]
+
+
+@pytest.fixture
+def bert(bert_folder: Path) -> DualEncoder:
+    return DualEncoder.build(EncoderConfig(str(bert_folder), kind="transformer", query_length=16)).eval()
+
+
+@pytest.fixture
+def roberta(bert: DualEncoder) -> DualEncoder:
+    """The same library's model around a RoBERTa, whose positions follow its padding id."""
+    from transformers import RobertaConfig, RobertaModel
+
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=len(SPECIAL + WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        pad_token_id=0,
+    )
+    bert.query_tower.modules[0].model = RobertaModel(config)
+    return DualEncoder(bert.model).eval()
+
+
+def outcome(
+    tower: Tower, rows: list[list[int]], *, unpadded: bool
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The vectors of some texts and the gradients of every weight of the model."""
+    assert tower.unpadded
+    module = tower.modules[0]
+    module.zero_grad()
+    tower.unpadded = unpadded
+    out = tower(*flatten_tokens(rows))
+    torch.manual_seed(5)
+    (out * torch.randn(out.shape)).sum().backward()
+    tower.unpadded = True
+    return out.detach(), [torch.zeros(1) if p.grad is None else p.grad.clone() for p in module.parameters()]
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+@pytest.mark.parametrize("rows", [ROWS, ROWS[:1] * 3, [[]]], ids=["mixed", "equal", "empty"])
+def test_vectors_and_gradients_are_those_of_padded_texts(
+    kind: str, rows: list[list[int]], request: pytest.FixtureRequest
+) -> None:
+    tower = request.getfixturevalue(kind).query_tower
+    (padded, expected), (out, gradients) = (outcome(tower, rows, unpadded=u) for u in (False, True))
+    torch.testing.assert_close(out, padded, atol=2e-6, rtol=0)
+    for gradient, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, other, atol=2e-5, rtol=1e-5)
+
+
+def test_a_text_is_not_changed_by_its_neighbours(bert: DualEncoder) -> None:
+    tower = bert.query_tower
+    together = tower(*flatten_tokens(ROWS))
+    for row, vector in zip(ROWS, together, strict=True):
+        torch.testing.assert_close(tower(*flatten_tokens([row]))[0], vector, atol=2e-6, rtol=0)
+
+
+def test_no_layer_sees_a_padded_position(bert: DualEncoder) -> None:
+    seen: list[int] = []
+    model = bert.query_tower.modules[0].model
+    for layer in model.encoder.layer:
+        layer.register_forward_hook(lambda module, given, out: seen.append(out.shape[0] * out.shape[1]))
+    bert.query_tower(*flatten_tokens(ROWS[:1] + ROWS[2:]))
+    assert seen == [sum(len(row) for row in ROWS)] * 2
+
+
+def test_a_group_is_neighbours_of_one_length() -> None:
+    assert text_groups(torch.tensor([5, 5, 3, 5])) == [(2, 5), (1, 3), (1, 5)]
+
+
+def test_other_models_and_accelerators_keep_their_padding(bert: DualEncoder) -> None:
+    module = bert.query_tower.modules[0]
+    assert module.model.config._attn_implementation == ATTENTION and use_unpadded(module)
+    module.model.config.model_type = "mpnet"
+    assert not use_unpadded(module)
+    module.model.config.model_type = "bert"
+    module.tokenizer.padding_side = "left"
+    assert not use_unpadded(module)
+    module.tokenizer.padding_side = "right"
+    text = dict(module.modality_config["text"])
+    module.modality_config["text"] = text | {"method_output_name": "pooler_output"}
+    assert not use_unpadded(module)
+    module.modality_config["text"] = text
+    module.model.set_attn_implementation("eager")
+    assert not use_unpadded(module)
+
+
+def test_a_saved_model_says_nothing_of_it(bert: DualEncoder, tmp_path: Path, texts: list[str]) -> None:
+    bert.save(tmp_path / "model")
+    assert not any(ATTENTION in path.read_text() for path in (tmp_path / "model").rglob("*.json"))
+    again = DualEncoder.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.encode_queries(texts), bert.encode_queries(texts))

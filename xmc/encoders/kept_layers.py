@@ -1,0 +1,156 @@
+"""What the frozen layers of a transformer give for known texts, in float16 on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xmc.data.cache import writable_folder
+from xmc.encoders.frozen_layers import lower_parts, num_frozen
+from xmc.encoders.micro_batches import gather_rows, pack_by_length
+from xmc.encoders.model_fingerprint import Weights, digest
+from xmc.encoders.unpadded import embedded, layers_of, run_layers, text_groups
+from xmc.errors import DataError, ModelError
+from xmc.files import atomic_folder, fingerprint
+from xmc.progress import Bar
+
+__all__ = ["KeptLayers", "lower_vectors", "open_or_build"]
+
+_FORMAT_VERSION = 1
+_BATCH_TOKENS = 2_048
+
+
+class KeptLayers:
+    """What the frozen layers give for texts that are kept on disk; for other texts it is computed.
+
+    Args:
+        model: With its frozen layers.
+        folders: Made by :func:`open_or_build`.
+        tokens: Of the texts of each folder: flat ids int32 [T] and offsets int64 [N + 1].
+    """
+
+    def __init__(self, model: Any, folders: list[Path], tokens: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        self.model, self.num_layers = model, num_frozen(model)
+        self._vectors = [np.load(folder / "vectors.npy", mmap_mode="r") for folder in folders]
+        self._places: dict[bytes, tuple[int, int]] = {}
+        for number, (ids, offsets) in enumerate(tokens):
+            for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+                self._places[ids[start:stop].tobytes()] = (number, start)
+
+    def __call__(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Token vectors float32 [t, H] after the frozen layers, of texts with ids [t] and lengths [n]."""
+        flat, sizes = ids.to("cpu", torch.int32).numpy(), lengths.cpu().numpy()
+        stops = np.cumsum(sizes)
+        texts = [flat[stop - size : stop].tobytes() for stop, size in zip(stops, sizes, strict=True)]
+        places = [self._places.get(text, (-1, 0)) for text in texts]
+        file, start = np.repeat(np.array(places, dtype=np.int64), sizes, axis=0).T
+        within = np.arange(len(flat)) - np.repeat(stops - sizes, sizes)
+        out = np.empty((len(flat), self.model.config.hidden_size), dtype=np.float32)
+        for number, vectors in enumerate(self._vectors):
+            chosen = file == number
+            out[chosen] = vectors[start[chosen] + within[chosen]]
+        hidden = torch.from_numpy(out).to(ids.device)
+        missing = torch.from_numpy(file < 0).to(ids.device)
+        if bool(missing.any()):
+            rest = lengths[torch.from_numpy(np.array(places)[:, 0] < 0).to(ids.device)]
+            hidden[missing] = lower_vectors(self.model, self.num_layers, ids[missing], rest)
+        return hidden
+
+
+@torch.no_grad()
+def lower_vectors(model: Any, count: int, ids: Tensor, lengths: Tensor) -> Tensor:
+    """Token vectors [t, H] after the first ``count`` layers; texts of one length should be neighbours."""
+    return run_layers(layers_of(model)[:count], embedded(model, ids, lengths), text_groups(lengths))
+
+
+def open_or_build(
+    folder: Path, model: Any, ids: np.ndarray, offsets: np.ndarray, *, description: str, progress: bool
+) -> Path:
+    """The folder that keeps, in float16, what the frozen layers give for N texts; made where it is not there.
+
+    Its name tells the weights of those layers and the tokens, so that other runs find it. It takes 2 H bytes
+    for each token.
+
+    Args:
+        folder: Holds one folder a name; the user's cache where it cannot be written.
+        model: With frozen layers.
+        ids: Flat token ids, int32 [T].
+        offsets: int64 [N + 1].
+        description: Of the progress bar.
+        progress: Show it, on stderr.
+
+    Raises:
+        DataError: When what is there is of another shape.
+        ModelError: When vectors are beyond float16.
+    """
+    name = fingerprint(_identity(model), hashlib.sha256(ids.tobytes() + offsets.tobytes()).hexdigest())
+    path = folder / name
+    if not (path / "meta.json").is_file():
+        path = writable_folder(folder) / name
+    if not (path / "meta.json").is_file():
+        with atomic_folder(path, overwrite=True) as temporary:
+            _build(temporary, model, ids, offsets, description, progress)
+    wanted = (len(ids), int(model.config.hidden_size))
+    try:
+        found = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected kept layers ({error}): delete this folder to remake it") from error
+    if found.shape != wanted or found.dtype != np.float16:
+        raise DataError(
+            f"{path}: expected float16 vectors of shape {wanted}, got {found.dtype} of {found.shape}: delete "
+            "this folder to remake it"
+        )
+    return path
+
+
+def _build(
+    folder: Path, model: Any, ids: np.ndarray, offsets: np.ndarray, description: str, progress: bool
+) -> None:
+    count, width = num_frozen(model), int(model.config.hidden_size)
+    device = next(model.parameters()).device
+    out = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float16, (len(ids), width))
+    filled = np.flatnonzero(np.diff(offsets))
+    with Bar(len(filled), description, "text", shown=progress) as bar:
+        for packed in pack_by_length(np.diff(offsets)[filled], _BATCH_TOKENS, padded=True):
+            rows = filled[packed]
+            part, starts = gather_rows(ids, offsets, rows)
+            lengths = np.diff(starts)
+            vectors = lower_vectors(
+                model,
+                count,
+                torch.from_numpy(part.astype(np.int64)).to(device),
+                torch.from_numpy(lengths).to(device),
+            )
+            small = vectors.cpu().numpy().astype(np.float16)
+            if not np.isfinite(small).all():
+                raise ModelError(
+                    "encoder.frozen_cache: expected vectors that float16 holds, got some beyond it: leave it "
+                    "out"
+                )
+            out[np.repeat(offsets[rows] - starts[:-1], lengths) + np.arange(len(part))] = small
+            bar.update(len(rows))
+    out.flush()
+    meta = {"format_version": _FORMAT_VERSION, "num_tokens": len(ids), "width": width, "layers": count}
+    (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def _identity(model: Any) -> str:
+    """All that decides what the frozen layers give."""
+    config = model.config
+    settings = [config.model_type, config.hidden_act, config.layer_norm_eps, config.num_attention_heads]
+    return fingerprint(
+        json.dumps([_FORMAT_VERSION, *settings], default=str),
+        digest(
+            Weights(
+                number, name, str(weight.dtype), tuple(weight.shape), weight.cpu().contiguous().numpy().data
+            )
+            for number, part in enumerate(lower_parts(model, num_frozen(model)))
+            for name, weight in sorted(part.state_dict().items())
+        ),
+    )
