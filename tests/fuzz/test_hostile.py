@@ -56,7 +56,7 @@ def refused(folder: Path, match: str) -> None:
     assert not (folder.parent / "out").exists()
 
 
-@pytest.mark.parametrize("block", [b" " * (1 << 20), b"\n" * (1 << 20)])
+@pytest.mark.parametrize("block", [b" " * (1 << 20), b"\n" * (1 << 20)], ids=["spaces", "newlines"])
 def test_gzip_bomb(made: Callable[[str], Path], block: bytes) -> None:
     folder = made("import-xc-text")
     (folder / "Y.txt").unlink()

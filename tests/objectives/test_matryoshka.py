@@ -18,6 +18,7 @@ from xmc.errors import ConfigError
 from xmc.objectives.build import build_objective
 from xmc.objectives.catalogue import CATALOGUE
 from xmc.objectives.matryoshka import Matryoshka, prefix_of, with_dimensions
+from xmc.objectives.terms import Term, WeightedTerms
 from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard, ScoreInputs
 from xmc.scoring.moments import LabelMoments
 
@@ -63,7 +64,17 @@ def test_values_and_gradients_are_those_of_the_sum_written_out(way: dict[str, An
         torch.testing.assert_close(mine.gradients()[name], gradient, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("added", [False, True], ids=["alone", "a term"])
+def test_means_of_whole_vectors_are_refused(added: bool) -> None:
+    loss = build_objective("discriminative")
+    if added:
+        terms = [Term(build_objective("softmax")), Term(loss, 0.1)]
+        loss = WeightedTerms(tuple(terms))
+    with pytest.raises(ConfigError, match="dimensions: expected null with discriminative, which keeps means"):
+        with_dimensions(loss, DIMENSIONS)
+
+
+@pytest.mark.parametrize("name", [name for name in CATALOGUE if name != "discriminative"])
 def test_any_objective_is_taken_prefix_by_prefix(name: str) -> None:
     batch = unit(random_batch(4, 40, 6, weighted=False, offsets=False)).to(torch.float64)
     batch = replace(batch, relevance=batch.relevance * (batch.relevance.cumsum(1) <= 3))

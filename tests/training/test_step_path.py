@@ -14,7 +14,7 @@ import xmc
 from xmc.training import TrainConfig, Trainer
 from xmc.training.step import optimise
 
-MOST_FILES = 21
+MOST_FILES = 20
 ROOT = Path(xmc.__file__).parent
 
 

@@ -65,21 +65,27 @@ def run(arguments: Sequence[str]) -> None:
         engine.close()
 
 
+def _places() -> str:
+    """The places of all engines, each kind of place once."""
+    by_place: dict[str, list[str]] = {}
+    for name, kind in ENGINES.items():
+        by_place.setdefault(kind.places, []).append(name)
+    return "; ".join(f"{place} ({', '.join(names)})" for place, names in by_place.items())
+
+
 def _parser() -> ArgumentParser:
-    places = "\n".join(f"  {name:<11} {kind.places}" for name, kind in ENGINES.items())
     parser = make_parser(
         "export",
-        "Bring a vector engine to what an index is: labels that it lacks or that changed are written, those\n"
-        "that were removed are removed there, a batch at a time; a run that was cut off goes on. With\n"
-        "--search or --queries nothing is written: what is there is searched, every label being scored.\n\n"
-        f"Places (--out) by engine (--to); a secret comes from {KEY_VARIABLE}, PostgreSQL's from libpq:\n"
-        f"{places}",
+        "Bring a vector engine to what an index is: labels that it lacks or that changed are written,\n"
+        "removed ones removed, in batches; a run that was cut off goes on. --search and --queries write\n"
+        f"nothing: every label there is scored. Secrets come from {KEY_VARIABLE}, PostgreSQL's from libpq.",
         "xmc export runs/demo-index --to lancedb --out runs/lance\n"
         '  xmc export runs/demo-index --to lancedb --out runs/lance --search "sort an array"',
+        usage="xmc export INDEX --to ENGINE --out PLACE [options]",
     )
     parser.add_argument("index", help="An index folder.")
     parser.add_argument("--to", required=True, choices=tuple(ENGINES), help="The engine.")
-    parser.add_argument("--out", required=True, help="Where it is: a folder, a file or an address.")
+    parser.add_argument("--out", required=True, help=f"Where it is: {_places()}.")
     parser.add_argument("--name", default="labels", help="Of the collection, table or folder there.")
     parser.add_argument(
         "--batch",

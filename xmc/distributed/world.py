@@ -1,4 +1,4 @@
-"""Who we are among the ranks that work together, which rows are ours, and the collectives between ranks.
+"""Who we are among the ranks that work together, which rows are ours, what goes between ranks and devices.
 
 One process without a process group is a world of size one, not a special path.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -30,6 +31,7 @@ __all__ = [
     "shard_bounds",
     "sum_gradients",
     "sum_over_ranks",
+    "to_device",
 ]
 
 
@@ -235,3 +237,19 @@ def gather_rows_to_main(local: Tensor, num_rows: int, world: World) -> Tensor | 
     if parts is None:
         return None
     return torch.cat([part[:n] for part, n in zip(parts, world.shard_sizes(num_rows), strict=True)])
+
+
+def to_device(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """``values`` on ``device``, in their type; not copied where they are there already.
+
+    To a GPU they go through page-locked memory, from which the copy takes its turn among what was launched
+    before: the host goes on at once. From other memory it waits until the copy is done, and the GPU is idle
+    while the host prepares what comes next.
+    """
+    if isinstance(values, np.ndarray):
+        # torch warns of memory it must not write to, such as a memory map opened for reading
+        values = torch.from_numpy(np.require(values, requirements=["C", "W"]))
+    if device.type == "cuda" and values.device.type == "cpu":
+        # torch keeps the page-locked memory until the copy is done, whoever lets go of the tensor before.
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

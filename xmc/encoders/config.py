@@ -133,8 +133,8 @@ class EncoderConfig:
             raise ConfigError('expected frozen_layers only with kind "transformer": a static model has none')
         if self.frozen_layers and self.lora.rank:
             raise ConfigError(
-                "frozen_layers: expected 0 with lora.rank, whose adapters are trained in every layer while all "
-                f"other weights stay as they are, got {self.frozen_layers}"
+                "frozen_layers: expected 0 with lora.rank, whose adapters are trained in every layer while "
+                f"all other weights stay as they are, got {self.frozen_layers}"
             )
         if self.frozen_cache and not self.frozen_layers:
             raise ConfigError("frozen_cache: expected frozen_layers of at least 1, whose output it keeps")

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xmc.distributed.world import to_device
 from xmc.encoders.tower import Tower
-from xmc.transfer import to_device
 
 __all__ = [
     "AutocastFactory",

@@ -11,13 +11,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from xmc.distributed.world import to_device
 from xmc.encoders.frozen_layers import calm_frozen, freeze_layers
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
 from xmc.encoders.unpadded import LowerVectors, token_features, use_unpadded
 from xmc.errors import ConfigError, ModelError
-from xmc.transfer import to_device
 
 __all__ = ["Tower", "pad_tokens"]
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts
 from xmc.objectives.objective import Loss, Reduction
+from xmc.objectives.state import LossStates
 from xmc.scoring import ScoreInputs
 
 __all__ = ["Matryoshka", "prefix_of", "prefix_scores", "with_dimensions"]
@@ -133,9 +134,17 @@ def with_dimensions(
         dimensions: Numbers of components, or None.
         weights: Of each, in any unit; equal ones when None.
         normalised: Whether queries and whether labels have the length 1.
+
+    Raises:
+        ConfigError: For a loss that keeps something of whole vectors from batch to batch.
     """
     if not dimensions:
         return loss
+    if kept := LossStates(loss).by_name:
+        raise ConfigError(
+            f"encoder.dimensions: expected null with {', '.join(part.facts.name for part in kept.values())}, "
+            f"which keeps means of whole vectors, got {list(dimensions)}"
+        )
     given = [1.0] * len(dimensions) if weights is None else list(weights)
     shares = tuple(weight / sum(given) for weight in given)
     return Matryoshka(loss, tuple(dimensions), shares, *normalised)

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from xmc.distributed.world import to_device
 from xmc.errors import ConfigError
 from xmc.scoring.arithmetic import deterministic_index_add
-from xmc.transfer import to_device
 
 __all__ = ["Positives", "PositivesLike", "as_positives", "join_pairs", "without_pairs"]
 

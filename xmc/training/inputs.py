@@ -10,6 +10,7 @@ from xmc.distributed import World
 from xmc.encoders import DualEncoder
 from xmc.encoders.kept_labels import keep_label_vectors
 from xmc.objectives.objective import Loss
+from xmc.objectives.state import LossStates
 from xmc.training.batches.batches import Batches
 from xmc.training.batches.kept_layers import keep_frozen_layers
 from xmc.training.batches.tokens import (
@@ -65,6 +66,7 @@ def step_inputs(
         kept,
         None if rows is None else (labels, rows),
     )
+    states = LossStates(objective)
     return StepInputs(
         config=config,
         num_steps=num_steps,
@@ -72,6 +74,7 @@ def step_inputs(
         queries=queries,
         labels=labels,
         label_rows=rows,
+        states=states if states else None,
         batches=batches,
         frozen=frozen,
         objective=objective,

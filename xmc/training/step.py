@@ -18,6 +18,7 @@ from torch import Tensor
 from xmc.data import TokenRows
 from xmc.distributed import World, all_gather_rows
 from xmc.distributed.stopwatch import SILENT, Watch
+from xmc.distributed.world import to_device
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
 from xmc.encoders.micro_batches import AutocastFactory
 from xmc.errors import NonFiniteError
@@ -33,7 +34,6 @@ from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.label_texts import LabelTextRows
 from xmc.training.learned.learner import Learner, warmup_linear_decay
 from xmc.training.memory_limit import MicroBatchLimit
-from xmc.transfer import to_device
 
 __all__ = ["StepInputs", "StepResult", "accumulate_gradients", "optimise", "step_head"]
 
@@ -59,6 +59,8 @@ class StepInputs:
     watch: Watch = SILENT
     label_rows: LabelTextRows | None = None
     """Where each label's texts are among ``labels``, where labels have several."""
+    states: LossStates | None = None
+    """What the objective keeps from batch to batch, where it keeps anything."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def optimise(inputs: StepInputs, step: int) -> StepResult:
         except NonFiniteError as error:  # raised alike on every rank, before anything is changed
             part, skipped = loss.new_tensor(torch.nan), str(error)
         else:
-            LossStates(inputs.objective).commit()
+            if inputs.states is not None:
+                inputs.states.commit()
             batches.after(batch, embeddings, moment, inputs.watch)
         loss += part
     norm = None

@@ -27,6 +27,7 @@ from xmc.scoring import Positives, ScoreInputs, ScoringOptions
 from xmc.scoring.arithmetic import deterministic_index_add
 from xmc.scoring.inputs import check_inputs
 from xmc.scoring.positives import PositivesLike
+from xmc.scoring.reduction import check_implementation
 
 __all__ = ["Discriminative", "DiscriminativeLoss", "class_shares", "discriminative", "objective"]
 
@@ -113,6 +114,7 @@ class DiscriminativeLoss:
 
     def _rows(self, inputs: ScoreInputs) -> Tensor:
         """The loss of each row, [B]: its share of what its classes cost; their mean is that over classes."""
+        check_implementation(inputs)
         check_inputs(_of_one_kind(inputs))
         dtype = torch.promote_types(inputs.queries.dtype, torch.float32)
         queries, labels, world = inputs.queries.to(dtype), inputs.labels.to(dtype), inputs.own_shard.world
@@ -135,6 +137,8 @@ class DiscriminativeLoss:
             queries.new_zeros(len(own_labels), queries.shape[1]), places, weighted
         )
         extended = _with_offsets(labels, inputs)
+        # A comparison passes over what is not a number: 0 times their sum is none either.
+        rows = rows + sum_over_ranks(0 * extended.detach().sum(), world)
         # One sum over ranks for both: each class is on the rank of its label, and zero elsewhere.
         around = (0, 0, first, len(columns) - first - len(own_labels))
         joined = F.pad(torch.cat([current, extended[own_labels]], 1), around)
@@ -220,6 +224,8 @@ def discriminative(
     gamma: float = 0.001,
     delta_v: float = 0.5,
     delta_d: float = 0.3,
+    momentum: float = 0.99,
+    ramp: bool = True,
     **scoring: Unpack[ScoringOptions],
 ) -> Tensor:
     """Large margin discriminative loss of queries [B, D] against labels [L, D], of one batch by itself.
@@ -242,6 +248,8 @@ def discriminative(
         delta_v: Distance to its class mean up to which a query costs nothing.
         delta_d: Distance to the nearest boundary from which on a mean costs nothing. Where it is above
             ``delta_v``, a loss of 0 keeps each query ``delta_d - delta_v`` off every boundary of its class.
+        momentum: Of the means from batch to batch; a batch by itself has none before it.
+        ramp: Likewise; see :class:`xmc.objectives.classes.means.ClassMeans`.
 
     Returns:
         A scalar, or [B] for ``reduction="none"``, whose mean is that over classes; equal on every rank.
@@ -249,7 +257,7 @@ def discriminative(
     Raises:
         ConfigError: When shapes, ids or options do not fit.
     """
-    loss = objective(alpha, beta, gamma, delta_v, delta_d)
+    loss = objective(alpha, beta, gamma, delta_v, delta_d, momentum, ramp)
     return loss(ScoreInputs(queries, labels, positives, scale, **scoring), reduction)
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xmc.distributed.world import to_device
 from xmc.scoring.arithmetic import HALF, add_product, deterministic_index_add, slope_product
 from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.fused.launch import Launcher
 from xmc.scoring.pairs import add_pair_products, pair_products
 from xmc.scoring.statistic import FusedStatistic
-from xmc.transfer import to_device
 
 __all__ = ["FusedEngine", "slab_tiles"]
 

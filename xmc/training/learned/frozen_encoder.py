@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xmc.data import TokenRows
+from xmc.distributed.world import to_device
 from xmc.encoders import DualEncoder, Tower, add_residuals
 from xmc.encoders.micro_batches import AutocastFactory, gather_rows, pack_by_length
 from xmc.training.learned.label_texts import LabelTextRows
 from xmc.training.learned.residual_table import ResidualTable
-from xmc.transfer import to_device
 
 __all__ = ["FrozenEncoder"]
 

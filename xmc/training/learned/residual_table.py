@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from xmc.distributed import World, all_gather_rows
+from xmc.distributed.world import to_device
 from xmc.encoders import add_residuals
 from xmc.random_streams import Stream, generator
 from xmc.training.learned.config import ResidualConfig
 from xmc.training.learned.optimisers.gathered_rows import distinct_rows
-from xmc.transfer import to_device
 
 __all__ = ["ResidualTable"]
 

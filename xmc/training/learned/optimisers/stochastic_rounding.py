@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xmc.distributed.world import to_device
 from xmc.random_streams import Stream, generator
-from xmc.transfer import to_device
 
 __all__ = ["StochasticRounding", "round_stochastically"]
 

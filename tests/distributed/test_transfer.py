@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from xmc.transfer import to_device
+from xmc.distributed.world import to_device
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32, np.bool_])
