@@ -10,8 +10,8 @@ from xmc.cli.table_options import TABLE_HELP, add_split_options, add_table_optio
 
 __all__ = ["run"]
 
-_DESCRIPTION = """Import clicks and labels in tables (CSV, TSV, JSON Lines, Parquet), a folder of files, or, by --format
-hub or annif, a Hugging Face dataset or Annif's documents: docs/your-data.md, docs/data-formats.md.
+_DESCRIPTION = """Import clicks and labels in tables (CSV, TSV, JSON Lines, Parquet), a folder,
+a Hugging Face dataset (--format hub) or Annif's documents (annif): docs/your-data.md, docs/data-formats.md.
 
 Tables: a row a click (columns query and label), or a list of labels in a row (column labels, a|b|c). Columns
 are found by their names; count or weight, query_uid and query_content may be there too."""
