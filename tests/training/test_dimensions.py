@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.fixtures.killed import train_until_killed
 from tests.runs import logged, losses
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
@@ -13,7 +14,6 @@ from xmc.retrieval import LabelIndex
 from xmc.training import Trainer, train
 from xmc.training.batches import NegativesConfig
 from xmc.training.batches.memory.config import MemoryConfig
-from xmc.training.step import StepInputs, StepResult, optimise
 
 
 @pytest.fixture
@@ -33,15 +33,7 @@ def test_each_dimension_is_measured_and_a_killed_run_goes_on(short, changed, dat
     assert len(said) > 1 and all("d6/P@1" in line for line in said)
     killed = changed(short, run={"dir": str(tmp_path / "killed")})
 
-    def die(inputs: StepInputs, step: int) -> StepResult:
-        if step == 8:
-            raise MemoryError
-        return optimise(inputs, step)
-
-    monkeypatch.setattr("xmc.training.loop.optimise", die)
-    with pytest.raises(MemoryError):
-        train(killed)
-    monkeypatch.undo()
+    train_until_killed(killed, 8, monkeypatch)
     again = train(changed(killed, run={"resume": True}))
     assert losses(short.run.dir) == losses(tmp_path / "killed")
     model = DualEncoder.load(result.last_path)

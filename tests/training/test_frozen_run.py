@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from tests.fixtures.killed import train_until_killed
 from tests.runs import losses
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.training import train
-from xmc.training.step import StepInputs, StepResult, optimise
 
 
 def test_a_run_with_kept_layers_is_resumed_and_leaves_an_ordinary_model(
@@ -36,15 +36,7 @@ def test_a_run_with_kept_layers_is_resumed_and_leaves_an_ordinary_model(
 
     killed = changed(config, run={"dir": str(tmp_path / "killed")}, training={"checkpoint_every": 1})
 
-    def die(inputs: StepInputs, step: int) -> StepResult:
-        if step == 2:
-            raise MemoryError
-        return optimise(inputs, step)
-
-    monkeypatch.setattr("xmc.training.loop.optimise", die)
-    with pytest.raises(MemoryError):
-        train(killed)
-    monkeypatch.undo()
+    train_until_killed(killed, 2, monkeypatch)
     train(changed(killed, run={"resume": True}))
     assert losses(config.run.dir) == losses(tmp_path / "killed")
     # What the first run made is read by the others.

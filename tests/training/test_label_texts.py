@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.fixtures.killed import train_until_killed
 from tests.runs import losses
 from xmc.data import Dataset, DatasetWriter
 from xmc.encoders import DualEncoder
@@ -13,7 +14,6 @@ from xmc.evaluation import evaluate
 from xmc.retrieval import LabelIndex
 from xmc.training import Trainer, train
 from xmc.training.learned.label_texts import FirstTexts, LabelTextRows
-from xmc.training.step import StepInputs, StepResult, optimise
 
 NUM_WORDS = 40
 
@@ -62,15 +62,7 @@ def test_a_run_is_ranked_by_all_texts_and_resumes(short, changed, two_names, tmp
     result = train(short)
     killed = changed(short, run={"dir": str(tmp_path / "killed")})
 
-    def die(inputs: StepInputs, step: int) -> StepResult:
-        if step == 5:
-            raise MemoryError
-        return optimise(inputs, step)
-
-    monkeypatch.setattr("xmc.training.loop.optimise", die)
-    with pytest.raises(MemoryError):
-        train(killed)
-    monkeypatch.undo()
+    train_until_killed(killed, 5, monkeypatch)
     again = train(changed(killed, run={"resume": True}))
     assert losses(short.run.dir) == losses(tmp_path / "killed")
     model = DualEncoder.load(result.last_path)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.fixtures.killed import train_until_killed
 from tests.runs import losses
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.prediction.calibration import Calibration
 from xmc.training import Trainer, train
 from xmc.training.config import OptimisationConfig
-from xmc.training.step import StepInputs, StepResult, optimise
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -21,15 +21,7 @@ def test_a_killed_run_goes_on_to_the_last_bit(config, changed, tmp_path, monkeyp
     result = train(short)
     killed = changed(short, run={"dir": str(tmp_path / "killed")})
 
-    def die(inputs: StepInputs, step: int) -> StepResult:
-        if step == 8:
-            raise MemoryError
-        return optimise(inputs, step)
-
-    monkeypatch.setattr("xmc.training.loop.optimise", die)
-    with pytest.raises(MemoryError):
-        train(killed)
-    monkeypatch.undo()
+    train_until_killed(killed, 8, monkeypatch)
     resumed = Trainer(changed(killed, run={"resume": True}))
     again = resumed.fit()
     learner = resumed.learner

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.fixtures.killed import train_until_killed
 from tests.fixtures.libraries import sbert
 from tests.runs import losses
 from xmc.encoders import DualEncoder
@@ -18,7 +19,6 @@ from xmc.prediction.calibration import Calibration
 from xmc.training import Trainer, loop, train
 from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.interrupt import InterruptGuard, Verdict
-from xmc.training.step import StepInputs, StepResult, optimise
 
 
 def test_learns_and_leaves_a_whole_run_folder(config, dataset):
@@ -92,15 +92,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(config, changed, tmp_path, mon
     train(config)
     killed = changed(config, run={"dir": str(tmp_path / "killed")}, training={"checkpoint_every": 5})
 
-    def die(inputs: StepInputs, step: int) -> StepResult:
-        if step == 13:
-            raise MemoryError
-        return optimise(inputs, step)
-
-    monkeypatch.setattr("xmc.training.loop.optimise", die)
-    with pytest.raises(MemoryError):
-        train(killed)
-    monkeypatch.undo()
+    train_until_killed(killed, 13, monkeypatch)
     train(changed(killed, run={"resume": True}))
     assert losses(config.run.dir) == losses(tmp_path / "killed")
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.distributed.ranks import Ranks
+from tests.fixtures.killed import train_until_killed
 from tests.runs import logged, losses
 from xmc.distributed import World, current_world
 from xmc.errors import ConfigError
@@ -19,7 +20,6 @@ from xmc.training.batches.clusters.config import ClustersConfig
 from xmc.training.batches.clusters.kept_vectors import KeptVectors
 from xmc.training.batches.clusters.source import QueryClusters
 from xmc.training.learned.frozen_encoder import FrozenEncoder
-from xmc.training.step import StepInputs, StepResult, optimise
 
 QUERIES = np.arange(24) * 2 + 1
 
@@ -122,14 +122,6 @@ def test_a_run_encodes_only_what_no_step_has_and_is_resumed(
 
     killed = changed(config, run={"dir": str(tmp_path / "killed")}, training={"checkpoint_every": 4})
 
-    def die(inputs: StepInputs, step: int) -> StepResult:
-        if step == 7:
-            raise MemoryError
-        return optimise(inputs, step)
-
-    monkeypatch.setattr("xmc.training.loop.optimise", die)
-    with pytest.raises(MemoryError):
-        train(killed)
-    monkeypatch.undo()
+    train_until_killed(killed, 7, monkeypatch)
     train(changed(killed, run={"resume": True}))
     assert losses(config.run.dir) == losses(tmp_path / "killed")
