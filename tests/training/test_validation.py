@@ -133,3 +133,25 @@ def test_ranks_measure_what_a_whole_sort_measures(
     assert num_rows == 2 or any(0 < value < 100 for value in expected.values())
     for size in (1, 2, 3):
         assert ranks.run(validate, dataset.path, name, rows, size=size) == [expected] * size
+
+
+def test_pairs_apart_are_neither_right_nor_wrong(dataset: Dataset) -> None:
+    rows, learned = np.arange(20), CASES["scores"]
+    validator = Validator(dataset, rows, current_world(), torch.device("cpu"), learned.config)
+    frozen: Any = Frozen(dataset, None)
+    validator(learned, frozen)  # type: ignore[arg-type]
+    before = [ids[ids >= 0].tolist() for ids in validator.ranking[0]]  # type: ignore[index]
+    truth = sp.csr_matrix(dataset.relevance("train")[rows])
+    apart = (truth.toarray() != 0) & (np.random.default_rng(3).random(truth.shape) < 0.5)
+    validator.apart = sp.csr_matrix(apart)
+    metrics = validator(learned, frozen)  # type: ignore[arg-type]
+    after = validator.ranking[0]  # type: ignore[index]
+    for row, ids in enumerate(before):
+        left = [label for label in ids if not apart[row, label]]
+        assert after[row][: len(left)].tolist() == left
+    relevance, constants = dataset.relevance("train"), dataset.propensity
+    weights = inverse_propensity(relevance, constants.a, constants.b)
+    kept = sp.csr_matrix(np.where(apart, 0, truth.toarray()))
+    assert metrics == ranking_metrics(kept, after, weights) and metrics != ranking_metrics(
+        truth, after, weights
+    )

@@ -24,7 +24,7 @@ from xmc.retrieval import LexicalRanker
 from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions
 from xmc.retrieval.fusion import Lists, weighted_fusion
-from xmc.retrieval.vote import DEPTH, QueryVotes, voted
+from xmc.retrieval.vote import DEPTH, QueryVotes, voted, without
 
 __all__ = ["ChosenEnsemble", "Stage", "choose_ensemble", "choose_for_run", "query_votes", "rank_test"]
 
@@ -119,6 +119,7 @@ def choose_ensemble(
     lexical: LexicalRanker | None = None,
     lexical_metric: str = "R@100",
     near_seconds: float = 0.0,
+    apart: sp.csr_matrix | None = None,
 ) -> ChosenEnsemble:
     """The vote that raises ``metric``, then the share of words that raises ``lexical_metric``; each may be 0.
 
@@ -136,12 +137,16 @@ def choose_ensemble(
         lexical: Of the labels' texts; None to try no words.
         lexical_metric: What words are chosen by: their use is the tail of a list.
         near_seconds: What finding ``near`` took, for the table.
+        apart: [V, L], pairs that are neither right nor wrong; the model's lists are without them.
     """
     relevance, constants = dataset.relevance("train"), dataset.propensity
     names = list(dict.fromkeys((*SHOWN, metric, lexical_metric, *keep)))
     weights = inverse_propensity(relevance, constants.a, constants.b)
-    measure = measure_by(sp.csr_matrix(relevance[rows]), weights, names)
-    excluded = excluded_rows(dataset, "train", rows)
+    truth, excluded = sp.csr_matrix(relevance[rows]), excluded_rows(dataset, "train", rows)
+    if apart is not None:
+        truth = without(truth, apart)
+        excluded = apart if excluded is None else sp.csr_matrix(excluded.astype(bool) + apart.astype(bool))
+    measure = measure_by(truth, weights, names)
     current: Lists = (lists[0].astype(np.int64), lists[1])
     stages, vote = [Stage("labels", measure(current[0]), 0.0)], None
     if near is not None:

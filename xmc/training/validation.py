@@ -20,6 +20,7 @@ from xmc.objectives.matryoshka import prefix_of
 from xmc.prediction.calibration import Calibration, fit_calibration
 from xmc.retrieval import Ranker
 from xmc.retrieval.folding import Fold
+from xmc.retrieval.vote import without
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.head import ranking_of
@@ -41,6 +42,7 @@ class Validator:
         device: Where the label vectors are searched.
         config: The run, which decides what ranks labels.
         ranking: Ids and scores, each [V, 100], of the last validation; None before there was one.
+        apart: [V, L], pairs that are neither right nor wrong, beside those of the data set's filter; or None.
     """
 
     dataset: Dataset
@@ -49,6 +51,7 @@ class Validator:
     device: torch.device
     config: TrainConfig
     ranking: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
+    apart: sp.csr_matrix | None = None
 
     def __call__(self, learner: Learner, frozen: FrozenEncoder) -> dict[str, float]:
         """Metrics in percent, equal on every rank; by prefixes of vectors as ``d64/P@1`` where there are any.
@@ -77,7 +80,6 @@ class Validator:
         self, ranker: Ranker, queries: NDArray[np.float32], labels: Tensor, fold: Fold | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Ids and scores, both [V, 100], of all ranks' queries by all ranks' labels."""
-        excluded = self.dataset.filter("train")
         own = ranker.search(
             queries,
             labels,
@@ -85,7 +87,7 @@ class Validator:
             num_queries=len(self.rows),
             num_labels=self.dataset.num_labels,
             world=self.world,
-            exclude=None if excluded is None else excluded[self.rows],
+            exclude=self._excluded(),
             fold=fold,
         )
         # All ranks measure all lists, as sums of parts would round differently for each number of ranks.
@@ -98,10 +100,21 @@ class Validator:
     def _metrics(self, ids: NDArray[np.int64]) -> dict[str, float]:
         relevance, constants = self.dataset.relevance("train"), self.dataset.propensity
         return ranking_metrics(
-            sp.csr_matrix(relevance[self.rows]),
+            self._truth(),
             ids,
             inverse_propensity(relevance, constants.a, constants.b),
         )
+
+    def _excluded(self) -> sp.csr_matrix | None:
+        filtered = self.dataset.filter("train")
+        own = None if filtered is None else sp.csr_matrix(filtered[self.rows])
+        if own is None or self.apart is None:
+            return self.apart if own is None else own
+        return sp.csr_matrix(own.astype(bool) + self.apart.astype(bool))
+
+    def _truth(self) -> sp.csr_matrix:
+        truth = sp.csr_matrix(self.dataset.relevance("train")[self.rows])
+        return truth if self.apart is None else without(truth, self.apart)
 
     def calibration(self) -> Calibration | None:
         """Probabilities and thresholds by the last validation, of a model that is still to be named.
@@ -114,7 +127,7 @@ class Validator:
         ids, scores = self.ranking[0][:, :depth], self.ranking[1][:, :depth]
         try:
             return fit_calibration(
-                all_hits(sp.csr_matrix(self.dataset.relevance("train")[self.rows]), ids),
+                all_hits(self._truth(), ids),
                 ids,
                 scores,
                 model_fingerprint="",

@@ -65,6 +65,7 @@ def chosen_ensemble(
         lexical=LexicalRanker(label_texts),
         lexical_metric=LEXICAL_METRIC,
         near_seconds=held_out.near_seconds,
+        apart=held_out.apart,
     )
 
 

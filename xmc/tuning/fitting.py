@@ -130,7 +130,8 @@ def fit(
     dataset = _dataset(data, folder / "data", labels, test, split, tables, seed)
     work = FitWork(dataset, folder, dict(fixed or {}), metric, clock, say)
     rules = work.rules(seed)
-    settings = {"data": dataset.fingerprint, "metric": metric, "rules": {c.option: c.value for c in rules}}
+    rules_of = {choice.option: choice.value for choice in rules}
+    settings = {"data": dataset.fingerprint, "metric": metric, "judged": "seen labels", "rules": rules_of}
     journal = Journal(folder / "trials.jsonl", settings)
     clock.spent = journal.seconds
     choices = read_choices(folder / CHOICES)

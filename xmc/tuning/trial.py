@@ -12,6 +12,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, labelled_rows
@@ -23,6 +24,7 @@ from xmc.retrieval.vote import QueryVotes
 from xmc.training import TrainConfig, Trainer
 from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.step import StepInputs, optimise
+from xmc.training.validation import Validator
 
 __all__ = ["EncoderCache", "HeldOut", "Pace", "TrialResult", "run_trial"]
 
@@ -61,6 +63,7 @@ class HeldOut:
         near: Ids and similarities of their nearest training queries, both [V, 100], themselves left out.
         voters: [M], the rows of the training split that those ids count.
         near_seconds: The search for ``near`` took.
+        apart: [V, L], pairs that are neither right nor wrong; see :func:`judged_fairly`.
     """
 
     rows: NDArray[np.int64]
@@ -68,6 +71,7 @@ class HeldOut:
     near: Lists
     voters: NDArray[np.int64]
     near_seconds: float
+    apart: sp.csr_matrix | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ def run_trial(
         with redirect_stdout(StringIO()):
             trainer = Trainer(replace(config, run=run), dataset=dataset, encoder=encoder)
             inputs = trainer.prepare_inputs()
+        judged_fairly(trainer.validator)
         with closing(trainer.batches):
             trainer.encoder.train()
             try:
@@ -177,7 +182,41 @@ def _held_out(trainer: Trainer, inputs: StepInputs, dataset: Dataset) -> HeldOut
     own = np.searchsorted(voters, validator.rows)
     started = time.perf_counter()
     near = votes.nearest(votes.vectors[own], own=own)
-    return HeldOut(validator.rows, validator.ranking, near, voters, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return HeldOut(validator.rows, validator.ranking, near, voters, seconds, validator.apart)
+
+
+def judged_fairly(validator: Validator) -> None:
+    """Leave out of a trial's validation the labels that no row has which it trains on, and rows of no others.
+
+    The final model is trained on all rows: to it these labels are not new. On small data they are half of the
+    held-out pairs, and would favour whatever stays closest to the untrained encoder.
+    """
+    relevance = validator.dataset.relevance("train")
+    kept, apart = seen_elsewhere(relevance, validator.rows)
+    if len(kept):
+        validator.rows, validator.apart = validator.rows[kept], apart
+
+
+def seen_elsewhere(
+    relevance: sp.csr_matrix, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], sp.csr_matrix]:
+    """Of some rows, those with a label that another row has too, and their pairs of labels that none has.
+
+    Args:
+        relevance: [N, L].
+        rows: [V], of the N.
+
+    Returns:
+        Positions [v] among the rows, and pairs bool [v, L].
+    """
+    positives = sp.csr_matrix(relevance.astype(bool))
+    own = sp.csr_matrix(positives[rows])
+    others = np.asarray(positives.sum(axis=0) - own.sum(axis=0)).ravel()
+    alone = sp.csr_matrix(own.multiply(others == 0))
+    alone.eliminate_zeros()
+    kept = np.flatnonzero(own.getnnz(axis=1) > alone.getnnz(axis=1))
+    return kept, sp.csr_matrix(alone[kept]).astype(bool)
 
 
 def _mean(times: list[float]) -> float:

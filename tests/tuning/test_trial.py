@@ -1,0 +1,36 @@
+"""What a trial is judged by: rows that it has not learned, but not labels that the final model will have."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from xmc.tuning.trial import judged_fairly, seen_elsewhere
+
+# Labels 0 and 1 have rows on both sides; 2 and 3 belong to a held-out row alone.
+RELEVANCE = sp.csr_matrix(
+    np.array([[1, 0, 0, 0], [0.5, 1, 0, 0], [0, 1, 2, 0], [0, 0, 0, 1], [1, 0, 1, 0]], dtype=np.float32)
+)
+
+
+def test_labels_that_no_other_row_has_are_apart() -> None:
+    kept, apart = seen_elsewhere(RELEVANCE, np.array([2, 3, 4]))
+    assert kept.tolist() == [0, 2]  # row 3 has a label of its own alone
+    assert apart.toarray().tolist() == [[False, False, True, False], [False, False, True, False]]
+
+
+def validator_of(rows: list[int], relevance: sp.csr_matrix) -> Any:
+    dataset = SimpleNamespace(relevance=lambda half: relevance)
+    return SimpleNamespace(dataset=dataset, rows=np.array(rows), apart=None)
+
+
+def test_rows_of_no_other_label_are_left_out_unless_all_are() -> None:
+    validator = validator_of([2, 3, 4], RELEVANCE)
+    judged_fairly(validator)
+    assert validator.rows.tolist() == [2, 4] and validator.apart.shape == (2, 4)
+    alone = validator_of([3], RELEVANCE)
+    judged_fairly(alone)
+    assert alone.rows.tolist() == [3] and alone.apart is None
