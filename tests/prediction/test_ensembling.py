@@ -11,7 +11,7 @@ from xmc.cli.main import main
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.evaluation import rank_labels
-from xmc.prediction import held_out_rows
+from xmc.prediction import ensembling, held_out_rows
 from xmc.prediction.ensembling import choose_for_run, query_votes, rank_test
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble import Ensemble
@@ -28,22 +28,25 @@ def test_a_choice_loses_nothing_on_the_held_out_rows(run: Path, data: Path) -> N
     assert chosen.options.lexical == 0 and "20 held-out training rows" in chosen.table()
 
 
-def test_the_test_rows_are_ranked_with_the_vote(run: Path, data: Path) -> None:
+def test_the_test_rows_are_ranked_with_the_vote(
+    run: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset, encoder = Dataset.load(data), DualEncoder.load(run)
     votes, rows = query_votes(encoder, dataset, progress=False)
     assert rows.tolist() == [row for row in range(120) if row != 7]
     plain = rank_labels(encoder, dataset, "test", 40, progress=False)
     texts = encoder.label_texts(dataset)
-    _, alone = rank_test(encoder, dataset, Ensemble(EnsembleOptions(), None, lambda: texts))
+    _, _, alone = rank_test(encoder, dataset, Ensemble(EnsembleOptions(), None, lambda: texts))
     np.testing.assert_array_equal(alone[0][:, :40], plain[0])
     options = EnsembleOptions(VoteOptions(0.5, 0.1))
     ensemble = Ensemble(options, votes, lambda: texts)
-    own, (ids, scores) = rank_test(encoder, dataset, ensemble)
+    every, own, (ids, scores) = rank_test(encoder, dataset, ensemble)
+    assert every.tolist() == list(range(dataset.num_test))
     np.testing.assert_array_equal(own[0], alone[0][:, : own[0].shape[1]])
-    some = np.arange(0, dataset.num_test, 3)
-    for lists, all_lists in zip(
-        rank_test(encoder, dataset, ensemble, some), (own, (ids, scores)), strict=True
-    ):
+    monkeypatch.setattr(ensembling, "LEAST_ROWS", 5)
+    some, *found = rank_test(encoder, dataset, ensemble, seconds=0.0)
+    assert len(some) == 5 and (some[0], some[-1]) == (0, dataset.num_test - 1)
+    for lists, all_lists in zip(found, (own, (ids, scores)), strict=True):
         np.testing.assert_array_equal(lists[0], all_lists[0][some])
         np.testing.assert_allclose(lists[1], all_lists[1][some], rtol=1e-5)
     index = LabelIndex.build(encoder, dataset, progress=False)

@@ -21,7 +21,6 @@ from xmc.prediction.label_source import find_calibration
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble import Ensemble, EnsembleOptions
 from xmc.retrieval.vote import VoteOptions
-from xmc.tuning import ensemble as tuned
 from xmc.tuning import fit_work
 from xmc.tuning.choice import Choice, read_choices, write_choices
 from xmc.tuning.ensemble import (
@@ -30,7 +29,6 @@ from xmc.tuning.ensemble import (
     ensemble_of,
     of_recipe,
     of_rows,
-    rows_in_time,
 )
 from xmc.tuning.trial import HeldOut
 
@@ -101,23 +99,18 @@ def test_a_fit_ranks_with_what_it_chose(
     assert {"weight": 0.3, "temperature": 0.1} in [choice["value"] for choice in kept]
 
 
-def test_an_ensemble_that_takes_long_is_measured_on_some_test_rows(
-    dataset: Dataset, static_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_metrics_of_some_test_rows(dataset: Dataset, static_model: Path) -> None:
     encoder = DualEncoder.load(static_model)
-    none = Ensemble(EnsembleOptions(), None, lambda: [])
-    assert rows_in_time(encoder, dataset, none, 1e6) is None
-    monkeypatch.setattr(tuned, "LEAST_ROWS", 5)
-    rows = rows_in_time(encoder, dataset, none, 0.0)
-    assert rows is not None and len(rows) == 5 and rows[0] == 0 and rows[-1] == dataset.num_test - 1
     whole = evaluate(encoder, dataset, progress=False)
+    every, lists, _ = rank_test(encoder, dataset, Ensemble(EnsembleOptions(), None, lambda: []))
     names = [name for name in whole.metrics if name.partition("@")[0] in ("P", "PSP", "R")]
-    every = np.arange(dataset.num_test)
-    again = of_rows(whole, dataset, every, rank_test(encoder, dataset, none, every)[0], names)
+    again = of_rows(whole, dataset, every, lists, names)
     assert again.metrics == pytest.approx({name: whole.metrics[name] for name in names})
     assert (again.num_queries, again.filtered_pairs) == (whole.num_queries, whole.filtered_pairs)
-    some = of_rows(whole, dataset, rows, rank_test(encoder, dataset, none, rows)[0], names)
-    assert some.num_queries == 5 and "5 queries" in comparison_table({"trained": some, "ensemble": some})
+    rows = every[::3]
+    some = of_rows(whole, dataset, rows, (lists[0][rows], lists[1][rows]), names)
+    assert some.num_queries == len(rows)
+    assert f"{len(rows)} queries" in comparison_table({"trained": some, "ensemble": some})
 
 
 def _choice(options: EnsembleOptions) -> Choice:

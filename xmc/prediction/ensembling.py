@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ __all__ = ["ChosenEnsemble", "Stage", "choose_ensemble", "choose_for_run", "quer
 
 MOST_WORDS = 0.5
 """Share of the lexical ranker at most: it helps a model, and does not replace it."""
+
+LEAST_ROWS = 1_000
+"""Test rows that an ensemble is measured on at least, however long that takes."""
 
 SHOWN = ("P@1", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@100")
 
@@ -227,19 +231,38 @@ def choose_for_run(
 
 
 def rank_test(
-    encoder: DualEncoder, dataset: Dataset, ensemble: Ensemble, rows: NDArray[np.int64] | None = None
-) -> tuple[Lists, Lists]:
-    """Lists of the model alone and of the ensemble, [n, 100] each, of test rows, filtered pairs left out.
+    encoder: DualEncoder, dataset: Dataset, ensemble: Ensemble, *, seconds: float = math.inf
+) -> tuple[NDArray[np.int64], Lists, Lists]:
+    """Rank the test rows by the model alone and by the ensemble, filtered pairs left out.
 
     Args:
         encoder: The model.
         dataset: Whose test split.
-        ensemble: What ranks.
-        rows: Of the test split, ascending; all when None.
+        ensemble: What ranks beside the model.
+        seconds: What the ensemble may take; where all rows take longer, by the time of the first 1,000, so
+            many evenly spaced ones are ranked as fit, and at least 1,000.
+
+    Returns:
+        The rows [n], ascending, and for them the lists of the model and of the ensemble, [n, 100] each.
     """
-    rows = np.arange(dataset.num_test) if rows is None else rows
-    texts = encoder.query_texts(dataset, "test")[rows]
+    texts = encoder.query_texts(dataset, "test")
     vectors = encoder.encode_queries(texts)
-    lists = ranked_vectors(encoder, dataset, "test", rows, vectors, DEPTH, progress=False)
-    exclude = excluded_rows(dataset, "test", rows)
-    return lists, ensemble.rank(lists, vectors, texts, DEPTH, exclude=exclude)
+    every = np.arange(dataset.num_test)
+    ids, scores = ranked_vectors(encoder, dataset, "test", every, vectors, DEPTH, progress=False)
+
+    def together(rows: NDArray[np.int64]) -> Lists:
+        own, exclude = (ids[rows], scores[rows]), excluded_rows(dataset, "test", rows)
+        return ensemble.rank(own, vectors[rows], texts[rows], DEPTH, exclude=exclude)
+
+    rows = every
+    if math.isfinite(seconds) and len(every) > LEAST_ROWS:
+        started = time.perf_counter()
+        together(_spaced(len(every), LEAST_ROWS))
+        most = int(LEAST_ROWS * seconds / (time.perf_counter() - started))
+        rows = _spaced(len(every), max(most, LEAST_ROWS))
+    return rows, (ids[rows], scores[rows]), together(rows)
+
+
+def _spaced(total: int, count: int) -> NDArray[np.int64]:
+    """So many numbers below ``total``, ascending and evenly spaced; all where that is no more."""
+    return np.linspace(0, total - 1, min(total, count)).astype(np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -11,15 +10,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, inverse_propensity
-from xmc.encoders import DualEncoder
 from xmc.errors import DataError
 from xmc.evaluation import Evaluation
 from xmc.evaluation.weights import measure_by
-from xmc.prediction.ensembling import ChosenEnsemble, choose_ensemble, rank_test
+from xmc.prediction.ensembling import ChosenEnsemble, choose_ensemble
 from xmc.prediction.ranked_rows import excluded_rows
 from xmc.received import reading
 from xmc.retrieval import LexicalRanker
-from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 from xmc.retrieval.fusion import Lists
 from xmc.tuning.choice import Choice
@@ -33,16 +30,12 @@ __all__ = [
     "ensemble_of",
     "of_rows",
     "of_recipe",
-    "rows_in_time",
 ]
 
 INDEX = "index."
 """What choices of the index begin with, which are no options of a recipe."""
 
 LEXICAL_METRIC = "R@100"
-
-LEAST_ROWS = 1_000
-"""Test rows that an ensemble is measured on at least, however long that takes."""
 
 
 def of_recipe(choices: Sequence[Choice]) -> list[Choice]:
@@ -94,17 +87,6 @@ def ensemble_choices(chosen: ChosenEnsemble | None, metric: str) -> list[Choice]
     ]
 
 
-def rows_in_time(
-    encoder: DualEncoder, dataset: Dataset, ensemble: Ensemble, seconds: float
-) -> NDArray[np.int64] | None:
-    """Test rows that an ensemble ranks in about so many seconds, evenly spaced; None for all of them."""
-    few = _spaced(dataset.num_test, LEAST_ROWS)
-    started = time.perf_counter()
-    rank_test(encoder, dataset, ensemble, few)
-    most = int(len(few) * seconds / (time.perf_counter() - started))
-    return None if most >= dataset.num_test else _spaced(dataset.num_test, max(most, LEAST_ROWS))
-
-
 def of_rows(
     whole: Evaluation, dataset: Dataset, rows: NDArray[np.int64], lists: Lists, names: Sequence[str]
 ) -> Evaluation:
@@ -122,10 +104,6 @@ def of_rows(
         ceiling={},
         novel=None,
     )
-
-
-def _spaced(total: int, count: int) -> NDArray[np.int64]:
-    return np.linspace(0, total - 1, min(total, count)).astype(np.int64)
 
 
 def ensemble_of(choices: Sequence[Choice]) -> EnsembleOptions:

@@ -27,7 +27,7 @@ from xmc.training.config import ValidationConfig
 from xmc.training.options import one_of
 from xmc.tuning.budget import Budget
 from xmc.tuning.choice import Choice, read_choices, write_choices
-from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows, rows_in_time
+from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows
 from xmc.tuning.fit_work import FitWork, Quality
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.recipe import write_recipe
@@ -183,9 +183,8 @@ def _indexed(
         index.add_ensemble(options, votes)
         if dataset.num_test:
             ensemble = Ensemble(options, votes, lambda: encoder.label_texts(dataset))
-            rows = rows_in_time(encoder, dataset, ensemble, work.beside_seconds)
-            alone, together = rank_test(encoder, dataset, ensemble, rows)
-            if rows is None:
+            rows, alone, together = rank_test(encoder, dataset, ensemble, seconds=work.beside_seconds)
+            if len(rows) == dataset.num_test:
                 evaluations["ensemble"] = work.scored(together)
             else:
                 names = {"trained": alone, "ensemble": together}
