@@ -16,6 +16,7 @@ from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.errors import DataError
 from xmc.evaluation import comparison_table, evaluate
+from xmc.prediction import ensembling
 from xmc.prediction.ensembling import ChosenEnsemble, Stage, rank_test
 from xmc.prediction.label_source import find_calibration
 from xmc.retrieval import LabelIndex
@@ -69,9 +70,12 @@ def test_choices_that_are_none_are_refused(option: str, value: object) -> None:
         ensemble_of([Choice(option, value, "")])
 
 
+@pytest.mark.parametrize("share", [0.1, 0.0], ids=["all test queries", "some"])
 def test_a_fit_ranks_with_what_it_chose(
-    dataset: Dataset, static_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, static_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
+    monkeypatch.setattr(ensembling, "LEAST_ROWS", 5)
+    monkeypatch.setattr(fit_work, "BESIDE_SHARE", share)
     seen: list[HeldOut] = []
 
     def chosen(held_out: HeldOut, *rest: Any) -> ChosenEnsemble:
@@ -87,7 +91,9 @@ def test_a_fit_ranks_with_what_it_chose(
     held = seen[0]
     assert held.lists[0].shape == (len(held.rows), 100) and held.near[0].shape == (len(held.rows), 100)
     assert len(held.voters) == 119 and not (held.voters[held.near[0].clip(0)] == held.rows[:, None]).any()
-    assert "ensemble" in result.evaluations and "ensemble" in result.table() and not result.sampled
+    assert ("ensemble" in result.evaluations) == bool(share) and "ensemble" in result.table()
+    counts = {name: evaluation.num_queries for name, evaluation in result.sampled.items()}
+    assert counts == ({} if share else {"trained": 5, "ensemble": 5})
     index = LabelIndex.load(result.index)
     assert index.manifest.ensemble == OPTIONS
     votes, scores = index.search(["query1 query2"], 5)

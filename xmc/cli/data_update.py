@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
-from xmc.cli.table_options import add_text_options, columns_option, text_options
+from xmc.cli.table_options import add_label_columns, columns_option, text_options
 from xmc.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -76,14 +76,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--unknown", default="refuse", choices=("refuse", "skip"), help="Labels to remove that are not there."
     )
-    parser.add_argument(
-        "--columns",
-        nargs="+",
-        default=[],
-        metavar="WHAT=COLUMN",
-        help="Which column of a table is the uid, title or content: uid=sku title=Name.",
-    )
-    add_text_options(parser.add_argument)
+    add_label_columns(parser)
     parser.add_argument(
         "--out", type=str | None, default=None, help="The changed data set, instead of in place."
     )

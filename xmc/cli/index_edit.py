@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from xmc.cli.parser import make_parser, parse
-from xmc.cli.table_options import add_text_options, columns_option, text_options
+from xmc.cli.table_options import add_label_columns, columns_option, text_options
 from xmc.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -134,14 +134,7 @@ def run_remove(arguments: Sequence[str]) -> None:
 def add_label_options(parser: ArgumentParser, *, required: bool, help: str) -> None:
     """--labels, and how a table is read."""
     parser.add_argument("--labels", type=str | None, required=required, default=None, help=help)
-    parser.add_argument(
-        "--columns",
-        nargs="+",
-        default=[],
-        metavar="WHAT=COLUMN",
-        help="Which column of a table is the uid, title or content: uid=sku title=Name.",
-    )
-    add_text_options(parser.add_argument)
+    add_label_columns(parser)
 
 
 def given_labels(options: Namespace, index: LabelIndex) -> GivenLabels:

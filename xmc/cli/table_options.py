@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TABLE_HELP",
+    "add_label_columns",
     "add_split_options",
     "add_table_options",
     "add_text_options",
@@ -112,6 +113,18 @@ def table_options(options: Namespace) -> TableOptions | None:
         weights=options.weights,
     )
     return None if given == TableOptions() else given
+
+
+def add_label_columns(parser: ArgumentParser) -> None:
+    """--columns of a table of labels, and how it is written; read by `columns_option`, `text_options`."""
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        default=[],
+        metavar="WHAT=COLUMN",
+        help="Which column of a table is the uid, title or content: uid=sku title=Name.",
+    )
+    add_text_options(parser.add_argument)
 
 
 def columns_option(words: Sequence[str]) -> Columns | None:
