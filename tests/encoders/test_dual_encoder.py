@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from tests.fixtures.libraries import sbert
 from xmc.encoders import DualEncoder, EncoderConfig, LabelOffsets
@@ -323,3 +324,30 @@ def test_values_of_other_types_in_xmc_json_are_named(
     rewritten(saved / "xmc.json", lambda content: content.update(change))
     with pytest.raises(ModelError, match=rf"xmc.json: expected .*{said}"):
         DualEncoder.load(saved)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_tied_transformer_written_twice_is_one_while_it_is_equal(
+    bert_folder: Path, tmp_path: Path, changed: bool
+) -> None:
+    """sentence-transformers 6.0 writes a module of two routes once for each."""
+    shape = {
+        "kind": "transformer",
+        "query_length": 6,
+        "label_length": 4,
+        "dropout": 0.2,
+        "label_dropout": 0.0,
+    }
+    DualEncoder.build(EncoderConfig(str(bert_folder), tied=True, **shape)).save(tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "router_config.json").read_text())
+    mine, yours = "query_0_Transformer", "document_0_Transformer"
+    assert config["structure"]["document"][0] == mine
+    config["structure"]["document"][0] = yours
+    config["types"][yours] = config["types"][mine]
+    (tmp_path / "m" / "router_config.json").write_text(json.dumps(config))
+    shutil.copytree(tmp_path / "m" / mine, tmp_path / "m" / yours)
+    if changed:
+        weights = load_file(tmp_path / "m" / yours / "model.safetensors")
+        weights[next(iter(weights))] += 1
+        save_file(weights, tmp_path / "m" / yours / "model.safetensors", {"format": "pt"})
+    assert DualEncoder.load(tmp_path / "m").tied is not changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Router
 from sentence_transformers.sentence_transformer.modules import Dropout, StaticEmbedding
@@ -12,6 +13,7 @@ from torch import nn
 
 from xmc.encoders.folder_checks import check_finite, check_layers, check_vocabularies
 from xmc.encoders.metadata import EncoderMetadata
+from xmc.encoders.module_kinds import is_transformer
 from xmc.encoders.quiet import quiet_loading
 from xmc.encoders.sides import share_equal_tables
 from xmc.encoders.static_model import Modules, StaticModel
@@ -25,7 +27,8 @@ __all__ = ["as_library", "open_model", "routes"]
 def open_model(folder: Path, device: str | None = None, backend: str = "torch") -> SentenceTransformer:
     """Open a local sentence-transformers (or bare transformer) folder, without a network.
 
-    Static modules that were saved as one table twice share one table again, where they are still equal.
+    Sides of a tied model that were saved twice, as static tables are and, by sentence-transformers 6.0,
+    transformers, share their weights again where these are still equal.
 
     Raises:
         ModelError: When the libraries cannot read it.
@@ -47,7 +50,26 @@ def open_model(folder: Path, device: str | None = None, backend: str = "torch") 
     metadata = EncoderMetadata.load(folder)
     if metadata is not None and metadata.tied:
         share_equal_tables(*(side[0] for side in routes(model)))
+        _share_equal_transformers(model)
     return model
+
+
+def _share_equal_transformers(model: SentenceTransformer) -> None:
+    for router in (module for module in model if isinstance(module, Router)):
+        query, label = (cast(nn.Sequential, router.sub_modules[route]) for route in ("query", "document"))
+        for place, (mine, yours) in enumerate(zip(query, label, strict=False)):
+            if mine is not yours and is_transformer(mine) and is_transformer(yours) and _equal(mine, yours):
+                label[place] = mine
+
+
+def _equal(mine: Any, yours: Any) -> bool:
+    """Whether two of the library's modules are set alike and have the same numbers."""
+    first, second = mine.state_dict(), yours.state_dict()
+    return (
+        mine.get_config_dict() == yours.get_config_dict()
+        and first.keys() == second.keys()
+        and all(torch.equal(first[name], second[name]) for name in first)
+    )
 
 
 def routes(model: SentenceTransformer) -> tuple[Modules, Modules]:
