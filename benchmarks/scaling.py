@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xmc.bench.known_towers import DISTILBERT
 from xmc.bench.step_cost import StepCost, StepShape, TowerShape, mining_cost, step_cost
 from xmc.bench.step_time import Rates, step_seconds
 
@@ -22,7 +23,6 @@ __all__ = ["MODES", "Mode", "case", "distinct_positives", "main", "tables"]
 ROWS, LABELS, POSITIVES = 2_248_619, 1_305_265, 22.2
 TOKENS = 32
 MINED_KEPT = 50
-DISTILBERT = TowerShape(66_362_880, 768, weights=42_467_328, layers=6, width=768, activation_bytes=255_000)
 STATIC = TowerShape(2 * 30_522 * 384, 384, activation_bytes=40, token_rows=(30_522, 30_522))
 TOWERS = {"DistilBERT": (DISTILBERT, 16_384), "static": (STATIC, 1 << 20)}
 FLOAT32 = Rates()

@@ -30,6 +30,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run; "
             "test_a_run_that_is_cut_off_keeps_what_it_has; test_parts_agree_with_float64[adamw]"
         ),
+        "bench/test_known_towers.py": "test_a_decoder_has_the_parameters_of_the_library_s",
         "bench/test_recipe_cost.py": "test_every_recipe_is_dry_run_on_made_up_counts",
         "bench/test_spherical.py": "test_the_command_writes_figures_and_a_plot; test_a_png_and_no_other_kind",
         "bench/test_training_steps.py": "test_collectives_are_told_apart",

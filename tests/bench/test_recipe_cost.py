@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from xmc.bench.recipe_cost import DISTILBERT, DataCounts, cost_table, recipe_cost, recipe_shape
+from xmc.bench.known_towers import DISTILBERT
+from xmc.bench.recipe_cost import DataCounts, cost_table, recipe_cost, recipe_shape
 from xmc.cli.config import load_train_config
 from xmc.cli.main import main
 from xmc.data.public import public_sets

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from xmc.bench.known_towers import DISTILBERT
 from xmc.bench.step_cost import StepShape, TowerShape, mining_cost, step_cost
 from xmc.bench.step_time import Rates, step_seconds
 from xmc.distributed import World
@@ -16,7 +17,6 @@ from xmc.errors import ConfigError
 from xmc.objectives import decoupled_softmax
 from xmc.scoring import ExtraNegatives, FrozenLabels, LabelShard
 
-DISTILBERT = TowerShape(66_362_880, 768, weights=42_467_328, layers=6, width=768, activation_bytes=255_000)
 TITLES = StepShape(DISTILBERT, batch=48_000, pool=1_305_265, positives=1_065_600, labels=1_305_265)
 
 

@@ -16,7 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.fixtures.libraries import sbert
 from xmc.encoders import DualEncoder, EncoderConfig, LabelOffsets
+from xmc.encoders.lora_config import LoraConfig
 from xmc.errors import ConfigError, ModelError, XMCError
+
+EMBEDDING = "embeddings.word_embeddings.weight"
 
 SHAPES: list[dict[str, Any]] = [
     {"kind": "static", "tied": True, "query_length": 5, "label_length": 5},
@@ -351,3 +354,21 @@ def test_a_tied_transformer_written_twice_is_one_while_it_is_equal(
         weights[next(iter(weights))] += 1
         save_file(weights, tmp_path / "m" / yours / "model.safetensors", {"format": "pt"})
     assert DualEncoder.load(tmp_path / "m").tied is not changed
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_weights_kept_in_half_precision_are_trained_in_float32(
+    bert_folder: Path, tmp_path: Path, rank: int
+) -> None:
+    shutil.copytree(bert_folder, tmp_path / "half")
+    weights = load_file(tmp_path / "half" / "model.safetensors")
+    halves = {name: tensor.bfloat16() for name, tensor in weights.items()}
+    save_file(halves, tmp_path / "half" / "model.safetensors", {"format": "pt"})
+    config = json.loads((tmp_path / "half" / "config.json").read_text())
+    (tmp_path / "half" / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    settings = EncoderConfig(
+        str(tmp_path / "half"), kind="transformer", query_length=6, label_length=4, lora=LoraConfig(rank=rank)
+    )
+    parameters = list(DualEncoder.build(settings).parameters())
+    assert {parameter.dtype for parameter in parameters} == {torch.float32}
+    assert any(torch.equal(parameter, halves[EMBEDDING].float()) for parameter in parameters)

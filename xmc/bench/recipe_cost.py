@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from xmc.bench.step_cost import StepCost, step_cost
-from xmc.bench.step_shape import StepShape, TowerShape
+from xmc.bench.known_towers import tower_shape
+from xmc.bench.step_cost import FLOAT, StepCost, step_cost
+from xmc.bench.step_shape import StepShape
 from xmc.bench.step_time import Rates, step_seconds
 from xmc.errors import ConfigError
 from xmc.training.config import TrainConfig
 
-__all__ = ["DISTILBERT", "DataCounts", "RecipeCost", "cost_table", "recipe_cost", "recipe_shape"]
+__all__ = ["DataCounts", "RecipeCost", "cost_table", "recipe_cost", "recipe_shape"]
 
-DISTILBERT = TowerShape(66_362_880, 768, weights=42_467_328, layers=6, width=768, activation_bytes=255_000)
-"""``distilbert-base-uncased``; what a token leaves for the way back was measured under bf16 autocast."""
-
-_TRANSFORMERS = {"distilbert-base-uncased": DISTILBERT}
-_EMBEDDED_TOKENS, _EMBEDDED_DIMENSION = 30_522, 384  # the input table of all-MiniLM-L6-v2
 _STATIC_TOKENS = 1 << 20  # a bag of tokens leaves so little for the way back that a batch is one micro-batch
 _MATRIX_TOKENS = 16_384
 
@@ -77,13 +74,12 @@ def recipe_shape(config: TrainConfig, counts: DataCounts, ranks: int = 1) -> Ste
     """The shapes of a step, every text as long as the recipe reads.
 
     Raises:
-        ConfigError: For what the paper has no formulas for: a head, mined labels, clusters, another encoder.
+        ConfigError: For what the paper has no formulas for: a head, mined labels, another encoder.
     """
     negatives, training, encoder = config.negatives, config.training, config.encoder
     for option, asked in (
         ("head.kind", config.head.kind != "none"),
         ("negatives.mined", negatives.mined.count > 0),
-        ("negatives.clusters", negatives.clusters.largest > 1),
         ("negatives.tempered", negatives.tempered.count > 0),
         ("data.label_queries", config.data.label_queries > 0),
         ("distillation", config.distillation.enabled),
@@ -92,7 +88,7 @@ def recipe_shape(config: TrainConfig, counts: DataCounts, ranks: int = 1) -> Ste
             raise ConfigError(
                 f"{option}: expected a recipe without it, which the cost on paper does not know"
             )
-    tower = _tower(config)
+    tower = tower_shape(config.encoder)
     batch = min(training.batch_size, counts.rows)
     positives = (
         counts.labels_per_row
@@ -128,11 +124,25 @@ def recipe_cost(
         ConfigError: As `recipe_shape`.
     """
     shape = recipe_shape(config, counts, ranks)
-    cost = step_cost(shape)
+    cost, rates = step_cost(shape), rates or Rates()
     steps = counts.rows / shape.batch / config.training.accumulation
-    seconds = step_seconds(cost, rates or Rates())
+    seconds = step_seconds(cost, rates)
     scored = {name: seconds[name] * config.training.accumulation for name in seconds}
+    again = _clusterings(config)
+    if again:
+        # A clustering encodes every query; a step's share of it. A bag of tokens is bounded by memory.
+        flops = again * shape.tower.forward(shape.share(counts.rows), shape.query_tokens)
+        spent = flops / rates.encoding if shape.tower.weights else FLOAT * flops / rates.memory
+        scored["clusters"] = spent / (steps * config.training.epochs)
     return RecipeCost(ranks, steps, config.training.epochs, shape.pool, cost, scored)
+
+
+def _clusterings(config: TrainConfig) -> int:
+    """How often every query is encoded anew for batches of neighbours, over a run."""
+    clusters = config.negatives.clusters
+    if clusters.largest < 2 or clusters.vectors == "kept":
+        return 0
+    return len(range(clusters.start_epoch, math.ceil(config.training.epochs), clusters.refresh_every))
 
 
 def cost_table(config: TrainConfig, counts: DataCounts, worlds: Sequence[int] = (1, 8)) -> str:
@@ -164,24 +174,6 @@ def _told(hours: float) -> str:
             return f"{hours / size:.3g} {unit}"
     thousandths = hours * 3.6e6
     return f"{thousandths:.0f} ms" if thousandths >= 10 else f"{thousandths:.2g} ms"
-
-
-def _tower(config: TrainConfig) -> TowerShape:
-    encoder = config.encoder
-    towers = 1 if encoder.tied else 2
-    if encoder.kind == "static" and encoder.model == "embedded":
-        tokens = _EMBEDDED_TOKENS + (encoder.vocabulary or 0)
-        rows = (tokens,) * towers
-        return TowerShape(
-            sum(rows) * _EMBEDDED_DIMENSION, _EMBEDDED_DIMENSION, activation_bytes=40, token_rows=rows
-        )
-    if encoder.kind == "transformer" and encoder.model in _TRANSFORMERS:
-        tower = _TRANSFORMERS[encoder.model]
-        return replace(tower, parameters=towers * tower.parameters)
-    raise ConfigError(
-        f"encoder: expected kind static with model embedded, or kind transformer with one of "
-        f"{', '.join(_TRANSFORMERS)}, whose shapes are known, got {encoder.kind} with {encoder.model}"
-    )
 
 
 def _pool(config: TrainConfig, counts: DataCounts, batch: int, positives: float) -> int:

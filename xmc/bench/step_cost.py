@@ -121,6 +121,8 @@ def _memory(shape: StepShape) -> dict[str, int]:
         "scores": _score_bytes(shape, labels),
         "pairs": PAIR_BYTES * (shape.positives + shape.certain),
     }
+    if tower.frozen:
+        held["frozen"] = FLOAT * tower.frozen
     if tower.token_rows:
         # A vector and the rule's two numbers for each token; the gradients of this rank's, and the sums.
         tables, touched = sum(tower.token_rows), sum(shape.touched_rows)

@@ -28,6 +28,8 @@ class TowerShape:
         activation_bytes: What autograd keeps of each token of a micro-batch.
         token_rows: Rows of each table of token vectors that is trained by rows, which are among the
             parameters.
+        frozen: Parameters that stay as they are, beside the trained ones.
+        frozen_weights: Weights, of ``weights``, that stay: the way back needs no gradient of them.
     """
 
     parameters: int
@@ -37,6 +39,8 @@ class TowerShape:
     width: int = 0
     activation_bytes: int = 0
     token_rows: tuple[int, ...] = ()
+    frozen: int = 0
+    frozen_weights: int = 0
 
     @property
     def dense_parameters(self) -> int:
@@ -58,7 +62,8 @@ class TowerShape:
         if not self.weights:
             return texts * tokens * self.dimension
         # Gradients by input and by weights; in attention the scores again, and two for each forward product.
-        return 2 * texts * tokens * (2 * self.weights + 5 * tokens * self.width * self.layers)
+        products = 2 * self.weights - self.frozen_weights
+        return 2 * texts * tokens * (products + 5 * tokens * self.width * self.layers)
 
 
 @dataclass(frozen=True)

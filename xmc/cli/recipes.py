@@ -107,7 +107,9 @@ def _cost(arguments: Sequence[str]) -> None:
         (mine if is_own else keys).append(word)
     options = parse(parser, mine)
     config = load_train_config([options.name, *keys])
-    known = next((one for one in public_sets() if one.recipe == options.name), None)
+    # Recipes of one data set share the folder, as lf-amazontitles-1.3m/lora and /distilbert.
+    folder = options.name.partition("/")[0]
+    known = next((one for one in public_sets() if one.recipe.partition("/")[0] == folder), None)
     given = [options.rows, options.labels, options.labels_per_row]
     if known is not None:
         sizes = (known.num_train, known.num_test, known.num_labels)

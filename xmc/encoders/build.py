@@ -112,7 +112,8 @@ def _static_base(config: EncoderConfig, folder: Path) -> _Base | None:
 def _library_base(folder: Path) -> _Base:
     from xmc.encoders.library import open_model, routes
 
-    model = open_model(folder, "cpu")
+    # Weights that are kept in half precision, as most decoders are, would lose the small steps of training.
+    model = open_model(folder, "cpu").float()
     query, label = (_core(side) for side in routes(model))
     prompts = {name: text or "" for name, text in model.prompts.items()}
     return _Base(query, label, prompts, model.default_prompt_name)
