@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
-from xmc.tuning.trial import judged_fairly, seen_elsewhere
+from xmc.tuning.trial import judged_fairly, seen_elsewhere, typical
 
 # Labels 0 and 1 have rows on both sides; 2 and 3 belong to a held-out row alone.
 RELEVANCE = sp.csr_matrix(
@@ -34,3 +35,9 @@ def test_rows_of_no_other_label_are_left_out_unless_all_are() -> None:
     alone = validator_of([3], RELEVANCE)
     judged_fairly(alone)
     assert alone.rows.tolist() == [3] and alone.apart is None
+
+
+def test_a_step_that_waited_does_not_make_the_pace() -> None:
+    assert typical([]) == 0
+    assert typical([0.9, 0.1, 0.1, 0.1, 0.1, 9.0]) == pytest.approx(0.1)
+    assert typical([2.0] * 6) == pytest.approx(2.0), "a slow machine is told"

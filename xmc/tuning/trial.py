@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -26,7 +26,7 @@ from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.step import StepInputs, optimise
 from xmc.training.validation import Validator
 
-__all__ = ["EncoderCache", "HeldOut", "Pace", "TrialResult", "run_trial"]
+__all__ = ["EncoderCache", "HeldOut", "Pace", "TrialResult", "run_trial", "typical"]
 
 WARM_UP = 5
 
@@ -151,7 +151,7 @@ def run_trial(
             trainer.encoder.train()
             try:
                 for step in range(trainer.num_steps):
-                    if stop(Pace(step, trainer.num_steps, _mean(times), time.perf_counter() - started)):
+                    if stop(Pace(step, trainer.num_steps, typical(times), time.perf_counter() - started)):
                         break
                     before = time.perf_counter()
                     result = optimise(inputs, step)
@@ -217,6 +217,14 @@ def seen_elsewhere(
     alone.eliminate_zeros()
     kept = np.flatnonzero(own.getnnz(axis=1) > alone.getnnz(axis=1))
     return kept, sp.csr_matrix(alone[kept]).astype(bool)
+
+
+def typical(times: Sequence[float]) -> float:
+    """Seconds of a step so far, by which its trial may be stopped: 0 where there are none.
+
+    Their median, as some of the first few wait for caches, and any of them for others of the machine.
+    """
+    return float(np.median(times)) if times else 0.0
 
 
 def _mean(times: list[float]) -> float:
