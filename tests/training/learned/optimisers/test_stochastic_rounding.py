@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -40,6 +41,21 @@ def test_steps_below_the_last_bit_add_up() -> None:
         rounding.subtract_(table, rows, factors, torch.ones(2, 5_000))
     assert float(table[rows].float().mean()) == pytest.approx(1 - 10 * 2**-8, abs=4e-4)
     assert torch.equal(table[[1, 3]].float(), torch.ones(2, 5_000)), "rows that are not touched"
+
+
+def test_noise_of_any_two_components_is_independent() -> None:
+    """Two of one row, of one column, and of two blocks, over many steps: a table of their classes is flat."""
+    rounding, like, seen = StochasticRounding(4, 0), torch.zeros(256, 2), []
+    for _ in range(1_600):
+        rounding.begin()
+        first, second = rounding._noise(like), rounding._noise(like)
+        seen.append(torch.stack([first[0, 0], first[0, 1], first[1, 0], second[0, 0], second[9, 1]]))
+    noise = torch.stack(seen)
+    assert 0 <= int(noise.min()) and int(noise.max()) < 1 << 16
+    classes = noise >> 14
+    for i, j in itertools.combinations(range(5), 2):
+        counts = torch.bincount(4 * classes[:, i] + classes[:, j], minlength=16)
+        assert (counts - 100).abs().max() < 5 * 100**0.5
 
 
 def stepped(
