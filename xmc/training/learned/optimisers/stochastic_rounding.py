@@ -33,11 +33,14 @@ def round_stochastically(values: Tensor, noise: Tensor) -> Tensor:
 
     Args:
         values: float32, finite.
-        noise: int32 of the same shape, each of 0 to 65,535 with the same chance.
+        noise: int32 of the same shape, each of 0 to 65,535 with the same chance; it is written over.
+
+    Returns:
+        A view of ``noise``.
     """
     # A bfloat16 is the upper half of a float32. Noise added to the lower half carries over into the upper
     # one with a chance of lower half / 65,536, which is the value's place between its neighbours.
-    return _upper_halves(values.view(torch.int32) + noise)
+    return _upper_halves(noise.add_(values.view(torch.int32)))
 
 
 def _upper_halves(bits: Tensor) -> Tensor:
@@ -81,17 +84,17 @@ class StochasticRounding:
             factors: [u] float32.
             values: [u, D] float32.
         """
-        parts = zip(rows.split(_BLOCK), factors[:, None].split(_BLOCK), values.split(_BLOCK), strict=True)
-        for chosen, by, part in parts:
-            exact = table.index_select(0, chosen).float().addcmul_(by, part, value=-1)
-            table.index_copy_(0, chosen, round_stochastically(exact, self._noise(exact)))
-
-    def _noise(self, like: Tensor) -> Tensor:
-        """For each component of a block of rows, int32 of 0 to 65,535."""
         if self._block is None:
-            self._block = self._drawn(_BLOCK, like.shape[1], like.device)
-        shifts = self._drawn(len(like), 1, like.device)
-        return (self._block[: len(like)] + shifts).bitwise_and_(_NOISES - 1)
+            self._block = self._drawn(_BLOCK, table.shape[1], table.device)
+        # Blocks go through the same buffers, which stay in a core's cache.
+        exact, noise = torch.empty_like(self._block, dtype=torch.float32), torch.empty_like(self._block)
+        shifts = self._drawn(len(rows), 1, table.device)
+        parts = zip(*(x.split(_BLOCK) for x in (rows, factors[:, None], values, shifts)), strict=True)
+        for chosen, by, part, shift in parts:
+            count = len(chosen)
+            new = exact[:count].copy_(table.index_select(0, chosen)).addcmul_(by, part, value=-1)
+            turned = torch.add(self._block[:count], shift, out=noise[:count]).bitwise_and_(_NOISES - 1)
+            table.index_copy_(0, chosen, round_stochastically(new, turned))
 
     def _drawn(self, rows: int, columns: int, device: torch.device) -> Tensor:
         return to_device(self._draw.integers(_NOISES, size=(rows, columns), dtype=np.int32), device)
