@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from xmc.errors import ConfigError, ModelError
 from xmc.retrieval import exact_search
+from xmc.retrieval.exact import _tile_shape
 
 
 def oracle(queries, labels, k, exclude=None, offsets=None):
@@ -61,8 +62,8 @@ def test_several_label_tiles_give_what_one_gives(monkeypatch):
     labels = rng.integers(-1, 2, (101, 4)).astype(np.float32)
     exclude = sp.random(7, 101, 0.2, "csr", rng=rng).astype(bool)
     whole = exact_search(queries, labels, 9, exclude=exclude)
-    monkeypatch.setattr("xmc.retrieval.exact._TILE_LABELS", 13)
-    tiles = exact_search(queries, labels, 9, exclude=exclude, memory_bytes=300)
+    monkeypatch.setattr("xmc.retrieval.exact._tile_shape", lambda *_: (3, 13))
+    tiles = exact_search(queries, labels, 9, exclude=exclude)
     np.testing.assert_array_equal(whole[0], tiles[0])
     np.testing.assert_array_equal(whole[1], tiles[1])
 
@@ -132,15 +133,31 @@ def test_scores_have_the_same_bits_whatever_the_tiles(dimension, monkeypatch):
         (31, 64, 150),
         (1, 7, 36),
     ):
-        monkeypatch.setattr("xmc.retrieval.exact._TILE_LABELS", tile_labels)
-        step = max(tile_labels, 31)
-        tiles = exact_search(queries[:rows], labels, 30, memory_bytes=10 * step * block)
+        shape = block, max(tile_labels, 31)
+        monkeypatch.setattr("xmc.retrieval.exact._tile_shape", lambda *_, shape=shape: shape)
+        tiles = exact_search(queries[:rows], labels, 30)
         np.testing.assert_array_equal(whole[0][:rows], tiles[0])
         np.testing.assert_array_equal(whole[1][:rows], tiles[1])
 
 
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((10_000, 1_000_000, 100, 1024 * 4096), (1024, 63 * 64)),
+        ((10_000, 300, 100, 1024 * 4096), (1024, 300)),
+        ((20, 1_000_000, 100, 1024 * 4096), (20, 1023 * 64)),
+        ((10_000, 1_000_000, 5_000, 1024 * 4096), (838, 5_001)),
+        ((10_000, 1_000_000, 100, 0), (1, 101)),
+        ((0, 0, 5, 1024), (1, 1)),
+    ],
+)
+def test_tiles_stay_within_their_scores_and_have_more_than_k_labels(sizes, expected):
+    """Widths are odd numbers of chunks."""
+    assert _tile_shape(*sizes) == expected
+
+
 def test_labels_in_rising_order_of_score_are_all_found(monkeypatch):
-    monkeypatch.setattr("xmc.retrieval.exact._TILE_LABELS", 128)
+    monkeypatch.setattr("xmc.retrieval.exact._tile_shape", lambda *_: (3, 128))
     labels = np.arange(1000, dtype=np.float32)[:, None]
     ids, _ = exact_search(np.array([[1.0], [-1.0], [0.0]]), labels, 3)
     assert ids.tolist() == [[999, 998, 997], [0, 1, 2], [0, 1, 2]]

@@ -6,15 +6,17 @@ import ctypes
 import gc
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 __all__ = ["fastest", "peak_extra_bytes"]
 
+Name = TypeVar("Name")
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def fastest(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def fastest(functions: Mapping[Name, Callable[[], object]], repeats: int) -> dict[Name, float]:
     """The shortest of ``repeats`` runs of each function, in seconds.
 
     The functions take turns, so that other work on the machine falls on all of them alike.

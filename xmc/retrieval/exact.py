@@ -2,7 +2,8 @@
 
 The rule, also at the cut: score descending, then label id ascending. A tile's scores are the only big thing
 in memory, so the memory needed does not grow with the number of queries times the number of labels. A tile
-costs its product and a pass for the maxima of chunks of it: once a row has k labels, few chunks hold better.
+costs its product and a pass for the maxima of chunks of it, while it is in a CPU's cache: once a row has k
+labels, few chunks hold better.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from torch import Tensor
 
 from xmc.errors import ConfigError, ModelError
 from xmc.progress import Bar
-from xmc.retrieval.top_k import CHUNK, merge_top_k, new_top_k, tile_top_k
+from xmc.retrieval.running_top_k import RunningTopK
+from xmc.retrieval.top_k import CHUNK, merge_top_k, tile_top_k
 
 __all__ = ["exact_search", "merge_top_k", "tile_top_k"]
 
 # A tile's score costs 4 bytes; choosing the best of it as much again where k is large or scores are equal.
 _BYTES_PER_SCORE = 10
-_TILE_LABELS = 65_536
+_TILE_QUERIES = 1_024
+# 16 MB of scores on a CPU: written and looked at within its last cache.
+_TILE_SCORES = _TILE_QUERIES * 4_096
 # A product of fewer rows or columns than this goes to other kernels of the BLAS library, which round
 # differently; with this padding a score has the same bits whatever tile or shard it is computed in.
 _LEAST_SIDE = 64
@@ -64,8 +68,10 @@ def exact_search(
     exclude = _check(queries, labels, k, exclude, offsets)
     num_queries, num_labels = len(queries), len(labels)
     device = _device(labels, queries)
-    label_step = max(1, min(num_labels, max(_TILE_LABELS, k + 1)))
-    query_step = int(max(1, min(num_queries, memory_bytes // (_BYTES_PER_SCORE * label_step))))
+    most = memory_bytes // _BYTES_PER_SCORE
+    query_step, label_step = _tile_shape(
+        num_queries, num_labels, k, min(most, _TILE_SCORES) if device.type == "cpu" else most
+    )
     bias = None if offsets is None else _rows(offsets, 0, num_labels, device)
     if bias is not None and bool((bias.isnan() | (bias == torch.inf)).any()):
         raise ModelError("expected offsets to be finite or -inf, but some are not: the model has diverged")
@@ -94,8 +100,7 @@ def _search_block(
     buffer: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Scores and ids [B, k] of a block of queries; -inf and -1 where there are fewer."""
-    scores = queries.new_full((len(queries), k), -torch.inf)
-    ids = torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device)
+    best = RunningTopK(len(queries), k, queries.device)
     padded = _at_least(queries, _LEAST_SIDE)
     for start in range(0, len(labels), label_step):
         stop = min(start + label_step, len(labels))
@@ -110,12 +115,17 @@ def _search_block(
                 f"expected embeddings of numbers, but labels {start} to {stop} score NaN: the model has "
                 "diverged"
             )
-        # Labels come in ascending order: one that only equals the last of the list comes after it.
-        rows, best, columns = new_top_k(tile, peaks, scores[:, -1], k)
-        scores[rows], ids[rows] = merge_top_k(
-            torch.cat([scores[rows], best], 1), torch.cat([ids[rows], columns + start], 1), k
-        )
-    return scores, ids.masked_fill(scores == -torch.inf, -1)
+        best.add(tile, peaks, start)
+    return best.lists()
+
+
+def _tile_shape(num_queries: int, num_labels: int, k: int, most: int) -> tuple[int, int]:
+    """Queries and labels of a tile of at most ``most`` scores, though of more than k labels."""
+    rows = max(_LEAST_SIDE, min(num_queries, _TILE_QUERIES))
+    # An odd number of chunks: rows a power of two apart would be in the same lines of a CPU's cache.
+    width = (((most // rows // CHUNK) - 1) | 1) * CHUNK
+    columns = max(1, min(num_labels, max(width, k + 1)))
+    return max(1, min(num_queries, _TILE_QUERIES, most // columns)), columns
 
 
 def _scores(queries: Tensor, labels: Tensor, buffer: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from tests.distributed.ranks import Ranks
 from xmc.distributed import World, current_world
 from xmc.encoders.static_modules import bag_of_rows, row_leaf
+from xmc.training.learned.optimisers import stochastic_rounding
 from xmc.training.learned.optimisers.lazy_adam import LazyAdam
 from xmc.training.learned.optimisers.row_adagrad import RowAdagrad
 from xmc.training.learned.optimisers.row_optimiser import RowOptimiser, RowRMSProp, RowRule, SparseGradient
@@ -18,7 +20,7 @@ def test_the_mean_over_all_noise_is_the_value_itself() -> None:
     """For numbers of either sign, small and large, each with each of the 65,536 noises: exact, no draw."""
     noise = torch.arange(1 << 16, dtype=torch.int32)
     for value in (1.0039, -1.0039, 3.14159e-5, -2.7e8, 0.1, 1 / 3):
-        rounded = round_stochastically(torch.full(noise.shape, value), noise).double()
+        rounded = round_stochastically(torch.full(noise.shape, value), noise.clone()).double()
         exact = torch.tensor(value, dtype=torch.float32).double()
         assert len(rounded.unique()) == 2, "its two neighbours"
         assert float(rounded.mean()) == pytest.approx(float(exact), rel=1e-9)
@@ -40,6 +42,29 @@ def test_steps_below_the_last_bit_add_up() -> None:
         rounding.subtract_(table, rows, factors, torch.ones(2, 5_000))
     assert float(table[rows].float().mean()) == pytest.approx(1 - 10 * 2**-8, abs=4e-4)
     assert torch.equal(table[[1, 3]].float(), torch.ones(2, 5_000)), "rows that are not touched"
+
+
+def test_noise_of_any_two_components_is_independent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of one row, of one column, and of two blocks, over many steps: a table of their classes is flat."""
+    monkeypatch.setattr(stochastic_rounding, "_BLOCK", 3)
+    rounding, seen = StochasticRounding(4, 0), []
+    monkeypatch.setattr(
+        stochastic_rounding,
+        "round_stochastically",
+        lambda values, noise: drawn.append(noise.clone()) or values,
+    )
+    rows, factors, values = torch.arange(6), torch.zeros(6), torch.zeros(6, 2)
+    for _ in range(1_600):
+        drawn: list[torch.Tensor] = []
+        rounding.begin()
+        rounding.subtract_(torch.zeros(6, 2), rows, factors, values)
+        seen.append(torch.cat(drawn)[[0, 0, 1, 3, 5], [0, 1, 0, 0, 1]])
+    noise = torch.stack(seen)
+    assert 0 <= int(noise.min()) and int(noise.max()) < 1 << 16
+    classes = noise >> 14
+    for i, j in itertools.combinations(range(5), 2):
+        counts = torch.bincount(4 * classes[:, i] + classes[:, j], minlength=16)
+        assert (counts - 100).abs().max() < 5 * 100**0.5
 
 
 def stepped(

@@ -7,6 +7,8 @@ proportion to what is cut off, they move by the step in the mean.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +18,9 @@ from xmc.random_streams import Stream, generator
 
 __all__ = ["StochasticRounding", "round_stochastically"]
 
-_CUT = 1 << 16
+# Where the upper half of a float32 is among its two.
+_UPPER = 1 if sys.byteorder == "little" else 0
+_NOISES = 1 << 16
 # Rows that stay in a core's cache between being read, changed, rounded and written.
 _BLOCK = 256
 
@@ -29,16 +33,29 @@ def round_stochastically(values: Tensor, noise: Tensor) -> Tensor:
 
     Args:
         values: float32, finite.
-        noise: int32 of the same shape, each of 0 to 65,535 with the same chance.
+        noise: int32 of the same shape, each of 0 to 65,535 with the same chance; it is written over.
+
+    Returns:
+        A view of ``noise``.
     """
     # A bfloat16 is the upper half of a float32. Noise added to the lower half carries over into the upper
     # one with a chance of lower half / 65,536, which is the value's place between its neighbours.
-    bits = values.view(torch.int32).add(noise).bitwise_and_(-_CUT)
-    return bits.view(torch.float32).to(torch.bfloat16)
+    return _upper_halves(noise.add_(values.view(torch.int32)))
+
+
+def _upper_halves(bits: Tensor) -> Tensor:
+    """Those of numbers [..., D] of 32 bits, as they are and without a copy."""
+    halves: Tensor = bits.view(torch.bfloat16).unflatten(-1, (-1, 2))[..., _UPPER]
+    return halves
 
 
 class StochasticRounding:
     """Takes rows of a bfloat16 table down by float32 steps; noise of its own for each step of each table.
+
+    Drawing a number for each component takes longer than all else. So a step draws those of one block of
+    rows, and a shift for each row of every block, by which the block's are turned around modulo 65,536. The
+    noise of a component is any number with the same chance, and that of any two components, of one block or
+    of two, is independent, so that means and variances are those of a draw for each.
 
     Args:
         seed: The run's.
@@ -50,10 +67,12 @@ class StochasticRounding:
         self.steps = torch.zeros((), dtype=torch.int64)
         """How many steps have drawn noise, to go on from a checkpoint."""
         self._draw = generator(seed, Stream.ROUNDING, table, 0)
+        self._block: Tensor | None = None
 
     def begin(self) -> None:
         """Begin a step: its noise depends on how many there were, and on nothing drawn in them."""
         self._draw = generator(self.seed, Stream.ROUNDING, self.table, int(self.steps))
+        self._block = None
         self.steps += 1
 
     def subtract_(self, table: Tensor, rows: Tensor, factors: Tensor, values: Tensor) -> None:
@@ -65,11 +84,17 @@ class StochasticRounding:
             factors: [u] float32.
             values: [u, D] float32.
         """
-        parts = zip(rows.split(_BLOCK), factors[:, None].split(_BLOCK), values.split(_BLOCK), strict=True)
-        for chosen, by, part in parts:
-            exact = table.index_select(0, chosen).float().addcmul_(by, part, value=-1)
-            table.index_copy_(0, chosen, round_stochastically(exact, self._noise(exact)))
+        if self._block is None:
+            self._block = self._drawn(_BLOCK, table.shape[1], table.device)
+        # Blocks go through the same buffers, which stay in a core's cache.
+        exact, noise = torch.empty_like(self._block, dtype=torch.float32), torch.empty_like(self._block)
+        shifts = self._drawn(len(rows), 1, table.device)
+        parts = zip(*(x.split(_BLOCK) for x in (rows, factors[:, None], values, shifts)), strict=True)
+        for chosen, by, part, shift in parts:
+            count = len(chosen)
+            new = exact[:count].copy_(table.index_select(0, chosen)).addcmul_(by, part, value=-1)
+            turned = torch.add(self._block[:count], shift, out=noise[:count]).bitwise_and_(_NOISES - 1)
+            table.index_copy_(0, chosen, round_stochastically(new, turned))
 
-    def _noise(self, like: Tensor) -> Tensor:
-        drawn = np.frombuffer(self._draw.bytes(2 * like.numel()), np.uint16).astype(np.int32)
-        return to_device(drawn, like.device).view_as(like)
+    def _drawn(self, rows: int, columns: int, device: torch.device) -> Tensor:
+        return to_device(self._draw.integers(_NOISES, size=(rows, columns), dtype=np.int32), device)

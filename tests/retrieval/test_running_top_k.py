@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmc.retrieval.running_top_k import RunningTopK
+from xmc.retrieval.top_k import CHUNK
+
+
+def taken(scores: torch.Tensor, k: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The lists after all tiles of ``width`` columns of scores."""
+    best = RunningTopK(len(scores), k, scores.device)
+    for first in range(0, scores.shape[1], width):
+        tile = scores[:, first : first + width].contiguous()
+        best.add(tile, tile.view(len(tile), -1, CHUNK).amax(2), first)
+    return best.lists()
+
+
+def sorted_whole(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    best, ids = torch.sort(scores, dim=1, descending=True, stable=True)
+    missing = max(0, k - scores.shape[1])
+    best = torch.nn.functional.pad(best[:, :k], (0, missing), value=-torch.inf)
+    ids = torch.nn.functional.pad(ids[:, :k], (0, missing), value=-1)
+    return best, ids.masked_fill(best == -torch.inf, -1)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(1, 5),
+    st.integers(1, 24),
+    st.sampled_from([1, 2, 30, 64, 130, 700]),
+    st.sampled_from([1, 3, 7]),
+    st.sampled_from([2, 9, 1_000_000]),
+    st.sampled_from(["as drawn", "rising", "falling"]),
+    st.integers(0, 2**31),
+)
+def test_equals_sorting_all_scores(num_rows, num_chunks, k, chunks_a_tile, values, order, seed):
+    """Few distinct values make ties; in rising order every tile fills all lists anew."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randint(values, (num_rows, num_chunks * CHUNK), generator=generator).float()
+    if order != "as drawn":
+        scores = scores.sort(1, descending=order == "falling").values
+    scores[torch.rand(scores.shape, generator=generator) < 0.2] = -torch.inf
+    best, ids = taken(scores, k, chunks_a_tile * CHUNK)
+    wanted, wanted_ids = sorted_whole(scores, k)
+    assert torch.equal(best, wanted) and torch.equal(ids, wanted_ids)
+
+
+@pytest.mark.parametrize("crowded", [0, 3])
+def test_a_row_that_many_scores_of_one_tile_belong_to(crowded):
+    """Too many for the room beside its list, in one tile of many, the other rows having few."""
+    scores = torch.zeros(4, 40 * CHUNK)
+    scores[:, ::97] = torch.arange(scores[0, ::97].numel()) / 100 + 1
+    scores[crowded, 20 * CHUNK : 28 * CHUNK] = torch.arange(8.0 * CHUNK) + 50
+    best, ids = taken(scores, 5, 10 * CHUNK)
+    wanted, wanted_ids = sorted_whole(scores, 5)
+    assert torch.equal(best, wanted) and torch.equal(ids, wanted_ids)
+
+
+def test_without_a_row_or_a_tile():
+    assert RunningTopK(0, 3, torch.device("cpu")).lists()[0].shape == (0, 3)
+    scores, ids = RunningTopK(2, 3, torch.device("cpu")).lists()
+    assert ids.tolist() == [[-1] * 3] * 2 and bool((scores == -torch.inf).all())

@@ -1,0 +1,101 @@
+"""The k best of each row so far, while tiles of its scores come by."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xmc.retrieval.top_k import CHUNK, new_top_k
+
+__all__ = ["RunningTopK"]
+
+# Rows have room for so many candidates beside their k best, at the least, before they are sorted in.
+_LEAST_ROOM = 64
+
+
+class RunningTopK:
+    """Lists of the k best of B rows, by score descending and then id ascending; tiles come by id.
+
+    A row's floor is the last score of its list when it was last sorted: what is not above it need not be
+    looked at. What is above waits beside the list until some row has no room, so that lists are sorted a few
+    times in all and not once a tile, for which lower floors let a few more scores through.
+
+    Args:
+        num_rows: B.
+        k: Length of the lists.
+        device: Where they are.
+    """
+
+    def __init__(self, num_rows: int, k: int, device: torch.device) -> None:
+        self.k, self._room = k, max(k, _LEAST_ROOM)
+        shape = num_rows, k + self._room
+        self._scores = torch.full(shape, -torch.inf, device=device)
+        self._ids = torch.full(shape, -1, dtype=torch.int64, device=device)
+        self._filled = torch.full((num_rows,), k, device=device)
+        self._floor = self._scores[:, k - 1].clone()
+
+    def add(self, tile: Tensor, peaks: Tensor, first: int) -> None:
+        """Take what a tile has for the lists.
+
+        Args:
+            tile: [B, l], l a multiple of 64; its ids come after those of all tiles before.
+            peaks: [B, l / 64], the maximum of each 64 columns.
+            first: The id of the first column.
+        """
+        above = peaks > self._floor[:, None]
+        looked_at = int(above.sum())
+        if looked_at == 0:
+            return
+        if 2 * looked_at > above.numel() or not self._put_aside(tile, above, first):
+            self._sort_in(tile, peaks, first)
+
+    def lists(self) -> tuple[Tensor, Tensor]:
+        """Scores and ids [B, k]; -inf and -1 where there are fewer."""
+        self._sort()
+        scores = self._scores[:, : self.k]
+        return scores, self._ids[:, : self.k].masked_fill(scores == -torch.inf, -1)
+
+    def _put_aside(self, tile: Tensor, above: Tensor, first: int) -> bool:
+        """Put all scores above their row's floor beside its list; false where they are too many."""
+        rows, chunks = above.nonzero().unbind(1)
+        scores = tile.view(-1, CHUNK).index_select(0, rows * above.shape[1] + chunks)
+        wanted = (scores > self._floor[rows, None]).view(-1).nonzero().squeeze(1)
+        places, columns = wanted // CHUNK, wanted % CHUNK
+        rows, scores = rows[places], scores.view(-1)[wanted]
+        new = torch.bincount(rows, minlength=len(tile))
+        if int(new.max()) > self._room:
+            return False
+        if int((self._filled + new).max()) > self._scores.shape[1]:
+            self._sort()
+        # Rows ascend: a score's place among those of its row is how far it is behind the first of them.
+        offset = self._filled - (new.cumsum(0) - new)
+        target = rows, offset[rows] + torch.arange(len(rows), device=rows.device)
+        self._scores[target] = scores
+        self._ids[target] = chunks[places] * CHUNK + columns + first
+        self._filled += new
+        return True
+
+    def _sort_in(self, tile: Tensor, peaks: Tensor, first: int) -> None:
+        """Merge the tile's best into the lists at once: of a tile that has many."""
+        self._sort()
+        k, scores, ids = self.k, self._scores, self._ids
+        rows, best, columns = new_top_k(tile, peaks, self._floor, k)
+        scores[rows, :k], ids[rows, :k] = _best(
+            torch.cat([scores[rows, :k], best], 1), torch.cat([ids[rows, :k], columns + first], 1), k
+        )
+        self._floor.copy_(scores[:, k - 1])
+
+    def _sort(self) -> None:
+        k, filled = self.k, int(self._filled.max()) if len(self._filled) else self.k
+        if filled == k:
+            return
+        self._scores[:, :k], self._ids[:, :k] = _best(self._scores[:, :filled], self._ids[:, :filled], k)
+        self._scores[:, k:] = -torch.inf
+        self._filled.fill_(k)
+        self._floor.copy_(self._scores[:, k - 1])
+
+
+def _best(scores: Tensor, ids: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of lists [B, m] in which a lower id comes before those of the same score."""
+    scores, order = torch.sort(scores, dim=1, descending=True, stable=True)
+    return scores[:, :k], ids.gather(1, order[:, :k])
