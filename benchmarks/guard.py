@@ -39,12 +39,10 @@ GUARDED = ("step", "scoring", "encoding", "optimiser")
 MACHINE = ("cpu", "cores", "device", "torch", "python", "system")
 
 SMALL = {
-    "encoder.projection": "null",
     "training.batch_size": "256",
     "training.epochs": "20",
     "negatives.uniform": "1024",
     "negatives.memory.enabled": "false",
-    "negatives.memory.dtype": "float16",
     "negatives.memory.sample": "1024",
     "negatives.memory.refresh": "128",
 }
