@@ -141,7 +141,14 @@ def _synthetic(arguments: Sequence[str]) -> None:
         "--crowding",
         type=int,
         default=1,
-        help="Families of titles that differ in one word alone; 32 makes a hard data set.",
+        help="Families of titles that differ in one word alone.",
+    )
+    parser.add_argument(
+        "--names",
+        type=int,
+        default=0,
+        help="Made-up words, each in a few titles, by which crowded families differ; 4,000 with "
+        "--crowding 32 make 100,000 labels hard.",
     )
     parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
     options = parse(parser, arguments)
@@ -154,6 +161,7 @@ def _synthetic(arguments: Sequence[str]) -> None:
         seed=options.seed,
         law=Law(noise=options.noise),
         crowding=options.crowding,
+        names=options.names,
         overwrite=options.overwrite,
     )
     print(describe(dataset).table())

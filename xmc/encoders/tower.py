@@ -17,6 +17,7 @@ from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
 from xmc.encoders.unpadded import LowerVectors, token_features, use_unpadded
+from xmc.encoders.word_tokens import WordTokens, reads_words
 from xmc.errors import ConfigError, ModelError
 
 __all__ = ["Tower", "pad_tokens"]
@@ -58,6 +59,9 @@ class Tower:
 
     def tokenize_counting_cuts(self, texts: list[str]) -> tuple[list[list[int]], int]:
         """As :meth:`tokenize`, and how many of the texts were longer than ``max_length``."""
+        if self._words is not None and len(texts) > 1:
+            whole = [self.prompt + text for text in texts] if self.prompt else texts
+            return self._words.ids(whole, self.max_length)
         return token_ids(
             self._tokenizer, texts, prompt=self.prompt, max_length=self.max_length, special=self.padded
         )
@@ -197,6 +201,12 @@ class Tower:
         elif self.padded:
             tokenizer.no_truncation()
         return tokenizer
+
+    @cached_property
+    def _words(self) -> WordTokens | None:
+        """Looks up the tokens of words, where a text's are those of its words: mostly in a bag of tokens."""
+        whole = not self.padded and reads_words(self._tokenizer)
+        return WordTokens(self._tokenizer) if whole else None
 
     def _bag(self, ids: Tensor, offsets: Tensor) -> Tensor:
         # embedding_bag wants ids and offsets of one integer type.

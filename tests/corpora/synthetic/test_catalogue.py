@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from xmc.corpora.synthetic import words
 from xmc.corpora.synthetic.catalogue import MAX_CROWDING, make_catalogue
 from xmc.corpora.synthetic.law import Law
-from xmc.corpora.synthetic.vocabulary import ABSENT, join_words, make_vocabulary
+from xmc.corpora.synthetic.vocabulary import ABSENT, LINE, MAX_NAMES, join_words, make_vocabulary
 from xmc.errors import ConfigError
 
 
@@ -65,6 +65,32 @@ def test_crowded_families_differ_in_one_word() -> None:
 def test_more_families_than_words_do_not_differ_in_one(crowding: int) -> None:
     with pytest.raises(ConfigError, match=f"crowding of 1 to {MAX_CROWDING} families, got {crowding}"):
         make_catalogue(100, 10.0, 0, crowding)
+
+
+def test_made_up_names_are_what_crowded_families_differ_in() -> None:
+    catalogue, vocabulary = make_catalogue(2000, 10.0, 0, 8, names=500), make_vocabulary(0, 500)
+    shared = (catalogue.core[:, None] == catalogue.core[None]).sum(axis=2) == 3
+    assert 6 < shared.sum(axis=1).mean() <= 8
+    first, second = np.nonzero(shared)
+    differs = (catalogue.core[first] != catalogue.core[second]).argmax(axis=1)
+    assert (differs == LINE).mean() > 0.99
+    numbers = catalogue.title_words(np.arange(2000)) + vocabulary.facet_start
+    titles = join_words(vocabulary.words, numbers)
+    known = {word for name in words.__all__ for word in getattr(words, name)}
+    assert len(set(titles)) == 2000 and not known & {title.split()[LINE] for title in titles}
+
+
+def test_every_title_word_has_an_alias_of_its_own() -> None:
+    for names in (0, 500):
+        vocabulary = make_vocabulary(0, names)
+        assert len(vocabulary.words) == 2 * vocabulary.num_title_words + len(words.FILLERS)
+        assert len(set(vocabulary.words)) == len(vocabulary.words)
+
+
+@pytest.mark.parametrize("names", [1, MAX_NAMES + 1])
+def test_names_that_cannot_be(names: int) -> None:
+    with pytest.raises(ConfigError, match=f"to 30,000 names, got {names:,}"):
+        make_catalogue(100, 10.0, 0, names=names)
 
 
 def test_absent_words_are_left_out() -> None:

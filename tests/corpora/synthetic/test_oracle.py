@@ -57,8 +57,10 @@ def test_equals_an_enumeration_of_all_articles_given_the_words_of_the_text(law: 
     assert ambiguous
 
 
-def test_the_expected_hits_are_the_hits_of_a_simulation() -> None:
-    catalogue, vocabulary, law = make_catalogue(3000, 10.0, 1), make_vocabulary(1), Law(noise=0.2)
+@pytest.mark.parametrize(("crowding", "names"), [(1, 0), (16, 100)])
+def test_the_expected_hits_are_the_hits_of_a_simulation(crowding: int, names: int) -> None:
+    catalogue, vocabulary = make_catalogue(3000, 10.0, 1, crowding, names), make_vocabulary(1, names)
+    law = Law(noise=0.2)
     queries = draw_queries(20_000, catalogue, vocabulary, law, np.random.default_rng(2))
     ids, chances = Oracle(catalogue, law).rank(queries.observed, 8)
     hits = (ids[:, :, None] == queries.labels[:, None, :]).any(axis=2)

@@ -41,6 +41,7 @@ def build_synthetic(
     seed: int = 0,
     law: Law | None = None,
     crowding: int = 1,
+    names: int = 0,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Dataset:
@@ -62,8 +63,9 @@ def build_synthetic(
         num_test: Test rows, drawn by the same law.
         seed: Of the catalogue and of all draws.
         law: How noisy queries and labels are; :class:`Law`'s own defaults when None.
-        crowding: Families of articles that differ in one word alone: the larger, the harder, as fewer labels
-            drawn by chance are close to a query's own. 1 draws every family on its own.
+        crowding: Families of articles that differ in one word alone. 1 draws every family on its own.
+        names: Made-up lines in place of the words there are: rare words, by which crowded families differ.
+            The fewer training queries there are for a name, the harder. 0 for none.
         overwrite: Replace a prepared data set that is there.
         progress: Show a bar.
 
@@ -79,9 +81,11 @@ def build_synthetic(
     check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
     started = time.perf_counter()
     law = law or Law()
-    catalogue = make_catalogue(num_labels, law.zipf_offset, seed, crowding)
-    source = _Source(catalogue, make_vocabulary(seed), law, seed)
+    catalogue = make_catalogue(num_labels, law.zipf_offset, seed, crowding, names)
+    source = _Source(catalogue, make_vocabulary(seed, names), law, seed)
     made_by = {"law": asdict(law), "seed": seed, "families": catalogue.num_families, "crowding": crowding}
+    if names:
+        made_by["names"] = names
     with DatasetWriter(
         out,
         name=f"synthetic-{num_labels}",

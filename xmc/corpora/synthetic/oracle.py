@@ -15,11 +15,10 @@ import numpy as np
 
 from xmc.corpora.synthetic.catalogue import MAX_COLOURS, MAX_FINISHES, Catalogue
 from xmc.corpora.synthetic.law import Law
-from xmc.corpora.synthetic.vocabulary import ABSENT, CORE, FACETS
+from xmc.corpora.synthetic.vocabulary import ABSENT, CORE
 
 __all__ = ["Oracle"]
 
-_SIZES = [len(facet) for facet in FACETS]
 _SHAPES = np.array([(f, c) for f in range(1, MAX_FINISHES + 1) for c in range(1, MAX_COLOURS + 1)])
 
 
@@ -42,7 +41,7 @@ class Oracle:
         self._catalogue = catalogue
         self._law = law
         # By the facet left out, the last entry for none: the families in order of their other words.
-        self._sorted = [_sorted_keys(catalogue.core, left_out) for left_out in range(CORE + 1)]
+        self._sorted = [_sorted_keys(catalogue, left_out) for left_out in range(CORE + 1)]
         size = np.diff(catalogue.first)
         self._anchor_probability = catalogue.probability / size
         self._heads = np.argsort(-np.repeat(self._anchor_probability, size), kind="stable")
@@ -93,7 +92,7 @@ class Oracle:
         rows, families = [], []
         for left_out, (keys, order) in enumerate(self._sorted):
             here = np.flatnonzero(pattern == left_out)
-            wanted = _keys(np.where(missing[here], 0, core[here]), left_out)
+            wanted = _keys(np.where(missing[here], 0, core[here]), left_out, self._catalogue.sizes)
             low, high = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))
             counts = high - low
             rows.append(np.repeat(here, counts))
@@ -182,13 +181,13 @@ def _shape_number(shape: np.ndarray) -> np.ndarray:
     return number
 
 
-def _keys(core: np.ndarray, left_out: int) -> np.ndarray:
+def _keys(core: np.ndarray, left_out: int, sizes: tuple[int, ...]) -> np.ndarray:
     columns = [np.zeros_like(core[:, i]) if i == left_out else core[:, i] for i in range(CORE)]
-    return np.ravel_multi_index([column.astype(np.int64) for column in columns], _SIZES[:CORE])
+    return np.ravel_multi_index([column.astype(np.int64) for column in columns], sizes[:CORE])
 
 
-def _sorted_keys(core: np.ndarray, left_out: int) -> tuple[np.ndarray, np.ndarray]:
-    keys = _keys(core, left_out)
+def _sorted_keys(catalogue: Catalogue, left_out: int) -> tuple[np.ndarray, np.ndarray]:
+    keys = _keys(catalogue.core, left_out, catalogue.sizes)
     order = np.argsort(keys, kind="stable")
     return keys[order], order
 
