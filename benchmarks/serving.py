@@ -1,11 +1,11 @@
 """What a server of an index does under load: latencies and throughput, and a soak with changes and swaps.
 
     python benchmarks/serving.py load INDEX --queries DATASET [--clients 1,16,64] [--seconds 15]
-    python benchmarks/serving.py soak INDEX --queries DATASET [--minutes 4]
+    python benchmarks/serving.py soak INDEX --queries DATASET [--minutes 4] [--clients 16] [--pause 0]
 
 Both start ``xmc serve`` in a process of its own, on a copy of INDEX; the clients are coroutines of this
-process, each with a connection of its own that asks again as soon as it is answered. The figures are in
-docs/benchmarks/retrieval.md.
+process, each with a connection of its own that asks again as soon as it is answered, or after a pause. The
+figures are in docs/benchmarks/retrieval.md.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ class Connection:
         return int(lines[0].split()[1]), json.loads(await reader.readexactly(length))
 
     def close(self) -> None:
-        """Close it."""
+        """Close it; the next request opens another."""
         if self._streams is not None:
             self._streams[1].close()
+            self._streams = None
 
 
 @dataclass
@@ -83,7 +84,9 @@ class Load:
         }
 
 
-async def client(place: tuple[str, int], texts: Iterator[str], until: float, load: Load) -> None:
+async def client(
+    place: tuple[str, int], texts: Iterator[str], until: float, load: Load, pause: float = 0.0
+) -> None:
     """Search until the time is up."""
     connection = Connection(*place)
     while (started := time.perf_counter()) < until:
@@ -93,6 +96,8 @@ async def client(place: tuple[str, int], texts: Iterator[str], until: float, loa
             load.errors.append(f"{status} {told}")
         else:
             load.generations.add(told["generation"])
+        if pause:
+            await asyncio.sleep(pause)
     connection.close()
 
 
@@ -132,7 +137,12 @@ def memory_growth(samples: Sequence[tuple[float, int]], skipped: float = 0.25) -
 
 
 async def change_all_the_time(
-    place: tuple[str, int], texts: Iterator[str], until: float, there: dict[str, str], errors: list[str]
+    place: tuple[str, int],
+    texts: Iterator[str],
+    until: float,
+    there: dict[str, str],
+    errors: list[str],
+    every: float,
 ) -> int:
     """Add, put and remove labels; how often. ``there`` gets those that must be found at the end."""
     connection, numbers, count = Connection(*place), itertools.count(), 0
@@ -150,7 +160,8 @@ async def change_all_the_time(
             if status != 200:
                 errors.append(f"{method} {path}: {status} {told}")
         there.update({uid: new[uid] for uid in (uids[0], *uids[3:])})
-        await asyncio.sleep(0.5)
+        connection.close()  # a server hangs up on those who are silent for some seconds
+        await asyncio.sleep(every)
     connection.close()
     return count
 
@@ -186,17 +197,21 @@ async def watch(process: psutil.Process, until: float) -> list[tuple[float, int]
 
 
 async def soak(
-    place: tuple[str, int], process: psutil.Process, copy: Path, texts: Iterator[str], minutes: float
+    place: tuple[str, int],
+    process: psutil.Process,
+    copy: Path,
+    texts: Iterator[str],
+    given: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Searches of 16 clients while labels are changed here and by other processes."""
+    """Searches of some clients while labels are changed here and by other processes."""
     started = time.perf_counter()
-    until = started + 60 * minutes
+    until = started + 60 * given.minutes
     load, there, errors = Load(), {}, []  # type: ignore[var-annotated]
     changes, swaps, samples, *_ = await asyncio.gather(
-        change_all_the_time(place, texts, until, there, errors),
-        swap_all_the_time(copy, until, every=20),
+        change_all_the_time(place, texts, until, there, errors, given.change_every),
+        swap_all_the_time(copy, until, given.swap_every),
         watch(process, until),
-        *(client(place, texts, until, load) for _ in range(16)),
+        *(client(place, texts, until, load, given.pause) for _ in range(int(given.clients or 16))),
     )
     connection = Connection(*place)
     await asyncio.sleep(2)
@@ -215,7 +230,7 @@ async def soak(
         "generations": facts["generation"],
         "lost_labels": [uid for uid in wanted if uid not in saved],
         "labels": [facts["labels"], len(saved)],
-        "memory_mib": [round(held / 2**20) for _, held in samples[:: max(1, len(samples) // 8)]],
+        "memory_mib": [round(held / 2**20) for _, held in samples[:: max(1, len(samples) // 12)]],
         "memory_mib_per_minute": round(memory_growth(samples), 2),
     }
 
@@ -226,17 +241,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("what", choices=["load", "soak"])
     parser.add_argument("index", type=Path)
     parser.add_argument("--queries", type=Path, required=True, help="A data set; its test queries are asked.")
-    parser.add_argument("--clients", default="1,16,64")
+    parser.add_argument("--clients", help="1,16,64 by default; 16 of a soak.")
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument(
+        "--pause", type=float, default=0.0, help="Seconds of a soak's client between searches."
+    )
+    parser.add_argument("--change-every", type=float, default=0.5, help="Seconds between a soak's changes.")
+    parser.add_argument("--swap-every", type=float, default=20.0, help="Seconds between versions by others.")
     given, options = parser.parse_known_args(argv)
     texts = itertools.cycle(text[:2_000] for text in Dataset.load(given.queries).texts("test")[:])
     with served(given.index, options) as (place, process, copy):
         if given.what == "soak":
-            print(json.dumps(asyncio.run(soak(place, process, copy, texts, given.minutes)), indent=2))
+            print(json.dumps(asyncio.run(soak(place, process, copy, texts, given)), indent=2))
             return
         asyncio.run(measure(place, texts, 4, 2.0))
-        for clients in map(int, given.clients.split(",")):
+        for clients in map(int, (given.clients or "1,16,64").split(",")):
             used = sum(process.cpu_times()[:2])
             load = asyncio.run(measure(place, texts, clients, given.seconds))
             busy = (sum(process.cpu_times()[:2]) - used) / len(load.seconds) * 1000

@@ -101,6 +101,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         ),
         "reports/test_page.py": "test_one_system_and_many; test_more_systems_than_columns_are_lines",
         "retrieval/test_exact.py": "test_scores_have_the_same_bits_whatever_the_tiles[96]",
+        "retrieval/test_fast_scan.py": "test_the_best_are_among_few_candidates_of_many_dimensions",
         "retrieval/test_factories.py": (
             "test_a_compressed_index_says_that_its_scores_are_approximate[OPQ8,PQ8-0.3]; "
             "test_a_lossless_index_is_exact[OPQ4_32,Flat]"

@@ -125,11 +125,13 @@ def test_tune_keeps_what_reaches_the_recall(
     assert main([*build, "--kind", "IVF4,Flat"]) == 0
     capsys.readouterr()
     words = ["index", "tune", index, "--recall", "1", "-k", "3", "--queries", str(dataset_folder)]
-    assert main([*words, "--kinds", "flat", "hnsw", "--dry-run"]) == 0
+    others = ["--kinds", "flat", "hnsw", "SQ8", "--storages", "float32", "int8", "--refine"]
+    assert main([*words, *others, "--dry-run"]) == 0
     said = capsys.readouterr().out
     rows = [line.split(" | ") for line in said.splitlines()[2:] if line.startswith("| ")]
     assert [row[1] for row in rows[:3]] == ["nprobe=1", "nprobe=2", "nprobe=4"]
-    assert {row[0] for row in rows} == {"| IVF4,Flat", "| Flat", "| HNSW32"}
+    refined = {"| SQ8 refined", "| SQ8 (int8) refined"}
+    assert {row[0] for row in rows} == {"| IVF4,Flat", "| Flat", "| HNSW32", "| SQ8", *refined}
     assert rows[2][2] == "1.0000"
     assert LabelIndex.load(index).generation == "generation-000001"
     assert main(words) == 0
@@ -150,6 +152,7 @@ def test_tune_keeps_what_reaches_the_recall(
         (["merge", "INDEX", "INDEX", "--out", "OUT"], "'l0' again"),
         (["tune", "INDEX", "--recall", "1.5"], "a recall above 0"),
         (["tune", "INDEX", "--plot", "front.pdf"], "ends in .svg or .png"),
+        (["tune", "INDEX", "--kinds", "flat", "--storages", "int8"], "a storage of int8 with an index that"),
         (
             ["build", "INDEX", "--labels", "x", "--out", "OUT", "--kind", "flat", "--factory", "Flat"],
             "got both",

@@ -77,7 +77,7 @@ def test_labels_are_added_by_vectors(make_encoder):
 
 def test_most_vectors_dead_means_a_new_store(make_encoder, monkeypatch, tmp_path):
     monkeypatch.setattr("xmc.retrieval.index_changes._FEW_DEAD", 10)
-    for kind in ("exact", "hnsw", "binary"):
+    for kind in ("exact", "hnsw", "binary", "fastscan"):
         index = LabelIndex.build(make_encoder(), numbers(100), kind=kind, progress=False)
         before = index.hits("1 2 3", 100)
         index.remove([str(i) for i in range(0, 80)])
@@ -243,6 +243,7 @@ def test_a_pointer_that_leads_elsewhere_is_refused(folder, name):
         ("exact", "hnsw", {}),
         ("exact", "ivfpq", {}),
         ("exact", "binary", {"storage": "float16"}),
+        ("flat", "fastscan", {}),
         ("exact", "SQ8", {"refine": True}),
     ],
 )

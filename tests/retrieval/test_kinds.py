@@ -24,6 +24,8 @@ CHOICES = [
     ("sq8", {"refine": True, "storage": "float16"}),
     ("binary", {}),
     ("binary", {"storage": "int8"}),
+    ("fastscan", {}),
+    ("fastscan", {"storage": "float16"}),
     ("PCA2,Flat", {}),
     ("SQ8,RFlat", {}),
     ("IDMap2,IVF4,Flat", {}),
@@ -36,6 +38,7 @@ EXACT = [
     ("hnsw", {}),
     ("ivfpq", {"refine": True}),
     ("binary", {}),
+    ("fastscan", {}),
     ("IVF4,Flat", {}),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -109,7 +112,7 @@ def test_every_exact_kind_gives_the_same_bits_whatever_is_asked_with_it(make_enc
     assert len(set(lists)) == 1
 
 
-@pytest.mark.parametrize("kind", ["exact", "flat", "hnsw", "binary", "sq8"])
+@pytest.mark.parametrize("kind", ["exact", "flat", "hnsw", "binary", "fastscan", "sq8"])
 def test_one_query_alone_finds_what_it_finds_among_others(make_encoder, kind):
     """Of whole numbers, so that many scores are equal, and with labels removed."""
     encoder = make_encoder()
@@ -159,7 +162,9 @@ def test_offsets_are_not_rounded_with_the_vectors(make_encoder):
 
 def test_a_mapped_index_finds_the_same_and_is_not_changed(make_encoder, tmp_path):
     encoder = make_encoder()
-    for kind, options in (("exact", {"storage": "int8"}), ("exact", {}), ("flat", {}), ("hnsw", {})):
+    for kind, options in (
+        *(("exact", {"storage": "int8"}), ("exact", {}), ("flat", {}), ("hnsw", {}), ("fastscan", {})),
+    ):
         built = LabelIndex.build(encoder, texts(), kind=kind, progress=False, **options)
         built.save(tmp_path / "index", overwrite=True)
         for verify in (True, False):
@@ -181,6 +186,8 @@ def test_a_mapped_index_finds_the_same_and_is_not_changed(make_encoder, tmp_path
         ("ivfpq", 385, 30_125, "Pad392,IVF512,PQ49"),
         ("ivfpq", 384, 30_125, "IVF512,PQ48"),
         ("hnsw", 384, 10, "HNSW32"),
+        ("fastscan", 384, 10, "PQ192x4fs"),
+        ("fastscan", 385, 10, "Pad386,PQ193x4fs"),
         ("IVF7,Flat", 384, 10, "IVF7,Flat"),
     ],
 )
@@ -191,7 +198,7 @@ def test_lists_and_codes_follow_from_the_counts(kind, width, count, factory):
 @pytest.mark.parametrize(
     ("kind", "options", "said"),
     [
-        ("flat", {"storage": "float16"}, "expected a storage of float16 with an exact"),
+        ("flat", {"storage": "float16"}, "a storage of float16 with an index that is exact"),
         ("exact", {"refine": True}, "no refinement of an exact index"),
         ("exact", {"storage": "int4"}, "float32, float16, int8, got 'int4'"),
         ("fast", {}, "factory string such as Flat"),
@@ -224,6 +231,7 @@ def test_what_was_tuned_is_saved(make_encoder, tmp_path):
         ("ivf", {}, "nprobe"),
         ("hnsw", {}, "efSearch"),
         ("binary", {}, "refine_factor"),
+        ("fastscan", {}, "refine_factor"),
         ("SQ8,RFlat", {}, "k_factor"),
     ):
         index = LabelIndex.build(make_encoder(), texts(), kind=kind, progress=False, **options)

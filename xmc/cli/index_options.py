@@ -16,15 +16,15 @@ def add_kind_options(parser: ArgumentParser, default: str | None) -> None:
         "--kind",
         type=str | None,
         default=None,
-        help="exact (torch, no FAISS), flat, ivf, hnsw, ivfpq, sq8, binary, or a factory string of FAISS\n"
-        f"such as IVF256,Flat; {default or 'that of the first by default'}.",
+        help="exact (torch, no FAISS), flat, ivf, hnsw, ivfpq, sq8, binary, fastscan, or a factory string\n"
+        f"of FAISS such as IVF256,Flat; {default or 'that of the first by default'}.",
     )
     parser.add_argument(
         "--storage",
         type=str | None,
         default=None,
         choices=(None, "float32", "float16", "int8"),
-        help="Of the vectors of an exact, binary or refined index: half and a quarter the size.",
+        help="Of the vectors of an exact, binary, fastscan or refined index: half and a quarter the size.",
     )
     parser.add_argument(
         "--refine", action="store_true", help="Score what FAISS finds by vectors kept beside it."

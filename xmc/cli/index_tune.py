@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> None:
         "index tune",
         "Measure recall against exact search and queries a second over an index's search parameters\n"
         "(nprobe, efSearch, candidates to score), and keep the fastest setting that reaches --recall.\n"
-        "With --kinds other kinds of index are built in memory, measured beside it, and not kept.",
+        "With --kinds, --storages and --refine others are built in memory, measured beside it, and not kept.",
         "xmc index tune runs/demo-index --recall 0.99 --queries queries.csv --plot front.svg",
     )
     parser.add_argument("index", help="An index folder.")
@@ -46,6 +46,19 @@ def run(arguments: Sequence[str]) -> None:
         "--kinds", nargs="+", default=[], help="Kinds to measure beside it, such as: exact flat ivf hnsw."
     )
     parser.add_argument(
+        "--storages",
+        nargs="+",
+        default=["float32"],
+        choices=("float32", "float16", "int8"),
+        help="Measure each of --kinds with vectors stored so, where it has vectors beside FAISS; without\n"
+        "--kinds the index's own kind.",
+    )
+    parser.add_argument(
+        "--refine",
+        action="store_true",
+        help="Measure compressed kinds also with their candidates scored by vectors beside them.",
+    )
+    parser.add_argument(
         "--plot", type=str | None, default=None, help="Draw the front into this .svg or .png."
     )
     parser.add_argument("--dry-run", action="store_true", help="Measure, and leave the index as it is.")
@@ -60,10 +73,12 @@ def run(arguments: Sequence[str]) -> None:
     if options.queries is not None and not Path(options.queries).is_dir():
         check_query_options(options, options.queries)
 
+    from xmc.retrieval.kind_variants import kind_variants
     from xmc.retrieval.label_index import LabelIndex
     from xmc.retrieval.tune import cheapest, check_recall
 
     check_recall(options.recall)
+    kind_variants(options.kinds, options.storages, options.refine)  # before anything takes time
     index = LabelIndex.load(options.index)
     trials = _measured(index, options)
     own = [trial for trial in trials if trial.build_seconds is None]
@@ -81,7 +96,7 @@ def run(arguments: Sequence[str]) -> None:
             changed.tune(**chosen.parameters)
         print(f"kept in {options.index}: {_setting(chosen)}")
     if best is not None and best.build_seconds is not None:
-        command = f"xmc index merge {options.index} --kind {best.note} --out ..."
+        command = f"xmc index merge {options.index} {best.note} --out ..."
         print(f"{best.kind} is faster at that recall: {command}")
 
 
@@ -90,6 +105,7 @@ def _measured(index: LabelIndex, options: jsonargparse.Namespace) -> list[Trial]
 
     import numpy as np
 
+    from xmc.retrieval.kind_variants import kind_variants
     from xmc.retrieval.label_index import LabelIndex
     from xmc.retrieval.tune import exact_twin, measure_index
 
@@ -98,12 +114,17 @@ def _measured(index: LabelIndex, options: jsonargparse.Namespace) -> list[Trial]
     rows, _ = exact.search_vectors(queries, min(options.k, len(index)))
     live = index.live_ids
     trials = list(measure_index(index, queries, np.where(rows < 0, -1, live[rows])))
-    for kind in options.kinds:
+    kinds, own = options.kinds, index.manifest
+    if not kinds and (options.refine or options.storages != ["float32"]):
+        kinds = [own.factory if own.kind == "factory" else own.kind]
+    for variant in kind_variants(kinds, options.storages, options.refine):
+        if not options.kinds and (variant.storage, variant.refine) == (own.storage, own.refine):
+            continue  # the index itself
         started = time.perf_counter()
-        other = LabelIndex.merge([exact], kind=kind, progress=False)
+        other = LabelIndex.merge([exact], **variant._asdict(), progress=False)
         seconds = time.perf_counter() - started
         found = measure_index(other, queries, rows, build_seconds=seconds)
-        trials += [replace(trial, note=kind) for trial in found]
+        trials += [replace(trial, note=variant.options) for trial in found]
     return trials
 
 

@@ -192,8 +192,8 @@ class Changes:
         fresh = kind.make(manifest.dimension, manifest.offset_dimension)
         slots = self.table.slots_of(ids)
         if not fresh.is_trained:
-            if kind.name != "binary":  # lists and codes may need more labels than are left
-                return
+            if kind.least_to_train is None or len(slots) < kind.least_to_train:
+                return  # lists and codes need more labels than may be left
             fresh.train(_vectors(self.store, slots[sample_rows(len(slots))]))
         for part in chunks(len(slots)):
             fresh.add(_vectors(self.store, slots[part]))

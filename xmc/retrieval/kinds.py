@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmc.errors import ConfigError
 from xmc.retrieval.stores.protocol import VectorStore
 from xmc.retrieval.stores.table import STORAGES, TableStore
+
+if TYPE_CHECKING:
+    from xmc.retrieval.stores.faiss_store import FaissStore
 
 __all__ = ["KINDS", "IndexKind", "choose_kind"]
 
@@ -20,10 +24,14 @@ KINDS: Mapping[str, str] = {
     "ivfpq": "lists of product codes, a byte for 8 dimensions; refine it",
     "sq8": "every label is scored by codes of a byte a dimension",
     "binary": "bits find candidates, and vectors score them",
+    "fastscan": "codes of two bits a dimension find candidates, and vectors score them",
 }
 """Name to one line of what it does; anything else is a factory string of FAISS."""
 
 _DIMENSIONS_A_CODE = 8
+_DIMENSIONS_A_NIBBLE, _CENTROIDS_A_NIBBLE = 2, 16
+_CANDIDATES = ("binary", "fastscan")
+"""Kinds whose codes only find candidates."""
 _POINTS_A_LIST = 39
 """FAISS wants so many points a centroid to train on."""
 
@@ -47,12 +55,22 @@ class IndexKind:
     @property
     def has_table(self) -> bool:
         """Whether vectors are kept beside FAISS."""
-        return self.refine or self.name in ("exact", "binary")
+        return self.refine or self.name in ("exact", *_CANDIDATES)
 
     @property
     def uses_faiss(self) -> bool:
         """Whether FAISS is needed."""
         return self.name != "exact"
+
+    @property
+    def least_to_train(self) -> int | None:
+        """Vectors that such an index can be trained on, of whatever count it was; None where lists decide."""
+        return {"binary": 1, "fastscan": _CENTROIDS_A_NIBBLE}.get(self.name)
+
+    @property
+    def always_refined(self) -> bool:
+        """Whether it keeps vectors beside FAISS without being asked to."""
+        return self.name in _CANDIDATES
 
     def make(self, dimension: int, with_offsets: bool) -> VectorStore:
         """An empty store for embeddings of ``dimension``, and an offset where labels have them.
@@ -65,11 +83,16 @@ class IndexKind:
         if self.name == "exact":
             return table
         from xmc.retrieval.stores.binary import BinaryStore
-        from xmc.retrieval.stores.faiss_store import FaissStore
         from xmc.retrieval.stores.refined import RefinedStore
 
-        found = BinaryStore(width) if self.name == "binary" else FaissStore.make(width, self.factory)
+        found = BinaryStore(width) if self.name == "binary" else self._faiss_store().make(width, self.factory)
         return RefinedStore(found, table) if self.has_table else found
+
+    def _faiss_store(self) -> type[FaissStore]:
+        from xmc.retrieval.stores.faiss_store import FaissStore
+        from xmc.retrieval.stores.fast_scan import FastScanStore
+
+        return FastScanStore if self.name == "fastscan" else FaissStore
 
     def read(
         self, folder: Path, dimension: int, with_offsets: bool, next_slot: int, *, mapped: bool = False
@@ -86,14 +109,13 @@ class IndexKind:
         if self.name == "exact":
             return table()
         from xmc.retrieval.stores.binary import BinaryStore
-        from xmc.retrieval.stores.faiss_store import FaissStore
         from xmc.retrieval.stores.refined import RefinedStore
 
         found: VectorStore
         if self.name == "binary":
             found = BinaryStore.read(folder, dimension + with_offsets)
         else:
-            found = FaissStore.read(folder, self.factory, next_slot, mapped=mapped)
+            found = self._faiss_store().read(folder, self.factory, next_slot, mapped=mapped)
         return RefinedStore(found, table()) if self.has_table else found
 
 
@@ -103,7 +125,9 @@ def choose_kind(
     """The kind of a name or factory string, for ``count`` vectors of ``width`` numbers.
 
     IVF takes about 4 sqrt(count) lists, a power of two, but no more than 39 labels each can train. Product
-    codes are a byte for 8 dimensions, padded up to a multiple of 8.
+    codes are a byte for 8 dimensions, padded up to a multiple of 8; those of a fast scan are 4 bits for 2,
+    whose tables fit the processor's registers (André et al. 2017, "Accelerated nearest neighbor search with
+    Quick ADC").
 
     Raises:
         ConfigError: For a storage or a refinement that the kind has no use for.
@@ -111,26 +135,31 @@ def choose_kind(
     if storage not in STORAGES:
         raise ConfigError(f"expected a storage of {', '.join(STORAGES)}, got {storage!r}")
     lists = _lists(count)
-    padded = _DIMENSIONS_A_CODE * -(-width // _DIMENSIONS_A_CODE)
-    before = f"Pad{padded}," if padded != width else ""
+    codes, nibbles = -(-width // _DIMENSIONS_A_CODE), -(-width // _DIMENSIONS_A_NIBBLE)
     factory = {
         "exact": "",
         "flat": "Flat",
         "ivf": f"IVF{lists},Flat",
         "hnsw": "HNSW32",
-        "ivfpq": f"{before}IVF{lists},PQ{padded // _DIMENSIONS_A_CODE}",
+        "ivfpq": _padded(width, codes * _DIMENSIONS_A_CODE) + f"IVF{lists},PQ{codes}",
         "sq8": "SQ8",
         "binary": "",
+        "fastscan": _padded(width, nibbles * _DIMENSIONS_A_NIBBLE) + f"PQ{nibbles}x4fs",
     }.get(kind, kind)
-    chosen = IndexKind(kind if kind in KINDS else "factory", factory, storage, refine or kind == "binary")
+    name = kind if kind in KINDS else "factory"
+    chosen = IndexKind(name, factory, storage, refine or kind in _CANDIDATES)
     if kind == "exact" and refine:
         raise ConfigError("expected no refinement of an exact index, which scores every label by its vector")
     if storage != "float32" and not chosen.has_table:
         raise ConfigError(
-            f"expected a storage of {storage} with an exact, binary or refined index, got {kind!r}: FAISS "
-            "keeps its own vectors (SQfp16 and SQ8 are half and a quarter the size)"
+            f"expected a storage of {storage} with an index that is exact, binary, fastscan or refined, got "
+            f"{kind!r}: FAISS keeps its own vectors (SQfp16 and SQ8 are half and a quarter the size)"
         )
     return chosen
+
+
+def _padded(width: int, wanted: int) -> str:
+    return f"Pad{wanted}," if wanted != width else ""
 
 
 def _lists(count: int) -> int:

@@ -55,12 +55,12 @@ class LabelIndex(EditableIndex):
             labels: A prepared data set, or its folder or a table of labels (one string names either), or a
                 list, an array, a Series of label texts.
             uids: Of the texts; their positions by default. Not for a data set, which has its own.
-            kind: "exact" (torch, no FAISS), "flat", "ivf", "hnsw", "ivfpq", "sq8", "binary", or a factory
-                string of FAISS. Scores are exact, but of "ivfpq", "sq8", and of factory strings that compress
-                (`IndexManifest.exact_scores`).
+            kind: "exact" (torch, no FAISS), "flat", "ivf", "hnsw", "ivfpq", "sq8", "binary", "fastscan", or
+                a factory string of FAISS. Scores are exact, but of "ivfpq", "sq8", and of factory strings
+                that compress (`IndexManifest.exact_scores`).
             factory: The same as ``kind``, in place of it.
-            storage: Of the vectors of an exact, binary or refined index: "float32", "float16" (half the size)
-                or "int8" (a quarter). The last two round vectors, offsets never.
+            storage: Of the vectors of an exact, binary, fastscan or refined index: "float32", "float16" (half
+                the size) or "int8" (a quarter). The last two round vectors, offsets never.
             refine: Keep the vectors beside FAISS, and score the candidates that it finds by them.
             part: ``(k, n)`` for the part k, from 0, of n equal parts in order, to be put together by `merge`.
             dimensions: Keep that many components of each vector, which have the length 1 again where whole

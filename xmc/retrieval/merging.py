@@ -74,7 +74,7 @@ def merge_parts(
         kind or (first.factory if first.kind == "factory" else first.kind),
         *(width, count),
         first.storage if storage is None else storage,
-        first.refine and first.kind != "binary" if refine is None else refine,
+        first.refine and not first.index_kind.always_refined if refine is None else refine,
     )
     manifest = replace(
         first,
