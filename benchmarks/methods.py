@@ -153,7 +153,7 @@ def _store(path: Path, record: Record) -> Record:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Time, train and measure what is not there yet; print the table of all that is."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("recipe")
     parser.add_argument("data", type=Path)
