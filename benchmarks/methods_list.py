@@ -1,0 +1,117 @@
+"""The methods that `benchmarks/methods.py` ranks: what each changes of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["METHODS", "Method"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A recipe with other options.
+
+    Attributes:
+        title: In the table.
+        words: As `xmc train` takes them, after the recipe's.
+        period: Steps after which what a method does between steps comes again, such as a mining; its cost is
+            measured over that many. None where every step costs alike.
+        recipe: One of the data set's other recipes, by the name of its file.
+    """
+
+    title: str
+    words: str = ""
+    period: int | None = None
+    recipe: str | None = None
+
+
+def _objective(name: str, more: str = "") -> str:
+    return f"--objective.name {name} {more}"
+
+
+def _spherical(name: str, more: str = "") -> str:
+    return _objective(name, f"--objective.label_offsets false {more}")
+
+
+def _margin(kind: str, **options: float | bool) -> str:
+    words = (f"--objective.margin.{name} {str(value).lower()}" for name, value in options.items())
+    return " ".join((f"--objective.margin.kind {kind}", *words))
+
+
+METHODS = {
+    # Objectives.
+    "recipe": Method("decoupled softmax, the recipe"),
+    "softmax": Method("softmax (NormFace)", _objective("softmax")),
+    "contrastive-outside": Method(
+        "supervised contrastive, mean outside",
+        _objective("supervised_contrastive", "--objective.options '{mean: out}'"),
+    ),
+    "contrastive-inside": Method(
+        "supervised contrastive, mean inside",
+        _objective("supervised_contrastive", "--objective.options '{mean: in}'"),
+    ),
+    "soft-top-5": Method("soft top-5", _objective("soft_top_k", "--objective.options '{k: 5, alpha: 1.0}'")),
+    "binary": Method(
+        "binary cross-entropy, scale 12", _objective("binary_cross_entropy", "--objective.scale 12")
+    ),
+    "z-loss": Method(
+        "spherical Z-loss, a 1, b 10",
+        _spherical("spherical_z_loss", "--objective.options '{a: 1.0, b: 10.0}'"),
+    ),
+    "taylor": Method("Taylor softmax", _spherical("taylor_softmax")),
+    "spherical": Method("spherical softmax", _spherical("spherical_softmax")),
+    "squared": Method("squared error, scale 1", _spherical("mean_squared_error", "--objective.scale 1")),
+    "factored": Method("factored head, Z-loss", recipe="factored"),
+    "discriminative": Method("discriminative alone", _objective("discriminative")),
+    "and-discriminative": Method(
+        "and discriminative, weight 1", "--objective.terms '[{name: discriminative, weight: 1.0}]'"
+    ),
+    "and-soft-top-5": Method(
+        "and soft top-5, weight 0.1",
+        "--objective.terms '[{name: soft_top_k, weight: 0.1, options: {k: 5, alpha: 1.0}}]'",
+    ),
+    # Margins.
+    "cosface-0.05": Method("CosFace 0.05", _margin("cosface", size=0.05)),
+    "cosface-0.1": Method("CosFace 0.1", _margin("cosface", size=0.1)),
+    "arcface-0.1": Method("ArcFace 0.1", _margin("arcface", size=0.1)),
+    "elastic-cosface": Method(
+        "ElasticFace, CosFace 0.05 ± 0.02", _margin("cosface", size=0.05, deviation=0.02)
+    ),
+    "elastic-cosface-plus": Method(
+        "ElasticFace+, CosFace 0.05 ± 0.02", _margin("cosface", size=0.05, deviation=0.02, ranked=True)
+    ),
+    "l-softmax": Method("L-Softmax 2, plain 100", _margin("l_softmax", multiple=2, plain_start=100.0)),
+    "softmax-arcface": Method("softmax, ArcFace 0.1", _objective("softmax", _margin("arcface", size=0.1))),
+    # What is scored.
+    "uniform-128": Method("128 uniform labels", "--negatives.uniform 128"),
+    "uniform-4096": Method("4,096 uniform labels", "--negatives.uniform 4096"),
+    "all": Method("all labels", "--negatives.mode all"),
+    "uncorrected": Method("no correction of chances", "--negatives.corrected false"),
+    "tempered": Method("and 512 labels by the root of their frequency", "--negatives.tempered.count 512"),
+    "memory": Method(
+        "and 2,048 labels of a label memory",
+        "--negatives.memory.enabled true --negatives.memory.refresh 512 --negatives.memory.sample 2048",
+    ),
+    "mined": Method(
+        "and 4 mined labels a query",
+        "--negatives.mined.count 4 --negatives.mined.every 65 --negatives.mined.start 65 "
+        "--negatives.mined.wait true",
+        period=65,
+    ),
+    "clusters": Method(
+        "clusters of 16 queries",
+        "--negatives.clusters.largest 16 --negatives.clusters.first 4",
+        period=65,
+    ),
+    "two-positives": Method("2 positives of a query", "--negatives.positives 2"),
+    "filter-negative": Method("filter pairs as negatives", "--negatives.filter_pairs negative"),
+    # Labels as queries, residuals.
+    "label-queries": Method("labels as queries", "--data.label_queries 0.2"),
+    "soft-label-queries": Method(
+        "labels as queries, soft targets", "--data.label_queries 0.2 --data.co_labels 0.3"
+    ),
+    "residuals": Method("residuals", "--residuals.enabled true --residuals.min_points 6"),
+    "no-residuals": Method("no residuals", "--residuals.enabled false"),
+    "no-offsets": Method("no label offsets", "--objective.label_offsets false"),
+}
+"""By the names that ``--methods`` takes, in the order in which they are measured."""
