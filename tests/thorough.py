@@ -34,6 +34,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "bench/test_spherical.py": "test_the_command_writes_figures_and_a_plot; test_a_png_and_no_other_kind",
         "bench/test_training_steps.py": "test_collectives_are_told_apart",
         "benchmarks/test_gpu_bare.py": "test_the_smoke_test_and_a_training_run",
+        "benchmarks/test_peers.py": "test_lexical_matching_finds_equal_words",
         "cli/test_compare_report.py": (
             "test_report_writes_its_files; test_report_with_the_untrained_encoder_as_baseline; "
             "test_stored_rankings_are_used_until_the_model_changes"
