@@ -54,7 +54,7 @@ _ALL = (
     Peer("napkinxc", "napkinXC, one tree", SYSTEMS / "napkin_tree.py", _NAPKINXC),
     Peer("napkinxc-3", "napkinXC, three trees", SYSTEMS / "napkin_tree.py", _NAPKINXC, ("--trees", "3")),
     _ranking("st-static", "static, MNRL"),
-    _ranking("st-static-cached", "static, cached MNRL", "--cached"),
+    # The cached loss takes no static embedding.
     _ranking("st-minilm", "MiniLM, MNRL", "--kind", "minilm"),
     _ranking("st-minilm-cached", "MiniLM, cached MNRL", "--kind", "minilm", "--cached", "--batch", "1024"),
     Peer("xmc-train", "xmc train, its recipe", SYSTEMS / "own.py", None),

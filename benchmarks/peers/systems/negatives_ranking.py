@@ -20,8 +20,8 @@ from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
-    losses,
 )
+from sentence_transformers.sentence_transformer import losses
 from transformers import TrainerCallback
 
 RATES = {"static": 0.02, "minilm": 5e-5}
@@ -99,11 +99,12 @@ def main() -> None:
                 num_train_epochs=given.epochs,
                 per_device_train_batch_size=given.batch or BATCHES[given.kind],
                 learning_rate=given.rate or RATES[given.kind],
-                warmup_ratio=0.1,
+                warmup_steps=0.1,
                 batch_sampler="no_duplicates",
                 seed=task.seed,
                 save_strategy="no",
                 report_to="none",
+                disable_tqdm=True,
                 use_cpu=True,
             ),
             train_dataset=rows,
