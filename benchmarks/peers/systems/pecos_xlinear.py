@@ -11,7 +11,7 @@ from pecos.xmc.xlinear.model import XLinearModel
 
 
 def main() -> None:
-    """The seed is the clustering's."""
+    """The seed is the clustering's; what answers is the form that the library has for that alone."""
     task = Task(parser(__doc__).parse_args())
     train, test, relevance = task.texts("train"), task.texts("test"), task.relevance()
     with task.training():
@@ -20,13 +20,15 @@ def main() -> None:
         rows, truth = rows[kept], (relevance[kept] > 0).astype(np.float32)
         features = LabelEmbeddingFactory.create(truth.tocsc(), rows, method="pifa")
         chain = Indexer.gen(features, indexer_type="hierarchicalkmeans", seed=task.seed, threads=task.threads)
-        model = XLinearModel.train(rows, truth.tocsc(), C=chain, threads=task.threads)
+        trained = XLinearModel.train(rows, truth.tocsc(), C=chain, threads=task.threads)
+        tree = str(task.model / "tree")
+        trained.save(tree)
+        model = XLinearModel.load(tree, is_predict_only=True)
     with task.predicting():
         queries = sp.csr_matrix(vectorizer.transform(test))
         found = model.predict(queries, only_topk=task.depth, threads=task.threads)
         lists = lists_of_rows(sp.csr_matrix(found), task.depth)
     save_vectorizer(vectorizer, task.model)
-    model.save(str(task.model / "tree"))
     task.finish(*lists, ["libpecos", "scikit-learn", "numpy"])
 
 
