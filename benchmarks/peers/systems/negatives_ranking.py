@@ -25,6 +25,7 @@ from sentence_transformers.sentence_transformer import losses
 from transformers import TrainerCallback
 
 RATES = {"static": 0.02, "minilm": 5e-5}
+EPOCHS = {"static": 4.0, "minilm": 2.0}
 BATCHES = {"static": 1024, "minilm": 256}
 BLOCK = 1024
 """Queries scored at a time."""
@@ -68,7 +69,7 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--kind", choices=sorted(RATES), default="static")
     made.add_argument("--cached", action="store_true", help="CachedMultipleNegativesRankingLoss.")
-    made.add_argument("--epochs", type=float, default=2.0)
+    made.add_argument("--epochs", type=float, default=None)
     made.add_argument("--rate", type=float, default=None)
     made.add_argument("--batch", type=int, default=None)
     made.add_argument("--length", type=int, default=128, help="Tokens of a text at most.")
@@ -96,7 +97,7 @@ def main() -> None:
             model=model,
             args=SentenceTransformerTrainingArguments(
                 output_dir=str(task.out / "trainer"),
-                num_train_epochs=given.epochs,
+                num_train_epochs=given.epochs or EPOCHS[given.kind],
                 per_device_train_batch_size=given.batch or BATCHES[given.kind],
                 learning_rate=given.rate or RATES[given.kind],
                 warmup_steps=0.1,
