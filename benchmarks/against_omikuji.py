@@ -18,40 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import scipy.sparse as sp
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.peers.systems.features import tfidf, write_rows
 from xmc.data import Dataset
 
 THREADS = 2
 DEPTH = 100
 
 
-def features(dataset: Dataset) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """tf-idf of the training and the test queries, [N, V] and [M, V]."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32)
-    train = vectorizer.fit_transform(list(dataset.texts("train")))
-    return train.tocsr(), vectorizer.transform(list(dataset.texts("test"))).tocsr()
-
-
-def write_rows(rows: sp.csr_matrix, labels: sp.csr_matrix, path: Path) -> None:
-    """The repository's format: a line of sizes, then labels and features of each row that has a label."""
-    kept = np.flatnonzero(np.diff(labels.indptr))
-    with open(path, "w", encoding="ascii") as file:
-        file.write(f"{len(kept)} {rows.shape[1]} {labels.shape[1]}\n")
-        for row in kept.tolist():
-            own, line = labels[row], rows[row].sorted_indices()
-            pairs = " ".join(f"{i}:{v:.5f}" for i, v in zip(line.indices, line.data, strict=True))
-            file.write(f"{','.join(map(str, np.sort(own.indices).tolist()))} {pairs}\n")
-
-
 def omikuji_seconds(dataset: Dataset) -> tuple[float, float]:
     """Seconds to train, and to predict the 100 best labels of each test query."""
     import omikuji
 
-    train, test = features(dataset)
+    vectorizer, train = tfidf(list(dataset.texts("train")))
+    test = vectorizer.transform(list(dataset.texts("test"))).tocsr()
     with TemporaryDirectory() as folder:
         write_rows(train, dataset.relevance("train"), Path(folder) / "train.txt")
         started = time.perf_counter()

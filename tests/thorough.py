@@ -39,6 +39,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_every_method_is_one_that_the_recipe_takes[yso-finnatitles-24k]; "
             "test_every_method_is_one_that_the_recipe_takes[debian-related-30k]"
         ),
+        "benchmarks/test_peers.py": "test_lexical_matching_finds_equal_words",
         "cli/test_compare_report.py": (
             "test_report_writes_its_files; test_report_with_the_untrained_encoder_as_baseline; "
             "test_stored_rankings_are_used_until_the_model_changes"
