@@ -17,7 +17,7 @@ from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
 from xmc.encoders.unpadded import LowerVectors, token_features, use_unpadded
-from xmc.encoders.word_tokens import WordTokens, reads_words
+from xmc.encoders.word_tokens import WORTH, WordTokens, reads_words
 from xmc.errors import ConfigError, ModelError
 
 __all__ = ["Tower", "pad_tokens"]
@@ -59,7 +59,7 @@ class Tower:
 
     def tokenize_counting_cuts(self, texts: list[str]) -> tuple[list[list[int]], int]:
         """As :meth:`tokenize`, and how many of the texts were longer than ``max_length``."""
-        if self._words is not None and len(texts) > 1:
+        if len(texts) >= WORTH and self._words is not None:
             whole = [self.prompt + text for text in texts] if self.prompt else texts
             return self._words.ids(whole, self.max_length)
         return token_ids(

@@ -11,7 +11,10 @@ import json
 
 from tokenizers import Tokenizer
 
-__all__ = ["WordTokens", "reads_words"]
+__all__ = ["WORTH", "WordTokens", "reads_words"]
+
+WORTH = 256
+"""Texts from which on it pays: what a server is asked for at once is less, and its words are not kept."""
 
 MOST_WORDS = 1 << 20
 """Words that are kept; with more, all are forgotten and looked up anew."""
@@ -60,14 +63,14 @@ class WordTokens:
         return rows, num_cut
 
     def _looked_up(self, words: set[str]) -> dict[str, list[int]]:
-        """The ids of these words at least. Another thread may replace what is kept meanwhile."""
+        """The ids of these words at least. Several threads may look words up at once."""
         known = self._known
-        new = sorted(words - known.keys())
+        new = [word for word in words if word not in known]
         if len(known) + len(new) > MOST_WORDS:
-            known, new = {}, sorted(words)
-        encodings = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
-        # Not in place: another thread may be asking which words there are.
-        self._known = known = (
-            known | {w: e.ids for w, e in zip(new, encodings, strict=True)} if new else known
-        )
+            # Another thread goes on with the words that it has.
+            self._known = known = {}
+            new = list(words)
+        if new:
+            encodings = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
+            known.update((word, encoding.ids) for word, encoding in zip(new, encodings, strict=True))
         return known

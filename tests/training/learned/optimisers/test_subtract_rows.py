@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -53,3 +54,13 @@ def test_threads_give_the_bits_of_one(num_threads: int, monkeypatch: pytest.Monk
     _subtract_product_(shared, rows, factors, gradient)
     assert torch.equal(alone, shared) and not torch.equal(table, shared)
     assert len(parts) == num_threads and sum(parts) == 1601
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = subtract_rows._threads(2)
+    assert pool is subtract_rows._threads(2) and pool.submit(int, "3").result() == 3
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if subtract_rows._threads(2) is not pool else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
@@ -66,6 +67,11 @@ def _add_product_(table: Tensor, rows: Tensor, factors: Tensor, gradient: Tensor
 @cache
 def _threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, "xmc-rows")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has the pool, but none of its threads.
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def _subtract_blocks_(table: Tensor, rows: Tensor, factors: Tensor, gradient: Tensor) -> None:
