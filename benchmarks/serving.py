@@ -159,7 +159,8 @@ async def change_all_the_time(
             count += 1
             if status != 200:
                 errors.append(f"{method} {path}: {status} {told}")
-        there.update({uid: new[uid] for uid in (uids[0], *uids[3:])})
+            elif path == "/labels" and method == "POST":  # what was refused cannot be lost
+                there.update({uid: new[uid] for uid in (uids[0], *uids[3:])})
         connection.close()  # a server hangs up on those who are silent for some seconds
         await asyncio.sleep(every)
     connection.close()

@@ -21,7 +21,7 @@ IMPORT_NAMES = {
     "typing_extensions": "typing-extensions",
 }
 # triton comes with CUDA builds of torch; everything runs without it.
-OF_EXTRAS = {"faiss", "jinja2", "matplotlib", "pandas", "sklearn", "model2vec", "peft", "triton"}
+OF_EXTRAS = {"bm25s", "faiss", "jinja2", "matplotlib", "pandas", "sklearn", "model2vec", "peft", "triton"}
 OF_EXTRAS |= {"annif", "rdflib"}
 OF_EXTRAS |= {"lancedb", "psycopg", "pymilvus", "qdrant_client"}
 OF_EXTRAS |= {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}

@@ -17,6 +17,8 @@ from xmc.evaluation import load_lists, load_predictions, save_predictions, score
 from xmc.evaluation.weights import choose_weights, measure_by
 from xmc.prediction import held_out_rows
 from xmc.prediction.fusing import fuse
+from xmc.prediction.sources import open_sources
+from xmc.retrieval import BM25Ranker
 from xmc.retrieval.fusion import weighted_fusion
 
 
@@ -71,6 +73,19 @@ def test_what_must_not_fall_does_not() -> None:
     kept = choose_weights([first, second], measure, "P@4", k=5, keep=["P@1"])
     assert free.metrics == {"P@1": 0.0, "P@4": 75.0} and free.weights == (0.45, 0.55)
     assert kept.metrics == {"P@1": 100.0, "P@4": 50.0} and kept.weights == (1.0, 0.0)
+
+
+def test_bm25_is_a_system_of_its_own(data: Path) -> None:
+    pytest.importorskip("bm25s")
+    dataset = Dataset.load(data)
+    source = open_sources(["bm25"])[0]
+    assert not (source.has_logits or source.is_file or source.is_run)
+    expected = BM25Ranker(dataset.texts("labels")).rank(dataset.texts("test"), 5)
+    rows = np.arange(3)
+    for found, wanted in zip(source.of_test(dataset, 5), expected, strict=True):
+        assert found.tobytes() == wanted.tobytes()
+    trained = BM25Ranker(dataset.texts("labels")).rank(dataset.texts("train")[rows], 5)
+    assert source.of_rows(dataset, rows, 5)[0].tobytes() == trained[0].tobytes()
 
 
 def test_a_run_with_a_file_and_words(run: Path, data: Path, files: tuple[Path, Path], tmp_path: Path) -> None:

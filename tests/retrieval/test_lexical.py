@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmc.retrieval import LexicalRanker
-from xmc.retrieval.lexical import _best
+from xmc.retrieval.lexical import best_of_rows
 
 LABELS = ["red bird", "bird", "blue bird", "", "blue sea", "bird", "red"]
 
@@ -17,7 +17,7 @@ LABELS = ["red bird", "bird", "blue bird", "", "blue sea", "bird", "red"]
 @given(st.integers(0, 10_000), st.integers(1, 12))
 def test_the_best_are_those_of_a_stable_sort(seed: int, k: int) -> None:
     scores = np.random.default_rng(seed).integers(0, 4, (5, 9)).astype(np.float32)
-    rows, columns, ranks = _best(scores, k)
+    rows, columns, ranks = best_of_rows(scores, k)
     found = np.full((5, k), -1)
     found[rows, ranks] = columns
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]

@@ -15,12 +15,14 @@ def run(arguments: Sequence[str]) -> None:
     parser = make_parser(
         "fuse",
         "Fuse the rankings of the test queries by several systems. A system is a run, a model, a file of\n"
-        "predictions as xmc score reads it, or lexical (tf-idf of the labels' texts). Weights are chosen on\n"
-        "the training rows that a run among them held out, never on the test split; 0 is a weight too. A\n"
+        "predictions as xmc score reads it, lexical or bm25 (words of labels' texts). Weights are chosen\n"
+        "on the training rows that a run among them held out, never on the test split; 0 is a weight too. A\n"
         "file needs a second one with its system's predictions for those rows (--validation).",
         "xmc fuse runs/demo lexical --dataset data/api-docs --out fused.npz",
     )
-    parser.add_argument("system", nargs="+", help="Run folders, models, files of predictions, or `lexical`.")
+    parser.add_argument(
+        "system", nargs="+", help="Run folders, models, files of predictions, `lexical`, `bm25`."
+    )
     parser.add_argument(
         "--dataset", default=None, help="A prepared data set; the one the runs were trained on by default."
     )

@@ -99,7 +99,7 @@ def fuse(
     systems held out, or that the files of ``validation`` are of.
 
     Args:
-        systems: Runs, models, files of predictions as `xmc score` reads them, or "lexical" for tf-idf.
+        systems: Runs, models, files of predictions as `xmc score` reads them, "lexical" for tf-idf, "bm25".
         dataset: A prepared data set with a test split, or its folder.
         method: "weighted" sums of scores, or "rrf", reciprocal ranks, which need no weights.
         normalisation: Of scores, for "weighted" (see `weighted_fusion`). When None, the better of min_max and

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
-from xmc.retrieval import LexicalRanker, Ranker
+from xmc.retrieval import BM25Ranker, LexicalRanker, Ranker
 from xmc.retrieval.folding import Fold
 
 __all__ = ["excluded_rows", "lexical_rows", "ranked_rows", "ranked_vectors"]
@@ -63,10 +63,11 @@ def ranked_vectors(
 
 
 def lexical_rows(
-    dataset: Dataset, half: str, rows: NDArray[np.int64], depth: int
+    dataset: Dataset, half: str, rows: NDArray[np.int64], depth: int, *, bm25: bool = False
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The same by `LexicalRanker`, of the texts in the data set's own fields."""
-    ranker = LexicalRanker(dataset.texts("labels"))
+    """The same by `LexicalRanker`, or `BM25Ranker`, of the texts in the data set's own fields."""
+    labels = dataset.texts("labels")
+    ranker: BM25Ranker | LexicalRanker = BM25Ranker(labels) if bm25 else LexicalRanker(labels)
     return ranker.rank(dataset.texts(half)[rows], depth, excluded_rows(dataset, half, rows))
 
 

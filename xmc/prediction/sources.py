@@ -20,9 +20,10 @@ from xmc.reports.stored import is_run_folder
 from xmc.reports.systems import system_names
 from xmc.retrieval.fusion import Lists
 
-__all__ = ["LEXICAL", "Source", "open_sources", "validation_rows"]
+__all__ = ["BM25", "LEXICAL", "Source", "open_sources", "validation_rows"]
 
-LEXICAL = "lexical"
+LEXICAL, BM25 = "lexical", "bm25"
+_WORDS = (LEXICAL, BM25)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Source:
     @property
     def has_logits(self) -> bool:
         """Whether its scores are logits: it is a model."""
-        return self.place != LEXICAL and not self.is_file
+        return self.place not in _WORDS and not self.is_file
 
     @property
     def _scale(self) -> float:
@@ -60,8 +61,9 @@ class Source:
 
     def of_test(self, dataset: Dataset, depth: int, *, progress: bool = True) -> Lists:
         """Its lists for the test rows, [N, depth]; scores of a model are its logits."""
-        if self.place == LEXICAL:
-            return lexical_rows(dataset, "test", np.arange(dataset.num_test), depth)
+        if self.place in _WORDS:
+            rows = np.arange(dataset.num_test)
+            return lexical_rows(dataset, "test", rows, depth, bm25=self.place == BM25)
         if self.is_file:
             return load_lists(self.place, dataset, depth=depth)
         system = open_systems([self.place], dataset, "test", progress=progress)[0]
@@ -76,8 +78,8 @@ class Source:
             ConfigError: For a file without one for those rows, and a model that may have learned them.
             DataError: When the file lacks some of them.
         """
-        if self.place == LEXICAL:
-            return lexical_rows(dataset, "train", rows, depth)
+        if self.place in _WORDS:
+            return lexical_rows(dataset, "train", rows, depth, bm25=self.place == BM25)
         if self.is_file:
             ids, scores = self._held_out(dataset, depth)
             missing = int((ids[rows, 0] < 0).sum())
@@ -118,7 +120,7 @@ def open_sources(places: Sequence[str], validation: Sequence[str | Path] = ()) -
         ConfigError: When one is named twice, or there are not as many validation files as files.
     """
     names = system_names(list(places))
-    files = [place for place in places if place != LEXICAL and Path(place).is_file()]
+    files = [place for place in places if place not in _WORDS and Path(place).is_file()]
     if validation and len(validation) != len(files):
         raise ConfigError(
             f"--validation: expected one file for each of {len(files)} files of predictions, got "

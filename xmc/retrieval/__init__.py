@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from xmc.retrieval.bm25 import BM25Ranker
     from xmc.retrieval.exact import exact_search, merge_top_k, tile_top_k
     from xmc.retrieval.faiss_module import import_faiss
     from xmc.retrieval.hit import Hit
@@ -25,6 +26,7 @@ __all__ = [
     "Hit",
     "IndexManifest",
     "LabelIndex",
+    "BM25Ranker",
     "LexicalRanker",
     "Ranker",
     "exact_search",
@@ -45,6 +47,7 @@ __getattr__, __dir__ = lazy_exports(
         "Ranker": "xmc.retrieval.ranker",
         "search_by": "xmc.retrieval.ranking",
         "IndexManifest": "xmc.retrieval.manifest",
+        "BM25Ranker": "xmc.retrieval.bm25",
         "LexicalRanker": "xmc.retrieval.lexical",
         "import_faiss": "xmc.retrieval.faiss_module",
         "sharded_search": "xmc.retrieval.sharded",

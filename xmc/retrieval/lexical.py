@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xmc.errors import ConfigError
 
-__all__ = ["LexicalRanker"]
+__all__ = ["LexicalRanker", "best_of_rows"]
 
 CHUNK_SCORES = 32_000_000
 """Scores of a chunk of queries that are held at once."""
@@ -63,13 +63,13 @@ class LexicalRanker:
             dense = (vectors[chunk] @ self._labels).toarray()
             if exclude is not None:
                 dense[exclude[chunk].toarray() != 0] = 0.0
-            rows, labels, ranks = _best(dense, k)
+            rows, labels, ranks = best_of_rows(dense, k)
             ids[chunk][rows, ranks] = labels
             scores[chunk][rows, ranks] = dense[rows, labels]
         return ids, scores
 
 
-def _best(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ...]:
+def best_of_rows(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ...]:
     """Rows, columns and ranks of the k best of each row of scores [n, L] that are above 0."""
     few = scores.shape[1] <= k
     least = 0.0 if few else -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
