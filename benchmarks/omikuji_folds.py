@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.against_omikuji import DEPTH, features, write_rows
+from benchmarks.against_omikuji import DEPTH
+from benchmarks.peers.systems.features import tfidf, write_rows
 from xmc.data import Dataset
 from xmc.evaluation import save_predictions
 
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.folds < 2 or not 1 <= made <= asked.folds:
         parser.error(f"expected --folds of 2 or more and --made of 1 to that, got {asked.folds} and {made}")
     dataset = Dataset.load(asked.data)
-    rows, labels = features(dataset)[0], dataset.relevance("train")
+    rows, labels = tfidf(list(dataset.texts("train")))[1], dataset.relevance("train")
     fold = folds_of(rows.shape[0], asked.folds, asked.seed)
     ids = np.full((rows.shape[0], DEPTH), -1, dtype=np.int32)
     scores = np.full((rows.shape[0], DEPTH), -np.inf, dtype=np.float32)

@@ -41,7 +41,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     trained = SimpleNamespace(train_on_data=lambda path, n_threads: Remembers(path))
     monkeypatch.setitem(sys.modules, "omikuji", SimpleNamespace(Model=trained))
     one_each = sp.identity(NUM_ROWS, dtype=np.float32, format="csr")
-    monkeypatch.setattr(omikuji_folds, "features", lambda dataset: (one_each, one_each[:1]))
+    monkeypatch.setattr(omikuji_folds, "tfidf", lambda texts: (None, one_each))
     return Dataset.load(tmp_path / "data")
 
 
