@@ -148,7 +148,7 @@ def _synthetic(arguments: Sequence[str]) -> None:
         type=int,
         default=0,
         help="Made-up words, each in a few titles, by which crowded families differ; 4,000 with "
-        "--crowding 32 make 100,000 labels hard.",
+        "--crowding 32 make 100,000 labels harder.",
     )
     parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
     options = parse(parser, arguments)
