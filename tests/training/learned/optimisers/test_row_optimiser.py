@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from tests.distributed.ranks import Ranks
 from xmc.distributed import World, current_world
+from xmc.training.learned.optimisers import row_optimiser
 from xmc.training.learned.optimisers.gathered_rows import distinct_rows
 from xmc.training.learned.optimisers.row_optimiser import (
     RowOptimiser,
     SparseGradient,
     TouchedRows,
+    _subtract_blocks_,
+    _subtract_product_,
+    subtract_rows_,
 )
-from xmc.training.learned.optimisers.subtract_rows import subtract_rows_
 
 
 class Descent:
@@ -83,6 +88,29 @@ def test_goes_on_from_its_tensors() -> None:
     _, mine = optimiser()
     mine.load({"count": torch.full((1,), 7.0)})
     assert mine.tensors()["count"] == 7
+
+
+@pytest.mark.parametrize("subtract", [subtract_rows_, _subtract_product_, _subtract_blocks_])
+def test_rows_are_subtracted(subtract: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a product on a CPU and in blocks elsewhere; neither touches other rows."""
+    monkeypatch.setattr(row_optimiser, "GPU_ROWS", 500)
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(3000, 3, generator=generator)
+    rows = torch.randperm(3000, generator=generator)[:1100]
+    factors, gradient = torch.rand(1100, generator=generator), torch.randn(1100, 3, generator=generator)
+    expected = table.double()
+    expected[rows] -= factors[:, None].double() * gradient
+    others = torch.ones(3000, dtype=torch.bool).index_fill_(0, rows, False)
+    before = table.clone()
+    subtract(table, rows, factors, gradient)
+    torch.testing.assert_close(table, expected.float())
+    assert torch.equal(table[others], before[others])
+
+
+def test_no_row_is_subtracted() -> None:
+    table = torch.ones(3, 2)
+    subtract_rows_(table, torch.zeros(0, dtype=torch.int64), torch.zeros(0), torch.zeros(0, 2))
+    assert torch.equal(table, torch.ones(3, 2))
 
 
 def leave(parameter: torch.nn.Parameter, rows: list[int], value: float) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xmc.training.learned.optimisers.row_optimiser import TouchedRows
-from xmc.training.learned.optimisers.subtract_rows import GPU_ROWS, subtract_rows_
+from xmc.training.learned.optimisers.row_optimiser import GPU_ROWS, TouchedRows, subtract_rows_
 
 __all__ = ["LazyAdam", "lazy_adam_"]
 
