@@ -4,6 +4,7 @@ import pytest
 
 from xmc.bench.known_towers import DISTILBERT
 from xmc.bench.recipe_cost import DataCounts, cost_table, recipe_cost, recipe_shape
+from xmc.bench.step_time import Rates
 from xmc.cli.config import load_train_config
 from xmc.cli.main import main
 from xmc.data.public import public_sets
@@ -52,6 +53,17 @@ def test_a_sampled_pool_is_what_scaling_counts() -> None:
     assert recipe_shape(config, counts).pool == 72_756
     one = load_train_config(["lf-amazontitles-1.3m/distilbert", *words, "--negatives.positives", "1"])
     assert recipe_shape(one, counts).pool == 11_172
+
+
+def test_a_clustering_encodes_every_query_unless_vectors_are_kept() -> None:
+    fresh = load_train_config(["lf-amazon-131k/lora"])
+    kept = load_train_config(["lf-amazon-131k/lora", "--negatives.clusters.vectors", "kept"])
+    cost = recipe_cost(fresh, MADE_UP)
+    assert recipe_cost(kept, MADE_UP).seconds == {n: s for n, s in cost.seconds.items() if n != "clusters"}
+    # From the epoch 4 on every second one of 30: 13 times, spread over all steps.
+    shape = recipe_shape(fresh, MADE_UP)
+    seconds = 13 * shape.tower.forward(MADE_UP.rows, 128) / Rates().encoding
+    assert cost.seconds["clusters"] * cost.steps * cost.epochs == pytest.approx(seconds)
 
 
 def test_what_the_paper_does_not_know_is_refused() -> None:

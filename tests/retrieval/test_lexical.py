@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmc.retrieval import LexicalRanker
-from xmc.retrieval.lexical import best_of_rows
+from xmc.retrieval.word_ranker import best_of_rows
 
 LABELS = ["red bird", "bird", "blue bird", "", "blue sea", "bird", "red"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmc.cli import index_edit, index_info, index_merge, index_tune
 from xmc.cli.index_options import add_kind_options
@@ -11,6 +12,9 @@ from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
 from xmc.errors import ConfigError
 from xmc.files import check_replaceable
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 __all__ = ["run"]
 
@@ -51,8 +55,7 @@ def run(arguments: Sequence[str]) -> None:
         _build(words)
 
 
-def _build(arguments: Sequence[str]) -> None:
-    """Encode the labels of ``--labels`` and save their index in ``--out``."""
+def _build_parser() -> ArgumentParser:
     parser = make_parser(
         "index build",
         "Encode labels and index them.",
@@ -91,7 +94,12 @@ def _build(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--metric", default="nDCG@5", help="What --ensemble auto is chosen by.")
     parser.add_argument("--overwrite", action="store_true", help="Replace the index when it is there.")
-    options = parse(parser, arguments)
+    return parser
+
+
+def _build(arguments: Sequence[str]) -> None:
+    """Encode the labels of ``--labels`` and save their index in ``--out``."""
+    options = parse(_build_parser(), arguments)
     if options.kind is not None and options.factory is not None:
         raise ConfigError("expected --kind or --factory, which are the same, got both")
     part = None if options.shard is None else index_merge.shard_of(options.shard)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -9,10 +11,11 @@ from numpy.typing import NDArray
 from xmc.data import Dataset
 from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
-from xmc.retrieval import BM25Ranker, LexicalRanker, Ranker
+from xmc.retrieval import Ranker
 from xmc.retrieval.folding import Fold
+from xmc.retrieval.word_ranker import WordRanker
 
-__all__ = ["excluded_rows", "lexical_rows", "ranked_rows", "ranked_vectors"]
+__all__ = ["excluded_rows", "ranked_rows", "ranked_vectors", "rows_by_words"]
 
 
 def ranked_rows(
@@ -62,13 +65,16 @@ def ranked_vectors(
     )
 
 
-def lexical_rows(
-    dataset: Dataset, half: str, rows: NDArray[np.int64], depth: int, *, bm25: bool = False
+def rows_by_words(
+    ranker: Callable[[Sequence[str]], WordRanker],
+    dataset: Dataset,
+    half: str,
+    rows: NDArray[np.int64],
+    depth: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The same by `LexicalRanker`, or `BM25Ranker`, of the texts in the data set's own fields."""
-    labels = dataset.texts("labels")
-    ranker: BM25Ranker | LexicalRanker = BM25Ranker(labels) if bm25 else LexicalRanker(labels)
-    return ranker.rank(dataset.texts(half)[rows], depth, excluded_rows(dataset, half, rows))
+    """The same by a kind of `WordRanker`, of the texts in the data set's own fields."""
+    made = ranker(dataset.texts("labels"))
+    return made.rank(dataset.texts(half)[rows], depth, excluded_rows(dataset, half, rows))
 
 
 def excluded_rows(dataset: Dataset, half: str, rows: NDArray[np.int64]) -> sp.csr_matrix | None:

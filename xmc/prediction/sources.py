@@ -14,16 +14,17 @@ from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import load_lists
 from xmc.prediction.held_out import held_out_rows
-from xmc.prediction.ranked_rows import lexical_rows, ranked_rows
+from xmc.prediction.ranked_rows import ranked_rows, rows_by_words
 from xmc.reports import open_systems
 from xmc.reports.stored import is_run_folder
 from xmc.reports.systems import system_names
+from xmc.retrieval import BM25Ranker, LexicalRanker
 from xmc.retrieval.fusion import Lists
 
 __all__ = ["BM25", "LEXICAL", "Source", "open_sources", "validation_rows"]
 
 LEXICAL, BM25 = "lexical", "bm25"
-_WORDS = (LEXICAL, BM25)
+_WORDS = {LEXICAL: LexicalRanker, BM25: BM25Ranker}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Source:
         """Its lists for the test rows, [N, depth]; scores of a model are its logits."""
         if self.place in _WORDS:
             rows = np.arange(dataset.num_test)
-            return lexical_rows(dataset, "test", rows, depth, bm25=self.place == BM25)
+            return rows_by_words(_WORDS[self.place], dataset, "test", rows, depth)
         if self.is_file:
             return load_lists(self.place, dataset, depth=depth)
         system = open_systems([self.place], dataset, "test", progress=progress)[0]
@@ -79,7 +80,7 @@ class Source:
             DataError: When the file lacks some of them.
         """
         if self.place in _WORDS:
-            return lexical_rows(dataset, "train", rows, depth, bm25=self.place == BM25)
+            return rows_by_words(_WORDS[self.place], dataset, "train", rows, depth)
         if self.is_file:
             ids, scores = self._held_out(dataset, depth)
             missing = int((ids[rows, 0] < 0).sum())

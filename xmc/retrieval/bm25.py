@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.errors import ConfigError
-from xmc.retrieval.lexical import CHUNK_SCORES, best_of_rows
+from xmc.retrieval.word_ranker import WordRanker
 
 __all__ = ["BM25Ranker"]
 
 _WORD = re.compile(r"\b\w+\b")
 
 
-class BM25Ranker:
+class BM25Ranker(WordRanker):
     """Sums of BM25 weights of the words of a query, each as often as it is there, as Lucene has them.
 
     Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond", section 3. Words
@@ -40,44 +39,22 @@ class BM25Ranker:
         except ImportError as error:
             raise ConfigError("ranking by BM25 needs bm25s: pip install bm25s") from error
         words = [_words(text) for text in labels]
-        self._num_labels = len(words)
+        self.num_labels = len(words)
         self._index = None
         if any(words):
             self._index = bm25s.BM25(method="lucene", k1=k1, b=b)
             self._index.index(words, show_progress=False)
             self._known = set(self._index.vocab_dict)
 
-    def rank(
-        self, queries: Iterable[str], k: int, exclude: sp.csr_matrix | None = None
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Label ids and scores, both [N, k], best first, ties by label id ascending.
-
-        A label that shares no word is not ranked: -1 and -inf.
-
-        Args:
-            queries: N texts.
-            k: Labels of each.
-            exclude: [N, L], pairs that are left out.
-        """
-        texts = list(queries)
-        ids = np.full((len(texts), k), -1, dtype=np.int32)
-        scores = np.full((len(texts), k), -np.inf, dtype=np.float32)
-        if self._index is None:
-            return ids, scores
-        rows_at_once = max(1, CHUNK_SCORES // self._num_labels)
-        for start in range(0, len(texts), rows_at_once):
-            chunk = slice(start, start + rows_at_once)
-            dense = np.zeros((len(texts[chunk]), self._num_labels), dtype=np.float32)
-            for row, text in enumerate(texts[chunk]):
+    def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Sums of weights [n, L]."""
+        dense = np.zeros((len(texts), self.num_labels), dtype=np.float32)
+        if self._index is not None:
+            for row, text in enumerate(texts):
                 known = [word for word in _words(text) if word in self._known]
                 if known:
                     dense[row] = self._index.get_scores(known)
-            if exclude is not None:
-                dense[exclude[chunk].toarray() != 0] = 0.0
-            rows, labels, ranks = best_of_rows(dense, k)
-            ids[chunk][rows, ranks] = labels
-            scores[chunk][rows, ranks] = dense[rows, labels]
-        return ids, scores
+        return dense
 
 
 def _words(text: str) -> list[str]:
