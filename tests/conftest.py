@@ -8,16 +8,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 import tests.no_network.sitecustomize  # noqa: F401  (no network from here on)
 from tests.distributed.ranks import Ranks
 from tests.thorough import is_thorough
-
-# How long an example takes says what else the machine does.
-hypothesis.settings.register_profile("any machine", deadline=None)
-hypothesis.settings.load_profile("any machine")
 
 FIXTURES = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
