@@ -158,9 +158,22 @@ def test_three_labels_and_a_handful_of_rows_are_enough(
     assert result.evaluations["trained"].metrics["P@1"] >= 50 and len(LabelIndex.load(result.index)) == 3
 
 
-def test_fast_takes_the_rules_as_they_are(
+def test_fast_tries_the_rules_alone_where_rows_are_few(
     dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path
 ) -> None:
+    fixed["training.epochs"] = 1.0
+    result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
+    assert [(trial.changes, trial.fold) for trial in result.trials] == [({}, 0)]
+    assert any(
+        choice.option == "index.vote" and "held-out rows" in choice.reason for choice in result.choices
+    )
+    assert (tmp_path / "fit" / "run" / "model" / "calibration.json").exists()
+
+
+def test_fast_takes_the_rules_as_they_are_of_many_rows(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_work, "FEW_ROWS", 100)
     fixed["training.epochs"] = 1.0
     result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
     assert result.trials == [] and result.config.encoder.query_length == 8

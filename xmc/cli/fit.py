@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> None:
         "--quality",
         default="good",
         choices=("fast", "good", "best"),
-        help="fast takes the rules' recipe as it is; good searches for 10 minutes, best for an hour.",
+        help="fast takes the rules' recipe; good searches for 10 minutes, best for an hour.",
     )
     parser.add_argument(
         "--metric", default="nDCG@5", help="What the search compares by: P@1, PSP@5, R@100 ..."

@@ -138,12 +138,15 @@ class Fold:
         store: ``store(out, rows, inside, num_rows, state)``: write the state of ``rows`` [m], where
             ``inside``; number c of row i goes to ``out + c * num_rows + i``.
         columns: How many numbers a row has.
+        narrow: Whether ``add`` holds several numbers of each score at once, so that a tile is to have fewer
+            labels.
     """
 
     start: Any
     add: Any
     store: Any
     columns: int
+    narrow: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,10 @@ __all__ = ["FitWork", "Quality"]
 Quality = Literal["fast", "good", "best"]
 
 FEW_ROWS = 5_000
-"""Up to here candidates are measured on three ways of holding rows out, above on two."""
+"""Up to here candidates are measured on three ways of holding rows out, above on two.
+
+And a fast fit tries the rules' recipe once, as what ranks beside it may be most of the quality.
+"""
 MEASURED_STEPS = 20
 SAMPLE = 512
 """Labels whose encoding is timed, and queries whose search is."""
@@ -106,9 +109,10 @@ class FitWork:
         return with_options(start, {"validation.metric": self.metric, **options})
 
     def searched(self, rules: Sequence[Choice], journal: Journal, quality: Quality) -> list[Choice]:
-        """What the search changes of the rules' recipe."""
-        config = self.config(rules)
-        if quality == "fast" or config.validation.rows < 2:
+        """What the search changes of the rules' recipe; "fast" tries that alone, and only of few rows."""
+        config, few = self.config(rules), self.facts.num_rows <= FEW_ROWS
+        fast = quality == "fast"
+        if config.validation.rows < 2 or (fast and not few):
             return []
         grown = self.facts.num_rows / (self.facts.num_rows - config.validation.rows)
         finishing = self._finishing(config)
@@ -118,15 +122,15 @@ class FitWork:
             candidates=[
                 changes
                 for changes in neighbours(flat(asdict(config)), self.facts)
-                if not set(changes) & set(self.fixed)
+                if not fast and not set(changes) & set(self.fixed)
             ],
             metric=self.metric,
-            folds=3 if self.facts.num_rows <= FEW_ROWS else 2,
+            folds=1 if fast else 3 if few else 2,
             budget=self.clock,
             reserve=lambda whole: whole * grown * 1.1 + finishing,
             journal=journal,
             encoders=self.encoders,
-            shorter=EPOCHS not in self.fixed,
+            shorter=not fast and EPOCHS not in self.fixed,
             tell=self._tell,
         )
         try:
@@ -179,7 +183,7 @@ class FitWork:
 
     def beside(self, quality: Quality) -> list[Choice]:
         """What is to rank beside the model, by the held-out rows of the recipe that was chosen."""
-        if quality == "fast":
+        if quality == "fast" and self.held_out is None:
             return []
         chosen = None
         if self.held_out is not None:

@@ -109,7 +109,8 @@ def fit(
         split: Share of the query texts that becomes the test split where none is there; None for none.
         tables: How tables are read.
         budget: Time for everything, as "10m" or in seconds; by default the quality's.
-        quality: "fast" takes the rules' recipe as it is; "best" has an hour.
+        quality: "fast" takes the rules' recipe as it is, which it tries once on up to 5,000 rows, to see what
+            is to rank beside it; "best" has an hour.
         metric: What the search compares by, of the validation rows.
         fixed: Options of the recipe that are not up for choice, by dotted name.
         seed: Of the training, and of which rows are held out.

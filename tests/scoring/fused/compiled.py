@@ -73,7 +73,8 @@ class Compilation:
         kernel = fold_kernel if self.kernel == "fold" else slope_kernel
         shared = SHARED_BYTES[self.capability]
         units = self.dtype != torch.float32 or self.precision == "tf32"
-        blocks = block_sizes(self.dtype, 384, matrix_units=units, shared_bytes=shared)
+        narrow = self.kernel == "fold" and FOLDS[self.form].narrow
+        blocks = block_sizes(self.dtype, 384, matrix_units=units, shared_bytes=shared, narrow=narrow)
         constants = self.constants() | {
             "M": blocks.rows,
             "N": blocks.labels,

@@ -20,12 +20,13 @@ needs_interpreter = pytest.mark.skipif(
 
 @contextmanager
 def tiny_tiles() -> Iterator[None]:
-    """Tiles of 16 x 32, 16 of the dimension at a time, and at most three parts of the labels."""
+    """Tiles of 16 x 32 (narrow: 16 x 16), 16 of the dimension at a time, three parts of labels."""
     from xmc.scoring.fused import launch
     from xmc.scoring.fused.blocks import Blocks
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "block_sizes", lambda *_, **__: Blocks(16, 32, 16, 4, 1))
+        wide, narrow = Blocks(16, 32, 16, 4, 1), Blocks(16, 16, 16, 4, 1)
+        patch.setattr(launch, "block_sizes", lambda *_, **given: narrow if given["narrow"] else wide)
         patch.setattr(launch, "TARGET_PROGRAMS", 3)
         _language_patched_once(patch)
         yield

@@ -9,15 +9,18 @@ DEVICES = {"H200": 227 << 10, "A100": 163 << 10, "consumer": 99 << 10}
 
 
 @pytest.mark.parametrize("shared_bytes", DEVICES.values(), ids=DEVICES)
+@pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("dimension", [1, 16, 17, 100, 384, 768, 1024, 4096])
 @pytest.mark.parametrize(
     ("dtype", "matrix_units"),
     [(torch.bfloat16, True), (torch.float16, True), (torch.float32, True), (torch.float32, False)],
 )
 def test_what_is_loaded_at_once_fits_the_device(
-    dtype: torch.dtype, matrix_units: bool, dimension: int, shared_bytes: int
+    dtype: torch.dtype, matrix_units: bool, dimension: int, narrow: bool, shared_bytes: int
 ) -> None:
-    blocks = block_sizes(dtype, dimension, matrix_units=matrix_units, shared_bytes=shared_bytes)
+    blocks = block_sizes(
+        dtype, dimension, matrix_units=matrix_units, shared_bytes=shared_bytes, narrow=narrow
+    )
     size = torch.finfo(dtype).bits // 8
     assert (blocks.rows + blocks.labels) * blocks.depth * size * blocks.stages <= shared_bytes
     for side in (blocks.rows, blocks.labels, blocks.depth):
@@ -33,3 +36,9 @@ def test_large_devices_get_large_tiles() -> None:
         for name, shared in DEVICES.items()
     }
     assert sizes["H200"].labels > sizes["consumer"].labels
+
+
+def test_narrow_tiles_hold_half_the_scores_of_large_ones() -> None:
+    for shared in DEVICES.values():
+        narrow = block_sizes(torch.bfloat16, 384, matrix_units=True, shared_bytes=shared, narrow=True)
+        assert narrow.rows * narrow.labels <= 32 * 32 * narrow.warps

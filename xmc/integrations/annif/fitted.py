@@ -117,8 +117,8 @@ class Fitted:
     def suggest(self, texts: list[str], limit: int) -> list[list[tuple[str, float]]]:
         """For each text the uris of its best subjects with scores from 0 to 1, best first; none for a blank.
 
-        A score is the probability that the subject is right, where the fit left a calibration (quality "good"
-        and "best" do); else the score itself, a cosine, below 0 as 0.
+        A score is the probability that the subject is right, where the fit left a calibration (all but the
+        quality "fast" of many documents do); else the score itself, a cosine, below 0 as 0.
         """
         found: list[list[tuple[str, float]]] = [[] for _ in texts]
         asked = [place for place, text in enumerate(texts) if text.strip()]

@@ -37,7 +37,9 @@ class Blocks:
     stages: int
 
 
-def block_sizes(dtype: torch.dtype, dimension: int, *, matrix_units: bool, shared_bytes: int) -> Blocks:
+def block_sizes(
+    dtype: torch.dtype, dimension: int, *, matrix_units: bool, shared_bytes: int, narrow: bool = False
+) -> Blocks:
     """Sizes for embeddings of ``dtype`` and ``dimension``.
 
     Args:
@@ -46,8 +48,10 @@ def block_sizes(dtype: torch.dtype, dimension: int, *, matrix_units: bool, share
         matrix_units: Whether products are taken on matrix units: halves always, float32 with TF32 alone.
             Elsewhere tiles are small, as a thread holds more of them.
         shared_bytes: Shared memory that a program may take on the device.
+        narrow: For a pass that holds several numbers of each score at once: with 128 labels they would not
+            fit a thread's registers.
     """
-    large = shared_bytes >= LARGE_SHARED_BYTES
+    large = not narrow and shared_bytes >= LARGE_SHARED_BYTES
     if not matrix_units:
         # 64 x 64 products over 256 threads: 16 registers of each thread.
         return Blocks(64, 64, _depth(dimension, 32), warps=8, stages=2)

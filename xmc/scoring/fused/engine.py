@@ -85,14 +85,15 @@ class FusedEngine:
     ) -> Iterator[tuple[slice, slice, Tensor, Tensor | None]]:
         """Each slab's labels, its pairs, its slopes [B, w] and their sums by row block [num_blocks, w]."""
         launcher, (num_rows, dimension) = self.launcher, self.problem.queries.shape
-        num_labels, block = len(self.problem.labels), launcher.blocks.labels
+        tiling, num_labels = launcher.tiling, len(self.problem.labels)
+        block = tiling.blocks.labels
         size = torch.finfo(self.slope_type).bits // 8
         budget = self.problem.inputs.memory_bytes
-        tiles = min(slab_tiles(num_rows, dimension, block, size, budget), max(1, launcher.num_tiles))
+        tiles = min(slab_tiles(num_rows, dimension, block, size, budget), max(1, tiling.num_tiles))
         slopes = torch.empty(num_rows, tiles * block, dtype=self.slope_type, device=value.device)
         sums = None
         if self.needed.offsets:
-            sums = torch.empty(launcher.num_blocks, tiles * block, device=value.device)
+            sums = torch.empty(tiling.num_blocks, tiles * block, device=value.device)
         statistic = cast(FusedStatistic, self.problem.statistic)
         form, numbers = statistic.fused_slope(value, grad_value)
         # A slab is as many labels as the budget holds slopes of, and its memory serves one after the other.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,6 @@ from xmc.scoring.engine import Problem
 from xmc.scoring.fused.blocks import PAIRS, Blocks, block_sizes
 from xmc.scoring.fused.kernels import INTERPRETED, fold_kernel, slope_kernel
 from xmc.scoring.fused.pair_tiles import PairTiles, pair_tiles
-from xmc.scoring.inputs import ScoreInputs
 from xmc.scoring.positives import Positives
 from xmc.scoring.statistic import Fold, RowNumbers
 
@@ -40,11 +40,31 @@ def float32_precision() -> str:
     return "tf32" if matmul.allow_tf32 else "ieee"
 
 
+@dataclass(frozen=True)
+class Tiling:
+    """How a problem is cut into tiles, and the listed pairs of each.
+
+    Attributes:
+        blocks: The size of a tile.
+        num_blocks: Of rows.
+        num_tiles: Of labels, in each block of rows.
+        positives: The pairs that keep the weight 1; None where no kernel asks for them.
+        left_out: The pairs that are not scored; None for none.
+    """
+
+    blocks: Blocks
+    num_blocks: int
+    num_tiles: int
+    positives: PairTiles | None
+    left_out: PairTiles | None
+
+
 class Launcher:
     """Launches the kernels on one problem; holds what all launches share."""
 
     def __init__(self, problem: Problem) -> None:
-        """Choose block sizes and sort the listed pairs by tile."""
+        """Choose types and tiles, and sort the listed pairs by tile."""
+        self.problem = problem
         self.queries, self.labels = (_rows_together(t) for t in (problem.queries, problem.labels))
         self.device = self.queries.device
         self.scale = problem.scale.float()
@@ -54,39 +74,69 @@ class Launcher:
         # Triton's interpreter multiplies the bits of bfloat16 as integers.
         self.dtype = torch.float32 if INTERPRETED else dtype
         self.precision = "ieee" if dtype in HALF else float32_precision()
-        units = dtype in HALF or self.precision == "tf32"
-        shared = _shared_bytes(self.device)
-        self.blocks: Blocks = block_sizes(
-            dtype, self.queries.shape[1], matrix_units=units, shared_bytes=shared
+        self._units = dtype in HALF or self.precision == "tf32"
+        self._type_of_tiles = dtype
+        self._narrow: Tiling | None = None
+        self.tiling = self._cut(narrow=False)
+
+    def _cut(self, *, narrow: bool) -> Tiling:
+        blocks = block_sizes(
+            self._type_of_tiles,
+            self.queries.shape[1],
+            matrix_units=self._units,
+            shared_bytes=_shared_bytes(self.device),
+            narrow=narrow,
         )
-        self.num_blocks = triton.cdiv(len(self.queries), self.blocks.rows)
-        self.num_tiles = triton.cdiv(len(self.labels), self.blocks.labels)
-        inputs, masks = problem.inputs, problem.statistic.masks_positives
+        num_blocks = triton.cdiv(len(self.queries), blocks.rows)
+        num_tiles = triton.cdiv(len(self.labels), blocks.labels)
+        inputs, masks = self.problem.inputs, self.problem.statistic.masks_positives
+
+        def by_tile(pairs: Positives | None) -> PairTiles | None:
+            if pairs is None:
+                return None
+            rows, columns, _ = inputs.own_pairs(pairs)
+            return pair_tiles(
+                rows,
+                columns,
+                num_blocks=num_blocks,
+                num_tiles=num_tiles,
+                block_rows=blocks.rows,
+                block_labels=blocks.labels,
+            )
+
         # A masked score needs no mark of its own: what is left out is never asked for its weight.
-        self.positives = None if masks else self._by_tile(inputs, inputs.pairs)
-        self.left_out = self._by_tile(inputs, inputs.left_out(masks))
+        positives = None if masks else by_tile(inputs.pairs)
+        return Tiling(blocks, num_blocks, num_tiles, positives, by_tile(inputs.left_out(masks)))
+
+    def _tiling_of(self, fold: Fold) -> Tiling:
+        """The tiles that a fold takes; a statistic's slopes and its narrow folds may differ in them."""
+        if not fold.narrow:
+            return self.tiling
+        if self._narrow is None:
+            self._narrow = self._cut(narrow=True)
+        return self._narrow
 
     def scan(self, fold: Fold, numbers: RowNumbers) -> Tensor:
         """See :data:`xmc.scoring.statistic.Scan`."""
-        num_rows = len(self.queries)
+        num_rows, tiling = len(self.queries), self._tiling_of(fold)
         # Few row blocks alone would leave most of the GPU idle, so the labels are split too.
-        wanted = max(1, min(self.num_tiles, TARGET_PROGRAMS // max(1, self.num_blocks)))
-        per_part = max(1, triton.cdiv(self.num_tiles, wanted))
-        parts = max(1, triton.cdiv(self.num_tiles, per_part))
+        wanted = max(1, min(tiling.num_tiles, TARGET_PROGRAMS // max(1, tiling.num_blocks)))
+        per_part = max(1, triton.cdiv(tiling.num_tiles, wanted))
+        parts = max(1, triton.cdiv(tiling.num_tiles, per_part))
         out = torch.empty(parts, fold.columns, num_rows, device=self.device)
         if num_rows:
             with self._on_device():
-                fold_kernel[(self.num_blocks, parts)](
-                    *self._inputs(numbers),
+                fold_kernel[(tiling.num_blocks, parts)](
+                    *self._inputs(tiling, numbers),
                     out,
                     *self._sizes(),
-                    self.num_tiles,
+                    tiling.num_tiles,
                     per_part,
                     START=fold.start,
                     ADD=fold.add,
                     STORE=fold.store,
                     COLUMNS=fold.columns,
-                    **self._options(),
+                    **self._options(tiling.blocks),
                 )
         return out
 
@@ -97,57 +147,44 @@ class Launcher:
 
         Their sums by row block go to ``sums`` [num_blocks, width].
         """
+        tiling = self.tiling
         with self._on_device():
-            slope_kernel[(self.num_blocks * tiles,)](
-                *self._inputs(numbers),
+            slope_kernel[(tiling.num_blocks * tiles,)](
+                *self._inputs(tiling, numbers),
                 out,
                 sums,
                 *self._sizes(),
                 out.stride(0),
-                self.num_tiles,
+                tiling.num_tiles,
                 first_tile,
-                self.num_blocks,
+                tiling.num_blocks,
                 SLOPE=slope,
-                **self._options(),
+                **self._options(tiling.blocks),
             )
 
-    def _inputs(self, numbers: RowNumbers) -> list[Any]:
+    def _inputs(self, tiling: Tiling, numbers: RowNumbers) -> list[Any]:
         lists: list[Tensor | None] = []
-        for pairs in (self.positives, self.left_out):
+        for pairs in (tiling.positives, tiling.left_out):
             lists += [None] * 3 if pairs is None else [pairs.rows, pairs.columns, pairs.starts]
         # The kernels load both numbers of a row whatever the statistic: zeros where it has none.
         rows = [_row_vector(v, self.queries) for v in (numbers.first, numbers.second)]
         tensors = [self.queries, self.labels, self.scale, self.offsets, self.log_weights]
         return [*tensors, *lists, *rows, float(numbers.constant)]
 
-    def _by_tile(self, inputs: ScoreInputs, pairs: Positives | None) -> PairTiles | None:
-        """This rank's of some pairs, sorted by tile."""
-        if pairs is None:
-            return None
-        rows, columns, _ = inputs.own_pairs(pairs)
-        return pair_tiles(
-            rows,
-            columns,
-            num_blocks=self.num_blocks,
-            num_tiles=self.num_tiles,
-            block_rows=self.blocks.rows,
-            block_labels=self.blocks.labels,
-        )
-
     def _sizes(self) -> tuple[int, ...]:
         (num_rows, dimension), num_labels = self.queries.shape, len(self.labels)
         return num_rows, num_labels, dimension, self.queries.stride(0), self.labels.stride(0)
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, blocks: Blocks) -> dict[str, Any]:
         return {
-            "M": self.blocks.rows,
-            "N": self.blocks.labels,
-            "K": self.blocks.depth,
+            "M": blocks.rows,
+            "N": blocks.labels,
+            "K": blocks.depth,
             "PAIRS": PAIRS,
             "DTYPE": TRITON_TYPES[self.dtype],
             "PRECISION": self.precision,
-            "num_warps": self.blocks.warps,
-            "num_stages": self.blocks.stages,
+            "num_warps": blocks.warps,
+            "num_stages": blocks.stages,
         }
 
     def _on_device(self) -> AbstractContextManager[Any]:

@@ -126,8 +126,8 @@ def slope(
     return _weights(log_weights, own) * tail * (1.0 - tail) * second[:, None]
 
 
-HISTOGRAM = Fold(_no_histogram, _add_to_histogram, _store_histogram, columns=NUM_BINS + 2)
+HISTOGRAM = Fold(_no_histogram, _add_to_histogram, _store_histogram, columns=NUM_BINS + 2, narrow=True)
 """``NUM_BINS`` weights, the largest and the smallest score."""
 
-SUMS = Fold(_no_sums, _add_to_sums, _store_sums, columns=4)
+SUMS = Fold(_no_sums, _add_to_sums, _store_sums, columns=4, narrow=True)
 """The sums of :class:`xmc.objectives.statistics.threshold_search.SigmoidSums`, in its order."""
