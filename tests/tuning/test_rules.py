@@ -19,6 +19,7 @@ FACTS = DataFacts(
     num_pairs=120_000,
     pairs_per_label=6.0,
     head_share=0.3,
+    filter_pairs=0,
     queries=TEXT,
     labels=replace(TEXT, percentile_95=9),
 )
@@ -83,6 +84,8 @@ def dataset(tmp_path: Path) -> Dataset:
             writer.add_row("train", f"q{row}", "the red house", "", [0, row])
         writer.add_row("train", "none", "no label", "", [])
         writer.add_row("test", "t", "word " * 400, "", [0])
+        for split, label in (("train", 5), ("train", 6), ("test", 7)):
+            writer.add_filter(split, 0, label)
     return Dataset.load(tmp_path / "d")
 
 
@@ -92,6 +95,7 @@ def test_facts_are_of_the_training_part(dataset: Dataset, static_folder: Path) -
     assert facts.pairs_per_label == pytest.approx(1.9)
     # Two labels are the most frequent hundredth: one has ten of the pairs, the other one.
     assert facts.head_share == pytest.approx(11 / 19)
+    assert facts.filter_pairs == 2
     assert facts.queries.median == 3 and facts.queries.percentile_95 == 3, "the long test text is not read"
     assert facts.labels.total == 203 and facts.queries.pieces_per_word == pytest.approx(1.0)
 

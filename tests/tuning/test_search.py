@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,12 @@ def test_the_trials_of_another_search_are_refused(tmp_path: Path) -> None:
         file.write('{"changes": 3}\n')
     with pytest.raises(DataError, match="trials.jsonl: .*the trials of xmc fit"):
         Journal(tmp_path / "trials.jsonl", {"of": "words"})
+
+
+def test_filter_pairs_as_negatives_are_tried_where_there_are_any(config: TrainConfig) -> None:
+    change, rules = {"negatives.filter_pairs": "negative"}, flat(asdict(config))
+    assert change in neighbours(rules, replace(FACTS, filter_pairs=7))
+    assert change not in neighbours(rules, FACTS)
 
 
 @pytest.mark.parametrize("residuals", [False, True])

@@ -45,6 +45,9 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     found.append({"training.batch_size": batch * 2})
     if rules["negatives.mode"] == "sampled":
         found.append({"negatives.uniform": min(8_192, facts.num_labels)})
+    if facts.filter_pairs:
+        # Trades the first places for depth, where many a text is its own label.
+        found.append({"negatives.filter_pairs": "negative"})
     found.append({"training.epochs": epochs / 2})
     return [changes for changes in found if any(rules[name] != value for name, value in changes.items())]
 

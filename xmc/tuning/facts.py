@@ -42,6 +42,7 @@ class DataFacts:
         num_pairs: (row, label) pairs.
         pairs_per_label: Of labels with any.
         head_share: Share of the pairs that the most frequent hundredth of the labels has.
+        filter_pairs: Training pairs that evaluation leaves out of the ranking, such as an item with itself.
         queries: Of the rows' texts.
         labels: Of the labels' texts.
     """
@@ -51,6 +52,7 @@ class DataFacts:
     num_pairs: int
     pairs_per_label: float
     head_share: float
+    filter_pairs: int
     queries: TextShape
     labels: TextShape
 
@@ -68,6 +70,7 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
         raise DataError(f"{dataset.path}: expected training rows with labels to learn from, got none")
     points = np.sort(relevance.getnnz(axis=0))[::-1]
     head = points[: -(-len(points) // 100)]
+    filtered = dataset.filter("train")
     encoder = DualEncoder.build(
         EncoderConfig(model, kind="static", tied=False, query_length=LONGEST, label_length=LONGEST)
     )
@@ -78,6 +81,7 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
         num_pairs=int(relevance.nnz),
         pairs_per_label=float(points.sum()) / with_any,
         head_share=float(head.sum()) / max(1, int(points.sum())),
+        filter_pairs=0 if filtered is None else int(filtered.nnz),
         queries=_shape(dataset, "train", encoder.query_tower),
         labels=_shape(dataset, "labels", encoder.label_tower),
     )
