@@ -70,6 +70,10 @@ METHODS = {
         "and soft top-5, weight 0.1",
         "--objective.terms '[{name: soft_top_k, weight: 0.1, options: {k: 5, alpha: 1.0}}]'",
     ),
+    # A virtual negative.
+    "virtual-0.5": Method("virtual negative at 0.5", "--objective.virtual_negative 0.5"),
+    "virtual-0.6": Method("virtual negative at 0.6", "--objective.virtual_negative 0.6"),
+    "virtual-0.7": Method("virtual negative at 0.7", "--objective.virtual_negative 0.7"),
     # Margins.
     "cosface-0.05": Method("CosFace 0.05", _margin("cosface", size=0.05)),
     "cosface-0.1": Method("CosFace 0.1", _margin("cosface", size=0.1)),

@@ -108,6 +108,19 @@ def test_a_margin_that_cannot_be_is_refused(config, changed, section, options, t
         train(changed(with_one, **{section: options}))
 
 
+def test_a_virtual_negative_is_of_the_loss_and_not_of_what_is_measured(config, changed, tmp_path):
+    def losses(name: str, product: float | None) -> tuple[dict[str, float], float]:
+        run = {"dir": str(tmp_path / name), "log_every": 1}
+        train(changed(config, run=run, objective={"virtual_negative": product}))
+        lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        return lines[0]["validation"], next(line["loss"] for line in lines if "loss" in line)
+
+    (validation, loss), (with_one, higher) = losses("none", None), losses("one", 0.7)
+    assert validation == with_one and higher > loss + 0.01
+    with pytest.raises(ConfigError, match=r"objective.virtual_negative: expected a loss .* got soft_top_k"):
+        train(changed(config, objective={"name": "soft_top_k", "virtual_negative": 0.7}))
+
+
 def test_a_margin_wants_an_encoder_of_cosines(config):
     config = replace(config, objective=replace(config.objective, margin=MarginConfig("arcface")))
     own = DualEncoder.build(replace(config.encoder, normalize=False))

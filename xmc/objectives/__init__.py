@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from xmc.objectives.plain import PlainObjective, plain_objective
     from xmc.objectives.public import LossModule, loss_module
     from xmc.objectives.terms import Term, WeightedTerms
+    from xmc.objectives.virtual_negative import with_virtual_negative
 
 _PARTS = {
     "Loss": "objective",
@@ -59,6 +60,7 @@ _PARTS = {
     "plain_objective": "plain",
     "prior_log_odds": "losses.binary_cross_entropy",
     "with_margin": "margins.margin",
+    "with_virtual_negative": "virtual_negative",
 }
 
 
@@ -122,6 +124,7 @@ __all__ = [
     "supervised_contrastive",
     "taylor_softmax",
     "with_margin",
+    "with_virtual_negative",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _Homes())

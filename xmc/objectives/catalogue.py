@@ -35,6 +35,8 @@ class ObjectiveFacts:
             their inclusion probability, estimates it without bias.
         takes_margin: Whether its statistic leaves a row's positives out, so that a margin on their scores is
             all that changes.
+        takes_virtual_negative: Whether its statistic is the log partition [B] over a row's negatives, which
+            one more can join.
         scale: Where the scale starts when nothing else is said.
         scale_learning_rate: Peak rate of the log scale where it is learned; 0 where the loss does not depend
             on the scale.
@@ -50,6 +52,7 @@ class ObjectiveFacts:
     takes_moments: bool = False
     takes_sampled_positives: bool = False
     takes_margin: bool = False
+    takes_virtual_negative: bool = False
     scale: float = 20.0
     scale_learning_rate: float = SCALE_LEARNING_RATE
     magnitude_about: float | None = None
@@ -75,18 +78,16 @@ def _ours(name: str, **facts: Any) -> ObjectiveFacts:
     return ObjectiveFacts(name, f"xmc.objectives.losses.{name}", **facts)
 
 
+_OF_LOG_PARTITION = dict.fromkeys(
+    ("takes_certain", "takes_frozen", "takes_margin", "takes_virtual_negative"), True
+)
+
 CATALOGUE: dict[str, ObjectiveFacts] = {
     facts.name: facts
     for facts in (
-        _ours("softmax", takes_certain=True, takes_frozen=True, takes_margin=True),
-        _ours(
-            "decoupled_softmax",
-            takes_certain=True,
-            takes_frozen=True,
-            takes_sampled_positives=True,
-            takes_margin=True,
-        ),
-        _ours("supervised_contrastive", takes_certain=True, takes_frozen=True, takes_margin=True),
+        _ours("softmax", **_OF_LOG_PARTITION),
+        _ours("decoupled_softmax", takes_sampled_positives=True, **_OF_LOG_PARTITION),
+        _ours("supervised_contrastive", **_OF_LOG_PARTITION),
         _ours("binary_cross_entropy", takes_certain=True, takes_sampled_positives=True, takes_margin=True),
         _ours("soft_top_k", takes_certain=True),
         _ours(

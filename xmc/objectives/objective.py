@@ -194,12 +194,15 @@ class Objective(Generic[S]):
         value: Row losses from the positives' scores and the statistic.
         margin: Changes the positives' scores before the value sees them, or None. A margin belongs to
             training: rankings and metrics use the scores as they are.
+        beside: Adds to the statistic what no label of the batch brings, such as a virtual negative, or None.
+            As a margin it belongs to training.
     """
 
     facts: ObjectiveFacts
     statistic: Statistic[S]
     value: RowValue[S]
     margin: Margin | None = None
+    beside: Callable[[PositiveScores, S], S] | None = None
 
     def __call__(self, inputs: ScoreInputs, reduction: Reduction = "mean") -> Tensor:
         """See :class:`Loss`. Embeddings may come out of autocast; nothing is computed in its precision.
@@ -217,6 +220,9 @@ class Objective(Generic[S]):
 
     def rows(self, own: PositiveScores, statistic: S) -> Tensor:
         """The loss of each row, [B], from its statistic."""
+        if self.beside is not None:
+            # It has a score as the labels have, whatever margin the positives then get.
+            statistic = self.beside(own, statistic)
         if self.margin is not None:
             # After the statistic: a margin moves positives and leaves what they compete with.
             own = replace(own, scores=self.margin(own))

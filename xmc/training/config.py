@@ -143,6 +143,10 @@ class ObjectiveConfig:
     margin: MarginConfig = field(default_factory=MarginConfig)
     """A margin on the positives' cosines: {kind: cosface, size: 0.1}."""
 
+    virtual_negative: float | None = None
+    """The cosine (of raw vectors, the product) of a negative that every row has besides its own, such as 0.7;
+    null for none."""
+
     terms: list[TermConfig] = field(default_factory=list)
     """Losses added to this one, each {name, weight, options}; terms on one statistic share its cost."""
 
@@ -268,6 +272,11 @@ def _check_distillation(config: TrainConfig) -> None:
         raise ConfigError(
             "objective.margin: expected kind none with distillation.hard_weight 0, which leaves it out, "
             f"got {config.objective.margin.kind!r}"
+        )
+    if config.objective.virtual_negative is not None and not config.distillation.hard_weight:
+        raise ConfigError(
+            "objective.virtual_negative: expected null with distillation.hard_weight 0, which leaves it out, "
+            f"got {config.objective.virtual_negative}"
         )
     if config.negatives.positives is not None:
         raise ConfigError(

@@ -16,6 +16,7 @@ from xmc.objectives.matryoshka import with_dimensions
 from xmc.objectives.objective import Loss
 from xmc.objectives.plain import is_plain_loss, plain_objective
 from xmc.objectives.terms import Term, WeightedTerms
+from xmc.objectives.virtual_negative import with_virtual_negative
 from xmc.training.config import ObjectiveConfig
 from xmc.training.parts import load_part, was_given
 
@@ -36,6 +37,7 @@ def configured_objective(config: ObjectiveConfig, given: Loss | None = None, *, 
     if given is None and was_given(config.name):
         load_part("objective.name", config.name)
     main = with_margin(given or build_objective(config.name, config.options), config.margin, seed)
+    main = with_virtual_negative(main, config.virtual_negative)
     if not config.terms:
         return main
     further = (Term(build_objective(term.name, term.options), term.weight) for term in config.terms)

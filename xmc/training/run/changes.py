@@ -47,7 +47,7 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
     # What a run of before there was any of it had.
     later = {
         "negatives": {"clusters": {"vectors": "fresh"}},
-        "objective": {"margin": asdict(MarginConfig())},
+        "objective": {"margin": asdict(MarginConfig()), "virtual_negative": None},
         "distillation": asdict(DistillationConfig()),
         "training": {"table_dtype": "float32"},
         "data": {
