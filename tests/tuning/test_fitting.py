@@ -21,6 +21,7 @@ from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import train
 from xmc.training.step import optimise
 from xmc.tuning import fit_work, fitting
+from xmc.tuning.budget import Budget
 from xmc.tuning.trial import EncoderCache, run_trial
 
 
@@ -156,6 +157,15 @@ def test_three_labels_and_a_handful_of_rows_are_enough(
     said: list[str] = []
     result = fit(tmp_path / "few", tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
     assert result.evaluations["trained"].metrics["P@1"] >= 50 and len(LabelIndex.load(result.index)) == 3
+
+
+@pytest.mark.parametrize("more", [{}, {"objective.name": "soft_top_k"}, {"objective.virtual_negative": None}])
+def test_a_virtual_negative_is_chosen_unless_the_loss_is(
+    more: dict[str, Any], dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path
+) -> None:
+    work = fit_work.FitWork(dataset, tmp_path, {**fixed, **more}, "nDCG@5", Budget(1.0), said.append)
+    config = work.config(work.rules(0))
+    assert (config.objective.virtual_negative is None) == bool(more)
 
 
 def test_fast_tries_the_rules_alone_where_rows_are_few(

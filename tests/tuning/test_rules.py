@@ -40,6 +40,11 @@ def test_lengths_hold_all_but_the_longest_texts() -> None:
     assert chosen(queries=long, accelerator=True)["encoder.query_length"] == 128
 
 
+def test_the_fewer_the_rows_the_nearer_the_virtual_negative() -> None:
+    found = [chosen(num_rows=rows)["objective.virtual_negative"] for rows in (3, 999, 1_000, 20_000, 10**6)]
+    assert found == [1.0, 1.0, 0.7, 0.6, 0.6]
+
+
 def test_the_device_decides_the_kind() -> None:
     assert chosen()["encoder.kind"] == "static" and chosen(accelerator=True)["encoder.kind"] == "transformer"
     assert "encoder.vocabulary" not in chosen(accelerator=True)

@@ -191,6 +191,13 @@ def test_filter_pairs_as_negatives_are_tried_where_there_are_any(config: TrainCo
     assert change not in neighbours(rules, FACTS)
 
 
+def test_a_virtual_negative_is_tried_higher_and_lower(config: TrainConfig, changed: Any) -> None:
+    rules = flat(asdict(changed(config, objective={"virtual_negative": 0.7})))
+    found = [c["objective.virtual_negative"] for c in neighbours(rules, FACTS) if "virtual" in str(c)]
+    assert found == [0.8, 0.6]
+    assert "virtual" not in str(neighbours(flat(asdict(config)), FACTS))
+
+
 @pytest.mark.parametrize("residuals", [False, True])
 def test_neighbours_are_other_recipes(residuals: bool, config: TrainConfig, changed: Any) -> None:
     config = changed(config, encoder={"dropout": 0.2}, residuals={"enabled": residuals})

@@ -27,6 +27,9 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     if static:
         found.append({"encoder.tied": not rules["encoder.tied"]})
     found.append({"training.epochs": epochs * 2})
+    product = rules["objective.virtual_negative"]
+    if product is not None:
+        found += [{"objective.virtual_negative": round(product + step, 3)} for step in (0.1, -0.1)]
     if rules["residuals.enabled"]:
         found.append({"residuals.enabled": False})
     elif facts.pairs_per_label >= 2:

@@ -46,6 +46,8 @@ FEW_ROWS = 5_000
 
 And a fast fit tries the rules' recipe once, as what ranks beside it may be most of the quality.
 """
+OTHER_LOSS = {"objective.name", "head.kind", "encoder.normalize", "distillation.hard_weight"}
+"""Where one of these is fixed, a virtual negative may not fit: it is left to who fixed it."""
 MEASURED_STEPS = 20
 SAMPLE = 512
 """Labels whose encoding is timed, and queries whose search is."""
@@ -90,6 +92,8 @@ class FitWork:
     def rules(self, seed: int) -> list[Choice]:
         """The rules' choices, less what is fixed."""
         ruled = choose(self.facts, accelerator=torch.accelerator.is_available())
+        if OTHER_LOSS & set(self.fixed):
+            ruled = [choice for choice in ruled if choice.option != "objective.virtual_negative"]
         choices = [
             Choice("seed", seed, ""),
             Choice("data.path", str(self.dataset.path), ""),

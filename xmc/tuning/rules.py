@@ -20,6 +20,9 @@ MOST_LABELS_AT_ONCE = 4_096
 
 LEAST_STEPS = 200
 
+VIRTUAL_NEGATIVES = ((1_000, 1.0), (20_000, 0.7), (math.inf, 0.6))
+"""The cosine of the virtual negative by rows: up to how many, and what it then is."""
+
 
 def choose(facts: DataFacts, *, accelerator: bool) -> list[Choice]:
     """The options that the facts decide; the others stay as a recipe has them by default.
@@ -78,7 +81,14 @@ def _objective(facts: DataFacts) -> list[Choice]:
         f"the most frequent hundredth of the labels has {100 * facts.head_share:.0f} % of the pairs, and a "
         f"label {facts.pairs_per_label:.1f}"
     )
-    chosen = [Choice("objective.label_offsets", skewed, share)]
+    product = next(product for rows, product in VIRTUAL_NEGATIVES if facts.num_rows < rows)
+    won = (
+        f"with {facts.num_rows:,} rows a positive is soon ahead of all labels: it has to pass this cosine too"
+    )
+    chosen = [
+        Choice("objective.label_offsets", skewed, share),
+        Choice("objective.virtual_negative", product, won),
+    ]
     if facts.pairs_per_label >= 10:
         reason = f"a label has {facts.pairs_per_label:.0f} training pairs, which say more than its text"
         chosen += [
