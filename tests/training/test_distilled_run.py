@@ -143,10 +143,6 @@ def test_what_does_not_go_together_is_refused(config: TrainConfig, changed: Chan
             "objective.margin: expected kind none",
         ),
         (
-            {"objective": {"virtual_negative": 0.7}},
-            "objective.virtual_negative: expected null with distillation.hard_weight 0",
-        ),
-        (
             {"objective": {"name": "spherical_z_loss"}, "distillation": {**teachers, "hard_weight": 1.0}},
             "distillation.hard_weight: expected 0 with spherical_z_loss",
         ),

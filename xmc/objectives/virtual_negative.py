@@ -53,7 +53,7 @@ def with_virtual_negative(loss: Loss, product: float | None) -> Loss:
         raise ConfigError(
             "objective.virtual_negative: expected a loss of the log partition over negatives (softmax, "
             "decoupled_softmax, supervised_contrastive, or your own with takes_virtual_negative among its "
-            f"facts), got {loss.facts.name}"
+            f"facts), got {loss.facts.name}: give --objective.virtual_negative null"
         )
     if loss.beside is not None:
         raise ConfigError(

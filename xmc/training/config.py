@@ -273,11 +273,6 @@ def _check_distillation(config: TrainConfig) -> None:
             "objective.margin: expected kind none with distillation.hard_weight 0, which leaves it out, "
             f"got {config.objective.margin.kind!r}"
         )
-    if config.objective.virtual_negative is not None and not config.distillation.hard_weight:
-        raise ConfigError(
-            "objective.virtual_negative: expected null with distillation.hard_weight 0, which leaves it out, "
-            f"got {config.objective.virtual_negative}"
-        )
     if config.negatives.positives is not None:
         raise ConfigError(
             "distillation.teachers: expected negatives.positives null, as teachers speak of them all, "
