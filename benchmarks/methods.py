@@ -38,7 +38,7 @@ from xmc.evaluation import evaluate
 from xmc.files import atomic_file
 from xmc.training import Callback, RunState, StepResult, TrainConfig, train
 
-__all__ = ["Clock", "main", "measure", "step_seconds", "table"]
+__all__ = ["Clock", "configured", "main", "measure", "spread", "step_seconds", "store", "stored", "table"]
 
 WARM_UP, STEPS, MOST_SECONDS = 3, 12, 8.0
 """Steps that are not timed, steps that are, and the seconds after which fewer of them do."""
@@ -121,17 +121,18 @@ def table(records: Sequence[Record]) -> str:
     for title, runs in ranked:
         cells = [title, str(len(runs)), f"{mean(one['steps'] for one in runs):.0f}"]
         cells.append(f"{mean(one['seconds'] for one in runs):.0f}")
-        cells += [_spread([one["test"][name] for one in runs]) for name in COLUMNS]
-        cells += [_spread([one["validation"][name] for one in runs]) for name in ("P@1", "nDCG@5")]
+        cells += [spread([one["test"][name] for one in runs]) for name in COLUMNS]
+        cells += [spread([one["validation"][name] for one in runs]) for name in ("P@1", "nDCG@5")]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
+    """The mean, and the deviation where there are several."""
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
-def _stored(path: Path, asked: Mapping[str, Any]) -> Record | None:
+def stored(path: Path, asked: Mapping[str, Any]) -> Record | None:
     """What an earlier call left, which must have asked for the same."""
     if not path.exists():
         return None
@@ -144,7 +145,8 @@ def _stored(path: Path, asked: Mapping[str, Any]) -> Record | None:
     return found
 
 
-def _store(path: Path, record: Record) -> Record:
+def store(path: Path, record: Record) -> Record:
+    """Write a result and give it back."""
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
@@ -176,10 +178,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in chosen:
         same = {"recipe": asked.recipe, "given": given, "words": METHODS[name].words}
         path = asked.out / f"time-{name}.json"
-        found = _stored(path, same)
+        found = stored(path, same)
         if found is None:
             seconds = step_seconds(METHODS[name], asked.recipe, asked.data, asked.out, given)
-            found = _store(path, {**same, "step_seconds": seconds})
+            found = store(path, {**same, "step_seconds": seconds})
         pace[name] = found["step_seconds"]
         print(f"{name}: {pace[name]:.4f} s a step", file=sys.stderr, flush=True)
     if asked.only_time:
@@ -189,10 +191,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             same = {"recipe": asked.recipe, "given": given, "words": METHODS[name].words}
             same |= {"budget": asked.budget, "seed": seed, "title": METHODS[name].title}
             path = asked.out / f"{name}-{seed}.json"
-            if _stored(path, same) is None:
+            if stored(path, same) is None:
                 steps = max(1, round(asked.budget / pace[name]))
                 got = measure(METHODS[name], asked.recipe, asked.data, asked.out, given, steps, seed)
-                _store(path, {**same, **got})
+                store(path, {**same, **got})
     files = sorted(path for path in asked.out.glob("*.json") if not path.name.startswith("time-"))
     print(table([json.loads(path.read_text(encoding="utf-8")) for path in files]))
     return 0

@@ -26,6 +26,12 @@ _DIFFERENCES = "; ".join(
 THOROUGH: Mapping[str, frozenset[str]] = {
     file: frozenset(names.split("; "))
     for file, names in {
+        "benchmarks/test_against_dexml.py": (
+            "test_every_method_is_one_that_the_recipe_takes; "
+            "test_where_formulas_are_alike_nothing_but_the_objective_differs; "
+            "test_all_defaults_are_those_that_are_taken_one_at_a_time; "
+            "test_both_are_trained_alike_and_measured; test_a_cut_transformer_is_its_first_layers"
+        ),
         "benchmarks/test_gpu.py": (
             "test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run; "
             "test_a_run_that_is_cut_off_keeps_what_it_has; test_parts_agree_with_float64[adamw]"

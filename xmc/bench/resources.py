@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["fastest", "peak_extra_bytes"]
+__all__ = ["fastest", "mark_resident", "peak_extra_bytes", "peak_resident"]
 
 Name = TypeVar("Name")
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -32,16 +32,26 @@ def fastest(functions: Mapping[Name, Callable[[], object]], repeats: int) -> dic
 
 def peak_extra_bytes(function: Callable[[], object]) -> int | None:
     """How far the resident memory of this process rose while ``function`` ran; None where not Linux."""
+    before = mark_resident()
+    function()
+    return None if before is None else max(0, peak_resident() - before)
+
+
+def mark_resident() -> int | None:
+    """Resident bytes of this process, from which :func:`peak_resident` counts anew; None where not Linux."""
     if not (_STATUS.exists() and _CLEAR.exists()):
         return None
-    # What earlier work has freed but not given back would be reused unseen, and hide what this takes.
+    # What earlier work has freed but not given back would be reused unseen, and hide what comes.
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
     _CLEAR.write_text("5")  # resets the high-water mark
-    before = _resident("VmRSS")
-    function()
-    return max(0, _resident("VmHWM") - before)
+    return _resident("VmRSS")
+
+
+def peak_resident() -> int:
+    """The most resident bytes since the last mark."""
+    return _resident("VmHWM")
 
 
 def _resident(field: str) -> int:
