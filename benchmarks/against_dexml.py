@@ -45,12 +45,13 @@ WARM_UP = 2
 """Steps that are not timed."""
 COLUMNS = ("P@1", "P@5", "PSP@5", "R@100")
 
-_ALIKE = "--negatives.mode all --negatives.filter_pairs negative --objective.label_offsets false"
+_PLAIN = "--objective.virtual_negative null"
+_ALIKE = f"--negatives.mode all --negatives.filter_pairs negative --objective.label_offsets false {_PLAIN}"
 _TIED, _NO_DROPOUT = "--encoder.tied true", "--encoder.dropout 0 --encoder.label_dropout 0"
 _ADAMW = "--training.token_optimiser adamw --training.weight_decay 0.01 --training.clip_norm null"
 _BUT_ONE_TOWER = f"{_ALIKE} {_NO_DROPOUT} --training.warmup 0.1 {_ADAMW}"
 _DEFAULTS = f"{_ALIKE} {_TIED} {_NO_DROPOUT} --training.warmup 0.1 {_ADAMW}"
-_TOP_5 = "--objective.name soft_top_k --objective.options '{k: 5, alpha: 2.0}'"
+_TOP_5 = f"{_PLAIN} --objective.name soft_top_k --objective.options '{{k: 5, alpha: 2.0}}'"
 
 
 def _published(loss: str, options: str = "{}") -> str:
@@ -83,6 +84,7 @@ GROUPS: Mapping[str, Mapping[str, Method]] = {
     },
     "all defaults": {
         "xmc-recipe": Method("xmc, the recipe"),
+        "xmc-recipe-plain": Method("xmc, the recipe without its virtual negative", _PLAIN),
         "xmc-recipe-top-5": Method("xmc, the recipe with soft top-5", _TOP_5),
         "dexml-decoupled-towers": Method(
             "DEXML, decoupled softmax, the recipe's towers", f"{_BUT_ONE_TOWER} {_published('decoupled')}"
