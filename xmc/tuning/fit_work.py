@@ -35,7 +35,7 @@ from xmc.tuning.facts import DataFacts, measure_facts
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.rules import choose
 from xmc.tuning.search import EPOCHS, Search, Standing, name_of
-from xmc.tuning.trial import EncoderCache, HeldOut, run_trial
+from xmc.tuning.trial import EncoderCache, HeldOut, joined, run_trial
 
 __all__ = ["FitWork", "Quality"]
 
@@ -144,7 +144,7 @@ class FitWork:
             found = search.best()
         name = name_of(found.changes if found is not None else {})
         self.calibration = search.calibrations.get(name)
-        self.held_out = search.held_out.get(name)
+        self.held_out = joined(search.held_out.get(name, []))
         if found is None or not found.changes:
             return []
         same = [t.value for t in journal.trials if not t.changes and t.fold < found.folds]

@@ -67,7 +67,8 @@ class Search:
         encoders: Where trials start from.
         shorter: Whether recipes of fewer epochs may be tried.
         tell: Called with each new trial.
-        held_out: Rankings of the held-out rows by the candidates that may win, as ``calibrations``.
+        held_out: Rankings of the held-out rows of every fold by the candidates that may win, as
+            ``calibrations``.
         calibrations: Of the candidates that were tried here, by :func:`name_of` their changes.
     """
 
@@ -83,7 +84,7 @@ class Search:
     shorter: bool = True
     tell: Callable[[Trial, Standing | None], None] = lambda trial, best: None
     calibrations: dict[str, Calibration] = field(default_factory=dict)
-    held_out: dict[str, HeldOut] = field(default_factory=dict)
+    held_out: dict[str, list[HeldOut]] = field(default_factory=dict)
     _cost: float = 0.0
 
     def run(self) -> Standing | None:
@@ -175,7 +176,7 @@ class Search:
         )
         metrics = result.metrics or {}
         if result.held_out is not None:
-            self.held_out.setdefault(name_of(changes), result.held_out)
+            self.held_out.setdefault(name_of(changes), []).append(result.held_out)
         if result.calibration is not None:
             self.calibrations.setdefault(name_of(changes), result.calibration)
         trial = Trial(
