@@ -31,7 +31,7 @@ from xmc.tuning.ensemble import (
     of_recipe,
     of_rows,
 )
-from xmc.tuning.trial import HeldOut
+from xmc.tuning.held_out import HeldOut
 
 OPTIONS = EnsembleOptions(VoteOptions(0.3, 0.1), 0.05)
 NONE = np.full((20, 1), -1), np.full((20, 1), -np.inf)

@@ -20,7 +20,7 @@ from xmc.retrieval import LexicalRanker
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 from xmc.retrieval.fusion import Lists
 from xmc.tuning.choice import Choice
-from xmc.tuning.trial import HeldOut
+from xmc.tuning.held_out import HeldOut
 from xmc.typed import from_plain
 
 __all__ = [

@@ -32,10 +32,11 @@ from xmc.tuning.candidates import neighbours
 from xmc.tuning.choice import Choice, with_options
 from xmc.tuning.ensemble import chosen_ensemble, ensemble_choices, of_recipe
 from xmc.tuning.facts import DataFacts, measure_facts
+from xmc.tuning.held_out import HeldOut, joined
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.rules import choose
 from xmc.tuning.search import EPOCHS, Search, Standing, name_of
-from xmc.tuning.trial import EncoderCache, HeldOut, joined, run_trial
+from xmc.tuning.trial import EncoderCache, run_trial
 
 __all__ = ["FitWork", "Quality"]
 

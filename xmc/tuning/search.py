@@ -23,8 +23,9 @@ from xmc.training.learned.config import OptimisationConfig
 from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import mixtures
 from xmc.tuning.choice import with_options
+from xmc.tuning.held_out import HeldOut
 from xmc.tuning.journal import Journal, Trial
-from xmc.tuning.trial import EncoderCache, HeldOut, Pace, run_trial
+from xmc.tuning.trial import EncoderCache, Pace, run_trial
 
 __all__ = ["Search", "Standing", "name_of"]
 
