@@ -41,8 +41,10 @@ def test_lengths_hold_all_but_the_longest_texts() -> None:
 
 
 def test_the_fewer_the_rows_the_nearer_the_virtual_negative() -> None:
-    found = [chosen(num_rows=rows)["objective.virtual_negative"] for rows in (3, 999, 1_000, 20_000, 10**6)]
-    assert found == [1.0, 1.0, 0.7, 0.6, 0.6]
+    found = [
+        chosen(num_rows=rows).get("objective.virtual_negative") for rows in (3, 999, 1_000, 20_000, 50_000)
+    ]
+    assert found == [1.0, 1.0, 0.7, 0.6, None]
 
 
 def test_the_device_decides_the_kind() -> None:

@@ -20,8 +20,8 @@ MOST_LABELS_AT_ONCE = 4_096
 
 LEAST_STEPS = 200
 
-VIRTUAL_NEGATIVES = ((1_000, 1.0), (20_000, 0.7), (math.inf, 0.6))
-"""The cosine of the virtual negative by rows: up to how many, and what it then is."""
+VIRTUAL_NEGATIVES = ((1_000, 1.0), (20_000, 0.7), (50_000, 0.6))
+"""The cosine of the virtual negative by rows: below how many, and what it then is; none for more."""
 
 
 def choose(facts: DataFacts, *, accelerator: bool) -> list[Choice]:
@@ -81,14 +81,11 @@ def _objective(facts: DataFacts) -> list[Choice]:
         f"the most frequent hundredth of the labels has {100 * facts.head_share:.0f} % of the pairs, and a "
         f"label {facts.pairs_per_label:.1f}"
     )
-    product = next(product for rows, product in VIRTUAL_NEGATIVES if facts.num_rows < rows)
-    won = (
-        f"with {facts.num_rows:,} rows a positive is soon ahead of all labels: it has to pass this cosine too"
-    )
-    chosen = [
-        Choice("objective.label_offsets", skewed, share),
-        Choice("objective.virtual_negative", product, won),
-    ]
+    chosen = [Choice("objective.label_offsets", skewed, share)]
+    product = next((product for rows, product in VIRTUAL_NEGATIVES if facts.num_rows < rows), None)
+    if product is not None:
+        reason = f"with {facts.num_rows:,} rows a positive is soon ahead of all labels: it must pass this too"
+        chosen.append(Choice("objective.virtual_negative", product, reason))
     if facts.pairs_per_label >= 10:
         reason = f"a label has {facts.pairs_per_label:.0f} training pairs, which say more than its text"
         chosen += [
