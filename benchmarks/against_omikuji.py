@@ -2,9 +2,11 @@
 
     pip install omikuji scikit-learn
     python benchmarks/against_omikuji.py debian-related-30k data/debian-related-30k --out runs/against-omikuji
+        [--section.key value ...]
 
 omikuji takes its defaults on tf-idf of the query texts; making its features and writing its file is not
-counted. `xmc train` counts from the start of the command to its end, its validations included.
+counted. `xmc train` gets the further options, and counts from the start of the command to its end, its
+validations included.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,12 +49,12 @@ def omikuji_seconds(dataset: Dataset) -> tuple[float, float]:
     return trained, time.perf_counter() - started
 
 
-def xmc_seconds(recipe: str, data: Path, out: Path) -> float:
+def xmc_seconds(recipe: str, data: Path, out: Path, given: Sequence[str]) -> float:
     """Seconds of the command."""
     command = [sys.executable, "-m", "xmc", "train", recipe, "--data.path", str(data), "--run.dir", str(out)]
     started = time.perf_counter()
     subprocess.run(
-        [*command, "--run.overwrite", "true"],
+        [*command, "--run.overwrite", "true", *given],
         check=True,
         env=os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS)),
         stdout=subprocess.DEVNULL,
@@ -63,15 +66,15 @@ def xmc_seconds(recipe: str, data: Path, out: Path) -> float:
 def main() -> None:
     """Print both, and their ratio."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("recipe")
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
+    asked, given = parser.parse_known_args()
     os.environ["RAYON_NUM_THREADS"] = str(THREADS)
-    train, predict = omikuji_seconds(Dataset.load(given.data))
-    ours = xmc_seconds(given.recipe, given.data, given.out)
+    train, predict = omikuji_seconds(Dataset.load(asked.data))
+    ours = xmc_seconds(asked.recipe, asked.data, asked.out, given)
     print(f"omikuji: training {train:.1f} s, prediction {predict:.1f} s")
     print(f"xmc train: {ours:.1f} s, {ours / (train + predict):.2f} of omikuji's training and prediction")
 
