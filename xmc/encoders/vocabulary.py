@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer, __version__
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Metaspace, Sequence
@@ -65,9 +66,10 @@ def extend_vocabulary(module: TokenBag, texts: Iterable[str], size: int) -> Toke
     # A bag adds up (or averages) token vectors. A new token in place of its pieces adds the same sum, so the
     # total stays what it was; a mean is divided by fewer tokens and keeps its direction, which is what is
     # left of it after normalisation.
-    rows = torch.zeros(len(added), table.shape[1])
-    for row, token in zip(rows, added, strict=True):
-        row += table[greedy_pieces(token, old, prefix)].sum(0)
+    pieces = [greedy_pieces(token, old, prefix) for token in added]
+    starts = torch.tensor([0, *(len(ids) for ids in pieces)]).cumsum(0)[:-1]
+    flat = torch.tensor(list(chain.from_iterable(pieces)), dtype=torch.int64)
+    rows = F.embedding_bag(flat, table, starts, mode="sum")
     # Old ids stay, as the rows of the table do; new ones follow in the order they were learned.
     settings["model"]["vocab"] = old | {token: len(old) + i for i, token in enumerate(added)}
     settings["truncation"] = None
