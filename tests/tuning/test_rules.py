@@ -45,6 +45,7 @@ def test_the_fewer_the_rows_the_nearer_the_virtual_negative() -> None:
         chosen(num_rows=rows).get("objective.virtual_negative") for rows in (3, 999, 1_000, 20_000, 50_000)
     ]
     assert found == [1.0, 1.0, 0.7, 0.6, None]
+    assert "objective.virtual_negative" not in chosen(accelerator=True, num_rows=3)
 
 
 def test_the_device_decides_the_kind() -> None:

@@ -21,7 +21,7 @@ MOST_LABELS_AT_ONCE = 4_096
 LEAST_STEPS = 200
 
 VIRTUAL_NEGATIVES = ((1_000, 1.0), (20_000, 0.7), (50_000, 0.6))
-"""The cosine of the virtual negative by rows: below how many, and what it then is; none for more."""
+"""The cosine of static towers' virtual negative: below how many rows, and what it is; none for more."""
 
 
 def choose(facts: DataFacts, *, accelerator: bool) -> list[Choice]:
@@ -34,7 +34,7 @@ def choose(facts: DataFacts, *, accelerator: bool) -> list[Choice]:
     static = not accelerator
     return [
         *_encoder(facts, static),
-        *_objective(facts),
+        *_objective(facts, static),
         *_negatives(facts),
         *_training(facts, static),
         *_validation(facts),
@@ -75,7 +75,7 @@ def _encoder(facts: DataFacts, static: bool) -> list[Choice]:
     ]
 
 
-def _objective(facts: DataFacts) -> list[Choice]:
+def _objective(facts: DataFacts, static: bool) -> list[Choice]:
     skewed = facts.head_share >= 0.1 or facts.pairs_per_label >= 10
     share = (
         f"the most frequent hundredth of the labels has {100 * facts.head_share:.0f} % of the pairs, and a "
@@ -83,7 +83,7 @@ def _objective(facts: DataFacts) -> list[Choice]:
     )
     chosen = [Choice("objective.label_offsets", skewed, share)]
     product = next((product for rows, product in VIRTUAL_NEGATIVES if facts.num_rows < rows), None)
-    if product is not None:
+    if static and product is not None:
         reason = f"with {facts.num_rows:,} rows a positive is soon ahead of all labels: it must pass this too"
         chosen.append(Choice("objective.virtual_negative", product, reason))
     if facts.pairs_per_label >= 10:
