@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xmc.objectives.catalogue import facts_of
+
 __all__ = ["METHODS", "Method"]
 
 
@@ -26,7 +28,9 @@ class Method:
 
 
 def _objective(name: str, more: str = "") -> str:
-    return f"--objective.name {name} {more}"
+    # The recipe may have a virtual negative, which these losses have no place for.
+    plain = "" if facts_of(name).takes_virtual_negative else "--objective.virtual_negative null "
+    return f"--objective.name {name} {plain}{more}"
 
 
 def _spherical(name: str, more: str = "") -> str:
@@ -71,6 +75,7 @@ METHODS = {
         "--objective.terms '[{name: soft_top_k, weight: 0.1, options: {k: 5, alpha: 1.0}}]'",
     ),
     # A virtual negative.
+    "no-virtual": Method("no virtual negative", "--objective.virtual_negative null"),
     "virtual-0.5": Method("virtual negative at 0.5", "--objective.virtual_negative 0.5"),
     "virtual-0.6": Method("virtual negative at 0.6", "--objective.virtual_negative 0.6"),
     "virtual-0.7": Method("virtual negative at 0.7", "--objective.virtual_negative 0.7"),
