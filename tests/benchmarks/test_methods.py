@@ -21,7 +21,7 @@ def test_every_method_is_one_that_the_recipe_takes(recipe: str) -> None:
         config = methods.configured(method, recipe, Path("data"), Path("run"), [], [])
         configured_objective(config.objective, None, seed=0)
         # A recipe may have a method's options itself, such as residuals.
-        own = ("recipe", "residuals", "no-residuals", "virtual-0.6")
+        own = ("recipe", "residuals", "no-residuals", "virtual-0.6", "no-virtual")
         assert name in own or config != plain, name
 
 
