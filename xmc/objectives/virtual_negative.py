@@ -2,7 +2,7 @@
 
 Without it a positive that is ahead of all labels of its row learns nothing more, however far from its query.
 Source: Chen, Deng and Shen 2018, "Virtual Class Enhanced Discriminative Embedding Learning" (NeurIPS), whose
-virtual class is at cosine 1 of every example; here its cosine is an option, and lower ones do better.
+virtual class is at cosine 1 of every example; here its cosine is an option, and the more rows the lower.
 """
 
 from __future__ import annotations
