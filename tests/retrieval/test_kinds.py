@@ -240,6 +240,25 @@ def test_what_was_tuned_is_saved(make_encoder, tmp_path):
         assert LabelIndex.load(tmp_path / "index")._changes.store.knobs()[knob] == 3
 
 
+@pytest.mark.parametrize("storage", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.filterwarnings("error")
+def test_blocks_of_smaller_numbers_and_a_map_of_them_change_no_rank(storage, count, tmp_path, monkeypatch):
+    from xmc.retrieval.stores.table import TableStore
+
+    rng = np.random.default_rng(0)
+    store = TableStore(8, True, storage)
+    store.add(rng.normal(size=(1000, 9)).astype(np.float32))
+    queries = rng.normal(size=(count, 9)).astype(np.float32)
+    scores = queries @ store.vectors(np.arange(1000)).T
+    monkeypatch.setattr("xmc.retrieval.stores.table._BLOCK_BYTES", 4 * 8 * 70)
+    store.write(tmp_path)
+    for opened in (store, TableStore.read(tmp_path, 8, True, storage, mapped=True)):
+        found, slots = opened.nearest(queries, 1000, 1000)
+        np.testing.assert_array_equal(np.sort(slots), np.tile(np.arange(1000), (count, 1)))
+        np.testing.assert_allclose(found, np.take_along_axis(scores, slots, axis=1), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["vectors.npy", "vector_scales.npy", "vector_offsets.npy"])
 def test_arrays_of_another_shape_are_refused(make_encoder, tmp_path, name):
     from xmc.retrieval.stores.table import TableStore

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
+from xmc.evaluation.mildest import Tried, mildest
 from xmc.evaluation.weights import Measure
 from xmc.retrieval.ensemble_options import VoteOptions
 from xmc.retrieval.fusion import Lists
 from xmc.retrieval.vote import label_votes, with_votes, without
 
-__all__ = ["TEMPERATURES", "WEIGHTS", "ChosenVote", "choose_vote"]
+__all__ = ["FIRST", "TEMPERATURES", "WEIGHTS", "ChosenVote", "choose_vote"]
 
 WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
+
+FIRST = 10
+"""Labels of a list by which it is told how much a vote changes."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,10 @@ def choose_vote(
     exclude: sp.csr_matrix | None = None,
     k: int = 100,
 ) -> ChosenVote:
-    """The pair of `WEIGHTS` and `TEMPERATURES` of the greatest ``metric``, or no vote where none raises it.
+    """The pair of `WEIGHTS` and `TEMPERATURES` that raises ``metric`` and is the mildest as good as the best.
+
+    See `mildest`; no vote is the mildest of all, and a vote changes as much as it takes from the first
+    `FIRST` labels of a list.
 
     Args:
         labels: Label ids [N, K] of the rows, and their scores.
@@ -54,14 +63,22 @@ def choose_vote(
         k: Labels of a list.
     """
     alone = measure(labels[0][:, :k])
-    best, chosen = alone, None
+    tried: list[Tried[VoteOptions | None]] = [Tried(None, alone, measure.rows(labels[0][:, :k], metric), 0.0)]
     for temperature in TEMPERATURES:
         votes = label_votes(queries, relevance, temperature)
         if exclude is not None:
             votes = without(votes, exclude)
         for weight in WEIGHTS:
             options = VoteOptions(weight, temperature)
-            found = measure(with_votes(labels, votes, options, k)[0])
-            if found[metric] > best[metric] and all(found[name] >= alone[name] for name in keep):
-                best, chosen = found, options
-    return ChosenVote(chosen, best, alone)
+            ids = with_votes(labels, votes, options, k)[0]
+            found = measure(ids)
+            if found[metric] > alone[metric] and all(found[name] >= alone[name] for name in keep):
+                change = 1 - _shared(ids[:, :FIRST], labels[0][:, :FIRST])
+                tried.append(Tried(options, found, measure.rows(ids, metric), change))
+    chosen = mildest(tried)
+    return ChosenVote(chosen.options, chosen.metrics, alone)
+
+
+def _shared(ids: NDArray[np.integer], own: NDArray[np.integer]) -> float:
+    """The mean share of the ids [N, m] of a row that are in its row of ``own`` [N, n]."""
+    return float((ids[:, :, None] == own[:, None, :]).any(axis=2).mean())

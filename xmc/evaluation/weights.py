@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xmc.errors import ConfigError
 from xmc.evaluation.kinds import KINDS
 from xmc.evaluation.metrics import ranking_metrics
+from xmc.evaluation.per_query import per_query_metrics
 from xmc.retrieval.fusion import Lists, Normalisation, weighted_fusion
 
 __all__ = ["SHARES", "ChosenWeights", "Measure", "check_metric", "choose_weights", "measure_by"]
@@ -20,9 +21,6 @@ SHARES = (0.01, 0.02, *(round(0.05 * step, 2) for step in range(1, 20)))
 """Shares of the whole weight that a system is tried with."""
 
 PASSES = 3
-
-Measure = Callable[[NDArray[np.integer]], Mapping[str, float]]
-"""The metrics in percent of a ranking [N, K] of the rows."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +85,45 @@ def choose_weights(
     return ChosenWeights(rounded, best, tuple(alone))
 
 
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Measures rankings of some rows: ``measure(ids)`` is the metrics in percent of a ranking [N, K].
+
+    Attributes:
+        truth: [N, L]; every stored value other than 0 is a positive.
+        inverse_propensity: [L], for the metrics that go by it.
+        names: Metrics, such as P@1 and R@100.
+    """
+
+    truth: sp.csr_matrix
+    inverse_propensity: NDArray[np.floating] | None
+    names: tuple[str, ...]
+
+    def __call__(self, ids: NDArray[np.integer]) -> dict[str, float]:
+        """Each metric over all rows."""
+        kinds = list(dict.fromkeys(name.partition("@")[0] for name in self.names))
+        cuts = sorted({int(name.partition("@")[2]) for name in self.names})
+        found = ranking_metrics(
+            self.truth, ids, self.inverse_propensity, ks=cuts, recall_ks=cuts, kinds=kinds
+        )
+        return {name: found[name] for name in self.names}
+
+    def rows(self, ids: NDArray[np.integer], name: str) -> NDArray[np.float64]:
+        """What each row has of a metric, [N]; their mean is the metric over all."""
+        kind, _, cut = name.partition("@")
+        found = per_query_metrics(self.truth, ids, [int(cut)], self.inverse_propensity, kinds=[kind])
+        gained = 100 * found.gained[name]
+        if name not in found.ideal:
+            return gained
+        ideal = float(found.ideal[name].mean())  # of a ratio of sums, a row has its part of the numerator
+        return gained / ideal if ideal else gained
+
+
 def measure_by(
     truth: sp.csr_matrix, inverse_propensity: NDArray[np.floating] | None, names: Sequence[str]
 ) -> Measure:
     """What measures rankings of the rows of ``truth`` [N, L] by these metrics, such as P@1 and R@100."""
-    kinds = list(dict.fromkeys(name.partition("@")[0] for name in names))
-    cuts = sorted({int(name.partition("@")[2]) for name in names})
-
-    def measure(ids: NDArray[np.integer]) -> dict[str, float]:
-        found = ranking_metrics(truth, ids, inverse_propensity, ks=cuts, recall_ks=cuts, kinds=kinds)
-        return {name: found[name] for name in names}
-
-    return measure
+    return Measure(truth, inverse_propensity, tuple(names))
 
 
 def check_metric(option: str, name: str, depth: int) -> None:

@@ -16,6 +16,7 @@ from xmc.data import Dataset, inverse_propensity, labelled_rows
 from xmc.encoders import DualEncoder
 from xmc.errors import DataError
 from xmc.evaluation.hits import all_hits
+from xmc.evaluation.mildest import Tried, mildest
 from xmc.evaluation.vote_choice import choose_vote
 from xmc.evaluation.weights import SHARES, Measure, check_metric, measure_by
 from xmc.prediction.calibration import Calibration, fit_calibration
@@ -127,7 +128,8 @@ def choose_ensemble(
 ) -> ChosenEnsemble:
     """The vote that raises ``metric``, then the share of words that raises ``lexical_metric``; each may be 0.
 
-    Nothing is added that lowers a metric of ``keep`` on these rows; words must not lower ``metric`` either.
+    Of several as good the mildest is taken, which may be nothing (`xmc.evaluation.mildest`). Nothing is
+    added that lowers a metric of ``keep`` on these rows; words must not lower ``metric`` either.
 
     Args:
         dataset: The data set.
@@ -183,15 +185,17 @@ def _words(
     keep: Sequence[str],
     metric: str,
 ) -> tuple[float, Mapping[str, float]]:
-    """The share of words that raises ``metric`` most, 0 where none does, and what it comes to."""
-    share, best = 0.0, before
-    for tried in SHARES:
-        if tried > MOST_WORDS:
+    """The smallest share of words as good as the one that raises ``metric`` most, and what it comes to."""
+    tried = [Tried(0.0, before, measure.rows(current[0], metric), 0.0)]
+    for share in SHARES:
+        if share > MOST_WORDS:
             break
-        found = measure(weighted_fusion([current, words], [1 - tried, tried], DEPTH)[0])
-        if all(found[name] >= before[name] for name in keep) and found[metric] > best[metric]:
-            share, best = tried, found
-    return share, best
+        ids = weighted_fusion([current, words], [1 - share, share], DEPTH)[0]
+        found = measure(ids)
+        if all(found[name] >= before[name] for name in keep) and found[metric] > before[metric]:
+            tried.append(Tried(share, found, measure.rows(ids, metric), share))
+    chosen = mildest(tried)
+    return chosen.options, chosen.metrics
 
 
 def choose_for_run(

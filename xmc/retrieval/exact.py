@@ -8,7 +8,6 @@ labels, few chunks hold better.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from xmc.errors import ConfigError, ModelError
 from xmc.progress import Bar
+from xmc.retrieval.mapped import to_read
 from xmc.retrieval.running_top_k import RunningTopK
 from xmc.retrieval.top_k import CHUNK, merge_top_k, tile_top_k
 
@@ -158,10 +158,7 @@ def _drop(tile: Tensor, exclude: sp.csc_matrix, start: int, stop: int) -> None:
 def _rows(values: NDArray[Any] | Tensor, start: int, stop: int, device: torch.device) -> Tensor:
     part = values[start:stop]
     if not isinstance(part, Tensor):
-        with warnings.catch_warnings():
-            # A read-only memory map: it is only read.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            part = torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))
+        part = to_read(np.asarray(part, dtype=np.float32))
     return part.detach().to(device=device, dtype=torch.float32)
 
 

@@ -74,13 +74,13 @@ def ensemble_choices(chosen: ChosenEnsemble | None, metric: str) -> list[Choice]
     told = (
         f"held-out rows: {metric} {voted[metric]:.2f}, {labels[metric]:.2f} without; P@1 {voted['P@1']:.2f}"
     )
-    none = f"held-out rows: no vote of training queries raises {metric} and keeps P@1"
+    none = f"held-out rows: no vote of training queries raises {metric} beyond chance and keeps P@1"
     words = stages.get("with words", voted)
     raised = (
         f"held-out rows: {LEXICAL_METRIC} {words[LEXICAL_METRIC]:.2f}, {voted[LEXICAL_METRIC]:.2f} without; "
         f"{metric} {words[metric]:.2f}, P@1 {words['P@1']:.2f}"
     )
-    kept = f"held-out rows: no share raises {LEXICAL_METRIC} and keeps {metric} and P@1"
+    kept = f"held-out rows: no share raises {LEXICAL_METRIC} beyond chance and keeps {metric} and P@1"
     return [
         Choice(f"{INDEX}vote", None if vote is None else asdict(vote), none if vote is None else told),
         Choice(f"{INDEX}lexical", lexical, raised if lexical else kept),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from xmc.errors import ConfigError, DataError
 from xmc.received import reading
+from xmc.retrieval.mapped import to_read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +22,8 @@ STORAGES = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
 """Bytes of a component: 4, 2, 1. int8 has a scale for each vector, its largest component over 127."""
 
 _TILE_SCORES = 1 << 24
+_BLOCK_BYTES = 1 << 20
+"""Of float32 made at once of smaller numbers: it stays in a core's cache."""
 _LARGEST_HALF = 65_504.0
 _CODES, _SCALES, _OFFSETS = "vectors.npy", "vector_scales.npy", "vector_offsets.npy"
 
@@ -90,14 +94,19 @@ class TableStore:
     def _scores(self, queries: Tensor, start: int, stop: int) -> Tensor:
         import torch
 
-        codes = torch.from_numpy(np.asarray(self._codes[start:stop]).astype(np.float32, copy=False))
-        own = queries[:, : self.dimension]
-        # A product of one row goes to a slower kernel than that of a matrix and a vector.
-        scores = (codes @ own[0])[None] if len(queries) == 1 else own @ codes.T
+        scores = torch.empty(len(queries), stop - start)
+        own = queries[:, : self.dimension].contiguous()
+        for first, block in _float_blocks(self._codes[start:stop], 4 * len(own)):
+            part = scores[:, first : first + len(block)]
+            # A product of one row goes to a slower kernel than that of a matrix and a vector.
+            if len(own) == 1:
+                torch.mv(block, own[0], out=part[0])
+            else:
+                torch.mm(own, block.T, out=part)
         if self.storage == "int8":
-            scores = scores * torch.from_numpy(np.asarray(self._scales[start:stop]))
+            scores *= to_read(self._scales[start:stop])
         if self.with_offsets:
-            scores = scores + queries[:, -1:] * torch.from_numpy(np.asarray(self._offsets[start:stop]))
+            scores += queries[:, -1:] * to_read(self._offsets[start:stop])
         return scores
 
     def vectors(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:  # noqa: D102
@@ -145,6 +154,24 @@ class TableStore:
         if with_offsets:
             made._offsets = _column(folder / _OFFSETS, len(codes), mapped)
         return made
+
+
+def _float_blocks(codes: NDArray[Any], least: int) -> Iterator[tuple[int, Tensor]]:
+    """The rows [m, D] as float32, a block at a time and where it begins; all at once where they are float32.
+
+    Blocks share their memory: one is to be used up before the next is taken.
+    """
+    import torch
+
+    if codes.dtype == np.float32:
+        yield 0, to_read(codes)
+        return
+    size = max(least, 64, _BLOCK_BYTES // (4 * codes.shape[1]))
+    source = to_read(codes)
+    block = torch.empty(min(size, len(codes)), codes.shape[1])
+    for first in range(0, len(codes), size):
+        part = source[first : first + size]
+        yield first, block[: len(part)].copy_(part)
 
 
 def _encoded(vectors: NDArray[np.float32], storage: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
