@@ -15,6 +15,9 @@ from xmc.cli.main import main
 from xmc.data import Dataset, train_validation_split
 from xmc.encoders import DualEncoder
 from xmc.prediction import Calibration
+from xmc.prediction.ensembling import query_votes
+from xmc.retrieval import LabelIndex
+from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 
 Capture = pytest.CaptureFixture[str]
 
@@ -148,3 +151,23 @@ def test_a_static_model_is_searched_and_trained_without_libraries_that_are_not_n
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lines = done.stderr.splitlines()
     assert lines[:2] == ["0 []", "0 []"] and lines[-1] == "0 False False"
+
+
+def test_an_index_with_a_vote_and_words_is_searched_without_torch(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    """As `xmc fit` leaves it, where held-out rows say so."""
+    dataset, encoder = Dataset.load(dataset_folder), DualEncoder.load(model_folder)
+    index = LabelIndex.build(model_folder, dataset, progress=False)
+    votes = query_votes(encoder, dataset, progress=False)[0]
+    index.add_ensemble(EnsembleOptions(VoteOptions(0.3, 0.1), 0.2), votes)
+    index.save(tmp_path / "index")
+    code = (
+        "import sys; from xmc.cli.main import main; "
+        f"code = main(['search', {str(tmp_path / 'index')!r}, 'red bird', '--json']); "
+        f"print(code, sorted({HEAVY | {'torch'}} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["0 []"]
+    found = json.loads(done.stdout)
+    assert found["labels"] == [hit.uid for hit in index.hits("red bird")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.errors import ConfigError
+from xmc.errors import ConfigError, ModelError
 from xmc.evaluation.vote_choice import choose_vote
 from xmc.evaluation.weights import measure_by
 from xmc.retrieval.ensemble_options import VoteOptions
@@ -95,6 +95,23 @@ def test_votes_that_help_are_chosen_and_others_not() -> None:
     assert choose_vote(right, queries, truth[::-1], measure, "P@1", k=8).options is None
     barred = choose_vote(labels, queries, truth, measure, "P@1", exclude=truth, k=8)
     assert barred.options is None
+
+
+def test_few_queries_have_the_neighbours_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of equal similarities too, and where fewer than a whole list are left."""
+    generator = np.random.default_rng(0)
+    for count in (400, 40):
+        vectors = generator.integers(-1, 2, (count, 4)).astype(np.float32)
+        votes = QueryVotes(vectors, sp.csr_matrix(np.eye(count)))
+        rows = np.arange(0, count, 7)
+        few = votes.nearest(vectors[rows], own=rows)
+        with monkeypatch.context() as patched:
+            patched.setattr("xmc.retrieval.vote._FEW_SCORES", 0)
+            many = votes.nearest(vectors[rows], own=rows)
+        np.testing.assert_array_equal(few[0], many[0])
+        np.testing.assert_allclose(few[1], many[1], atol=1e-6)
+    with pytest.raises(ModelError, match="diverged"):
+        votes.nearest(np.full((1, 4), np.nan, dtype=np.float32))
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,18 @@ def token_ids(
 
 def tokens_fingerprint(tokenizer: Tokenizer, *, prompt: str, max_length: int | None, padded: bool) -> str:
     """Names the way texts become tokens: tokenizer, length, prompt."""
-    return fingerprint(_vocabulary(tokenizer.to_str()), str(max_length), prompt, str(padded))
+    head, between, rest = tokenizer.to_str().partition(_AFTER_LENGTHS)
+    if between:  # how texts are cut and padded, in which towers of one vocabulary may differ, is in the head
+        head = json.dumps(json.loads(head + "}") | {"truncation": None, "padding": None})[:-1]
+    return fingerprint(_vocabulary(head, between + rest), str(max_length), prompt, str(padded))
+
+
+_AFTER_LENGTHS = ',"added_tokens":'
 
 
 @lru_cache(maxsize=4)  # the towers of a model mostly have the same, and its text takes a tenth of a second
-def _vocabulary(text: str) -> str:
-    state = json.loads(text)
+def _vocabulary(head: str, rest: str) -> str:
+    state = json.loads(head + rest)
     del state["truncation"], state["padding"]  # what they do is in max_length
     return json.dumps(state, sort_keys=True)
 

@@ -13,7 +13,6 @@ from typing import IO, Any
 import numpy as np
 
 from xmc.errors import ConfigError, DataError
-from xmc.evaluation.predictions import write_predictions
 from xmc.files import atomic_file
 from xmc.prediction.predict import Prediction
 from xmc.prediction.query import Query
@@ -89,6 +88,9 @@ def write_predicted(path: str | Path | None, blocks: Blocks, index: LabelIndex) 
     kind = output_format(path)
     tally = _Tally()
     if kind == "npz":
+        # Evaluation loads torch, for which a search that prints JSON has no time.
+        from xmc.evaluation.predictions import write_predictions
+
         assert path is not None
         with write_predictions(path) as writer:
             for block in tally.over(blocks):

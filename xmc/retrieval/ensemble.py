@@ -16,6 +16,7 @@ from xmc.errors import ConfigError, DataError
 from xmc.received import reading
 from xmc.retrieval.ensemble_options import EnsembleOptions
 from xmc.retrieval.fusion import Lists, weighted_fusion
+from xmc.retrieval.lexical import FILES as WORD_FILES
 from xmc.retrieval.lexical import LexicalRanker
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.vote import DEPTH, QueryVotes, voted
@@ -103,12 +104,13 @@ class Ensemble:
         return ids[:, :k], np.asarray(scores[:, :k], dtype=np.float32)
 
     def write(self, folder: Path) -> tuple[str, ...]:
-        """Write the training queries, and name the files written."""
+        """Write the training queries and the words, and name the files written."""
+        words = self._lexical.write(folder) if self.options.lexical else ()
         if self.votes is None:
-            return ()
+            return words
         np.save(folder / FILES[0], self.votes.vectors)
         save_matrix(folder / FILES[1], self.votes.relevance)
-        return FILES
+        return (*FILES, *words)
 
     @classmethod
     def read(
@@ -123,19 +125,25 @@ class Ensemble:
         Raises:
             DataError: When the files are not whole, or of another model.
         """
-        if options.vote is None:
-            return cls(options, None, label_texts)
+        votes = cls._read_votes(folder, manifest) if options.vote is not None else None
+        opened = cls(options, votes, label_texts)
+        # An index of before words were kept counts them when they are first asked for.
+        if options.lexical and set(WORD_FILES) <= set(manifest.checksums):
+            opened._lexical = LexicalRanker.read(folder)
+        return opened
+
+    @staticmethod
+    def _read_votes(folder: Path, manifest: IndexManifest) -> QueryVotes:
         if not set(FILES) <= set(manifest.checksums):
             raise DataError(f"the index {folder} lacks the queries that vote: build the index again")
-        dimension = manifest.dimension
         relevance = load_matrix(folder / FILES[1])
         with reading(folder / FILES[0], "embeddings of training queries", "build the index again"):
             with open(folder / FILES[0], "rb") as file:
                 shape, _, dtype = read_header(file)
-            if shape != (relevance.shape[0], dimension) or dtype != np.float32:
+            if shape != (relevance.shape[0], manifest.dimension) or dtype != np.float32:
                 raise DataError(
-                    f"{folder / FILES[0]}: expected float32 {[relevance.shape[0], dimension]}, got {dtype} "
-                    f"{list(shape)}: build the index again"
+                    f"{folder / FILES[0]}: expected float32 {[relevance.shape[0], manifest.dimension]}, got "
+                    f"{dtype} {list(shape)}: build the index again"
                 )
             vectors = np.load(folder / FILES[0], mmap_mode="r", allow_pickle=False)
-        return cls(options, QueryVotes(vectors, relevance), label_texts)
+        return QueryVotes(vectors, relevance)

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmc.errors import ConfigError
+from xmc.data.relevance import load_matrix, save_matrix
+from xmc.errors import ConfigError, DataError
+from xmc.received import read_json, reading
 from xmc.retrieval.word_ranker import WordRanker
 
-__all__ = ["LexicalRanker"]
+__all__ = ["FILES", "LexicalRanker"]
+
+FILES = ("words.json", "word_weights.npy", "word_labels.npz")
+"""The words, what each weighs, and what each label has of it."""
+
+_WORD = r"(?u)\b\w+\b"
 
 
 class LexicalRanker(WordRanker):
-    """Cosines of tf-idf vectors of words, from scikit-learn, with the logarithm of the counts.
+    """Cosines of tf-idf vectors of words, by scikit-learn, with the logarithm of the counts.
 
     Words and their frequencies are those of the labels' texts: a query's other words cannot be matched.
+    scikit-learn counts the labels' words; queries are scored without it, to the same numbers, as importing it
+    takes longer than opening an index.
 
     Args:
         labels: Texts of the L labels.
@@ -30,17 +44,67 @@ class LexicalRanker(WordRanker):
             from sklearn.feature_extraction.text import TfidfVectorizer
         except ImportError as error:
             raise ConfigError("the lexical baseline needs scikit-learn: pip install scikit-learn") from error
-        self._vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\b\w+\b")
+        vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=_WORD)
         texts = list(labels)
-        self.num_labels = len(texts)
         try:
-            self._labels = self._vectorizer.fit_transform(texts).T.tocsr()
+            found = sp.csr_matrix(vectorizer.fit_transform(texts).T)
+            words = vectorizer.get_feature_names_out().tolist()
+            self._set(words, vectorizer.idf_.astype(np.float32), found)
         except ValueError:  # no label has a word
-            self._labels = None
+            self._set([], np.empty(0, dtype=np.float32), sp.csr_matrix((0, len(texts)), dtype=np.float32))
+
+    def _set(self, words: list[str], weights: NDArray[np.float32], labels: sp.csr_matrix) -> None:
+        self._words, self._weights, self._labels = words, weights, labels  # [V], [V], [V, L]
+        self._place = {word: place for place, word in enumerate(words)}
+        self.num_labels = labels.shape[1]
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Cosines [n, L]."""
-        if self._labels is None or not texts:
-            return np.zeros((len(texts), self.num_labels), dtype=np.float32)
-        found: NDArray[np.float32] = (self._vectorizer.transform(texts) @ self._labels).toarray()
+        found: NDArray[np.float32] = (self._vectors(texts) @ self._labels).toarray()
         return found
+
+    def _vectors(self, texts: Sequence[str]) -> sp.csr_matrix:
+        """tf-idf of texts, [n, V], of length 1 where a text has a known word."""
+        places: list[int] = []
+        counts: list[int] = []
+        bounds = [0]
+        for text in texts:
+            known = (self._place.get(word) for word in re.findall(_WORD, text.lower()))
+            own = sorted(Counter(place for place in known if place is not None).items())
+            places += [place for place, _ in own]
+            counts += [count for _, count in own]
+            bounds.append(len(places))
+        values = (np.log(np.array(counts, dtype=np.float32)) + 1) * self._weights[places]
+        rows = np.repeat(np.arange(len(texts)), np.diff(bounds))
+        squares = np.bincount(rows, values.astype(np.float64) ** 2, minlength=len(texts))
+        values = (values / np.sqrt(squares)[rows]).astype(np.float32)
+        return sp.csr_matrix((values, places, bounds), shape=(len(texts), len(self._words)))
+
+    def write(self, folder: Path) -> tuple[str, ...]:
+        """Write what :meth:`read` opens into a folder, and name the files."""
+        words, weights, labels = FILES
+        (folder / words).write_text(json.dumps(self._words, ensure_ascii=False), encoding="utf-8")
+        np.save(folder / weights, self._weights, allow_pickle=False)
+        save_matrix(folder / labels, self._labels)
+        return FILES
+
+    @classmethod
+    def read(cls, folder: Path) -> LexicalRanker:
+        """What :meth:`write` wrote.
+
+        Raises:
+            DataError: When a file is missing, damaged, or does not fit the others.
+        """
+        told = "words of labels"
+        with reading(folder / FILES[0], told, "build the index again"):
+            words = read_json(folder / FILES[0])
+        with reading(folder / FILES[1], told, "build the index again"):
+            weights = np.load(folder / FILES[1], allow_pickle=False)
+        labels = load_matrix(folder / FILES[2])
+        texts = isinstance(words, list) and all(isinstance(word, str) for word in words)
+        shapes = weights.dtype == np.float32 and weights.shape == (labels.shape[0],)
+        if not texts or not shapes or len(words) != labels.shape[0] or labels.dtype != np.float32:
+            raise DataError(f"{folder}: its words do not fit each other: build the index again")
+        made = cls.__new__(cls)
+        made._set(words, weights, labels)
+        return made

@@ -14,9 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmc.errors import ConfigError
+from xmc.errors import ConfigError, ModelError
 from xmc.retrieval.ensemble_options import VoteOptions
-from xmc.retrieval.exact import exact_search
 from xmc.retrieval.fusion import Lists, add_lists, softmax_lists
 
 __all__ = [
@@ -33,6 +32,8 @@ DEPTH = 100
 """Labels, and training queries, that take part."""
 
 _BLOCK_ROWS = 1024
+_FEW_SCORES = 1 << 22
+"""Similarities up to which numpy finds the nearest: it searches for one query sooner than torch is loaded."""
 
 
 def label_votes(queries: Lists, relevance: sp.csr_matrix, temperature: float) -> sp.csr_matrix:
@@ -140,7 +141,12 @@ class QueryVotes:
                 (np.ones(len(own), dtype=bool), (np.arange(len(own)), np.asarray(own))),
                 shape=(len(queries), len(self.vectors)),
             )
-        return exact_search(unit_rows(queries), self.vectors, DEPTH, exclude=exclude)
+        queries = unit_rows(queries)
+        if len(queries) * len(self.vectors) <= _FEW_SCORES:
+            return _best_of_all(queries @ self.vectors.T, DEPTH, exclude)
+        from xmc.retrieval.exact import exact_search
+
+        return exact_search(queries, self.vectors, DEPTH, exclude=exclude)
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -149,6 +155,24 @@ def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     if vectors.dtype == np.float32 and bool(np.all(np.abs(lengths - 1) < 1e-6)):
         return vectors  # as they are, memory-mapped where they were
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
+
+
+def _best_of_all(
+    scores: NDArray[np.float32], k: int, exclude: sp.csr_matrix | None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Columns and scores, both [N, k], of the k best of each row [N, M], as `exact_search` ranks them."""
+    if np.isnan(scores).any():
+        raise ModelError("expected embeddings of numbers, but some score NaN: the model has diverged")
+    if exclude is not None:
+        scores[exclude.nonzero()] = -np.inf
+    ids = np.full((len(scores), k), -1, dtype=np.int32)
+    best = np.full((len(scores), k), -np.inf, dtype=np.float32)
+    for row, own in enumerate(scores):
+        least = -np.partition(-own, k - 1)[k - 1] if k < len(own) else -np.inf
+        kept = np.flatnonzero((own >= least) & (own > -np.inf))
+        kept = kept[np.argsort(-own[kept], kind="stable")][:k]
+        ids[row, : len(kept)], best[row, : len(kept)] = kept, own[kept]
+    return ids, best
 
 
 def _blocks(count: int) -> Iterator[slice]:
