@@ -34,7 +34,7 @@ example:
 
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "api-docs": (),
-    "debian": ("packages",),
+    "debian": ("packages", "variant"),
     "hpo": ("folder",),
     "wordnet": ("folder", "variant"),
 }
@@ -77,7 +77,7 @@ def _build(arguments: Sequence[str]) -> None:
         "api-docs: the documentation strings of numpy, scipy, pandas, scikit-learn and torch as installed\n"
         "here; an object's summary leads to the objects it refers to.\n"
         "debian: the package lists of a Debian or Ubuntu machine; a package's description leads to the\n"
-        "packages it depends on, recommends, suggests or enhances.\n"
+        "packages it depends on, recommends, suggests or enhances, or to its tags, section or maintainer.\n"
         "hpo: the files of the Human Phenotype Ontology; a disease's name leads to its phenotypes.\n"
         "wordnet: WordNet's files; a synset leads to those it is related to, or a word to its synsets.",
         "xmc data build api-docs data/api-docs",
@@ -100,8 +100,9 @@ def _build(arguments: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--variant",
-        choices=("relations", "reverse-dictionary"),
-        help="For wordnet: relations of synsets (the default), or from words to synsets.",
+        choices=("relations", "reverse-dictionary", "tags", "section", "maintainer"),
+        help="Of wordnet: relations of synsets (the default), or reverse-dictionary, from words to synsets.\n"
+        "Of debian: relations of packages (the default), or what a list says of each.",
     )
     parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
     options = parse(parser, arguments)

@@ -1,9 +1,10 @@
-"""``debian``: an item-to-item data set, made on the spot from the package lists of Debian or Ubuntu.
+"""``debian``: data sets made on the spot from the package lists of Debian or Ubuntu.
 
-A query is a package (name, synopsis, long description); its labels are the packages it depends on,
-recommends, suggests or enhances, alternatives (``a | b``) included; a label's text is of the same kind. All
-packages of one source are on the same side of the split, which is by a hash of the source's name; see
-:mod:`xmc.corpora.item_to_item` for labels and self-pairs.
+A query is a package (name, synopsis, long description). By its *relations* its labels are the packages it
+depends on, recommends, suggests or enhances, alternatives (``a | b``) included, and a label's text is of the
+same kind; by a *facet* they are its tags, its section or its maintainer. All packages of one source are on
+the same side of the split, which is by a hash of the source's name; see :mod:`xmc.corpora.item_to_item` for
+labels and self-pairs.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from xmc.corpora.debian.facets import FACETS, facet_labels, values_of
 from xmc.corpora.debian.lists import LISTS, find_lists
 from xmc.corpora.debian.packages import RELATIONS, is_left_out, link_packages, read_packages
 from xmc.corpora.item_to_item import split_items, write_items
+from xmc.corpora.two_sided import write_sides
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import MANIFEST_NAME
+from xmc.data.manifest import MANIFEST_NAME, check_choice
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 from xmc.files import check_replaceable, sha256_file
 from xmc.progress import each
 
-__all__ = ["build_debian", "is_test"]
+__all__ = ["VARIANTS", "build_debian", "is_test"]
+
+VARIANTS = ("relations", *FACETS)
 
 
 def build_debian(
@@ -34,6 +39,7 @@ def build_debian(
     overwrite: bool = False,
     progress: bool = True,
     packages: Sequence[str | Path] | None = None,
+    variant: str = "relations",
 ) -> Dataset:
     """Build the data set in the folder ``out`` and open it.
 
@@ -46,33 +52,42 @@ def build_debian(
         progress: Show a bar.
         packages: ``Packages`` files, and ``Translation-en`` files with the long descriptions, plain or
             compressed; by default those that apt keeps.
+        variant: What a package's labels are, one of :data:`VARIANTS`.
 
     Raises:
         XMCError: When ``out`` is taken and ``overwrite`` is false, or holds anything but a prepared data set.
         DataError: When there are no lists, one cannot be read, or no package refers to another.
     """
+    check_choice("variant", variant, VARIANTS)
     check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
     started = time.perf_counter()
     paths = find_lists(LISTS) if packages is None else [Path(path) for path in packages]
     every = read_packages(each(paths, "package lists", "file", shown=progress))
     kept = [package for package in every if not is_left_out(package)]
-    links = link_packages(kept)
+    if variant == "relations":
+        values, links = [], link_packages(kept)
+    else:
+        values, links = values_of(kept, variant)
     counts = {"packages": len(every), "left_out": len(every) - len(kept), "links": sum(map(len, links))}
     if not counts["links"]:
-        raise DataError(f"expected packages that refer to each other, found none among {len(kept):,}")
+        what = "packages that refer to each other" if variant == "relations" else f"a {variant} of packages"
+        raise DataError(f"expected {what}, found none among {len(kept):,}")
     split = split_items(links, [is_test(package.source) for package in kept])
     files = [{"file": path.name, "sha256": sha256_file(path)} for path in paths]
-    source = {"package_lists": files, "relations": list(RELATIONS), **counts}
-    with DatasetWriter(
-        out, name="debian", sources=[source | {"test_links_dropped": split.num_dropped}], overwrite=overwrite
-    ) as writer:
-        write_items(
-            writer,
-            split,
-            lambda i: (kept[i].name, f"{kept[i].name}: {kept[i].synopsis}", kept[i].description),
-        )
+    told = {"relations": list(RELATIONS)} if variant == "relations" else {"variant": variant}
+    source = {"package_lists": files, **told, **counts, "test_links_dropped": split.num_dropped}
+    name = "debian" if variant == "relations" else f"debian-{variant}"
+
+    def text(i: int) -> tuple[str, str, str]:
+        return kept[i].name, f"{kept[i].name}: {kept[i].synopsis}", kept[i].description
+
+    with DatasetWriter(out, name=name, sources=[source], overwrite=overwrite) as writer:
+        if variant == "relations":
+            write_items(writer, split, text)
+        else:
+            write_sides(writer, split, query=text, label=facet_labels(values).__getitem__)
     if progress:
-        _report(counts, any(package.description for package in every), time.perf_counter() - started)
+        _report(name, counts, any(package.description for package in every), time.perf_counter() - started)
     return Dataset.load(out)
 
 
@@ -81,9 +96,9 @@ def is_test(source: str) -> bool:
     return hashlib.sha256(source.encode()).digest()[0] % 5 == 0
 
 
-def _report(counts: dict[str, int], described: bool, seconds: float) -> None:
+def _report(name: str, counts: dict[str, int], described: bool, seconds: float) -> None:
     tqdm.write(
-        f"debian: {counts['packages']:,} packages ({counts['left_out']:,} left out), "
+        f"{name}: {counts['packages']:,} packages ({counts['left_out']:,} left out), "
         f"{counts['links']:,} links, {seconds:.0f} s"
     )
     if not described:

@@ -16,6 +16,8 @@ __all__ = ["RELATIONS", "Package", "is_left_out", "link_packages", "read_package
 RELATIONS = ("depends", "recommends", "suggests", "enhances")
 """The fields whose packages a package refers to."""
 
+_FIELDS = ("package", "source", "section", "description", "description-md5", "tag", "maintainer")
+
 # Sections of shared libraries, and of what nobody chooses by its topic.
 _SECTIONS = frozenset(
     {"debug", "kernel", "libs", "localization", "metapackages", "oldlibs", "tasks", "translations"}
@@ -39,6 +41,10 @@ class Package:
     """The long one, on one line; empty where no list has it."""
     related: tuple[str, ...]
     """Names of the packages it refers to, as written, itself left out."""
+    tags: tuple[str, ...] = ()
+    """Such as ``role::program``, in order."""
+    maintainer: str = ""
+    """The name, without an address."""
 
 
 def read_packages(paths: Iterable[Path]) -> list[Package]:
@@ -85,7 +91,7 @@ def link_packages(packages: Sequence[Package]) -> list[list[int]]:
 
 def _kept(stanza: Mapping[str, str], path: Path) -> dict[str, str]:
     """The fields of a stanza that count; most of a list's size is in the others."""
-    wanted = ("package", "source", "section", "description", "description-md5", *RELATIONS)
+    wanted = (*_FIELDS, *RELATIONS)
     for name in RELATIONS:
         try:
             related_packages(stanza.get(name, ""))
@@ -110,4 +116,15 @@ def _package(stanza: Mapping[str, str], translations: Mapping[str, str]) -> Pack
         synopsis=synopsis,
         description=text,
         related=tuple(other for other in dict.fromkeys(related) if other != name),
+        tags=_tags(stanza.get("tag", "")),
+        maintainer=stanza.get("maintainer", "").partition("<")[0].strip(' "'),
     )
+
+
+def _tags(field: str) -> tuple[str, ...]:
+    """The tags of a field such as ``role::program, use::{editing, viewing}``, in order."""
+    found: list[str] = []
+    # Tags of one facet may share its name: facet::{one, other}.
+    for whole, shared, several in re.findall(r"(([^\s,{}]+::)(?:\{([^}]*)\}|[^\s,{}]+))", field):
+        found += [shared + tag for tag in re.split(r"[,\s]+", several) if tag] if several else [whole]
+    return tuple(dict.fromkeys(found))
