@@ -35,7 +35,8 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     elif facts.pairs_per_label >= 2:
         found.append({"residuals.enabled": True, "residuals.learning_rate": 0.1, "residuals.dropout": 0.3})
     if static:
-        found.append({"encoder.dropout": 0.0 if rules["encoder.dropout"] else 0.2})
+        dropouts = (0.4, 0.0) if rules["encoder.dropout"] else (0.2,)
+        found += [{"encoder.dropout": dropout} for dropout in dropouts]
         found.append(
             {"encoder.vocabulary": None}
             if rules["encoder.vocabulary"]
