@@ -51,7 +51,8 @@ class LexicalRanker(WordRanker):
             words = vectorizer.get_feature_names_out().tolist()
             self._set(words, vectorizer.idf_.astype(np.float32), found)
         except ValueError:  # no label has a word
-            self._set([], np.empty(0, dtype=np.float32), sp.csr_matrix((0, len(texts)), dtype=np.float32))
+            none = sp.csr_matrix(np.empty((0, len(texts)), dtype=np.float32))
+            self._set([], np.empty(0, dtype=np.float32), none)
 
     def _set(self, words: list[str], weights: NDArray[np.float32], labels: sp.csr_matrix) -> None:
         self._words, self._weights, self._labels = words, weights, labels  # [V], [V], [V, L]

@@ -64,8 +64,9 @@ def build_debian(
     paths = find_lists(LISTS) if packages is None else [Path(path) for path in packages]
     every = read_packages(each(paths, "package lists", "file", shown=progress))
     kept = [package for package in every if not is_left_out(package)]
+    values: list[str] = []
     if variant == "relations":
-        values, links = [], link_packages(kept)
+        links = link_packages(kept)
     else:
         values, links = values_of(kept, variant)
     counts = {"packages": len(every), "left_out": len(every) - len(kept), "links": sum(map(len, links))}
