@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 from xmc.retrieval.fusion import weighted_fusion
 from xmc.retrieval.generations import current_generation
+from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.vote import QueryVotes, voted
 
 LABELS = ["1 0 0", "0 1 0", "0 0 1", "3 4 0"]
@@ -89,6 +91,24 @@ def test_a_removed_label_is_never_found(index: LabelIndex, votes: QueryVotes, tm
     index.save(tmp_path / "index")
     loaded = LabelIndex.load(tmp_path / "index", index.encoder)
     assert loaded.search("1 0 0", 6)[0].tolist() == index.search("1 0 0", 6)[0].tolist()
+
+
+def test_an_index_of_before_words_were_kept_counts_them(
+    index: LabelIndex, tmp_path: Path, make_encoder: Callable[..., DualEncoder]
+) -> None:
+    index.add_ensemble(EnsembleOptions(lexical=0.9))
+    index.save(tmp_path / "index")
+    expected = index.search(["1 0 0", "4 3 0"], 4)
+    folder = tmp_path / "index" / current_generation(tmp_path / "index")
+    manifest = IndexManifest.read(folder)
+    kept = {name: value for name, value in manifest.checksums.items() if not name.startswith("word")}
+    assert len(kept) == len(manifest.checksums) - 2
+    replace(manifest, checksums=kept).write(folder)
+    for name in manifest.checksums.keys() - kept.keys():
+        (folder / name).unlink()
+    found = LabelIndex.load(tmp_path / "index", make_encoder()).search(["1 0 0", "4 3 0"], 4)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
 
 
 def test_what_does_not_fit_is_refused(

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.data.columns import read_columns
 from xmc.data.relevance import load_matrix, save_matrix
 from xmc.errors import ConfigError, DataError
-from xmc.received import read_json, reading
+from xmc.received import reading
 from xmc.retrieval.word_ranker import WordRanker
 
 __all__ = ["FILES", "LexicalRanker"]
 
-FILES = ("words.json", "word_weights.npy", "word_labels.npz")
-"""The words, what each weighs, and what each label has of it."""
+FILES = ("words.parquet", "word_labels.npz")
+"""The words with what each weighs, and what each label has of them."""
 
+_SCHEMA = pa.schema([("word", pa.string()), ("weight", pa.float32())])
 _WORD = r"(?u)\b\w+\b"
 
 
@@ -83,10 +86,9 @@ class LexicalRanker(WordRanker):
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write what :meth:`read` opens into a folder, and name the files."""
-        words, weights, labels = FILES
-        (folder / words).write_text(json.dumps(self._words, ensure_ascii=False), encoding="utf-8")
-        np.save(folder / weights, self._weights, allow_pickle=False)
-        save_matrix(folder / labels, self._labels)
+        table = pa.table({"word": self._words, "weight": self._weights}, schema=_SCHEMA)
+        pq.write_table(table, folder / FILES[0])
+        save_matrix(folder / FILES[1], self._labels)
         return FILES
 
     @classmethod
@@ -96,16 +98,11 @@ class LexicalRanker(WordRanker):
         Raises:
             DataError: When a file is missing, damaged, or does not fit the others.
         """
-        told = "words of labels"
-        with reading(folder / FILES[0], told, "build the index again"):
-            words = read_json(folder / FILES[0])
-        with reading(folder / FILES[1], told, "build the index again"):
-            weights = np.load(folder / FILES[1], allow_pickle=False)
-        labels = load_matrix(folder / FILES[2])
-        texts = isinstance(words, list) and all(isinstance(word, str) for word in words)
-        shapes = weights.dtype == np.float32 and weights.shape == (labels.shape[0],)
-        if not texts or not shapes or len(words) != labels.shape[0] or labels.dtype != np.float32:
+        with reading(folder / FILES[0], "the words of an index's labels", "build the index again"):
+            words, weights = read_columns(folder / FILES[0], _SCHEMA).values()
+        labels = load_matrix(folder / FILES[1])
+        if len(words) != labels.shape[0] or labels.dtype != np.float32:
             raise DataError(f"{folder}: its words do not fit each other: build the index again")
         made = cls.__new__(cls)
-        made._set(words, weights, labels)
+        made._set(words, np.array(weights, dtype=np.float32), labels)
         return made

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from xmc.corpora.debian.facets import FACETS, facet_labels, values_of
 from xmc.corpora.debian.lists import LISTS, find_lists
-from xmc.corpora.debian.packages import RELATIONS, is_left_out, link_packages, read_packages
-from xmc.corpora.item_to_item import split_items, write_items
+from xmc.corpora.debian.packages import RELATIONS, Package, is_left_out, link_packages, read_packages
+from xmc.corpora.item_to_item import ItemSplit, split_items, write_items
 from xmc.corpora.two_sided import write_sides
 from xmc.data.dataset import Dataset
 from xmc.data.manifest import MANIFEST_NAME, check_choice
@@ -56,7 +57,7 @@ def build_debian(
 
     Raises:
         XMCError: When ``out`` is taken and ``overwrite`` is false, or holds anything but a prepared data set.
-        DataError: When there are no lists, one cannot be read, or no package refers to another.
+        DataError: When there are no lists, one cannot be read, or no package has such labels.
     """
     check_choice("variant", variant, VARIANTS)
     check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
@@ -64,29 +65,14 @@ def build_debian(
     paths = find_lists(LISTS) if packages is None else [Path(path) for path in packages]
     every = read_packages(each(paths, "package lists", "file", shown=progress))
     kept = [package for package in every if not is_left_out(package)]
-    values: list[str] = []
-    if variant == "relations":
-        links = link_packages(kept)
-    else:
-        values, links = values_of(kept, variant)
+    links, write, told = _relations(kept) if variant == "relations" else _facet(kept, variant)
     counts = {"packages": len(every), "left_out": len(every) - len(kept), "links": sum(map(len, links))}
-    if not counts["links"]:
-        what = "packages that refer to each other" if variant == "relations" else f"a {variant} of packages"
-        raise DataError(f"expected {what}, found none among {len(kept):,}")
     split = split_items(links, [is_test(package.source) for package in kept])
     files = [{"file": path.name, "sha256": sha256_file(path)} for path in paths]
-    told = {"relations": list(RELATIONS)} if variant == "relations" else {"variant": variant}
     source = {"package_lists": files, **told, **counts, "test_links_dropped": split.num_dropped}
     name = "debian" if variant == "relations" else f"debian-{variant}"
-
-    def text(i: int) -> tuple[str, str, str]:
-        return kept[i].name, f"{kept[i].name}: {kept[i].synopsis}", kept[i].description
-
     with DatasetWriter(out, name=name, sources=[source], overwrite=overwrite) as writer:
-        if variant == "relations":
-            write_items(writer, split, text)
-        else:
-            write_sides(writer, split, query=text, label=facet_labels(values).__getitem__)
+        write(writer, split)
     if progress:
         _report(name, counts, any(package.description for package in every), time.perf_counter() - started)
     return Dataset.load(out)
@@ -95,6 +81,36 @@ def build_debian(
 def is_test(source: str) -> bool:
     """Whether the packages of this source are test queries: a fifth of all sources, by the name's hash."""
     return hashlib.sha256(source.encode()).digest()[0] % 5 == 0
+
+
+_Write = Callable[[DatasetWriter, ItemSplit], None]
+
+
+def _relations(packages: Sequence[Package]) -> tuple[list[list[int]], _Write, dict[str, Any]]:
+    links = link_packages(packages)
+    if not any(links):
+        raise DataError(f"expected packages that refer to each other, found none among {len(packages):,}")
+
+    def write(writer: DatasetWriter, split: ItemSplit) -> None:
+        write_items(writer, split, lambda i: _text(packages[i]))
+
+    return links, write, {"relations": list(RELATIONS)}
+
+
+def _facet(packages: Sequence[Package], facet: str) -> tuple[list[list[int]], _Write, dict[str, Any]]:
+    values, links = values_of(packages, facet)
+    if not values:
+        raise DataError(f"expected a {facet} of packages, found none among {len(packages):,}")
+    labels = facet_labels(values)
+
+    def write(writer: DatasetWriter, split: ItemSplit) -> None:
+        write_sides(writer, split, query=lambda i: _text(packages[i]), label=labels.__getitem__)
+
+    return links, write, {"variant": facet}
+
+
+def _text(package: Package) -> tuple[str, str, str]:
+    return package.name, f"{package.name}: {package.synopsis}", package.description
 
 
 def _report(name: str, counts: dict[str, int], described: bool, seconds: float) -> None:
