@@ -58,7 +58,7 @@ def test_words_are_kept(labels: list[str], tmp_path: Path) -> None:
     np.testing.assert_array_equal(LexicalRanker.read(tmp_path).scores(texts), ranker.scores(texts))
 
 
-@pytest.mark.parametrize("place", range(2))
+@pytest.mark.parametrize("place", range(3))
 def test_words_that_do_not_fit_are_refused(place: int, tmp_path: Path) -> None:
     LexicalRanker(LABELS).write(tmp_path)
     other = tmp_path / "other"

@@ -8,12 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmc.data.columns import read_columns
 from xmc.data.relevance import load_matrix, save_matrix
 from xmc.errors import ConfigError, DataError
 from xmc.received import reading
@@ -21,10 +18,9 @@ from xmc.retrieval.word_ranker import WordRanker
 
 __all__ = ["FILES", "LexicalRanker"]
 
-FILES = ("words.parquet", "word_labels.npz")
-"""The words with what each weighs, and what each label has of them."""
+FILES = ("words.npy", "word_weights.npy", "word_labels.npz")
+"""The words as lines of UTF-8, what each weighs, and what each label has of them."""
 
-_SCHEMA = pa.schema([("word", pa.string()), ("weight", pa.float32())])
 _WORD = r"(?u)\b\w+\b"
 
 
@@ -86,9 +82,10 @@ class LexicalRanker(WordRanker):
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write what :meth:`read` opens into a folder, and name the files."""
-        table = pa.table({"word": self._words, "weight": self._weights}, schema=_SCHEMA)
-        pq.write_table(table, folder / FILES[0])
-        save_matrix(folder / FILES[1], self._labels)
+        lines = np.frombuffer("\n".join(self._words).encode(), dtype=np.uint8)
+        np.save(folder / FILES[0], lines, allow_pickle=False)
+        np.save(folder / FILES[1], self._weights, allow_pickle=False)
+        save_matrix(folder / FILES[2], self._labels)
         return FILES
 
     @classmethod
@@ -98,11 +95,18 @@ class LexicalRanker(WordRanker):
         Raises:
             DataError: When a file is missing, damaged, or does not fit the others.
         """
-        with reading(folder / FILES[0], "the words of an index's labels", "build the index again"):
-            words, weights = read_columns(folder / FILES[0], _SCHEMA).values()
-        labels = load_matrix(folder / FILES[1])
-        if len(words) != labels.shape[0] or labels.dtype != np.float32:
+        told = "the words of an index's labels"
+        with reading(folder / FILES[0], told, "build the index again"):
+            lines = np.load(folder / FILES[0], mmap_mode="r", allow_pickle=False)
+            words = (
+                lines.astype(np.uint8, casting="equiv").tobytes().decode().split("\n") if lines.size else []
+            )
+        with reading(folder / FILES[1], told, "build the index again"):
+            weights = np.load(folder / FILES[1], mmap_mode="r", allow_pickle=False)
+        labels = load_matrix(folder / FILES[2])
+        shapes = weights.dtype == np.float32 and weights.shape == (labels.shape[0],)
+        if not shapes or len(words) != labels.shape[0] or labels.dtype != np.float32:
             raise DataError(f"{folder}: its words do not fit each other: build the index again")
         made = cls.__new__(cls)
-        made._set(words, np.array(weights, dtype=np.float32), labels)
+        made._set(words, np.array(weights), labels)
         return made
