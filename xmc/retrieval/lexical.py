@@ -98,9 +98,7 @@ class LexicalRanker(WordRanker):
         told = "the words of an index's labels"
         with reading(folder / FILES[0], told, "build the index again"):
             lines = np.load(folder / FILES[0], mmap_mode="r", allow_pickle=False)
-            words = (
-                lines.astype(np.uint8, casting="equiv").tobytes().decode().split("\n") if lines.size else []
-            )
+            words = lines.tobytes().decode().split("\n") if lines.size else []
         with reading(folder / FILES[1], told, "build the index again"):
             weights = np.load(folder / FILES[1], mmap_mode="r", allow_pickle=False)
         labels = load_matrix(folder / FILES[2])
