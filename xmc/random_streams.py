@@ -94,6 +94,9 @@ class Stream(Enum):
     ROUNDING = (19, "table", "step")
     """The noise by which a table of bfloat16 is rounded after a step."""
 
+    CLASSIFIER_ROWS = (20,)
+    """The order of the labels' classifiers of words, and the rows drawn as their negatives."""
+
     TEACHER_CANDIDATES = (40, "block")
     """The labels that teachers are asked about beside those they rank highest, of a block of queries."""
 

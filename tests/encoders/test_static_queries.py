@@ -13,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 from tests.encoders.test_static_model import CONFIGS, saved
 from xmc.encoders import CutCount, DualEncoder, LabelOffsets, LabelResiduals, StaticQueries
 from xmc.encoders.static_queries import bags_of_tokens
-from xmc.errors import DataError, ModelError
+from xmc.errors import DataError, IndexMismatchError, ModelError
+from xmc.retrieval import LabelIndex
 
 
 def change_tables(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -109,3 +110,45 @@ def test_it_needs_no_torch(static_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(folder)]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
     assert out[:2] == [DualEncoder.load(folder).fingerprint, "[]"]
+
+
+def test_an_index_trusts_a_model_whose_files_are_as_they_were(
+    static_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = saved(static_folder, tmp_path / "model")
+    LabelIndex.build(folder, ["red house", "blue bird"], progress=False).save(tmp_path / "index")
+
+    def found() -> list[int]:
+        return LabelIndex.load(tmp_path / "index").search("blue bird", 2)[0].tolist()
+
+    expected, asked = found(), list[str]()
+    whole = StaticQueries.fingerprint
+
+    def fingerprint(queries: StaticQueries) -> str:
+        asked.append("fingerprint")
+        return str(whole.func(queries))
+
+    monkeypatch.setattr(StaticQueries, "fingerprint", property(fingerprint))
+    (folder / "README.md").write_text("another card")
+    (folder / "calibration.json").write_text("{}")
+    assert found() == expected == [1, 0] and not asked
+    # The same model in other bytes is asked for its name, and found.
+    content = json.loads((folder / "xmc.json").read_text())
+    (folder / "xmc.json").write_text(json.dumps(content, indent=7))
+    assert found() == expected and asked == ["fingerprint"]
+    change_tables(folder, lambda table: table + 1)
+    with pytest.raises(IndexMismatchError, match="was built with the model"):
+        found()
+    change_tables(folder, lambda table: table * np.nan)
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        found()
+
+
+def test_only_a_folder_of_static_towers_has_a_digest(static_folder: Path, tmp_path: Path) -> None:
+    folder = saved(static_folder, tmp_path / "model")
+    name = StaticQueries.digest(folder)
+    assert len(name) == 16 and StaticQueries.digest(folder) == name
+    (folder / "xmc.json").rename(folder / "xmc2.json")
+    assert StaticQueries.digest(folder) != name
+    (tmp_path / "empty").mkdir()
+    assert StaticQueries.digest(tmp_path / "empty") == StaticQueries.digest(tmp_path / "missing") == ""

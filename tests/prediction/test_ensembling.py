@@ -1,4 +1,4 @@
-"""The choice of a vote and of words for a run, and an index that has it."""
+"""The choice of what ranks beside a run's model, and an index that has it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,28 @@ from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 
 
 def test_a_choice_loses_nothing_on_the_held_out_rows(run: Path, data: Path) -> None:
-    chosen, votes = choose_for_run(run, data, progress=False)
+    chosen, beside = choose_for_run(run, data, progress=False)
     first, last = chosen.stages[0].metrics, chosen.stages[-1].metrics
     assert chosen.num_rows == 20 == len(held_out_rows(run, Dataset.load(data)))
-    assert all(last[name] >= first[name] for name in ("P@1", "nDCG@5")) and len(votes.vectors) == 119
-    assert (chosen.options.vote is not None) == (len(chosen.stages) > 1)
+    assert all(last[name] >= first[name] for name in ("P@1", "nDCG@5"))
+    options, names = chosen.options, [stage.name for stage in chosen.stages[1:]]
+    assert names == [
+        name for name, used in (("classified", options.classifiers), ("with vote", options.vote)) if used
+    ]
+    assert beside.options == options
+    assert (beside.votes is not None) == (options.vote is not None)
+    assert (beside.classifiers is not None) == bool(options.classifiers)
+    assert beside.votes is None or len(beside.votes.vectors) == 119
     # No label shares a word with a query.
     assert chosen.options.lexical == 0 and "20 held-out training rows" in chosen.table()
+
+
+def test_classifiers_that_would_take_too_long_are_left_out(
+    run: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen, beside = choose_for_run(run, data, classifier_seconds=0.0, progress=False)
+    assert not chosen.judged and chosen.options.classifiers == 0 and beside.classifiers is None
+    assert "classifiers of words are left out: learning them would take about" in caplog.text
 
 
 def test_the_test_rows_are_ranked_with_the_vote(

@@ -1,4 +1,4 @@
-"""A label index that ranks with the vote of training queries and with words."""
+"""A label index that ranks with classifiers of words, the vote of training queries, and shared words."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from xmc.retrieval.fusion import weighted_fusion
 from xmc.retrieval.generations import current_generation
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.vote import QueryVotes, voted
+from xmc.retrieval.words.classifiers import WordClassifiers, with_classifiers
+from xmc.retrieval.words.features import WordFeatures, word_keys
 
 LABELS = ["1 0 0", "0 1 0", "0 0 1", "3 4 0"]
 VOTE = VoteOptions(0.6, 0.1)
@@ -31,6 +33,16 @@ def votes() -> QueryVotes:
     """Queries near the first label, which have the third; and one near the second, which has the fourth."""
     vectors = np.array([[1, 0.1, 0], [1, 0, 0.1], [0, 1, 0]], dtype=np.float32)
     return QueryVotes(vectors, sp.csr_matrix(np.array([[0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])))
+
+
+@pytest.fixture
+def classifiers() -> WordClassifiers:
+    """For the second label where a text has the word 1, for the first where it has 4; none of the third."""
+    features, vectors = WordFeatures.learned(["1 0 0", "3 4 0"], least=1)
+    weights = np.zeros((vectors.shape[1], 4), dtype=np.float32)
+    weights[features.keys == word_keys(["1"])[0], 1] = 3
+    weights[features.keys == word_keys(["4"])[0], 0] = 3
+    return WordClassifiers(features, sp.csr_matrix(weights), np.array([0, 0, np.nan, -1], dtype=np.float32))
 
 
 @pytest.fixture
@@ -52,14 +64,19 @@ def test_votes_change_the_ranking(index: LabelIndex, votes: QueryVotes) -> None:
 
 
 def test_an_index_keeps_its_ensemble(
-    index: LabelIndex, votes: QueryVotes, tmp_path: Path, make_encoder: Callable[..., DualEncoder]
+    index: LabelIndex,
+    votes: QueryVotes,
+    classifiers: WordClassifiers,
+    tmp_path: Path,
+    make_encoder: Callable[..., DualEncoder],
 ) -> None:
-    index.add_ensemble(EnsembleOptions(VOTE, 0.2), votes)
+    options = EnsembleOptions(VOTE, 0.2, 0.3)
+    index.add_ensemble(options, votes, classifiers)
     texts = ["1 0 0", "0 3 4", "2 2 2"]
     before = index.search(texts, 4)
     index.save(tmp_path / "index")
     loaded = LabelIndex.load(tmp_path / "index", make_encoder())
-    assert loaded.manifest.ensemble == EnsembleOptions(VOTE, 0.2)
+    assert loaded.manifest.ensemble == options
     for one, other in zip(before, loaded.search(texts, 4), strict=True):
         np.testing.assert_array_equal(one, other)
     block = next(predict_blocks(loaded, [Query("q", "1 0 0"), Query("r", " ")], 4))
@@ -80,8 +97,32 @@ def test_words_are_added_with_their_share(index: LabelIndex) -> None:
     assert ids[0, 0] == 3
 
 
-def test_a_removed_label_is_never_found(index: LabelIndex, votes: QueryVotes, tmp_path: Path) -> None:
-    index.add_ensemble(EnsembleOptions(VOTE, 0.3), votes)
+def test_classifiers_come_first_and_leave_labels_added_later_their_place(
+    index: LabelIndex, votes: QueryVotes, classifiers: WordClassifiers
+) -> None:
+    texts = ["1 0 0", "3 4 0"]
+    plain = index.search(texts, 4)
+    expected = with_classifiers(plain, classifiers.scores(texts, plain[0]), 0.4, 4)
+    index.add_ensemble(EnsembleOptions(classifiers=0.4), None, classifiers)
+    found = index.search(texts, 4)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-6)
+    assert not np.array_equal(found[0], plain[0])
+    index.add_ensemble(EnsembleOptions(VOTE, classifiers=0.4), votes, classifiers)
+    vectors = index.query_encoder.encode_queries(texts)
+    both = voted(expected, votes.nearest(vectors), votes.relevance, VOTE, 4)
+    np.testing.assert_array_equal(index.search(texts, 4)[0], both[0])
+    index.add_ensemble(EnsembleOptions(classifiers=0.9), None, classifiers)
+    index.add(["1 0 0"], ["e"])
+    ids, scores = index.search("1 0 0", 5)
+    # Of own scores from 0 to 3 it has 1: the share of the classifiers leaves it that.
+    assert scores[ids.tolist().index(4)] == pytest.approx(1 / 3)
+
+
+def test_a_removed_label_is_never_found(
+    index: LabelIndex, votes: QueryVotes, classifiers: WordClassifiers, tmp_path: Path
+) -> None:
+    index.add_ensemble(EnsembleOptions(VOTE, 0.3, 0.3), votes, classifiers)
     assert 2 in index.search("1 0 0", 4)[0] and 3 in index.search("3 4 0", 4)[0]
     index.remove(["c", "d"])
     index.add(["1 1 1"], ["e"])
@@ -120,6 +161,12 @@ def test_what_does_not_fit_is_refused(
         index.add_ensemble(EnsembleOptions(VOTE))
     with pytest.raises(ConfigError, match="lexical: expected a share"):
         EnsembleOptions(lexical=1.0)
+    with pytest.raises(
+        ConfigError, match="classifiers: expected a share of at least 0 and below 1, got -0.1"
+    ):
+        EnsembleOptions(classifiers=-0.1)
+    with pytest.raises(ConfigError, match="expected classifiers for their share of 0.2, got none"):
+        index.add_ensemble(EnsembleOptions(classifiers=0.2))
     index.add_ensemble(EnsembleOptions(VOTE), votes)
     index.save(tmp_path / "index")
     with pytest.raises(ConfigError, match="rank by the model alone"):

@@ -108,6 +108,19 @@ def test_time_for_the_final_training_is_kept_back(start: Any, tmp_path: Path) ->
         assert laboratory.made, seconds
 
 
+def test_a_longer_recipe_is_not_tried_where_its_own_training_would_not_fit(start: Any) -> None:
+    """It would win, and then be trained for a part of its steps."""
+    longer = 0
+    for seconds in range(30, 130, 5):
+        search, laboratory = start(float(seconds), worth=lambda config: config.training.epochs)
+        best = search.run()
+        cost = 10.0 * best.changes.get("training.epochs", 4.0) / 4
+        assert search.budget.left >= 1.2 * cost, seconds
+        longer += cost > 10
+        search.journal.path.unlink()
+    assert 0 < longer < 20
+
+
 def test_a_recipe_that_the_budget_does_not_hold_is_not_tried_to_its_end(start: Any) -> None:
     search, laboratory = start(15.0)
     assert search.run() is None and not laboratory.made

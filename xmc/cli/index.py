@@ -89,8 +89,8 @@ def _build_parser() -> ArgumentParser:
         "--ensemble",
         default="none",
         choices=("none", "auto"),
-        help="auto adds the vote of training queries, and the words that texts share, where the rows that\n"
-        "the run held out say so.",
+        help="auto adds the vote of training queries, the words that texts share, and a classifier of words\n"
+        "for each label, where the rows that the run held out say so.",
     )
     parser.add_argument("--metric", default="nDCG@5", help="What --ensemble auto is chosen by.")
     parser.add_argument("--overwrite", action="store_true", help="Replace the index when it is there.")
@@ -131,10 +131,10 @@ def _build(arguments: Sequence[str]) -> None:
         from xmc.data import Dataset
         from xmc.prediction.ensembling import choose_for_run
 
-        chosen, votes = choose_for_run(
+        chosen, beside = choose_for_run(
             options.model, options.labels, metric=options.metric, dimensions=options.dimensions
         )
-        index.add_ensemble(chosen.options, votes)
+        index.add_ensemble(beside.options, beside.votes, beside.classifiers)
         print(f"{chosen.table()}\nbeside the labels' own scores: {chosen.options}")
         calibration = chosen.calibration(Dataset.load(options.labels), index.manifest.model_fingerprint)
     index.save(out, overwrite=options.overwrite)

@@ -22,6 +22,7 @@ from xmc.encoders.folder_checks import check_vocabularies
 from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+from xmc.encoders.model_files import digest_files
 from xmc.encoders.model_fingerprint import Weights, described, digest, model_fingerprint
 from xmc.encoders.prefixes import check_cut, cut
 from xmc.encoders.resolve import resolve_model
@@ -97,10 +98,15 @@ class StaticQueries:
         self.metadata = replace(metadata, query_length=self.max_length)
 
     @classmethod
-    def load(cls, path_or_name: str | Path) -> StaticQueries | None:
+    def load(cls, path_or_name: str | Path, *, checked: bool = False) -> StaticQueries | None:
         """Open a model folder or a run folder; None for what `DualEncoder.load` must open.
 
         That is every model but a static one of float32 numbers.
+
+        Args:
+            path_or_name: Of the model.
+            checked: The folder has been opened before, and its :meth:`digest` is what it was then: what takes
+                long is not looked at again.
 
         Raises:
             ModelError: When it cannot be found, or what is read here is damaged.
@@ -115,11 +121,21 @@ class StaticQueries:
         if layout is None or any(table != "F32" for table in tables):
             return None
         with reading(folder, "a model of two text towers", error=ModelError):
-            check_vocabularies(folder)
+            if not checked:
+                check_vocabularies(folder)
             queries = cls(folder, layout, metadata or EncoderMetadata(tied=False))
-            if not np.isfinite(queries._table).all():
+            if not checked and not np.isfinite(queries._table).all():
                 raise ValueError("its weights hold NaN or infinity")
         return queries
+
+    @staticmethod
+    def digest(path_or_name: str | Path) -> str:
+        """`digest_files` of a model's folder; "" where it cannot be read as one of static towers."""
+        try:
+            folder = resolve_model(path_or_name)
+            return "" if read_folder(folder) is None else digest_files(folder)
+        except (ModelError, OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
+            return ""  # whatever opens it says what is wrong with it
 
     def truncated(self, dimension: int) -> StaticQueries:
         """The same, giving the first ``dimension`` components of each vector; see `DualEncoder.truncated`.

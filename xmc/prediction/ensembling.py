@@ -1,10 +1,11 @@
-"""Chooses what ranks beside a model's scores, the vote and the words, by rows that it was not trained on."""
+"""Chooses what ranks beside a model's scores, by rows that neither it nor its classifiers were trained on."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, inverse_propensity, labelled_rows
+from xmc.durations import duration
 from xmc.encoders import DualEncoder
 from xmc.errors import DataError
 from xmc.evaluation.hits import all_hits
@@ -20,6 +22,7 @@ from xmc.evaluation.mildest import Tried, mildest
 from xmc.evaluation.vote_choice import choose_vote
 from xmc.evaluation.weights import SHARES, Measure, check_metric, measure_by
 from xmc.prediction.calibration import Calibration, fit_calibration
+from xmc.prediction.classifying import TrainingWords, confused_labels
 from xmc.prediction.held_out import held_out_rows
 from xmc.prediction.ranked_rows import excluded_rows, ranked_rows, ranked_vectors
 from xmc.retrieval import LexicalRanker
@@ -27,11 +30,22 @@ from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions
 from xmc.retrieval.fusion import Lists, weighted_fusion
 from xmc.retrieval.vote import DEPTH, QueryVotes, voted, without
+from xmc.retrieval.words.classifiers import WordClassifiers, with_classifiers
 
-__all__ = ["ChosenEnsemble", "Stage", "choose_ensemble", "choose_for_run", "query_votes", "rank_test"]
+__all__ = [
+    "Beside",
+    "ChosenEnsemble",
+    "Stage",
+    "choose_ensemble",
+    "choose_for_run",
+    "query_votes",
+    "rank_test",
+]
 
-MOST_WORDS = 0.5
-"""Share of the lexical ranker at most: it helps a model, and does not replace it."""
+_log = logging.getLogger(__name__)
+
+MOST = 0.5
+"""Share of the lexical ranker at most, and of classifiers: they help a model, and do not replace it."""
 
 LEAST_ROWS = 1_000
 """Test rows that an ensemble is measured on at least, however long that takes."""
@@ -50,6 +64,15 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What an index ranks with beside its vectors, ready to be added (`LabelIndex.add_ensemble`)."""
+
+    options: EnsembleOptions
+    votes: QueryVotes | None
+    classifiers: WordClassifiers | None
+
+
+@dataclass(frozen=True)
 class ChosenEnsemble:
     """What was chosen, and the stages that it went through."""
 
@@ -59,6 +82,8 @@ class ChosenEnsemble:
     """The held-out training rows, [V]."""
     lists: Lists
     """Of these rows by what was chosen, [V, 100]."""
+    judged: bool = True
+    """Whether classifiers were tried."""
 
     @property
     def num_rows(self) -> int:
@@ -125,11 +150,15 @@ def choose_ensemble(
     lexical_metric: str = "R@100",
     near_seconds: float = 0.0,
     apart: sp.csr_matrix | None = None,
+    said: NDArray[np.floating] | None = None,
+    said_seconds: float = 0.0,
 ) -> ChosenEnsemble:
-    """The vote that raises ``metric``, then the share of words that raises ``lexical_metric``; each may be 0.
+    """Classifiers and the vote that raise ``metric``, words that raise ``lexical_metric``; each may be 0.
 
-    Of several as good the mildest is taken, which may be nothing (`xmc.evaluation.mildest`). Nothing is
-    added that lowers a metric of ``keep`` on these rows; words must not lower ``metric`` either.
+    One after the other, each beside what those before it have come to. Classifiers are the first: what a vote
+    makes of scores, shares of a softmax, would leave them little to say. Of several as good the mildest is
+    taken, which may be nothing (`xmc.evaluation.mildest`). Nothing is added that lowers a metric of ``keep``
+    on these rows; words must not lower ``metric`` either.
 
     Args:
         dataset: The data set.
@@ -144,6 +173,9 @@ def choose_ensemble(
         lexical_metric: What words are chosen by: their use is the tail of a list.
         near_seconds: What finding ``near`` took, for the table.
         apart: [V, L], pairs that are neither right nor wrong; the model's lists are without them.
+        said: What classifiers that have not learned the rows say of ``lists``, [V, 100], NaN where they say
+            nothing; None to try none.
+        said_seconds: What they took for it, for the table.
     """
     relevance, constants = dataset.relevance("train"), dataset.propensity
     names = list(dict.fromkeys((*SHOWN, metric, lexical_metric, *keep)))
@@ -154,7 +186,16 @@ def choose_ensemble(
         excluded = apart if excluded is None else sp.csr_matrix(excluded.astype(bool) + apart.astype(bool))
     measure = measure_by(truth, weights, names)
     current: Lists = (lists[0].astype(np.int64), lists[1])
-    stages, vote = [Stage("labels", measure(current[0]), 0.0)], None
+    stages, vote, judged = [Stage("labels", measure(current[0]), 0.0)], None, 0.0
+    if said is not None:
+
+        def with_judged(share: float) -> Lists:
+            return with_classifiers(lists, said, share, DEPTH)
+
+        judged, found = _share(current, with_judged, stages[-1].metrics, measure, keep, metric)
+        if judged:
+            current = with_judged(judged)
+            stages.append(Stage("classified", found, said_seconds))
     if near is not None:
         labels_of = sp.csr_matrix(relevance[voters])
         chosen = choose_vote(current, near, labels_of, measure, metric, keep=keep, exclude=excluded)
@@ -170,27 +211,34 @@ def choose_ensemble(
         words = lexical.rank(texts, DEPTH, excluded)
         seconds = time.perf_counter() - started
         before = stages[-1].metrics
-        share, found = _words(current, words, before, measure, (*keep, metric), lexical_metric)
+        before_words = current
+
+        def with_words(share: float) -> Lists:
+            return weighted_fusion([before_words, words], [1 - share, share], DEPTH)
+
+        share, found = _share(current, with_words, before, measure, (*keep, metric), lexical_metric)
         if share:
-            current = weighted_fusion([current, words], [1 - share, share], DEPTH)
+            current = with_words(share)
             stages.append(Stage("with words", found, seconds))
-    return ChosenEnsemble(EnsembleOptions(vote, share), tuple(stages), rows, current)
+    return ChosenEnsemble(
+        EnsembleOptions(vote, share, judged), tuple(stages), rows, current, said is not None
+    )
 
 
-def _words(
+def _share(
     current: Lists,
-    words: Lists,
+    changed: Callable[[float], Lists],
     before: Mapping[str, float],
     measure: Measure,
     keep: Sequence[str],
     metric: str,
 ) -> tuple[float, Mapping[str, float]]:
-    """The smallest share of words as good as the one that raises ``metric`` most, and what it comes to."""
+    """The smallest share as good as the one that raises ``metric`` most, and what it comes to."""
     tried = [Tried(0.0, before, measure.rows(current[0], metric), 0.0)]
     for share in SHARES:
-        if share > MOST_WORDS:
+        if share > MOST:
             break
-        ids = weighted_fusion([current, words], [1 - share, share], DEPTH)[0]
+        ids = changed(share)[0]
         found = measure(ids)
         if all(found[name] >= before[name] for name in keep) and found[metric] > before[metric]:
             tried.append(Tried(share, found, measure.rows(ids, metric), share))
@@ -204,11 +252,19 @@ def choose_for_run(
     *,
     metric: str = "nDCG@5",
     dimensions: int | None = None,
+    classifier_seconds: float = 600.0,
     progress: bool = True,
-) -> tuple[ChosenEnsemble, QueryVotes]:
-    """What to rank with beside a run's model, by the rows that the run held out; and the queries that vote.
+) -> tuple[ChosenEnsemble, Beside]:
+    """What to rank with beside a run's model, by the rows that the run held out; and that itself.
 
-    ``dimensions`` is how many components of its vectors are kept; None for all.
+    Args:
+        run: A run's folder.
+        dataset: That it was trained on.
+        metric: What classifiers and vote are chosen by.
+        dimensions: Components of the model's vectors that are kept; None for all.
+        classifier_seconds: What learning classifiers may take, which is done twice: of the rows that were not
+            held out, to be judged, and of all, to be kept. Where it would take longer there are none.
+        progress: Show bars.
 
     Raises:
         ConfigError: When it is no run, or held no rows out.
@@ -227,11 +283,38 @@ def choose_for_run(
     seconds = time.perf_counter() - started
     texts = encoder.query_texts(opened, "train")[rows]
     lists = ranked_rows(encoder, opened, "train", rows, DEPTH, progress=progress)
-    words = LexicalRanker(encoder.label_texts(opened))
+    lexical = LexicalRanker(encoder.label_texts(opened))
+    words = TrainingWords(opened, encoder.query_texts(opened, "train"))
+    judges, confused = None, np.empty((0, 0), dtype=np.int64)
+    if words.expected_seconds <= classifier_seconds:
+        confused = confused_labels(encoder, opened, voters, progress=progress)
+        others = np.flatnonzero(~np.isin(voters, rows))
+        judges = words.classifiers(
+            voters[others], confused[others], seconds=2 * classifier_seconds, progress=progress
+        )
+    if judges is None:
+        _log.warning(
+            "classifiers of words are left out: learning them would take about %s, more than %s",
+            duration(words.expected_seconds),
+            duration(classifier_seconds),
+        )
+    started = time.perf_counter()
+    said = None if judges is None else judges.scores(texts, lists[0])
     chosen = choose_ensemble(
-        opened, rows, lists, near, voters, texts, metric=metric, lexical=words, near_seconds=seconds
+        opened,
+        rows,
+        lists,
+        near,
+        voters,
+        texts,
+        metric=metric,
+        lexical=lexical,
+        near_seconds=seconds,
+        said=said,
+        said_seconds=time.perf_counter() - started,
     )
-    return chosen, votes
+    kept = words.classifiers(voters, confused, progress=progress) if chosen.options.classifiers else None
+    return chosen, Beside(chosen.options, votes if chosen.options.vote is not None else None, kept)
 
 
 def rank_test(

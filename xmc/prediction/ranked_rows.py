@@ -13,7 +13,7 @@ from xmc.distributed import World
 from xmc.encoders import CutCount, DualEncoder
 from xmc.retrieval import Ranker
 from xmc.retrieval.folding import Fold
-from xmc.retrieval.word_ranker import WordRanker
+from xmc.retrieval.words.ranker import WordRanker
 
 __all__ = ["excluded_rows", "ranked_rows", "ranked_vectors", "rows_by_words"]
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from xmc.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from xmc.retrieval.bm25 import BM25Ranker
     from xmc.retrieval.exact import exact_search, merge_top_k, tile_top_k
     from xmc.retrieval.faiss_module import import_faiss
     from xmc.retrieval.hit import Hit
     from xmc.retrieval.label_index import LabelIndex
-    from xmc.retrieval.lexical import LexicalRanker
     from xmc.retrieval.manifest import IndexManifest
     from xmc.retrieval.offsets import warn_of_other_labels
     from xmc.retrieval.ranker import Ranker
     from xmc.retrieval.ranking import search_by
     from xmc.retrieval.sharded import sharded_search
+    from xmc.retrieval.words.bm25 import BM25Ranker
+    from xmc.retrieval.words.lexical import LexicalRanker
 
 __all__ = [
     "Hit",
@@ -47,8 +47,8 @@ __getattr__, __dir__ = lazy_exports(
         "Ranker": "xmc.retrieval.ranker",
         "search_by": "xmc.retrieval.ranking",
         "IndexManifest": "xmc.retrieval.manifest",
-        "BM25Ranker": "xmc.retrieval.bm25",
-        "LexicalRanker": "xmc.retrieval.lexical",
+        "BM25Ranker": "xmc.retrieval.words.bm25",
+        "LexicalRanker": "xmc.retrieval.words.lexical",
         "import_faiss": "xmc.retrieval.faiss_module",
         "sharded_search": "xmc.retrieval.sharded",
         "warn_of_other_labels": "xmc.retrieval.offsets",

@@ -1,4 +1,4 @@
-"""What ranks beside a model's own scores: the vote of training queries, then the words that texts share."""
+"""What ranks beside a model's scores: classifiers of words, the vote of training queries, shared words."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from xmc.errors import ConfigError, DataError
 from xmc.received import reading
 from xmc.retrieval.ensemble_options import EnsembleOptions
 from xmc.retrieval.fusion import Lists, weighted_fusion
-from xmc.retrieval.lexical import FILES as WORD_FILES
-from xmc.retrieval.lexical import LexicalRanker
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.vote import DEPTH, QueryVotes, voted
+from xmc.retrieval.words.classifiers import FILES as CLASSIFIER_FILES
+from xmc.retrieval.words.classifiers import WordClassifiers, with_classifiers
+from xmc.retrieval.words.lexical import FILES as WORD_FILES
+from xmc.retrieval.words.lexical import LexicalRanker
 
 __all__ = ["FILES", "Ensemble"]
 
@@ -35,9 +37,10 @@ class Ensemble:
         votes: The training queries; needed for a vote.
         label_texts: Gives the texts of the L labels by label id, when words are first asked for; an empty
             text is never found.
+        classifiers: Of the labels, on the words of a query; needed for a share of theirs.
 
     Raises:
-        ConfigError: When a vote is asked for without training queries.
+        ConfigError: When a vote is asked for without training queries, or classifiers without any.
     """
 
     def __init__(
@@ -45,11 +48,15 @@ class Ensemble:
         options: EnsembleOptions,
         votes: QueryVotes | None,
         label_texts: Callable[[], Sequence[str]],
+        classifiers: WordClassifiers | None = None,
     ) -> None:
         if options.vote is not None and votes is None:
             raise ConfigError("expected the embeddings of training queries for a vote, got none")
+        if options.classifiers and classifiers is None:
+            raise ConfigError(f"expected classifiers for their share of {options.classifiers:g}, got none")
         self.options = options
         self.votes = votes
+        self.classifiers = classifiers
         self._label_texts = label_texts
 
     depth = DEPTH
@@ -92,6 +99,9 @@ class Ensemble:
         """
         depth = max(k, DEPTH)
         ids, scores = labels[0].astype(np.int64), labels[1]
+        if self.options.classifiers and self.classifiers is not None:
+            said = self.classifiers.scores(texts, ids)
+            ids, scores = with_classifiers((ids, scores), said, self.options.classifiers, depth)
         if self.options.vote is not None and self.votes is not None:
             near = self.votes.nearest(vectors, own=own)
             ids, scores = voted(
@@ -104,13 +114,17 @@ class Ensemble:
         return ids[:, :k], np.asarray(scores[:, :k], dtype=np.float32)
 
     def write(self, folder: Path) -> tuple[str, ...]:
-        """Write the training queries and the words, and name the files written."""
-        words = self._lexical.write(folder) if self.options.lexical else ()
-        if self.votes is None:
-            return words
-        np.save(folder / FILES[0], self.votes.vectors)
-        save_matrix(folder / FILES[1], self.votes.relevance)
-        return (*FILES, *words)
+        """Write the training queries, the words and the classifiers, and name the files written."""
+        names: tuple[str, ...] = ()
+        if self.options.lexical:
+            names += self._lexical.write(folder)
+        if self.options.classifiers and self.classifiers is not None:
+            names += self.classifiers.write(folder)
+        if self.votes is not None:
+            np.save(folder / FILES[0], self.votes.vectors)
+            save_matrix(folder / FILES[1], self.votes.relevance)
+            names += FILES
+        return names
 
     @classmethod
     def read(
@@ -126,7 +140,12 @@ class Ensemble:
             DataError: When the files are not whole, or of another model.
         """
         votes = cls._read_votes(folder, manifest) if options.vote is not None else None
-        opened = cls(options, votes, label_texts)
+        classifiers = None
+        if options.classifiers:
+            if not set(CLASSIFIER_FILES) <= set(manifest.checksums):
+                raise DataError(f"the index {folder} lacks its classifiers: build the index again")
+            classifiers = WordClassifiers.read(folder)
+        opened = cls(options, votes, label_texts, classifiers)
         # An index of before words were kept counts them when they are first asked for.
         if options.lexical and set(WORD_FILES) <= set(manifest.checksums):
             opened._lexical = LexicalRanker.read(folder)

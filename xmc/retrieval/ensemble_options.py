@@ -35,15 +35,18 @@ class EnsembleOptions:
     vote: VoteOptions | None = None
     lexical: float = 0.0
     """Share of the lexical ranker, whose scores and the others' are moved to 0 to 1 in each list first."""
+    classifiers: float = 0.0
+    """Share of the classifiers of words in the order of the labels that the model has found; likewise."""
 
     def __post_init__(self) -> None:
-        """Check the share."""
-        if not 0 <= self.lexical < 1:
-            raise ConfigError(f"lexical: expected a share of at least 0 and below 1, got {self.lexical}")
+        """Check the shares."""
+        for name, share in (("lexical", self.lexical), ("classifiers", self.classifiers)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"{name}: expected a share of at least 0 and below 1, got {share}")
 
     def __bool__(self) -> bool:
         """Whether anything is changed."""
-        return self.vote is not None or self.lexical > 0
+        return self.vote is not None or self.lexical > 0 or self.classifiers > 0
 
     def __str__(self) -> str:
         """For a line of output."""
@@ -54,4 +57,6 @@ class EnsembleOptions:
             )
         if self.lexical:
             parts.append(f"lexical {self.lexical:g}")
+        if self.classifiers:
+            parts.append(f"classifiers of words {self.classifiers:g}")
         return "; ".join(parts) or "none"

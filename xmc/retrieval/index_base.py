@@ -143,10 +143,13 @@ class OpenIndex:
         """
         if self._encoder is None and self._queries is None:
             with self._opening_model() as place:
-                queries = StaticQueries.load(place)
+                files = self.manifest.model_files
+                known = bool(files) and files == StaticQueries.digest(place)
+                queries = StaticQueries.load(place, checked=known)
             if queries is None:
                 return self._model(None)
-            self.manifest.check_model(queries.fingerprint, f"the index {self._folder}")
+            if not known:
+                self.manifest.check_model(queries.fingerprint, f"the index {self._folder}")
             cut = self.manifest.truncated_to
             self._queries = queries if cut is None else queries.truncated(cut)
         return self._encoder or self._queries or self._model(None)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xmc.encoders import DualEncoder, StaticQueries
     from xmc.retrieval.ensemble_options import EnsembleOptions
     from xmc.retrieval.vote import QueryVotes
+    from xmc.retrieval.words.classifiers import WordClassifiers
 
 __all__ = ["SearchableIndex"]
 
@@ -73,15 +74,22 @@ class SearchableIndex(OpenIndex):
         lists = self.search_vectors(vectors, min(max(k, self._ensemble.depth), max(1, len(self))))
         return self._ensemble.rank(lists, vectors, texts, k)
 
-    def add_ensemble(self, options: EnsembleOptions, votes: QueryVotes | None = None) -> None:
-        """From here on rank with a vote of training queries, or words, or both; the index keeps it.
+    def add_ensemble(
+        self,
+        options: EnsembleOptions,
+        votes: QueryVotes | None = None,
+        classifiers: WordClassifiers | None = None,
+    ) -> None:
+        """From here on rank with a vote of training queries, words, classifiers; the index keeps them.
 
         Args:
             options: What is added; see `xmc.prediction.choose_ensemble` for a choice by held-out rows.
             votes: Embeddings by this index's model, and labels by this index's label ids; for a vote.
+            classifiers: Of this index's label ids; for a share of theirs.
 
         Raises:
-            ConfigError: When a vote comes without queries, or with those of another size of embedding.
+            ConfigError: When a vote comes without queries, or with those of another size of embedding, or
+                a share of classifiers without any.
         """
         from xmc.retrieval.ensemble import Ensemble
 
@@ -91,7 +99,8 @@ class SearchableIndex(OpenIndex):
                 f"{votes.vectors.shape[1]}"
             )
         kept = votes if options.vote is not None else None
-        self._ensemble = Ensemble(options, kept, self._searched_texts) if options else None
+        added = Ensemble(options, kept, self._searched_texts, classifiers)
+        self._ensemble = added if options else None
         if self._ensemble is not None:
             self._ensemble.labels_changed(np.flatnonzero(self._changes.table.removed))
         self._changes.manifest = replace(self.manifest, ensemble=options if options else None)

@@ -72,7 +72,7 @@ class LabelIndex(EditableIndex):
                 few labels to train it.
             DataError: When there are no labels, a uid appears twice, or texts or uids are not strings.
         """
-        from xmc.encoders import DualEncoder
+        from xmc.encoders import DualEncoder, StaticQueries
         from xmc.retrieval.index_labels import kept_vectors, texts_and_uids, warn_of_untrained
         from xmc.retrieval.ranker import Ranker
 
@@ -98,6 +98,7 @@ class LabelIndex(EditableIndex):
         manifest = IndexManifest(
             model_fingerprint=loaded.fingerprint,
             model=model,
+            model_files="" if model is None else StaticQueries.digest(model),
             dimension=loaded.dimension,
             count=0,
             factory=chosen.factory,

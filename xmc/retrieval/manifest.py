@@ -74,6 +74,9 @@ class IndexManifest:
     """A label's score of its vectors': "max" or "top2"."""
     label_fields: list[str] | None = None
     """Of a data set that texts are made of, in order; None when the model does not say."""
+    model_files: str = ""
+    """`digest_files` of that folder, where queries can be encoded without torch: while it is the same, the
+    folder holds the model that was checked when the index was built. "" where it was not taken."""
     faiss_version: str = ""
     checksums: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the other files of the folder."""

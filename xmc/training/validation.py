@@ -76,14 +76,26 @@ class Validator:
             metrics |= {f"d{dimension}/{name}": value for name, value in self._metrics(ids).items()}
         return metrics
 
+    def ranked(
+        self, learner: Learner, frozen: FrozenEncoder, queries: NDArray[np.float32], depth: int
+    ) -> NDArray[np.int64]:
+        """Label ids [V, depth] of the rows by the embeddings of this rank's shard of them, [v, D]."""
+        labels, fold = self._labels(learner, frozen)
+        return self._search(self._ranker(learner), queries, labels, fold, depth)[0]
+
     def _search(
-        self, ranker: Ranker, queries: NDArray[np.float32], labels: Tensor, fold: Fold | None
+        self,
+        ranker: Ranker,
+        queries: NDArray[np.float32],
+        labels: Tensor,
+        fold: Fold | None,
+        depth: int = DEPTH,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ids and scores, both [V, 100], of all ranks' queries by all ranks' labels."""
+        """Ids and scores, both [V, depth], of all ranks' queries by all ranks' labels."""
         own = ranker.search(
             queries,
             labels,
-            DEPTH,
+            depth,
             num_queries=len(self.rows),
             num_labels=self.dataset.num_labels,
             world=self.world,

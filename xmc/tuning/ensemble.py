@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,6 +15,7 @@ from xmc.data import Dataset, inverse_propensity
 from xmc.errors import DataError
 from xmc.evaluation import Evaluation
 from xmc.evaluation.weights import measure_by
+from xmc.prediction.classifying import TrainingWords
 from xmc.prediction.ensembling import ChosenEnsemble, choose_ensemble
 from xmc.prediction.ranked_rows import excluded_rows
 from xmc.received import reading
@@ -44,46 +47,86 @@ def of_recipe(choices: Sequence[Choice]) -> list[Choice]:
 
 
 def chosen_ensemble(
-    held_out: HeldOut, dataset: Dataset, query_texts: Sequence[str], label_texts: Sequence[str], metric: str
+    held_out: HeldOut, words: TrainingWords, label_texts: Sequence[str], metric: str, seconds: float
 ) -> ChosenEnsemble:
-    """The vote by ``metric``, and the words by recall, where neither lowers P@1 on the held-out rows."""
+    """Classifiers and the vote by ``metric``, words by recall, where none lowers P@1.
+
+    All by the held-out rows. Classifiers are learned of each fold's other rows, of as many folds as
+    ``seconds`` has time for.
+    """
+    texts = words.texts[held_out.rows]
+    said, said_seconds = _said(held_out, words, texts, seconds)
     return choose_ensemble(
-        dataset,
+        words.dataset,
         held_out.rows,
         held_out.lists,
         held_out.near,
         held_out.voters,
-        query_texts,
+        texts,
         metric=metric,
         lexical=LexicalRanker(label_texts),
         lexical_metric=LEXICAL_METRIC,
         near_seconds=held_out.near_seconds,
         apart=held_out.apart,
+        said=said,
+        said_seconds=said_seconds,
     )
+
+
+def _said(
+    held_out: HeldOut, words: TrainingWords, texts: Sequence[str], seconds: float
+) -> tuple[NDArray[np.float32] | None, float]:
+    """What the folds' own classifiers say of the lists [V, 100], None without time for it; and how long."""
+    until, ids = time.perf_counter() + seconds, held_out.lists[0]
+    said = np.full(ids.shape, np.nan, dtype=np.float32)
+    start, took = 0, 0.0
+    for count, learned in held_out.learned:
+        left = until - time.perf_counter()
+        own = None
+        if words.expected_seconds <= left:
+            own = words.classifiers(learned.rows, learned.confused, seconds=2 * left)
+        if own is None:
+            break
+        part, start = slice(start, start + count), start + count
+        started = time.perf_counter()
+        said[part] = own.scores(texts[part], ids[part])
+        took += time.perf_counter() - started
+    return (said if start else None), took
 
 
 def ensemble_choices(chosen: ChosenEnsemble | None, metric: str) -> list[Choice]:
     """The choices with their reasons; ``chosen`` is None where no held-out rows were ranked here."""
     if chosen is None:
         reason = "no trial ranked held-out rows for it"
-        return [Choice(f"{INDEX}vote", None, reason), Choice(f"{INDEX}lexical", 0.0, reason)]
-    stages = {stage.name: stage.metrics for stage in chosen.stages}
-    labels = stages["labels"]
-    voted = stages.get("with vote", labels)
-    vote, lexical = chosen.options.vote, chosen.options.lexical
-    told = (
-        f"held-out rows: {metric} {voted[metric]:.2f}, {labels[metric]:.2f} without; P@1 {voted['P@1']:.2f}"
-    )
-    none = f"held-out rows: no vote of training queries raises {metric} beyond chance and keeps P@1"
-    words = stages.get("with words", voted)
-    raised = (
-        f"held-out rows: {LEXICAL_METRIC} {words[LEXICAL_METRIC]:.2f}, {voted[LEXICAL_METRIC]:.2f} without; "
-        f"{metric} {words[metric]:.2f}, P@1 {words['P@1']:.2f}"
-    )
-    kept = f"held-out rows: no share raises {LEXICAL_METRIC} beyond chance and keeps {metric} and P@1"
+        off: dict[str, float | None] = {"classifiers": 0.0, "vote": None, "lexical": 0.0}
+        return [Choice(f"{INDEX}{name}", value, reason) for name, value in off.items()]
+    shown = tuple(dict.fromkeys((metric, "P@1", LEXICAL_METRIC)))
+    gains = {
+        after.name: "held-out rows: "
+        + ", ".join(f"{name} {before.metrics[name]:.2f} to {after.metrics[name]:.2f}" for name in shown)
+        for before, after in pairwise(chosen.stages)
+    }
+    options = chosen.options
+    kept = f"held-out rows: none raises {metric} beyond chance and keeps P@1"
     return [
-        Choice(f"{INDEX}vote", None if vote is None else asdict(vote), none if vote is None else told),
-        Choice(f"{INDEX}lexical", lexical, raised if lexical else kept),
+        Choice(
+            f"{INDEX}classifiers",
+            options.classifiers,
+            gains.get("classified", kept if chosen.judged else "the budget has no time to learn them"),
+        ),
+        Choice(
+            f"{INDEX}vote",
+            None if options.vote is None else asdict(options.vote),
+            gains.get("with vote", kept),
+        ),
+        Choice(
+            f"{INDEX}lexical",
+            options.lexical,
+            gains.get(
+                "with words",
+                f"held-out rows: no share raises {LEXICAL_METRIC} beyond chance and keeps {metric} and P@1",
+            ),
+        ),
     ]
 
 
@@ -113,8 +156,12 @@ def ensemble_of(choices: Sequence[Choice]) -> EnsembleOptions:
         DataError: When they are not what :func:`ensemble_choices` made.
     """
     values = {choice.option: choice.value for choice in choices}
-    vote, lexical = values.get(f"{INDEX}vote"), values.get(f"{INDEX}lexical", 0.0)
-    if not isinstance(lexical, (int, float)):
-        raise DataError(f"the choices of xmc fit: expected a number for {INDEX}lexical, got {lexical!r:.80}")
+    shares: list[float] = []
+    for name in (f"{INDEX}lexical", f"{INDEX}classifiers"):
+        share = values.get(name, 0.0)
+        if not isinstance(share, (int, float)):
+            raise DataError(f"the choices of xmc fit: expected a number for {name}, got {share!r:.80}")
+        shares.append(float(share))
+    vote = values.get(f"{INDEX}vote")
     with reading("the choices of xmc fit", f"a weight and a temperature for {INDEX}vote"):
-        return EnsembleOptions(None if vote is None else from_plain(VoteOptions, vote), float(lexical))
+        return EnsembleOptions(None if vote is None else from_plain(VoteOptions, vote), *shares)

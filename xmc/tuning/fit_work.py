@@ -15,12 +15,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from xmc.data import Dataset
+from xmc.data import Dataset, TextColumn
 from xmc.durations import duration
 from xmc.encoders import DualEncoder
 from xmc.evaluation import Evaluation, evaluate, save_predictions, score_predictions
 from xmc.nested import flat
 from xmc.prediction.calibration import FILE, Calibration
+from xmc.prediction.classifying import TrainingWords
 from xmc.prediction.ensembling import ChosenEnsemble
 from xmc.retrieval import LexicalRanker, exact_search
 from xmc.retrieval.fusion import Lists
@@ -56,6 +57,8 @@ SEARCHED = 8_192
 """Vectors that these are searched among."""
 BESIDE_SHARE = 0.1
 """Of the budget, for measuring what ranks beside the model."""
+CLASSIFIER_SHARE = 0.3
+"""Of the budget at most, for classifiers of words that are judged, and as much for those that are kept."""
 
 
 @dataclass
@@ -72,6 +75,7 @@ class FitWork:
         calibration: By the held-out rows, of the recipe that was chosen; None where it was not tried here.
         held_out: Their rankings by it; None likewise.
         ensemble: What is to rank beside the model; None where it was not chosen here.
+        spare: Seconds that the final training and what follows it leave, as :meth:`in_time` found them.
     """
 
     dataset: Dataset
@@ -84,6 +88,7 @@ class FitWork:
     calibration: Calibration | None = None
     held_out: HeldOut | None = None
     ensemble: ChosenEnsemble | None = None
+    spare: float = 0.0
 
     @cached_property
     def facts(self) -> DataFacts:
@@ -120,7 +125,7 @@ class FitWork:
         if config.validation.rows < 2 or (fast and not few):
             return []
         grown = self.facts.num_rows / (self.facts.num_rows - config.validation.rows)
-        finishing = self._finishing(config)
+        finishing, classifiers = self._finishing(config), self._classifying()
         search = Search(
             config=config,
             dataset=self.dataset,
@@ -132,7 +137,10 @@ class FitWork:
             metric=self.metric,
             folds=1 if fast else 3 if few else 2,
             budget=self.clock,
-            reserve=lambda whole: whole * grown * 1.1 + finishing,
+            # The first trial is worth more than classifiers, and nothing is chosen without it.
+            reserve=lambda whole: (
+                whole * grown * 1.1 + finishing + (2 * classifiers if journal.trials else 0.0)
+            ),
             journal=journal,
             encoders=self.encoders,
             shorter=not fast and EPOCHS not in self.fixed,
@@ -169,6 +177,7 @@ class FitWork:
         steps = math.ceil(config.training.epochs * self.facts.num_rows / config.training.batch_size)
         left = self.clock.left - self._finishing(config)
         most = max(MEASURED_STEPS, int(left / max(seconds, 1e-6)))
+        self.spare = left - seconds * min(steps, most)
         if steps <= most:
             return []
         self.say(f"the budget leaves time for {most:,} of {steps:,} steps")
@@ -192,16 +201,23 @@ class FitWork:
             return []
         chosen = None
         if self.held_out is not None:
-            fields = {name: self.fixed.get(f"data.{name}_fields") for name in ("query", "label")}
-            queries = self.dataset.texts("train", fields["query"] or self.dataset.manifest.query_fields)
-            labels = self.dataset.texts("labels", fields["label"] or self.dataset.manifest.label_fields)
-            rows = self.held_out.rows
-            chosen = chosen_ensemble(self.held_out, self.dataset, queries[rows], labels, self.metric)
+            labels = self._texts("labels", "label", self.dataset.manifest.label_fields)
+            seconds = min(CLASSIFIER_SHARE * self.clock.seconds, self.spare / 2)
+            chosen = chosen_ensemble(self.held_out, self.words, labels, self.metric, seconds)
             self.ensemble = chosen
         choices = ensemble_choices(chosen, self.metric)
         for choice in choices:
             self.say(str(choice))
         return choices
+
+    @cached_property
+    def words(self) -> TrainingWords:
+        """Those of the training queries."""
+        texts = self._texts("train", "query", self.dataset.manifest.query_fields)
+        return TrainingWords(self.dataset, texts)
+
+    def _texts(self, half: str, side: str, fields: Sequence[str]) -> TextColumn:
+        return self.dataset.texts(half, self.fixed.get(f"data.{side}_fields") or fields)
 
     def scored(self, lists: Lists) -> Evaluation:
         """The metrics of lists [N, 100] of the test rows."""
@@ -231,6 +247,11 @@ class FitWork:
         dataset = self.dataset
         encoding = each * (4 * dataset.num_labels + 3 * dataset.num_test + self.facts.num_rows)
         return encoding + min(self.beside_seconds, self._voting(encoder.dimension))
+
+    def _classifying(self) -> float:
+        """Seconds to keep back for classifiers that are judged, and as many for those that are kept."""
+        expected = self.words.expected_seconds
+        return expected if expected <= CLASSIFIER_SHARE * self.clock.seconds else 0.0
 
     @property
     def beside_seconds(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from tqdm.auto import tqdm
 
-from xmc.data import Dataset
+from xmc.data import Dataset, labelled_rows
 from xmc.data.preparing import is_prepared, prepare
 from xmc.data.tables import TableOptions
 from xmc.distributed import current_world
@@ -18,6 +18,7 @@ from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.evaluation import Evaluation, comparison_table
 from xmc.prediction.calibration import FILE
+from xmc.prediction.classifying import confused_labels
 from xmc.prediction.ensembling import query_votes, rank_test
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble import Ensemble
@@ -181,9 +182,14 @@ def _indexed(
     index = LabelIndex.build(folder / "run", dataset, progress=False)
     if options:
         votes = query_votes(encoder, dataset, progress=False)[0] if options.vote is not None else None
-        index.add_ensemble(options, votes)
+        classifiers = None
+        if options.classifiers:
+            rows = labelled_rows(dataset.relevance("train"))
+            confused = confused_labels(encoder, dataset, rows, progress=False)
+            classifiers = work.words.classifiers(rows, confused)
+        index.add_ensemble(options, votes, classifiers)
         if dataset.num_test:
-            ensemble = Ensemble(options, votes, lambda: encoder.label_texts(dataset))
+            ensemble = Ensemble(options, votes, lambda: encoder.label_texts(dataset), classifiers)
             rows, alone, together = rank_test(encoder, dataset, ensemble, seconds=work.beside_seconds)
             if len(rows) == dataset.num_test:
                 evaluations["ensemble"] = work.scored(together)

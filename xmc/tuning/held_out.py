@@ -11,7 +11,20 @@ from numpy.typing import NDArray
 
 from xmc.retrieval.fusion import Lists
 
-__all__ = ["HeldOut", "joined"]
+__all__ = ["HeldOut", "Learned", "joined"]
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What a trial's model takes for the labels of the rows that it learned.
+
+    Attributes:
+        rows: [n], of the training split.
+        confused: Label ids [n, K] that it ranks first for them, right or wrong; -1 of rows not ranked.
+    """
+
+    rows: NDArray[np.int64]
+    confused: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +38,7 @@ class HeldOut:
         voters: [M], the rows of the training split that those ids count.
         near_seconds: The search for ``near`` took.
         apart: [V, L], pairs that are neither right nor wrong; see :func:`xmc.tuning.trial.judged_fairly`.
+        learned: Of each fold: how many of the V rows are its own, in order, and what its model has learned.
     """
 
     rows: NDArray[np.int64]
@@ -33,6 +47,7 @@ class HeldOut:
     voters: NDArray[np.int64]
     near_seconds: float
     apart: sp.csr_matrix | None = None
+    learned: tuple[tuple[int, Learned], ...] = ()
 
 
 def joined(parts: Sequence[HeldOut]) -> HeldOut | None:
@@ -51,6 +66,7 @@ def joined(parts: Sequence[HeldOut]) -> HeldOut | None:
         parts[0].voters,  # all labelled rows, whichever are held out
         sum(part.near_seconds for part in parts),
         apart,
+        tuple(own for part in parts for own in part.learned),
     )
 
 

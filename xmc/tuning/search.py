@@ -166,7 +166,8 @@ class Search:
             return known
         # The seed decides which rows are held out.
         config = replace(with_options(self.config, changes), seed=self.config.seed + fold)
-        if self._cost and self._left() < self._cost * _steps(config.training) / _steps(self.config.training):
+        expected = self._cost * _steps(config.training) / _steps(self.config.training)
+        if self._cost and self._left(expected) < expected:
             return None
         result = run_trial(
             config,
@@ -195,23 +196,24 @@ class Search:
 
     def _hopeless(self, pace: Pace) -> bool:
         """Whether a trial at this pace would leave no time for the final training."""
-        rest = pace.expected - pace.seconds
-        if self.best() is not None:
-            return self._left() <= rest
-        return self.budget.left - rest < self.reserve(pace.expected)
+        return self._left(pace.expected) <= pace.expected - pace.seconds
 
     def _may_win(self, metrics: dict[str, float]) -> bool:
         """Whether a trial of these metrics is about as good as the best so far."""
         best = self.best()
         return best is None or metrics[self.metric] > best.value - NEAR
 
-    def _left(self) -> float:
-        """Seconds for further trials: what the final training will take is kept back."""
+    def _left(self, trial: float = 0.0) -> float:
+        """Seconds for a trial that takes ``trial``, and for others.
+
+        What the final training will take is kept back: of the best so far, or of this trial's recipe, should
+        it win and take longer.
+        """
         best = self.best()
         whole = self._cost
         if best is not None:
             whole = max(t.seconds for t in self.journal.trials if t.changes == best.changes)
-        return self.budget.left - self.reserve(whole)
+        return self.budget.left - self.reserve(max(whole, trial))
 
 
 def name_of(changes: Options) -> str:

@@ -19,12 +19,13 @@ from xmc.data import Dataset, labelled_rows
 from xmc.encoders import DualEncoder
 from xmc.errors import NonFiniteError
 from xmc.prediction.calibration import Calibration
+from xmc.prediction.classifying import confused_where
 from xmc.retrieval.vote import QueryVotes
 from xmc.training import TrainConfig, Trainer
 from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.step import StepInputs, optimise
 from xmc.training.validation import Validator
-from xmc.tuning.held_out import HeldOut
+from xmc.tuning.held_out import HeldOut, Learned
 
 __all__ = ["EncoderCache", "Pace", "TrialResult", "run_trial", "typical"]
 
@@ -157,12 +158,29 @@ def _held_out(trainer: Trainer, inputs: StepInputs, dataset: Dataset) -> HeldOut
         return None
     relevance = dataset.relevance("train")
     voters = labelled_rows(relevance)
-    votes = QueryVotes(inputs.frozen.encode_queries(voters).cpu().numpy(), relevance[voters])
+    vectors = inputs.frozen.encode_queries(voters).cpu().numpy()
+    votes = QueryVotes(vectors, relevance[voters])
     own = np.searchsorted(voters, validator.rows)
     started = time.perf_counter()
     near = votes.nearest(votes.vectors[own], own=own)
     seconds = time.perf_counter() - started
-    return HeldOut(validator.rows, validator.ranking, near, voters, seconds, validator.apart)
+    others = np.flatnonzero(~np.isin(voters, validator.rows))
+
+    def best(rows: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
+        ranking = replace(validator, rows=rows, apart=None)
+        queries = vectors[np.searchsorted(voters, rows)]
+        return ranking.ranked(trainer.learner, inputs.frozen, queries, depth)
+
+    confused = confused_where(voters[others], dataset.num_labels, best, seed=trainer.config.seed)
+    return HeldOut(
+        validator.rows,
+        validator.ranking,
+        near,
+        voters,
+        seconds,
+        validator.apart,
+        ((len(validator.rows), Learned(voters[others], confused)),),
+    )
 
 
 def judged_fairly(validator: Validator) -> None:

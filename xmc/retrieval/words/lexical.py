@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,14 +12,13 @@ from numpy.typing import NDArray
 from xmc.data.relevance import load_matrix, save_matrix
 from xmc.errors import ConfigError, DataError
 from xmc.received import reading
-from xmc.retrieval.word_ranker import WordRanker
+from xmc.retrieval.words.ranker import WordRanker
+from xmc.retrieval.words.tfidf import WORD, tfidf_rows, words_of
 
 __all__ = ["FILES", "LexicalRanker"]
 
 FILES = ("words.npy", "word_weights.npy", "word_labels.npz")
 """The words as lines of UTF-8, what each weighs, and what each label has of them."""
-
-_WORD = r"(?u)\b\w+\b"
 
 
 class LexicalRanker(WordRanker):
@@ -43,7 +40,7 @@ class LexicalRanker(WordRanker):
             from sklearn.feature_extraction.text import TfidfVectorizer
         except ImportError as error:
             raise ConfigError("the lexical baseline needs scikit-learn: pip install scikit-learn") from error
-        vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=_WORD)
+        vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=WORD)
         texts = list(labels)
         try:
             found = sp.csr_matrix(vectorizer.fit_transform(texts).T)
@@ -64,21 +61,9 @@ class LexicalRanker(WordRanker):
         return found
 
     def _vectors(self, texts: Sequence[str]) -> sp.csr_matrix:
-        """tf-idf of texts, [n, V], of length 1 where a text has a known word."""
-        places: list[int] = []
-        counts: list[int] = []
-        bounds = [0]
-        for text in texts:
-            known = (self._place.get(word) for word in re.findall(_WORD, text.lower()))
-            own = sorted(Counter(place for place in known if place is not None).items())
-            places += [place for place, _ in own]
-            counts += [count for _, count in own]
-            bounds.append(len(places))
-        values = (np.log(np.array(counts, dtype=np.float32)) + 1) * self._weights[places]
-        rows = np.repeat(np.arange(len(texts)), np.diff(bounds))
-        squares = np.bincount(rows, values.astype(np.float64) ** 2, minlength=len(texts))
-        values = (values / np.sqrt(squares)[rows]).astype(np.float32)
-        return sp.csr_matrix((values, places, bounds), shape=(len(texts), len(self._words)))
+        """tf-idf of texts, [n, V]."""
+        known = ((self._place.get(word) for word in words_of(text)) for text in texts)
+        return tfidf_rows(([place for place in text if place is not None] for text in known), self._weights)
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write what :meth:`read` opens into a folder, and name the files."""

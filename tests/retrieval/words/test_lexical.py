@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from xmc.errors import DataError
 from xmc.retrieval import LexicalRanker
-from xmc.retrieval.lexical import FILES
-from xmc.retrieval.word_ranker import best_of_rows
+from xmc.retrieval.words.lexical import FILES
+from xmc.retrieval.words.ranker import best_of_rows
 
 LABELS = ["red bird", "bird", "blue bird", "", "blue sea", "bird", "red"]
 

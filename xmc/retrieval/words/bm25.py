@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmc.errors import ConfigError
-from xmc.retrieval.word_ranker import WordRanker
+from xmc.retrieval.words.ranker import WordRanker
 
 __all__ = ["BM25Ranker"]
 
