@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from xmc.cli.main import main
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.prediction.label_source import find_calibration
@@ -69,6 +70,7 @@ def test_an_index_keeps_its_ensemble(
     classifiers: WordClassifiers,
     tmp_path: Path,
     make_encoder: Callable[..., DualEncoder],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = EnsembleOptions(VOTE, 0.2, 0.3)
     index.add_ensemble(options, votes, classifiers)
@@ -79,6 +81,9 @@ def test_an_index_keeps_its_ensemble(
     assert loaded.manifest.ensemble == options
     for one, other in zip(before, loaded.search(texts, 4), strict=True):
         np.testing.assert_array_equal(one, other)
+    assert main(["index", "info", str(tmp_path / "index")]) == 0
+    told = "beside           vote of training queries 0.6, temperature 0.1; lexical 0.2; classifiers of words"
+    assert f"{told} 0.3\n" in capsys.readouterr().out
     block = next(predict_blocks(loaded, [Query("q", "1 0 0"), Query("r", " ")], 4))
     np.testing.assert_array_equal(block[0].ids, before[0][0])
     assert block[1].count == 0 and find_calibration(loaded) is None

@@ -79,6 +79,7 @@ def _facts(index: LabelIndex, place: Path) -> dict[str, Any]:
         "offsets": manifest.offset_dimension,
         "ranking": manifest.ranking,
         "exact_scores": manifest.exact_scores,
+        "beside": None if manifest.ensemble is None else str(manifest.ensemble),
         "search": manifest.search,
         "megabytes": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1),
         "model": index.model_place,
