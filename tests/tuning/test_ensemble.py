@@ -106,9 +106,13 @@ def test_a_fit_ranks_with_what_it_chose(
     held = seen[0]
     assert held.lists[0].shape == (len(held.rows), 100) and held.near[0].shape == (len(held.rows), 100)
     assert len(held.voters) == 119 and not (held.voters[held.near[0].clip(0)] == held.rows[:, None]).any()
-    count, learned = held.learned[0]
-    assert count == len(held.rows) and learned.confused.shape == (len(learned.rows), 30)
-    assert sorted([*learned.rows, *held.rows]) == sorted({*held.voters.tolist(), *held.rows.tolist()})
+    assert sum(count for count, _ in held.learned) == len(held.rows) and len(held.learned) == 2
+    start = 0
+    for count, learned in held.learned:
+        own = held.rows[start : start + count]
+        assert learned.confused.shape == (len(learned.rows), 30) and (learned.confused >= 0).all()
+        assert sorted([*learned.rows, *own]) == held.voters.tolist()
+        start += count
     assert ("ensemble" in result.evaluations) == bool(share) and "ensemble" in result.table()
     counts = {name: evaluation.num_queries for name, evaluation in result.sampled.items()}
     assert counts == ({} if share else {"trained": 5, "ensemble": 5})
