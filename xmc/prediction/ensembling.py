@@ -290,12 +290,11 @@ def choose_for_run(
         confused = confused_labels(encoder, opened, voters, progress=progress)
         others = np.flatnonzero(~np.isin(voters, rows))
         judges = words.classifiers(
-            voters[others], confused[others], seconds=2 * classifier_seconds, progress=progress
+            voters[others], confused[others], seconds=classifier_seconds, progress=progress
         )
     if judges is None:
         _log.warning(
-            "classifiers of words are left out: learning them would take about %s, more than %s",
-            duration(words.expected_seconds),
+            "classifiers of words are left out: learning them would take more than %s",
             duration(classifier_seconds),
         )
     started = time.perf_counter()

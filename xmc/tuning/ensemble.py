@@ -84,7 +84,7 @@ def _said(
         left = until - time.perf_counter()
         own = None
         if words.expected_seconds <= left:
-            own = words.classifiers(learned.rows, learned.confused, seconds=2 * left)
+            own = words.classifiers(learned.rows, learned.confused, seconds=left)
         if own is None:
             break
         part, start = slice(start, start + count), start + count

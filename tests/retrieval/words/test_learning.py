@@ -104,9 +104,19 @@ def test_time_is_told_beforehand_and_kept(monkeypatch: pytest.MonkeyPatch) -> No
     features, vectors = WordFeatures.learned(TEXTS)
     assert 0 < expected_seconds(TEXTS, RELEVANCE) < 60
     assert expected_seconds(TEXTS, sp.csr_matrix((len(TEXTS), 3))) == 0
+    assert expected_seconds(["!?"] * len(TEXTS), RELEVANCE) == 0
     monkeypatch.setattr(learning, "_TOLD", 1)
     assert learn_classifiers(features, vectors, RELEVANCE, ALL, seconds=0.0) is None
     assert learn_classifiers(features, vectors, RELEVANCE, ALL, seconds=1000.0) is not None
+
+
+def test_texts_without_words_teach_biases_alone() -> None:
+    texts = ["!?"] * len(TEXTS)
+    features, vectors = WordFeatures.learned(texts)
+    found = learn_classifiers(features, vectors, RELEVANCE, ALL)
+    assert found is not None
+    np.testing.assert_array_equal(found.scores(["!?", "red"], ALL[:2]), np.tile(found.biases, (2, 1)))
+    assert np.isfinite(found.biases[:4]).all()
 
 
 def test_rows_that_differ_in_number_are_refused() -> None:

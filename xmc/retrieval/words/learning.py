@@ -65,6 +65,8 @@ def expected_seconds(texts: Sequence[str], relevance: sp.csr_matrix) -> float:
     if labels == 0 or len(sample) < 4:
         return 0.0
     vectors = WordFeatures.learned(sample, least=1)[1]
+    if not vectors.shape[1]:
+        return 0.0
     each_text = _least_seconds(lambda: WordFeatures.learned(sample, least=1)) / len(sample)
     few = max(4, len(sample) // 25)
     long, short = (_seconds_of_one(vectors[:count]) for count in (len(sample), few))
