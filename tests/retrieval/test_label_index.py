@@ -117,7 +117,7 @@ def test_without_a_model_only_vectors_can_be_searched(index, tmp_path):
 
 @pytest.fixture
 def no_static_model(monkeypatch):
-    monkeypatch.setattr("xmc.encoders.StaticQueries.load", lambda place, checked: None)
+    monkeypatch.setattr("xmc.encoders.StaticQueries.load", lambda place, checked=False: None)
 
 
 @pytest.mark.usefixtures("no_static_model")

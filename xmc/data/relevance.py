@@ -98,9 +98,9 @@ class RelevanceBuilder:
         return matrix
 
 
-def save_matrix(path: Path, matrix: sp.csr_matrix) -> None:
-    """Save a CSR with ``scipy.sparse.save_npz``, packed unless :func:`load_matrix` would refuse it then."""
-    sp.save_npz(path, matrix)
+def save_matrix(path: Path, matrix: sp.csr_matrix, *, packed: bool = True) -> None:
+    """Save a CSR with ``scipy.sparse.save_npz``; unpacked also where :func:`load_matrix` would refuse it."""
+    sp.save_npz(path, matrix, compressed=packed)
     try:
         check_npz(path)
         _check_rows(path, matrix.shape[0])

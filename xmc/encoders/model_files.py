@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from xmc.files import fingerprint_of, sha256_file
+from xmc.files import fingerprint_of, sha256_in_background
 
-__all__ = ["digest_files"]
+__all__ = ["digest_files", "digest_in_background"]
 
 _OF_READERS = {"README.md", "calibration.json"}
 """What changes without the model: its card, and what scores are said to mean."""
@@ -18,7 +20,14 @@ def digest_files(folder: Path) -> str:
     It takes a small part of the time of `DualEncoder.fingerprint`, which reads what the files hold. Another
     digest says nothing: the same model may have been written in another way.
     """
+    with digest_in_background(folder) as digest:
+        return digest()
+
+
+@contextmanager
+def digest_in_background(folder: Path) -> Iterator[Callable[[], str]]:
+    """Begin :func:`digest_files` in threads; what is yielded waits, and gives it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in _OF_READERS)
-    return fingerprint_of(
-        part for path in files for part in (path.relative_to(folder).as_posix(), sha256_file(path))
-    )
+    names = [path.relative_to(folder).as_posix() for path in files]
+    with sha256_in_background(files) as digests:
+        yield lambda: fingerprint_of(part for pair in zip(names, digests(), strict=True) for part in pair)

@@ -7,6 +7,7 @@ are those of `DualEncoder` but for the order in which a norm is summed, 1e-7 of 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from xmc.encoders.folder_checks import check_vocabularies
 from xmc.encoders.label_residuals import LabelResiduals
 from xmc.encoders.label_vectors import LabelVectors
 from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
-from xmc.encoders.model_files import digest_files
+from xmc.encoders.model_files import digest_files, digest_in_background
 from xmc.encoders.model_fingerprint import Weights, described, digest, model_fingerprint
 from xmc.encoders.prefixes import check_cut, cut
 from xmc.encoders.resolve import resolve_model
@@ -79,9 +80,6 @@ class StaticQueries:
         folder: Of the model.
         layout: What it holds.
         metadata: What its ``xmc.json`` says, or the defaults.
-
-    Raises:
-        ModelError: When its parts do not fit together.
     """
 
     truncated_to: int | None = None
@@ -92,7 +90,6 @@ class StaticQueries:
         bag = layout.sides["query"][0]
         self._tokenizer, self._table = _tokenizer(bag), _table(bag)
         self._prompt = self._prompt_of("query")
-        check_ids(self._tokenizer, len(self._table))
         self.dimension = int(self._table.shape[1])
         self.max_length = _max_length(self._tokenizer)
         self.metadata = replace(metadata, query_length=self.max_length)
@@ -105,8 +102,7 @@ class StaticQueries:
 
         Args:
             path_or_name: Of the model.
-            checked: The folder has been opened before, and its :meth:`digest` is what it was then: what takes
-                long is not looked at again.
+            checked: What takes long is not looked at: for a folder that :meth:`load_known` knows.
 
         Raises:
             ModelError: When it cannot be found, or what is read here is damaged.
@@ -124,9 +120,29 @@ class StaticQueries:
             if not checked:
                 check_vocabularies(folder)
             queries = cls(folder, layout, metadata or EncoderMetadata(tied=False))
-            if not checked and not np.isfinite(queries._table).all():
-                raise ValueError("its weights hold NaN or infinity")
+            if not checked:
+                check_ids(queries._tokenizer, len(queries._table))
+                if not np.isfinite(queries._table).all():
+                    raise ValueError("its weights hold NaN or infinity")
         return queries
+
+    @classmethod
+    def load_known(cls, path_or_name: str | Path, digest: str) -> StaticQueries | None:
+        """The same of a folder that has been opened before; None unless it is as it was then.
+
+        Args:
+            path_or_name: Of the model.
+            digest: Its :meth:`digest` at that time, which is taken again while the model is opened.
+
+        Raises:
+            ModelError: When it cannot be found.
+        """
+        with digest_in_background(resolve_model(path_or_name)) as found:
+            try:
+                queries = cls.load(path_or_name, checked=True)
+            except ModelError:
+                return None  # whatever opens it with all checks says what is wrong
+            return queries if found() == digest else None
 
     @staticmethod
     def digest(path_or_name: str | Path) -> str:
@@ -228,11 +244,15 @@ def _header(bag: StaticPart) -> str:
 
 
 def _table(bag: StaticPart) -> NDArray[np.float32]:
-    with safe_open(bag.place / "model.safetensors", "np") as file:
-        table: NDArray[np.float32] = file.get_tensor(WEIGHT)
-    if table.ndim != 2:
-        raise ModelError(f"expected a table of token vectors [V, D], got the shape {table.shape}")
-    return table
+    """The table on disk, memory-mapped: a text needs a few of its rows."""
+    path = bag.place / "model.safetensors"
+    with safe_open(path, "np") as file:
+        shape = tuple(file.get_slice(WEIGHT).get_shape())
+    if len(shape) != 2:
+        raise ModelError(f"expected a table of token vectors [V, D], got the shape {shape}")
+    # Its numbers are the end of the file, which holds nothing else (safetensors sees to that).
+    begin = path.stat().st_size - 4 * math.prod(shape)
+    return np.asarray(np.memmap(path, dtype="<f4", mode="r", offset=begin, shape=shape))
 
 
 def _weights(table: NDArray[np.float32]) -> list[Weights]:

@@ -9,11 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.data.sparse_rows import SparseRows
 from xmc.evaluation.mildest import Tried, mildest
 from xmc.evaluation.weights import Measure
 from xmc.retrieval.ensemble_options import VoteOptions
 from xmc.retrieval.fusion import Lists
-from xmc.retrieval.vote import label_votes, with_votes, without
+from xmc.retrieval.vote import label_votes, with_votes
 
 __all__ = ["FIRST", "TEMPERATURES", "WEIGHTS", "ChosenVote", "choose_vote"]
 
@@ -67,7 +68,7 @@ def choose_vote(
     for temperature in TEMPERATURES:
         votes = label_votes(queries, relevance, temperature)
         if exclude is not None:
-            votes = without(votes, exclude)
+            votes = votes.without(SparseRows.of(exclude))
         for weight in WEIGHTS:
             options = VoteOptions(weight, temperature)
             ids = with_votes(labels, votes, options, k)[0]

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, inverse_propensity, labelled_rows
+from xmc.data.sparse_rows import SparseRows
 from xmc.durations import duration
 from xmc.encoders import DualEncoder
 from xmc.errors import DataError
@@ -29,7 +30,7 @@ from xmc.retrieval import LexicalRanker
 from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions
 from xmc.retrieval.fusion import Lists, weighted_fusion
-from xmc.retrieval.vote import DEPTH, QueryVotes, voted, without
+from xmc.retrieval.vote import DEPTH, QueryVotes, voted
 from xmc.retrieval.words.classifiers import WordClassifiers, with_classifiers
 
 __all__ = [
@@ -182,7 +183,7 @@ def choose_ensemble(
     weights = inverse_propensity(relevance, constants.a, constants.b)
     truth, excluded = sp.csr_matrix(relevance[rows]), excluded_rows(dataset, "train", rows)
     if apart is not None:
-        truth = without(truth, apart)
+        truth = SparseRows.of(truth).without(SparseRows.of(apart)).scipy()
         excluded = apart if excluded is None else sp.csr_matrix(excluded.astype(bool) + apart.astype(bool))
     measure = measure_by(truth, weights, names)
     current: Lists = (lists[0].astype(np.int64), lists[1])

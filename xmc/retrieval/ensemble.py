@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data.npz import read_header
-from xmc.data.relevance import load_matrix, save_matrix
+from xmc.data.sparse_rows import SparseRows
 from xmc.errors import ConfigError, DataError
 from xmc.received import reading
 from xmc.retrieval.ensemble_options import EnsembleOptions
@@ -22,6 +22,9 @@ from xmc.retrieval.words.classifiers import FILES as CLASSIFIER_FILES
 from xmc.retrieval.words.classifiers import WordClassifiers, with_classifiers
 from xmc.retrieval.words.lexical import FILES as WORD_FILES
 from xmc.retrieval.words.lexical import LexicalRanker
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 __all__ = ["FILES", "Ensemble"]
 
@@ -70,12 +73,9 @@ class Ensemble:
         """Read the labels' texts again before the next search; ``removed`` labels get no votes any more."""
         self.__dict__.pop("_lexical", None)
         if self.votes is not None and removed is not None and len(removed):
-            left = np.ones(self.votes.relevance.shape[1], dtype=self.votes.relevance.dtype)
-            left[removed[removed < len(left)]] = 0
-            self.votes = QueryVotes(
-                self.votes.vectors, self.votes.relevance @ sp.diags(left, dtype=left.dtype)
-            )
-            self.votes.relevance.eliminate_zeros()
+            relevance = self.votes.relevance
+            left = relevance.where(~np.isin(relevance.indices, removed))
+            self.votes = QueryVotes(self.votes.vectors, left, unit=True)
 
     def rank(
         self,
@@ -121,8 +121,10 @@ class Ensemble:
         if self.options.classifiers and self.classifiers is not None:
             names += self.classifiers.write(folder)
         if self.votes is not None:
+            from xmc.data.relevance import save_matrix
+
             np.save(folder / FILES[0], self.votes.vectors)
-            save_matrix(folder / FILES[1], self.votes.relevance)
+            save_matrix(folder / FILES[1], self.votes.relevance.scipy(), packed=False)
             names += FILES
         return names
 
@@ -155,7 +157,7 @@ class Ensemble:
     def _read_votes(folder: Path, manifest: IndexManifest) -> QueryVotes:
         if not set(FILES) <= set(manifest.checksums):
             raise DataError(f"the index {folder} lacks the queries that vote: build the index again")
-        relevance = load_matrix(folder / FILES[1])
+        relevance = SparseRows.read(folder / FILES[1])
         with reading(folder / FILES[0], "embeddings of training queries", "build the index again"):
             with open(folder / FILES[0], "rb") as file:
                 shape, _, dtype = read_header(file)
@@ -165,4 +167,4 @@ class Ensemble:
                     f"{dtype} {list(shape)}: build the index again"
                 )
             vectors = np.load(folder / FILES[0], mmap_mode="r", allow_pickle=False)
-        return QueryVotes(vectors, relevance)
+        return QueryVotes(vectors, relevance, unit=True)

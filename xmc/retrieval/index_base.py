@@ -144,11 +144,11 @@ class OpenIndex:
         if self._encoder is None and self._queries is None:
             with self._opening_model() as place:
                 files = self.manifest.model_files
-                known = bool(files) and files == StaticQueries.digest(place)
-                queries = StaticQueries.load(place, checked=known)
+                known = StaticQueries.load_known(place, files) if files else None
+                queries = known or StaticQueries.load(place)
             if queries is None:
                 return self._model(None)
-            if not known:
+            if known is None:
                 self.manifest.check_model(queries.fingerprint, f"the index {self._folder}")
             cut = self.manifest.truncated_to
             self._queries = queries if cut is None else queries.truncated(cut)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from xmc.errors import DataError
 from xmc.files import check_replaceable, sha256_file
+from xmc.retrieval.checksums import unchanged
 from xmc.retrieval.generations import POINTER, current_generation, publish, write_first
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
@@ -99,10 +101,11 @@ def read_parts(path: Path, *, mapped: bool, verify: bool) -> IndexParts:
 
 def _read(path: Path, generation: str, *, mapped: bool, verify: bool) -> IndexParts:
     folder = path / generation if generation else path
-    manifest = IndexManifest.read(folder, verify=verify)
-    table = LabelTable.read(
-        folder / _TABLE, with_slots=manifest.format_version > 2, several=manifest.has_several_texts
-    )
+    manifest = IndexManifest.read(folder)
+    with unchanged(folder, manifest.checksums) if verify else nullcontext():
+        table = LabelTable.read(
+            folder / _TABLE, with_slots=manifest.format_version > 2, several=manifest.has_several_texts
+        )
     next_slot = manifest.next_slot if manifest.next_slot >= 0 else table.next_id
     store = manifest.index_kind.read(
         folder, manifest.dimension, manifest.offset_dimension, next_slot, mapped=mapped

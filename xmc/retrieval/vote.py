@@ -9,14 +9,18 @@ over both, and the two searches at inference of ViXML (AAAI 2026), with 100 of e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.data.sparse_rows import SparseRows
 from xmc.errors import ConfigError, ModelError
 from xmc.retrieval.ensemble_options import VoteOptions
 from xmc.retrieval.fusion import Lists, add_lists, softmax_lists
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 __all__ = [
     "DEPTH",
@@ -25,7 +29,6 @@ __all__ = [
     "unit_rows",
     "voted",
     "with_votes",
-    "without",
 ]
 
 DEPTH = 100
@@ -36,8 +39,8 @@ _FEW_SCORES = 1 << 22
 """Similarities up to which numpy finds the nearest: it searches for one query sooner than torch is loaded."""
 
 
-def label_votes(queries: Lists, relevance: sp.csr_matrix, temperature: float) -> sp.csr_matrix:
-    """What the nearest training queries give each label: CSR [N, L].
+def label_votes(queries: Lists, relevance: sp.csr_matrix | SparseRows, temperature: float) -> SparseRows:
+    """What the nearest training queries give each label, [N, L].
 
     Args:
         queries: Ids [N, K] of training queries among M, nearest first, -1 pads, and their similarities.
@@ -46,16 +49,12 @@ def label_votes(queries: Lists, relevance: sp.csr_matrix, temperature: float) ->
     """
     ids, scores = queries
     shares = softmax_lists(ids, scores, temperature)
-    rows = np.repeat(np.arange(len(ids)), ids.shape[1])
-    kept = (ids >= 0).reshape(-1)
-    near = sp.csr_matrix(
-        (shares.reshape(-1)[kept], (rows[kept], ids.reshape(-1)[kept])), shape=(len(ids), relevance.shape[0])
-    )
-    return sp.csr_matrix(near @ sp.csr_matrix(relevance).astype(bool).astype(np.float64))
+    labels = SparseRows.of(relevance)
+    return labels._replace(data=labels.data != 0).weighted(ids, shares)
 
 
 def with_votes(
-    labels: Lists, votes: sp.csr_matrix, options: VoteOptions, k: int
+    labels: Lists, votes: SparseRows, options: VoteOptions, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rank labels by ``(1 - weight) softmax(score / temperature) + weight votes``.
 
@@ -80,7 +79,7 @@ def with_votes(
 def voted(
     labels: Lists,
     queries: Lists,
-    relevance: sp.csr_matrix,
+    relevance: sp.csr_matrix | SparseRows,
     options: VoteOptions,
     k: int,
     *,
@@ -95,16 +94,9 @@ def voted(
     for rows in _blocks(len(ids)):
         votes = label_votes((queries[0][rows], queries[1][rows]), relevance, options.temperature)
         if exclude is not None:
-            votes = without(votes, sp.csr_matrix(exclude[rows]))
+            votes = votes.without(SparseRows.of(exclude[rows]))
         ids[rows], sums[rows] = with_votes((labels[0][rows], labels[1][rows]), votes, options, k)
     return ids, sums
-
-
-def without(votes: sp.csr_matrix, exclude: sp.csr_matrix) -> sp.csr_matrix:
-    """The votes [N, L] less those of the pairs of ``exclude`` [N, L]."""
-    left = sp.csr_matrix(votes - votes.multiply(exclude.astype(bool)))
-    left.eliminate_zeros()
-    return left
 
 
 class QueryVotes:
@@ -113,18 +105,21 @@ class QueryVotes:
     Args:
         vectors: [M, D]; brought to length 1, as the published vote does.
         relevance: [M, L].
+        unit: The vectors are those of a `QueryVotes`, which have length 1: they are not looked at.
 
     Raises:
         ConfigError: When they are not of the same M.
     """
 
-    def __init__(self, vectors: NDArray[np.floating], relevance: sp.csr_matrix) -> None:
+    def __init__(
+        self, vectors: NDArray[np.floating], relevance: sp.csr_matrix | SparseRows, *, unit: bool = False
+    ) -> None:
         if vectors.ndim != 2 or len(vectors) != relevance.shape[0]:
             raise ConfigError(
                 f"expected the embeddings of {relevance.shape[0]} training queries, got {list(vectors.shape)}"
             )
-        self.vectors = unit_rows(vectors)
-        self.relevance = sp.csr_matrix(relevance)
+        self.vectors: NDArray[np.float32] = vectors if unit else unit_rows(vectors)
+        self.relevance = SparseRows.of(relevance)
 
     def nearest(
         self, queries: NDArray[np.floating], *, own: Sequence[int] | NDArray[np.int64] | None = None
@@ -135,17 +130,17 @@ class QueryVotes:
             queries: Embeddings.
             own: [N], the training query that each is, which must not vote for itself; None when none is.
         """
-        exclude = None
-        if own is not None:
-            exclude = sp.csr_matrix(
-                (np.ones(len(own), dtype=bool), (np.arange(len(own)), np.asarray(own))),
-                shape=(len(queries), len(self.vectors)),
-            )
         queries = unit_rows(queries)
         if len(queries) * len(self.vectors) <= _FEW_SCORES:
-            return _best_of_all(queries @ self.vectors.T, DEPTH, exclude)
+            return _best_of_all(queries @ self.vectors.T, DEPTH, own)
         from xmc.retrieval.exact import exact_search
 
+        exclude = None
+        if own is not None:
+            each = np.arange(len(own) + 1)
+            exclude = SparseRows(
+                np.ones(len(own), dtype=bool), np.asarray(own), each, (len(queries), len(self.vectors))
+            ).scipy()
         return exact_search(queries, self.vectors, DEPTH, exclude=exclude)
 
 
@@ -158,20 +153,20 @@ def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _best_of_all(
-    scores: NDArray[np.float32], k: int, exclude: sp.csr_matrix | None
+    scores: NDArray[np.float32], k: int, own: Sequence[int] | NDArray[np.int64] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Columns and scores, both [N, k], of the k best of each row [N, M], as `exact_search` ranks them."""
     if np.isnan(scores).any():
         raise ModelError("expected embeddings of numbers, but some score NaN: the model has diverged")
-    if exclude is not None:
-        scores[exclude.nonzero()] = -np.inf
+    if own is not None:
+        scores[np.arange(len(scores)), np.asarray(own)] = -np.inf
     ids = np.full((len(scores), k), -1, dtype=np.int32)
     best = np.full((len(scores), k), -np.inf, dtype=np.float32)
-    for row, own in enumerate(scores):
-        least = -np.partition(-own, k - 1)[k - 1] if k < len(own) else -np.inf
-        kept = np.flatnonzero((own >= least) & (own > -np.inf))
-        kept = kept[np.argsort(-own[kept], kind="stable")][:k]
-        ids[row, : len(kept)], best[row, : len(kept)] = kept, own[kept]
+    for row, found in enumerate(scores):
+        least = -np.partition(-found, k - 1)[k - 1] if k < len(found) else -np.inf
+        kept = np.flatnonzero((found >= least) & (found > -np.inf))
+        kept = kept[np.argsort(-found[kept], kind="stable")][:k]
+        ids[row, : len(kept)], best[row, : len(kept)] = kept, found[kept]
     return ids, best
 
 
@@ -180,13 +175,13 @@ def _blocks(count: int) -> Iterator[slice]:
         yield slice(start, min(start + _BLOCK_ROWS, count))
 
 
-def _as_lists(votes: sp.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _as_lists(votes: SparseRows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """A sparse [N, L] as lists [N, K] in no order, K of the fullest row."""
     counts = np.diff(votes.indptr)
     width = int(counts.max(initial=0))
     ids = np.full((votes.shape[0], width), -1, dtype=np.int64)
     values = np.zeros((votes.shape[0], width))
     rows = np.repeat(np.arange(votes.shape[0]), counts)
-    places = np.arange(votes.nnz) - votes.indptr[rows]
+    places = np.arange(len(votes.data)) - votes.indptr[rows]
     ids[rows, places], values[rows, places] = votes.indices, votes.data
     return ids, values

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xmc.data import Dataset, inverse_propensity
+from xmc.data.sparse_rows import SparseRows
 from xmc.distributed import World, all_gather_rows
 from xmc.encoders.prefixes import cut, shorter
 from xmc.errors import DataError
@@ -20,7 +21,6 @@ from xmc.objectives.matryoshka import prefix_of
 from xmc.prediction.calibration import Calibration, fit_calibration
 from xmc.retrieval import Ranker
 from xmc.retrieval.folding import Fold
-from xmc.retrieval.vote import without
 from xmc.training.config import TrainConfig
 from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.head import ranking_of
@@ -126,7 +126,9 @@ class Validator:
 
     def _truth(self) -> sp.csr_matrix:
         truth = sp.csr_matrix(self.dataset.relevance("train")[self.rows])
-        return truth if self.apart is None else without(truth, self.apart)
+        if self.apart is None:
+            return truth
+        return SparseRows.of(truth).without(SparseRows.of(self.apart)).scipy()
 
     def calibration(self) -> Calibration | None:
         """Probabilities and thresholds by the last validation, of a model that is still to be named.

@@ -32,8 +32,8 @@ def test_scores_are_products_and_biases(
     made: WordClassifiers, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHUNK_SCORES", at_once)
-    weights = sp.csr_matrix((made.weights, made.labels, made.starts), shape=(len(made.features.keys), 5))
-    every = made.features.vectors(TEXTS).toarray() @ weights.toarray() + made.biases
+    weights = made.words.scipy()
+    every = made.features.vectors(TEXTS).scipy().toarray() @ weights.toarray() + made.biases
     ids = np.array([[4, 0, 3, -1], [1, 2, 7, 0], [0, 1, 2, 4], [2, 0, -1, -1]])
     found = made.scores(TEXTS, ids)
     known = (ids >= 0) & (ids < 5) & (ids != 3)
@@ -70,7 +70,7 @@ def test_they_are_kept(made: WordClassifiers, tmp_path: Path) -> None:
     read = WordClassifiers.read(tmp_path)
     ids = np.tile(np.arange(5), (len(TEXTS), 1))
     np.testing.assert_array_equal(read.scores(TEXTS, ids), made.scores(TEXTS, ids))
-    assert isinstance(read.weights, np.memmap)
+    assert isinstance(read.words.data, np.memmap)
 
 
 def test_files_that_do_not_fit_are_refused(made: WordClassifiers, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_files_that_do_not_fit_are_refused(made: WordClassifiers, tmp_path: Path
     broken("classifier_words.npy", np.zeros(2, dtype=np.uint64))
     with pytest.raises(DataError, match="its classifiers do not fit each other"):
         WordClassifiers.read(tmp_path)
-    broken("classifier_starts.npy", made.starts[::-1].copy())
+    broken("classifier_starts.npy", made.words.indptr[::-1].astype(np.int64))
     with pytest.raises(DataError, match="its classifiers do not fit each other"):
         WordClassifiers.read(tmp_path)
     broken("classifier_starts.npy", np.empty(0, dtype=np.int64))
@@ -90,8 +90,11 @@ def test_files_that_do_not_fit_are_refused(made: WordClassifiers, tmp_path: Path
     broken("classifier_biases.npy", np.zeros((5, 1), dtype=np.float32))
     with pytest.raises(DataError, match="expected float32"):
         WordClassifiers.read(tmp_path)
-    broken("classifier_labels.npy", np.full(len(made.labels), 9, dtype=np.int32))
-    with pytest.raises(DataError, match="expected label ids below 5, got 9"):
+    broken("classifier_labels.npy", np.full(len(made.words.indices), 9, dtype=np.int32))
+    with pytest.raises(DataError, match="expected label ids from 0 and below 5, got 9"):
+        WordClassifiers.read(tmp_path).scores(TEXTS, np.zeros((4, 1), dtype=np.int64))
+    broken("classifier_labels.npy", np.full(len(made.words.indices), -2, dtype=np.int32))
+    with pytest.raises(DataError, match="expected label ids from 0 and below 5, got -2"):
         WordClassifiers.read(tmp_path).scores(TEXTS, np.zeros((4, 1), dtype=np.int64))
     (tmp_path / "classifier_weights.npy").unlink()
     with pytest.raises(DataError, match="classifier_weights.npy"):

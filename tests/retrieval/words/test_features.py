@@ -32,9 +32,9 @@ def test_vectors_are_those_of_scikit_learn(least: int) -> None:
     keys = word_keys(vectorizer.get_feature_names_out())
     assert features.keys.tolist() == sorted(keys.tolist()) and found.dtype == np.float32
     np.testing.assert_allclose(found.toarray()[:, np.searchsorted(features.keys, keys)], expected, atol=1e-6)
-    np.testing.assert_allclose(features.vectors(TEXTS).toarray(), found.toarray(), atol=1e-6)
+    np.testing.assert_allclose(features.vectors(TEXTS).scipy().toarray(), found.toarray(), atol=1e-6)
     others = ["sea of a bluebird", "sea blue"]
-    again = features.vectors(others).toarray()[:, np.searchsorted(features.keys, keys)]
+    again = features.vectors(others).scipy().toarray()[:, np.searchsorted(features.keys, keys)]
     np.testing.assert_allclose(again, vectorizer.transform(others).toarray(), atol=1e-6)
 
 

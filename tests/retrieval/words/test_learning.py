@@ -49,9 +49,7 @@ def test_a_classifier_is_that_of_scikit_learn_without_its_small_weights() -> Non
     features, vectors = WordFeatures.learned(TEXTS)
     found = learn_classifiers(features, vectors, RELEVANCE, ALL)
     assert found is not None
-    weights = sp.csr_matrix(
-        (found.weights, found.labels, found.starts), shape=(vectors.shape[1], 6)
-    ).toarray()
+    weights = found.words.scipy().toarray()
     for label in range(4):
         positive = RELEVANCE.toarray()[:, label] > 0
         expected = LinearSVC(C=3.0, dual=True, tol=1e-6, max_iter=100_000).fit(
@@ -60,7 +58,7 @@ def test_a_classifier_is_that_of_scikit_learn_without_its_small_weights() -> Non
         close = np.abs(expected.coef_[0] - weights[:, label])
         assert close.max() < 0.15  # a stop of 0.1, and weights below 0.1 left out
         assert found.biases[label] == pytest.approx(expected.intercept_[0], abs=0.05)
-    assert (np.abs(found.weights) >= 0.1).all()
+    assert (np.abs(found.words.data) >= 0.1).all()
 
 
 def test_only_rows_that_are_taken_for_a_labels_own_and_drawn_ones_are_negatives(

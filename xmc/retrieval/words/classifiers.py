@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.data.sparse_rows import SparseRows
 from xmc.errors import DataError
 from xmc.received import reading
 from xmc.retrieval.fusion import Lists, add_lists, min_max
 from xmc.retrieval.words.features import WordFeatures
 from xmc.retrieval.words.ranker import CHUNK_SCORES
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 __all__ = ["FILES", "WordClassifiers", "with_classifiers"]
 
@@ -46,9 +49,7 @@ class WordClassifiers:
 
     def __init__(self, features: WordFeatures, weights: sp.csr_matrix, biases: NDArray[np.float32]) -> None:
         self.features = features
-        self.starts = weights.indptr.astype(np.int64, copy=False)
-        self.labels = weights.indices.astype(np.int32, copy=False)
-        self.weights = weights.data.astype(np.float32, copy=False)
+        self.words = SparseRows.of(weights)
         self.biases = biases
 
     @property
@@ -82,25 +83,22 @@ class WordClassifiers:
 
     def _all(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[n, L], without biases. Of the weights, which may lie on disk, only these texts' words are read."""
-        vectors = self.features.vectors(texts)
-        used, columns = np.unique(vectors.indices, return_inverse=True)
-        spans = [slice(self.starts[place], self.starts[place + 1]) for place in used]
-        labels = _joined([self.labels[span] for span in spans], np.int32)
-        if len(labels) and not 0 <= labels.min() <= labels.max() < self.num_labels:
+        try:
+            return self.features.vectors(texts).times(self.words)
+        except IndexError as error:
+            ids = np.asarray(self.words.indices)
+            got = ids.min() if ids.min() < 0 else ids.max()
             raise DataError(
-                f"an index's classifiers: expected label ids below {self.num_labels}, got {labels.max()}: "
+                f"an index's classifiers: expected label ids from 0 and below {self.num_labels}, got {got}: "
                 f"{_ADVICE}"
-            )
-        weights = _joined([self.weights[span] for span in spans], np.float32)
-        bounds = np.concatenate([[0], np.cumsum(self.starts[used + 1] - self.starts[used])])
-        of_words = sp.csr_matrix((weights, labels, bounds), shape=(len(used), self.num_labels))
-        few = sp.csr_matrix((vectors.data, columns, vectors.indptr), shape=(len(texts), len(used)))
-        scores: NDArray[np.float32] = (few @ of_words).toarray()
-        return scores
+            ) from error
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write what :meth:`read` opens into a folder, and name the files."""
-        arrays = (self.features.keys, self.features.weights, self.starts, self.labels, self.weights)
+        arrays = (
+            *(self.features.keys, self.features.weights),
+            *(self.words.indptr, self.words.indices, self.words.data),
+        )
         for name, array, dtype in zip(FILES, (*arrays, self.biases), _TYPES, strict=True):
             np.save(folder / name, np.asarray(array, dtype=dtype), allow_pickle=False)
         return FILES
@@ -125,7 +123,7 @@ class WordClassifiers:
             raise DataError(f"{folder}: its classifiers do not fit each other: {_ADVICE}")
         made = cls.__new__(cls)
         made.features = WordFeatures(keys, word_weights)
-        made.starts, made.labels, made.weights, made.biases = starts, labels, weights, biases
+        made.words, made.biases = SparseRows(weights, labels, starts, (len(keys), len(biases))), biases
         return made
 
 
@@ -154,7 +152,3 @@ def with_classifiers(
     known &= high > low
     said = np.where(known, min_max(np.where(known, ids, -1), np.where(known, scores, 0.0)), own)
     return add_lists([(ids, (1 - share) * own + share * said)], k, len(ids))
-
-
-def _joined(parts: Sequence[NDArray[Any]], dtype: type[np.number]) -> NDArray[Any]:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)

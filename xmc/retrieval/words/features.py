@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.data.sparse_rows import SparseRows
 from xmc.errors import ConfigError
 from xmc.retrieval.words.tfidf import WORD, tfidf_rows, words_of
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 __all__ = ["WordFeatures", "word_keys"]
 
@@ -47,6 +51,8 @@ class WordFeatures:
         Raises:
             ConfigError: When scikit-learn is not installed.
         """
+        import scipy.sparse as sp
+
         try:
             from sklearn.feature_extraction.text import TfidfVectorizer
         except ImportError as error:
@@ -63,7 +69,7 @@ class WordFeatures:
         weights = vectorizer.idf_.astype(np.float32)[places]
         return cls(keys, weights), sp.csr_matrix(found[:, places])
 
-    def vectors(self, texts: Iterable[str]) -> sp.csr_matrix:
+    def vectors(self, texts: Iterable[str]) -> SparseRows:
         """tf-idf of texts, float32 [n, V]; a word that does not count is passed over."""
         return tfidf_rows((self._places(text) for text in texts), self.weights)
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmc.data.relevance import load_matrix, save_matrix
+from xmc.data.sparse_rows import SparseRows
 from xmc.errors import ConfigError, DataError
 from xmc.received import reading
 from xmc.retrieval.words.ranker import WordRanker
@@ -40,37 +39,40 @@ class LexicalRanker(WordRanker):
             from sklearn.feature_extraction.text import TfidfVectorizer
         except ImportError as error:
             raise ConfigError("the lexical baseline needs scikit-learn: pip install scikit-learn") from error
+        import scipy.sparse as sp
+
         vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=WORD)
         texts = list(labels)
         try:
             found = sp.csr_matrix(vectorizer.fit_transform(texts).T)
             words = vectorizer.get_feature_names_out().tolist()
-            self._set(words, vectorizer.idf_.astype(np.float32), found)
+            self._set(words, vectorizer.idf_.astype(np.float32), SparseRows.of(found))
         except ValueError:  # no label has a word
             none = sp.csr_matrix(np.empty((0, len(texts)), dtype=np.float32))
-            self._set([], np.empty(0, dtype=np.float32), none)
+            self._set([], np.empty(0, dtype=np.float32), SparseRows.of(none))
 
-    def _set(self, words: list[str], weights: NDArray[np.float32], labels: sp.csr_matrix) -> None:
+    def _set(self, words: list[str], weights: NDArray[np.float32], labels: SparseRows) -> None:
         self._words, self._weights, self._labels = words, weights, labels  # [V], [V], [V, L]
         self._place = {word: place for place, word in enumerate(words)}
         self.num_labels = labels.shape[1]
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Cosines [n, L]."""
-        found: NDArray[np.float32] = (self._vectors(texts) @ self._labels).toarray()
-        return found
+        return self._vectors(texts).times(self._labels)
 
-    def _vectors(self, texts: Sequence[str]) -> sp.csr_matrix:
+    def _vectors(self, texts: Sequence[str]) -> SparseRows:
         """tf-idf of texts, [n, V]."""
         known = ((self._place.get(word) for word in words_of(text)) for text in texts)
         return tfidf_rows(([place for place in text if place is not None] for text in known), self._weights)
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write what :meth:`read` opens into a folder, and name the files."""
+        from xmc.data.relevance import save_matrix
+
         lines = np.frombuffer("\n".join(self._words).encode(), dtype=np.uint8)
         np.save(folder / FILES[0], lines, allow_pickle=False)
         np.save(folder / FILES[1], self._weights, allow_pickle=False)
-        save_matrix(folder / FILES[2], self._labels)
+        save_matrix(folder / FILES[2], self._labels.scipy(), packed=False)
         return FILES
 
     @classmethod
@@ -86,9 +88,9 @@ class LexicalRanker(WordRanker):
             words = lines.tobytes().decode().split("\n") if lines.size else []
         with reading(folder / FILES[1], told, "build the index again"):
             weights = np.load(folder / FILES[1], mmap_mode="r", allow_pickle=False)
-        labels = load_matrix(folder / FILES[2])
+        labels = SparseRows.read(folder / FILES[2])
         shapes = weights.dtype == np.float32 and weights.shape == (labels.shape[0],)
-        if not shapes or len(words) != labels.shape[0] or labels.dtype != np.float32:
+        if not shapes or len(words) != labels.shape[0] or labels.data.dtype != np.float32:
             raise DataError(f"{folder}: its words do not fit each other: build the index again")
         made = cls.__new__(cls)
         made._set(words, np.array(weights), labels)

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from xmc.data.sparse_rows import SparseRows
 
 __all__ = ["WORD", "tfidf_rows", "words_of"]
 
@@ -20,7 +21,7 @@ def words_of(text: str) -> list[str]:
     return re.findall(WORD, text.lower())
 
 
-def tfidf_rows(texts: Iterable[Sequence[int]], weights: NDArray[np.float32]) -> sp.csr_matrix:
+def tfidf_rows(texts: Iterable[Sequence[int]], weights: NDArray[np.float32]) -> SparseRows:
     """float32 [n, V] of n texts, each row of length 1, or empty where a text has none of the words.
 
     The numbers are those of scikit-learn's ``TfidfVectorizer(sublinear_tf=True)``, which takes longer to
@@ -42,4 +43,6 @@ def tfidf_rows(texts: Iterable[Sequence[int]], weights: NDArray[np.float32]) -> 
     values = (np.log(np.array(counts, dtype=np.float32)) + 1) * weights[np.array(places, dtype=np.int64)]
     squares = np.bincount(rows, values.astype(np.float64) ** 2, minlength=len(bounds) - 1)
     values = (values / np.sqrt(squares)[rows]).astype(np.float32)
-    return sp.csr_matrix((values, places, bounds), shape=(len(bounds) - 1, len(weights)))
+    return SparseRows(
+        values, np.array(places, dtype=np.int64), np.array(bounds), (len(bounds) - 1, len(weights))
+    )
