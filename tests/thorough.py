@@ -117,6 +117,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_a_compressed_index_says_that_its_scores_are_approximate[OPQ8,PQ8-0.3]; "
             "test_a_lossless_index_is_exact[OPQ4_32,Flat]"
         ),
+        "retrieval/words/test_learning.py": "test_processes_learn_the_same_in_the_same_order",
         "scoring/fused/test_compile.py": (
             "test_a_cpu_without_the_interpreter_is_an_error_and_auto_is_tiled; "
             "test_kernels_compile_and_fit_without_atomics"

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, TextColumn
@@ -45,8 +46,8 @@ class TrainingWords:
 
     @cached_property
     def expected_seconds(self) -> float:
-        """What learning classifiers of all rows will take, about."""
-        return expected_seconds(self.texts, self.dataset.relevance("train"))
+        """What learning classifiers of all rows will take, about: a process for each thread of torch."""
+        return expected_seconds(self.texts, self.dataset.relevance("train"), torch.get_num_threads())
 
     def classifiers(
         self,
@@ -76,6 +77,7 @@ class TrainingWords:
             apart=excluded_rows(self.dataset, "train", rows),
             seed=self.seed,
             seconds=seconds,
+            processes=torch.get_num_threads(),
             progress=progress,
         )
 

@@ -7,9 +7,10 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.errors import ConfigError
-from xmc.retrieval.words import learning
+from xmc.retrieval.words import learning, linear
 from xmc.retrieval.words.features import WordFeatures
 from xmc.retrieval.words.learning import expected_seconds, learn_classifiers, taught
+from xmc.retrieval.words.linear import Classifier
 
 COLOURS, THINGS = ("red", "blue", "green"), ("bird", "sea", "stone", "leaf")
 TEXTS = [f"{colour} {thing} of day {day}" for day in range(3) for colour in COLOURS for thing in THINGS]
@@ -66,11 +67,11 @@ def test_only_rows_that_are_taken_for_a_labels_own_and_drawn_ones_are_negatives(
 ) -> None:
     seen: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def classifier(vectors: sp.csr_matrix, positive: np.ndarray, seed: int) -> object:
+    def classifier(vectors: sp.csr_matrix, positive: np.ndarray, seed: int) -> Classifier:
         seen.append((vectors.toarray()[:, 0], positive))
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), 0.0
+        return Classifier(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), 0.0)
 
-    monkeypatch.setattr(learning, "_classifier", classifier)
+    monkeypatch.setattr(linear, "fitted", classifier)
     monkeypatch.setattr(learning, "DRAWN", 0)
     numbered = sp.csr_matrix(np.arange(1.0, 7.0)[:, None])
     relevance = sp.csr_matrix(np.array([[1], [1], [0], [0], [0], [0]]))
@@ -106,6 +107,45 @@ def test_time_is_told_beforehand_and_kept(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(learning, "_TOLD", 1)
     assert learn_classifiers(features, vectors, RELEVANCE, ALL, seconds=0.0) is None
     assert learn_classifiers(features, vectors, RELEVANCE, ALL, seconds=1000.0) is not None
+
+
+def test_processes_learn_the_same_in_the_same_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features, vectors = WordFeatures.learned(TEXTS)
+    some = np.where(np.random.default_rng(0).random(ALL.shape) < 0.3, ALL, -1)
+    monkeypatch.setattr(learning, "_TOLD", 1)
+    alone = learn_classifiers(features, vectors, RELEVANCE, some, processes=2)
+    monkeypatch.setattr(learning, "_ALONE_SECONDS", 0.0)
+    beside = learn_classifiers(features, vectors, RELEVANCE, some, processes=2)
+    assert alone is not None and beside is not None
+    for one, other in zip(alone.words, beside.words, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(alone.biases, beside.biases)
+
+
+def test_processes_are_started_where_there_is_enough_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(learning.time, "perf_counter", lambda: now[0])
+    clock = learning._Clock(1064, 4)
+    now[0] = 1.0
+    clock.count(64)  # a second each 64: 15.6 s are left
+    assert clock.processes == 4 and not clock.is_done
+    assert clock.expected == pytest.approx(1 + 15.625 / 3.2)
+    now[0] = 4.0
+    clock.count(64)  # most of which went into starting
+    assert clock.expected == pytest.approx(4.0)
+    now[0] = 10.0
+    clock.count(436)
+    assert clock.expected == pytest.approx(10 + 4 / 500 * 500)
+    clock.count(500)
+    assert clock.is_done
+    short = learning._Clock(1000, 4)
+    now[0] += 1.0
+    short.count(64)
+    assert short.processes == 1
 
 
 def test_texts_without_words_teach_biases_alone() -> None:

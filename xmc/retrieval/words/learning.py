@@ -2,14 +2,15 @@
 
 The negatives of a label are rows that the model gives it to and that do not have it, and some drawn ones:
 Yu et al., "PECOS: Prediction for Enormous and Correlated Output Spaces", JMLR 2022, section 4.2
-(matcher-aware negatives). Each classifier is scikit-learn's ``LinearSVC`` (liblinear; Fan et al., JMLR 2008).
+(matcher-aware negatives). Several processes learn beside each other; threads would not do, as liblinear has
+one stream of random numbers a process.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,14 +21,12 @@ from xmc.progress import Bar
 from xmc.random_streams import Stream, generator
 from xmc.retrieval.words.classifiers import WordClassifiers
 from xmc.retrieval.words.features import WordFeatures
+from xmc.retrieval.words.linear import Classifier, Lesson, classifiers_of, fitted
 
 __all__ = ["CONFUSED", "expected_seconds", "learn_classifiers", "taught"]
 
 CONFUSED = 30
 """The labels of a row that a model ranks first: where they are wrong, the row is a negative of theirs."""
-
-PENALTY = 3.0
-"""Of the squared hinge; what weighs less than the norm of the weights is not fitted."""
 
 DRAWN = 20
 """Rows drawn as negatives of each label beside those."""
@@ -38,15 +37,19 @@ LEAST_ROWS = 2
 MOST_ROWS = 20_000
 """Positives of a classifier at most, and negatives."""
 
-LEAST_WEIGHT = 0.1
-"""Weights nearer to 0 are left out: three quarters of them, which no metric notices."""
-
-_STOP = 0.1
-_ROUNDS = 50
 _SAMPLE = 500
 _TIMES = 10
 _TOLD = 64
-"""Labels after which the time is looked at again."""
+"""Labels that a process learns at a time; after them the time is looked at again."""
+
+_ALONE_SECONDS = 15.0
+"""What is done sooner by one process is: others take some seconds to start."""
+
+_START_SECONDS = 5.0
+"""That others take to start, at the most that is allowed for."""
+
+_PACE = 0.8
+"""Of a process that others work beside, as share of its own alone."""
 
 
 def taught(relevance: sp.csr_matrix) -> NDArray[np.int64]:
@@ -55,10 +58,15 @@ def taught(relevance: sp.csr_matrix) -> NDArray[np.int64]:
     return np.flatnonzero((rows >= LEAST_ROWS) & (rows < relevance.shape[0]))
 
 
-def expected_seconds(texts: Sequence[str], relevance: sp.csr_matrix) -> float:
+def expected_seconds(texts: Sequence[str], relevance: sp.csr_matrix, processes: int = 1) -> float:
     """What learning the words of texts [N] and the classifiers of relevance [N, L] will take, about.
 
     Told by the first texts and two classifiers of them; right within a factor of two.
+
+    Args:
+        texts: Of the rows.
+        relevance: [N, L].
+        processes: That may learn beside each other.
     """
     labels = len(taught(relevance))
     sample = texts[: min(len(texts), _SAMPLE)]
@@ -73,7 +81,13 @@ def expected_seconds(texts: Sequence[str], relevance: sp.csr_matrix) -> float:
     each_row = max(0.0, long - short) / max(1, len(sample) - few)
     confused = len(texts) * min(CONFUSED, relevance.shape[1]) / labels
     rows = min(relevance.nnz, labels * MOST_ROWS) + labels * (DRAWN + min(confused, MOST_ROWS))
-    return each_text * len(texts) + labels * short + each_row * rows
+    learning = labels * short + each_row * rows
+    return each_text * len(texts) + _shared(learning, processes)
+
+
+def _shared(seconds: float, processes: int) -> float:
+    """What processes take for that which one does in so many seconds."""
+    return seconds if seconds < _ALONE_SECONDS or processes == 1 else seconds / (_PACE * processes)
 
 
 def _seconds_of_one(vectors: sp.csr_matrix) -> float:
@@ -84,7 +98,7 @@ def _seconds_of_one(vectors: sp.csr_matrix) -> float:
     positive = np.isin(np.arange(texts), vectors.tocsc()[:, word].indices)
     if positive.all() or not positive.any():
         positive[0] = not positive[0]
-    return _least_seconds(lambda: _classifier(vectors, positive, 0))
+    return _least_seconds(lambda: fitted(vectors, positive, 0))
 
 
 def _least_seconds(work: Callable[[], object]) -> float:
@@ -106,9 +120,12 @@ def learn_classifiers(
     apart: sp.csr_matrix | None = None,
     seed: int = 0,
     seconds: float = np.inf,
+    processes: int = 1,
     progress: bool = False,
 ) -> WordClassifiers | None:
     """A classifier of every label that has enough rows; None where that would take too long.
+
+    The numbers are the same whatever the number of processes.
 
     Args:
         features: The words that count.
@@ -118,6 +135,7 @@ def learn_classifiers(
         apart: [N, L], pairs that are neither right nor wrong; or None.
         seed: Of the drawn rows, and of the order in which labels and rows come.
         seconds: What learning may take, told by the first labels.
+        processes: That learn beside each other, where there is more to do than starting them takes.
         progress: Show a bar.
 
     Raises:
@@ -135,23 +153,92 @@ def learn_classifiers(
     words: list[NDArray[np.int64]] = []
     values: list[NDArray[np.float32]] = []
     learned: list[int] = []
-    started = time.perf_counter()
     rows = _RowsOfLabels(relevance, confused, apart)
-    with Bar(len(labels), "classifiers of words", "label", shown=progress) as bar:
-        for count, label in enumerate(labels.tolist()):
-            used = time.perf_counter() - started
-            if count and count % _TOLD == 0 and used / count * len(labels) > seconds:
+    parts = [labels[start : start + _TOLD].tolist() for start in range(0, len(labels), _TOLD)]
+    lessons = ([rows.of(label, draw) for label in part] for part in parts)
+    clock = _Clock(len(labels), processes)
+    with (
+        Bar(len(labels), "classifiers of words", "label", shown=progress) as bar,
+        closing(_learned(vectors, lessons, seed, clock)) as found,
+    ):
+        for part, classifiers in zip(parts, found, strict=True):
+            for label, classifier in zip(part, classifiers, strict=True):
+                if classifier is not None:
+                    biases[label] = classifier.bias
+                    words.append(classifier.words)
+                    values.append(classifier.weights)
+                    learned.append(label)
+            bar.update(len(part))
+            clock.count(len(part))
+            if not clock.is_done and clock.expected > seconds:
                 return None
-            bar.update(1)
-            chosen, positive = rows.of(label, draw)
-            if positive.all():
-                continue
-            places, weights, bias = _classifier(vectors[chosen], positive, seed)
-            biases[label] = bias
-            words.append(places)
-            values.append(weights)
-            learned.append(label)
     return WordClassifiers(features, _by_word(words, values, learned, (vectors.shape[1], num_labels)), biases)
+
+
+class _Clock:
+    """Tells from the labels so far what all take, and whether several processes are worth starting.
+
+    Args:
+        total: Labels.
+        processes: That there may be.
+    """
+
+    def __init__(self, total: int, processes: int) -> None:
+        self._started, self._total, self._processes = time.perf_counter(), total, processes
+        self._done = self._first = 0
+        self._alone = 0.0
+
+    def count(self, labels: int) -> None:
+        """So many more are done."""
+        self._done += labels
+        if not self._first:
+            self._first, self._alone = self._done, self._used
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no label is left."""
+        return self._done == self._total
+
+    @property
+    def _used(self) -> float:
+        return time.perf_counter() - self._started
+
+    @property
+    def _left_alone(self) -> float:
+        """Seconds that one process takes for what came after the first labels."""
+        return self._alone / self._first * (self._total - self._first)
+
+    @property
+    def processes(self) -> int:
+        """How many to start after the first labels."""
+        return self._processes if self._left_alone > _ALONE_SECONDS else 1
+
+    @property
+    def expected(self) -> float:
+        """Seconds in all; of processes that have just started too few, as that is not what labels take."""
+        if self._done == self._first:
+            return self._used + _shared(self._left_alone, self._processes)
+        start = _START_SECONDS if self.processes > 1 else 0.0
+        pace = max(0.0, self._used - self._alone - start) / (self._done - self._first)
+        return self._used + pace * (self._total - self._done)
+
+
+def _learned(
+    vectors: sp.csr_matrix, lessons: Iterator[list[Lesson]], seed: int, clock: _Clock
+) -> Generator[list[Classifier | None], None, None]:
+    """The classifiers of each part, in order: of the first here, of others where ``clock`` says."""
+    for some in lessons:
+        yield classifiers_of(vectors, some, seed)
+        if clock.processes > 1:
+            break
+    else:
+        return
+    from joblib import Parallel, delayed
+
+    # The vectors are written to a file once, which processes map. Results are taken in order.
+    work = Parallel(n_jobs=clock.processes, return_as="generator", max_nbytes="1M", mmap_mode="r")
+    with closing(work(delayed(classifiers_of)(vectors, some, seed) for some in lessons)) as found:
+        yield from found
 
 
 class _RowsOfLabels:
@@ -168,8 +255,8 @@ class _RowsOfLabels:
         self._apart = None if apart is None else sp.csc_matrix(apart.astype(bool))
         self._num_rows = relevance.shape[0]
 
-    def of(self, label: int, draw: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Rows [n], ascending, and whether each has the label."""
+    def of(self, label: int, draw: np.random.Generator) -> Lesson:
+        """Rows, ascending, and whether each has the label."""
         positives = _column(self._positive, label)
         others = [_column(self._confused, label), draw.integers(0, self._num_rows, DRAWN)]
         negatives = np.setdiff1d(np.concatenate(others), positives)
@@ -177,7 +264,7 @@ class _RowsOfLabels:
             negatives = np.setdiff1d(negatives, _column(self._apart, label))
         kept = [_some(positives, draw), _some(negatives, draw)]
         rows = np.sort(np.concatenate(kept))
-        return rows, np.isin(rows, kept[0])
+        return Lesson(rows, np.isin(rows, kept[0]))
 
 
 def _column(matrix: sp.csc_matrix, label: int) -> NDArray[np.int64]:
@@ -186,33 +273,6 @@ def _column(matrix: sp.csc_matrix, label: int) -> NDArray[np.int64]:
 
 def _some(rows: NDArray[np.int64], draw: np.random.Generator) -> NDArray[np.int64]:
     return rows if len(rows) <= MOST_ROWS else draw.choice(rows, MOST_ROWS, replace=False)
-
-
-def _classifier(
-    vectors: sp.csr_matrix, positive: NDArray[np.bool_], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32], float]:
-    """Words, their weights and the bias; of the rows' own words alone, as others' weights would stay 0."""
-    try:
-        import sklearn
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.svm import LinearSVC
-    except ImportError as error:
-        raise ConfigError("classifiers of words need scikit-learn: pip install scikit-learn") from error
-    used, places = np.unique(vectors.indices, return_inverse=True)
-    own = sp.csr_matrix(
-        (vectors.data.astype(np.float64), places.astype(np.int32), vectors.indptr.astype(np.int32)),
-        shape=(len(positive), max(1, len(used))),
-    )
-    machine = LinearSVC(
-        C=PENALTY, dual=True, tol=_STOP, max_iter=_ROUNDS, random_state=seed % 2**32, fit_intercept=True
-    )
-    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # so many rounds are meant
-            machine.fit(own, positive)
-    weights = machine.coef_[0][: len(used)].astype(np.float32)
-    kept = np.abs(weights) >= LEAST_WEIGHT
-    return used[kept], weights[kept], float(machine.intercept_[0])
 
 
 def _by_word(
