@@ -253,9 +253,12 @@ def sha256_in_background(paths: Sequence[str | Path]) -> Iterator[Callable[[], l
     Reading and hashing leave Python to others meanwhile.
     """
     largest = sorted(range(len(paths)), key=lambda place: -os.path.getsize(paths[place]))
-    with ThreadPoolExecutor(2) as pool:
+    pool = ThreadPoolExecutor(2)
+    try:
         digests = {place: pool.submit(sha256_file, paths[place]) for place in largest}
         yield lambda: [digests[place].result() for place in range(len(paths))]
+    finally:
+        pool.shutdown(cancel_futures=True)  # at once where nobody waits for them any more
 
 
 def fingerprint(*parts: str | bytes) -> str:

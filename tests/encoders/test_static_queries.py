@@ -152,3 +152,37 @@ def test_only_a_folder_of_static_towers_has_a_digest(static_folder: Path, tmp_pa
     assert StaticQueries.digest(folder) != name
     (tmp_path / "empty").mkdir()
     assert StaticQueries.digest(tmp_path / "empty") == StaticQueries.digest(tmp_path / "missing") == ""
+
+
+def test_a_known_folder_is_opened_while_its_digest_is_taken(
+    static_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = saved(static_folder, tmp_path / "model")
+    name = StaticQueries.digest(folder)
+    assert StaticQueries.load_known(folder, name) is not None
+    assert StaticQueries.load_known(folder, "0" * 16) is None
+
+    def unreadable(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xmc.files.sha256_file", unreadable)
+        assert StaticQueries.load_known(folder, name) is None
+    change_tables(folder, lambda table: table[:1])
+    assert StaticQueries.load_known(folder, StaticQueries.digest(folder)) is not None  # known: not looked at
+    change_tables(folder, lambda table: table[0])
+    assert StaticQueries.load_known(folder, StaticQueries.digest(folder)) is None
+
+
+def test_who_goes_on_searching_keeps_the_table(static_folder: Path, tmp_path: Path, texts: list[str]) -> None:
+    folder = saved(static_folder, tmp_path / "model")
+    queries = StaticQueries.load(folder)
+    assert queries is not None
+    first = queries.encode_queries(texts)
+    np.testing.assert_array_equal(queries.encode_queries(texts), first)
+    for file in folder.rglob("model.safetensors"):
+        with open(file, "r+b") as place:  # in place: the same file, and of the same size
+            size = place.seek(0, 2)
+            place.seek(size // 2)
+            place.write(bytes(size - size // 2))
+    np.testing.assert_array_equal(queries.encode_queries(texts), first)

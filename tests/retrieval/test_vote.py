@@ -59,6 +59,16 @@ def test_sums_are_those_of_the_formula(parts, weight: float) -> None:  # type: i
             assert ids[row][kept].tolist() == [label for label, _ in expected]
 
 
+def test_a_stored_zero_is_no_label(parts) -> None:  # type: ignore[no-untyped-def]
+    labels, queries, relevance = parts
+    zeros = relevance.copy()
+    zeros.data[::2] = 0
+    plainly = zeros.copy()
+    plainly.eliminate_zeros()
+    found, expected = (voted(labels, queries, each, VoteOptions(1.0, 0.3), 12) for each in (zeros, plainly))
+    np.testing.assert_array_equal(found[0], expected[0])
+
+
 def test_weight_0_leaves_the_order(parts) -> None:  # type: ignore[no-untyped-def]
     labels, queries, relevance = parts
     np.testing.assert_array_equal(voted(labels, queries, relevance, VoteOptions(0, 0.1), 5)[0], labels[0])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.data.arrow_rows import ArrowRows
 from xmc.data.label_texts import SeveralTexts
 from xmc.data.manifest import SPLITS, TABLES, UNSEEN_NAME, Manifest, check_choice, chosen_fields
 from xmc.data.propensity import Propensity
@@ -18,9 +18,6 @@ from xmc.data.texts import TextColumn, open_table
 from xmc.errors import DataError
 from xmc.files import sha256_file
 from xmc.received import check_inside, read_json, reading
-
-if TYPE_CHECKING:
-    import datasets
 
 __all__ = ["Dataset"]
 
@@ -31,7 +28,7 @@ class Dataset:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
-        self._tables: dict[str, datasets.Dataset] = {}
+        self._tables: dict[str, ArrowRows] = {}
         self._matrices: dict[str, sp.csr_matrix] = {}
 
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmc.data.npz import check_npz
+from xmc.limits import MAX_IDS
 from xmc.received import reading
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class SparseRows(NamedTuple):
         """Those of a CSR, without copying; duplicates are summed."""
         if isinstance(matrix, SparseRows):
             return matrix
-        csr: sp.csr_matrix = matrix
+        csr: sp.csr_matrix = matrix.tocsr()
         if not csr.has_canonical_format:
             csr = csr.copy()
             csr.sum_duplicates()
@@ -61,9 +62,11 @@ class SparseRows(NamedTuple):
     def _is_canonical(self) -> bool:
         """Whether numbers fit each other, with the columns of each row ascending."""
         count = len(self.indices)
-        kinds = (self.data.dtype.kind in "biuf", *(part.dtype.kind in "iu" for part in self[1:3]))
+        kinds = self.data.dtype.kind in "biuf", *(part.dtype in (np.int32, np.int64) for part in self[1:3])
         flat = all(part.ndim == 1 for part in self[:3])
         if not (all(kinds) and flat and len(self.shape) == 2 and len(self.data) == count):
+            return False
+        if not all(isinstance(side, int) and 0 <= side <= MAX_IDS for side in self.shape):
             return False
         if len(self.indptr) != self.shape[0] + 1 or self.indptr[0] != 0 or self.indptr[-1] != count:
             return False
@@ -88,7 +91,9 @@ class SparseRows(NamedTuple):
         )
 
     def without(self, other: SparseRows) -> SparseRows:
-        """The same but the pairs of ``other`` [N, M], whose places of value 0 are none."""
+        """The same but the pairs of ``other``, of the same shape, whose places of value 0 are none."""
+        if self.shape != other.shape:
+            raise ValueError(f"expected pairs of {self.shape}, got {other.shape}")
         barred = other.where(other.data != 0)
         return self.where(~np.isin(self._pairs(), barred._pairs()))
 
@@ -107,9 +112,12 @@ class SparseRows(NamedTuple):
         """
         product = np.zeros((self.shape[0], other.shape[1]), dtype=np.float32)
         starts, values = np.asarray(other.indptr), np.asarray(other.data)
-        # A negative column, which numpy would count from the end, is a very large one.
         columns = np.asarray(other.indices)
-        columns = columns.view(np.dtype(f"u{columns.itemsize}"))
+        if columns.dtype == np.int32:
+            # A negative column, which numpy would count from the end, is a very large one.
+            columns = columns.view(np.uint32)
+        elif columns.min(initial=0) < 0:
+            raise IndexError(f"expected columns from 0, got {columns.min()}")
         lows, highs = starts[:-1][self.indices].tolist(), starts[1:][self.indices].tolist()
         bounds = self.indptr.tolist()
         for row, first, last in zip(product, bounds[:-1], bounds[1:], strict=True):

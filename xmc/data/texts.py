@@ -1,22 +1,20 @@
-"""Texts on disk: Parquet files opened as memory-mapped Arrow tables through the ``datasets`` library."""
+"""Texts on disk: Parquet files opened as memory-mapped Arrow tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 
+from xmc.data.arrow_rows import ArrowRows
 from xmc.data.cache import writable_folder
 from xmc.data.parquet import open_parquet, parquet_rows
 from xmc.errors import DataError
 from xmc.files import atomic_file, fingerprint
 from xmc.received import reading
-
-if TYPE_CHECKING:
-    import datasets
 
 __all__ = ["SCHEMA", "TextColumn", "open_table"]
 
@@ -30,15 +28,15 @@ class TextColumn(Sequence[str]):
     ``column[i]`` is a string; ``column[i:j]`` and ``column[rows]`` (int or bool array, list) a list of them.
 
     Args:
-        table: A ``datasets.Dataset`` with string columns, [N] rows.
+        table: With string columns, [N] rows.
         fields: Columns to join, in order.
         source: Names the table's content, for :attr:`fingerprint`.
     """
 
-    def __init__(self, table: datasets.Dataset, fields: Sequence[str], source: str = "") -> None:
+    def __init__(self, table: ArrowRows, fields: Sequence[str], source: str = "") -> None:
         self.fields = tuple(fields)
         self.fingerprint: str = fingerprint(source, *self.fields)
-        self._table = table.select_columns(list(self.fields))
+        self._table = table
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -51,38 +49,35 @@ class TextColumn(Sequence[str]):
     def __getitem__(self, key: Any) -> str | list[str]:
         """The text at an index, or the list of texts at a slice or a sequence of indices."""
         if isinstance(key, (int, np.integer)):
-            return self._joined(self._table[self._positions(np.asarray([key]))])[0]
+            return self._joined(self._table.at(self._positions(np.asarray([key])), self.fields))[0]
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step == 1:
-                return self._joined(self._table[start : max(start, stop)])
+                return self._joined(self._table.between(start, max(start, stop), self.fields))
             key = np.arange(start, stop, step)
-        return self._joined(self._table[self._positions(np.asarray(key))])
+        return self._joined(self._table.at(self._positions(np.asarray(key)), self.fields))
 
     def __iter__(self) -> Iterator[str]:
         """Every text in order; a batch of rows is in memory at a time."""
         for start in range(0, len(self), _BATCH_ROWS):
             yield from self[start : start + _BATCH_ROWS]
 
-    def _positions(self, rows: np.ndarray) -> list[int]:
+    def _positions(self, rows: np.ndarray) -> np.ndarray:
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
         if rows.size and (rows.min() < -len(self) or rows.max() >= len(self)):
             raise IndexError(
                 f"expected rows between {-len(self)} and {len(self) - 1}, got {rows.min()}..{rows.max()}"
             )
-        return [int(row) for row in np.where(rows < 0, rows + len(self), rows)]
+        return np.where(rows < 0, rows + len(self), rows).astype(np.int64)
 
-    def _joined(self, columns: dict[str, list[str]]) -> list[str]:
-        if len(self.fields) == 1:
-            return columns[self.fields[0]]
-        return [
-            " ".join(filter(None, parts))
-            for parts in zip(*(columns[name] for name in self.fields), strict=True)
-        ]
+    def _joined(self, columns: Sequence[list[str]]) -> list[str]:
+        if len(columns) == 1:
+            return columns[0]
+        return [" ".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
 
 
-def open_table(parquet: Path, digest: str) -> datasets.Dataset:
+def open_table(parquet: Path, digest: str) -> ArrowRows:
     """A Parquet file as a memory-mapped Arrow table.
 
     Parquet is compressed and cannot be mapped, so the first call unpacks it, batch by batch, into ``cache/``
@@ -95,19 +90,15 @@ def open_table(parquet: Path, digest: str) -> datasets.Dataset:
     Raises:
         DataError: When the file is not a Parquet file with the columns of a prepared data set.
     """
-    import datasets
-
     beside = parquet.parent / "cache"
     name = f"{parquet.stem}-{digest[:16]}.arrow"
     arrow = (beside if (beside / name).is_file() else writable_folder(beside)) / name
     if not arrow.is_file():
         _unpack(parquet, arrow)
     with reading(arrow, "the unpacked texts of a data set", "delete this file to remake it"):
-        opened = datasets.Dataset.from_file(str(arrow))
-        if opened.data.schema.names != SCHEMA.names:
-            raise ValueError(f"its columns are {opened.data.schema.names}")
-        # Arrow trusts what is mapped: a damaged offset would be read far outside the file.
-        opened.data.table.validate(full=True)
+        opened = ArrowRows(arrow)
+        if opened.names != SCHEMA.names:
+            raise ValueError(f"its columns are {opened.names}")
     return opened
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from xmc.encoders.tower import Tower
 __all__ = [
     "AutocastFactory",
     "CachedEncoding",
+    "backward_from",
     "encode_with_cache",
     "flatten_tokens",
     "gather_rows",
@@ -184,7 +186,34 @@ def _cut(order: np.ndarray, count_from: Callable[[int], int]) -> list[np.ndarray
 
 def _backward(output: Tensor, gradient: Tensor) -> None:
     if output.requires_grad:  # a frozen tower has none
-        output.backward(gradient.to(output.dtype))
+        backward_from(output, gradient.to(output.dtype))
+
+
+def backward_from(output: Tensor, gradient: Tensor) -> None:
+    """``output.backward(gradient)``, without the part of torch's compiler that compares their shapes.
+
+    It is imported at the first such call, which takes a second.
+
+    Args:
+        output: Of any shape.
+        gradient: Of the same shape and type.
+    """
+    _Known.apply(output, gradient).backward()  # type: ignore[no-untyped-call]
+
+
+class _Known(torch.autograd.Function):
+    """A number whose gradient by ``output`` is ``gradient``."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, gradient: Tensor) -> Tensor:
+        """0, for the root of a graph."""
+        ctx.gradient = gradient
+        return output.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, one: Tensor) -> tuple[Tensor, None]:
+        """The gradient as it was given; ``one`` is 1."""
+        return ctx.gradient, None
 
 
 def _random_state(device: torch.device) -> list[Tensor]:

@@ -84,6 +84,7 @@ class StaticQueries:
 
     truncated_to: int | None = None
     """As of `DualEncoder`."""
+    _used = False
 
     def __init__(self, folder: Path, layout: StaticFolder, metadata: EncoderMetadata) -> None:
         self._folder, self._layout = folder, layout
@@ -137,12 +138,13 @@ class StaticQueries:
         Raises:
             ModelError: When it cannot be found.
         """
-        with digest_in_background(resolve_model(path_or_name)) as found:
-            try:
-                queries = cls.load(path_or_name, checked=True)
-            except ModelError:
-                return None  # whatever opens it with all checks says what is wrong
-            return queries if found() == digest else None
+        folder = resolve_model(path_or_name)
+        try:
+            with digest_in_background(folder) as found:
+                queries = cls.load(folder, checked=True)
+                return queries if found() == digest else None
+        except (ModelError, OSError):
+            return None  # whatever opens it with all checks says what is wrong
 
     @staticmethod
     def digest(path_or_name: str | Path) -> str:
@@ -175,6 +177,10 @@ class StaticQueries:
             DataError: When they are not strings.
         """
         texts, one = as_texts(texts, "queries")
+        if self._used and not self._table.flags.owndata:
+            # Who goes on searching must not depend on a file that others may write over in place.
+            self._table = np.array(self._table)
+        self._used = True
         out = np.empty((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), _WINDOW):
             window = list(texts[start : start + _WINDOW])
@@ -244,7 +250,7 @@ def _header(bag: StaticPart) -> str:
 
 
 def _table(bag: StaticPart) -> NDArray[np.float32]:
-    """The table on disk, memory-mapped: a text needs a few of its rows."""
+    """The table on disk, memory-mapped: one search needs a few of its rows."""
     path = bag.place / "model.safetensors"
     with safe_open(path, "np") as file:
         shape = tuple(file.get_slice(WEIGHT).get_shape())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ __all__ = ["unchanged"]
 
 @contextmanager
 def unchanged(folder: Path, checksums: Mapping[str, str]) -> Iterator[None]:
-    """Run the block, and fail at its end, however it ends, unless every file has its checksum.
+    """Run the block, and fail at its end, with or without an error of its own, unless files are unchanged.
 
     Args:
         folder: Of the files, all of which are there.
@@ -26,10 +26,16 @@ def unchanged(folder: Path, checksums: Mapping[str, str]) -> Iterator[None]:
     with sha256_in_background([folder / name for name in checksums]) as digests:
         try:
             yield
-        finally:
-            for (name, expected), digest in zip(checksums.items(), digests(), strict=True):
-                if digest != expected:
-                    raise DataError(
-                        f"{folder / name} is damaged or was replaced (expected SHA-256 {expected[:12]}..., "
-                        f"got {digest[:12]}...): build the index again"
-                    )
+        except Exception:
+            _check(folder, checksums, digests())
+            raise
+        _check(folder, checksums, digests())
+
+
+def _check(folder: Path, checksums: Mapping[str, str], digests: Sequence[str]) -> None:
+    for (name, expected), digest in zip(checksums.items(), digests, strict=True):
+        if digest != expected:
+            raise DataError(
+                f"{folder / name} is damaged or was replaced (expected SHA-256 {expected[:12]}..., got "
+                f"{digest[:12]}...): build the index again"
+            )

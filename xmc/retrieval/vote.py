@@ -50,7 +50,9 @@ def label_votes(queries: Lists, relevance: sp.csr_matrix | SparseRows, temperatu
     ids, scores = queries
     shares = softmax_lists(ids, scores, temperature)
     labels = SparseRows.of(relevance)
-    return labels._replace(data=labels.data != 0).weighted(ids, shares)
+    if not labels.data.all():
+        labels = labels.where(labels.data != 0)
+    return labels._replace(data=np.ones(len(labels.data))).weighted(ids, shares)
 
 
 def with_votes(
@@ -159,7 +161,7 @@ def _best_of_all(
     if np.isnan(scores).any():
         raise ModelError("expected embeddings of numbers, but some score NaN: the model has diverged")
     if own is not None:
-        scores[np.arange(len(scores)), np.asarray(own)] = -np.inf
+        scores[np.arange(len(scores)), np.asarray(own, dtype=np.int64)] = -np.inf
     ids = np.full((len(scores), k), -1, dtype=np.int32)
     best = np.full((len(scores), k), -np.inf, dtype=np.float32)
     for row, found in enumerate(scores):

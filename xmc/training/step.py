@@ -20,7 +20,7 @@ from xmc.distributed import World, all_gather_rows
 from xmc.distributed.stopwatch import SILENT, Watch
 from xmc.distributed.world import to_device
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
-from xmc.encoders.micro_batches import AutocastFactory
+from xmc.encoders.micro_batches import AutocastFactory, backward_from
 from xmc.errors import NonFiniteError
 from xmc.heads import FactoredHead
 from xmc.objectives.objective import Loss
@@ -226,7 +226,7 @@ def step_head(inputs: StepInputs, head: FactoredHead, batch: Batch, factor: floa
         step = head.step(queries * scale.detach(), batch.pool.positives, rate, masked=batch.pool.masked)
     inputs.batches.seen(batch, queries)
     leaf = encoding.embeddings.requires_grad_()
-    (scale * leaf).backward(step.gradient[start:stop].to(leaf.dtype))
+    backward_from(scale * leaf, step.gradient[start:stop].to(leaf.dtype))
     if leaf.grad is not None:
         try:
             encoding.backward(leaf.grad)

@@ -8,14 +8,22 @@ one stream of random numbers a process.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import closing
+from itertools import chain
+from pickle import PicklingError
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.durations import least_seconds
 from xmc.errors import ConfigError
 from xmc.progress import Bar
 from xmc.random_streams import Stream, generator
@@ -24,6 +32,8 @@ from xmc.retrieval.words.features import WordFeatures
 from xmc.retrieval.words.linear import Classifier, Lesson, classifiers_of, fitted
 
 __all__ = ["CONFUSED", "expected_seconds", "learn_classifiers", "taught"]
+
+_log = logging.getLogger(__name__)
 
 CONFUSED = 30
 """The labels of a row that a model ranks first: where they are wrong, the row is a negative of theirs."""
@@ -38,15 +48,11 @@ MOST_ROWS = 20_000
 """Positives of a classifier at most, and negatives."""
 
 _SAMPLE = 500
-_TIMES = 10
 _TOLD = 64
 """Labels that a process learns at a time; after them the time is looked at again."""
 
 _ALONE_SECONDS = 15.0
 """What is done sooner by one process is: others take some seconds to start."""
-
-_START_SECONDS = 5.0
-"""That others take to start, at the most that is allowed for."""
 
 _PACE = 0.8
 """Of a process that others work beside, as share of its own alone."""
@@ -75,7 +81,7 @@ def expected_seconds(texts: Sequence[str], relevance: sp.csr_matrix, processes: 
     vectors = WordFeatures.learned(sample, least=1)[1]
     if not vectors.shape[1]:
         return 0.0
-    each_text = _least_seconds(lambda: WordFeatures.learned(sample, least=1)) / len(sample)
+    each_text = least_seconds(lambda: WordFeatures.learned(sample, least=1)) / len(sample)
     few = max(4, len(sample) // 25)
     long, short = (_seconds_of_one(vectors[:count]) for count in (len(sample), few))
     each_row = max(0.0, long - short) / max(1, len(sample) - few)
@@ -98,17 +104,7 @@ def _seconds_of_one(vectors: sp.csr_matrix) -> float:
     positive = np.isin(np.arange(texts), vectors.tocsc()[:, word].indices)
     if positive.all() or not positive.any():
         positive[0] = not positive[0]
-    return _least_seconds(lambda: fitted(vectors, positive, 0))
-
-
-def _least_seconds(work: Callable[[], object]) -> float:
-    """Of a few times, as what else the machine does only adds to it."""
-    found = []
-    for _ in range(_TIMES):
-        started = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - started)
-    return min(found)
+    return least_seconds(lambda: fitted(vectors, positive, 0))
 
 
 def learn_classifiers(
@@ -187,12 +183,15 @@ class _Clock:
         self._started, self._total, self._processes = time.perf_counter(), total, processes
         self._done = self._first = 0
         self._alone = 0.0
+        self._since: tuple[int, float] | None = None
 
     def count(self, labels: int) -> None:
         """So many more are done."""
         self._done += labels
         if not self._first:
             self._first, self._alone = self._done, self._used
+        elif self._since is None:
+            self._since = self._done, self._used
 
     @property
     def is_done(self) -> bool:
@@ -215,12 +214,13 @@ class _Clock:
 
     @property
     def expected(self) -> float:
-        """Seconds in all; of processes that have just started too few, as that is not what labels take."""
-        if self._done == self._first:
-            return self._used + _shared(self._left_alone, self._processes)
-        start = _START_SECONDS if self.processes > 1 else 0.0
-        pace = max(0.0, self._used - self._alone - start) / (self._done - self._first)
-        return self._used + pace * (self._total - self._done)
+        """Seconds in all, by labels since the first of other processes, which take time to start."""
+        left = self._total - self._done
+        done, used = self._since or (self._done, self._used)
+        if done == self._done:
+            each = self._alone / self._first
+            return self._used + _shared(each * left, self._processes)
+        return self._used + (self._used - used) / (self._done - done) * left
 
 
 def _learned(
@@ -233,12 +233,44 @@ def _learned(
             break
     else:
         return
+    waiting: deque[list[Lesson]] = deque()
+    try:
+        for own in _beside(vectors, lessons, seed, clock.processes, waiting):
+            waiting.popleft()
+            yield own
+    except (OSError, PicklingError, BrokenExecutor) as error:
+        _log.warning(
+            "processes beside this one cannot learn classifiers of words (%s): it goes on alone",
+            str(error).partition("\n")[0] or type(error).__name__,
+        )
+        for some in chain(waiting, lessons):
+            yield classifiers_of(vectors, some, seed)
+
+
+def _beside(
+    vectors: sp.csr_matrix,
+    lessons: Iterator[list[Lesson]],
+    seed: int,
+    processes: int,
+    waiting: deque[list[Lesson]],
+) -> Generator[list[Classifier | None], None, None]:
+    """The classifiers of each part by several processes, in order; ``waiting`` has what was sent to them."""
     from joblib import Parallel, delayed
 
-    # The vectors are written to a file once, which processes map. Results are taken in order.
-    work = Parallel(n_jobs=clock.processes, return_as="generator", max_nbytes="1M", mmap_mode="r")
-    with closing(work(delayed(classifiers_of)(vectors, some, seed) for some in lessons)) as found:
+    def sent() -> Iterator[Any]:
+        for some in lessons:
+            waiting.append(some)
+            yield delayed(classifiers_of)(vectors, some, seed)
+
+    # The vectors are written to a file once, which processes map.
+    work = Parallel(processes, backend="loky", return_as="generator", max_nbytes="1M", mmap_mode="r")
+    found = work(sent())
+    try:
         yield from found
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that some are not waited for
+            found.close()
 
 
 class _RowsOfLabels:

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from xmc.distributed import World
 
 __all__ = ["AdamW", "ParameterGroup"]
+
+_BETAS = 0.9, 0.999
+_EPSILON = 1e-8
+_KEPT = ("step", "exp_avg", "exp_avg_sq")
+"""Of a parameter, by torch's names: the count of its steps and its two moments."""
 
 
 @dataclass(frozen=True)
@@ -26,27 +32,25 @@ class ParameterGroup:
 class AdamW:
     """AdamW (Loshchilov & Hutter 2019) of dense parameters; see :class:`.optimiser.Optimiser`.
 
+    torch's function of one step, with what it keeps held here: its class ``torch.optim.AdamW``, made once,
+    imports torch's compiler, which takes two seconds.
+
     Args:
         groups: What is trained; groups without a parameter are left out.
     """
 
     def __init__(self, groups: Iterable[ParameterGroup]) -> None:
         self.groups = [group for group in groups if group.parameters]
-        named = [
-            {"params": list(g.parameters), "lr": g.peak_rate, "weight_decay": g.weight_decay}
-            for g in self.groups
-        ]
-        self._adamw = torch.optim.AdamW(named, fused=True)
         self.dense: Sequence[nn.Parameter] = [p for group in self.groups for p in group.parameters]
-
-    @property
-    def rates(self) -> list[float]:
+        self.rates = [group.peak_rate for group in self.groups]
         """The rate of each group at the last step."""
-        return [group["lr"] for group in self._adamw.param_groups]
+        # By place, not by name: the order of parameters is that of the groups, which the recipe decides.
+        self._kept: dict[int, dict[str, Tensor]] = {}
 
     def zero_grad(self) -> None:
         """See :class:`.optimiser.Optimiser`."""
-        self._adamw.zero_grad(set_to_none=True)
+        for parameter in self.dense:
+            parameter.grad = None
 
     def gather(self, world: World) -> None:
         """See :class:`.optimiser.Optimiser`; all gradients are dense."""
@@ -61,29 +65,62 @@ class AdamW:
         for gradient in self._clipped():
             gradient.mul_(scale)
 
+    @torch.no_grad()
     def step(self, factor: float) -> None:
-        """See :class:`.optimiser.Optimiser`."""
-        for ours, theirs in zip(self.groups, self._adamw.param_groups, strict=True):
-            # Set from the peak at each step, so that a resumed run needs no schedule's state.
-            theirs["lr"] = ours.peak_rate * factor
-        self._adamw.step()
+        """See :class:`.optimiser.Optimiser`; a parameter without a gradient stays as it is."""
+        # From the peak at each step, so that a resumed run needs no schedule's state.
+        self.rates = [group.peak_rate * factor for group in self.groups]
+        first = 0
+        for group, rate in zip(self.groups, self.rates, strict=True):
+            moved = {
+                place: parameter
+                for place, parameter in enumerate(group.parameters, first)
+                if parameter.grad is not None
+            }
+            first += len(group.parameters)
+            for place in moved.keys() - self._kept.keys():
+                self._kept[place] = _begun(moved[place])
+            if not moved:
+                continue
+            steps, means, squares = ([self._kept[place][name] for place in moved] for name in _KEPT)
+            adamw(
+                list(moved.values()),
+                [parameter.grad for parameter in moved.values() if parameter.grad is not None],
+                means,
+                squares,
+                [],
+                steps,
+                fused=True,
+                amsgrad=False,
+                beta1=_BETAS[0],
+                beta2=_BETAS[1],
+                lr=rate,
+                weight_decay=group.weight_decay,
+                eps=_EPSILON,
+                maximize=False,
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """The moments and the count of steps of each parameter, by its place among :attr:`dense`."""
-        state = self._adamw.state_dict()["state"]
-        # By place, not by name: the order of parameters is that of the groups, which the recipe decides.
-        return {f"{place}.{name}": x for place, values in state.items() for name, x in values.items()}
+        return {f"{place}.{name}": x for place, kept in self._kept.items() for name, x in kept.items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """See :class:`.optimiser.Optimiser`."""
-        state: dict[int, dict[str, Tensor]] = {}
+        self._kept = {}
         for key, tensor in tensors.items():
             place, name = key.split(".", 1)
-            state.setdefault(int(place), {})[name] = tensor
-        # Options come from the recipe; of a checkpoint the moments alone are taken.
-        groups = self._adamw.state_dict()["param_groups"]
-        self._adamw.load_state_dict({"state": state, "param_groups": groups})
+            like = self.dense[int(place)]
+            mine = _begun(like)[name] if name in _KEPT else None
+            if mine is None or mine.shape != tensor.shape:
+                raise ValueError(f"expected moments of parameters {list(like.shape)}, got {key}")
+            self._kept.setdefault(int(place), {})[name] = mine.copy_(tensor)
 
     def _clipped(self) -> list[Tensor]:
         groups = [group for group in self.groups if group.clipped]
         return [p.grad for group in groups for p in group.parameters if p.grad is not None]
+
+
+def _begun(parameter: Tensor) -> dict[str, Tensor]:
+    """What is kept of a parameter before its first step."""
+    step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return dict(zip(_KEPT, (step, torch.zeros_like(parameter), torch.zeros_like(parameter)), strict=True))
