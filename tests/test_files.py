@@ -63,3 +63,16 @@ def test_only_a_folder_of_its_own_kind_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "theirs" / "mark.json").touch()
     check_replaceable(tmp_path / "theirs", "mark.json", overwrite=True)
     check_replaceable(tmp_path / "absent", "mark.json", overwrite=True)
+
+
+def test_a_folder_that_holds_more_than_its_kind_is_not_overwritten(tmp_path: Path) -> None:
+    for name in ("mark.json", "train.npz", ".DS_Store", "cache"):
+        (tmp_path / name).touch()
+    parts = ["*.npz", "cache"]
+    check_replaceable(tmp_path, "mark.json", overwrite=True, parts=parts)
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(XMCError, match="also holds notes.md, which would be lost"):
+        check_replaceable(tmp_path, "mark.json", overwrite=True, parts=parts)
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(XMCError, match="also holds a.txt and 1 more, which would be lost"):
+        check_replaceable(tmp_path, "mark.json", overwrite=True, parts=parts)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from xmc.errors import XMCError
@@ -30,6 +31,9 @@ __all__ = [
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_IN_RUST = tuple(f"(os error {number})" for number in (*_FULL, 112))
 """How safetensors says it, in an exception that is no OSError; 112 is Windows' number."""
+
+_OF_SYSTEMS = (".DS_Store", "Thumbs.db", ".*.partial")
+"""What desktops leave in a folder that they show, and what a stopped program left unfinished."""
 
 _REFUSED = (*_FULL, errno.EROFS, errno.EACCES)
 
@@ -78,16 +82,20 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_replaceable(path: str | Path, *marks: str, overwrite: bool) -> None:
+def check_replaceable(
+    path: str | Path, *marks: str, overwrite: bool, parts: Sequence[str] | None = None
+) -> None:
     """Refuse, before any work is done, a folder that is in the way.
 
     Args:
         path: The folder to write.
         marks: Files that tell a folder of the kind to be written: one with any of them may be overwritten.
         overwrite: Whether an earlier one may be replaced.
+        parts: Patterns of the names that a folder of that kind has, where it has no others.
 
     Raises:
-        XMCError: When ``path`` is taken and ``overwrite`` is false, or holds something of another kind.
+        XMCError: When ``path`` is taken and ``overwrite`` is false, or holds something of another kind, or
+            beside ``parts`` something that is not ours to remove.
     """
     path = Path(path)
     if not overwrite:
@@ -97,6 +105,15 @@ def check_replaceable(path: str | Path, *marks: str, overwrite: bool) -> None:
             f"expected to overwrite a folder with {' or '.join(marks)}, but {path} holds something "
             "else, which is left alone: choose another folder, or remove it yourself"
         )
+    elif parts is not None and path.is_dir():
+        known = [*marks, *parts, *_OF_SYSTEMS]
+        others = [one.name for one in path.iterdir() if not any(fnmatch(one.name, name) for name in known)]
+        if others:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            raise XMCError(
+                f"expected to overwrite a folder that xmc wrote, but {path} also holds {min(others)}{more}, "
+                "which would be lost: choose another folder, or move that elsewhere"
+            )
 
 
 def _taken(path: Path) -> bool:

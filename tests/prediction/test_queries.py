@@ -145,3 +145,12 @@ def test_the_fields_of_the_model_make_the_text(tmp_path: Path) -> None:
         assert [q.text for q in read_queries(source, fields=("content", "title"))] == ["red Boots"]
     with pytest.raises(DataError, match="expected a column query, text or content, got 'title'"):
         read_queries(written(tmp_path, "t.csv", "title\nBoots\n"), fields=("content",))
+
+
+def test_an_empty_value_is_an_empty_text(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.jsonl", '{"text": null}\n{"text": "red"}\n{"query": null, "title": "hat"}\n')
+    assert [query.text for query in read_queries(path)] == ["", "red", "hat"]
+    path = written(tmp_path, "t.jsonl", '{"text": null}\n{"text": "red"}\n')
+    assert [query.text for query in read_queries(path, column="text")] == ["", "red"]
+    pq.write_table(pa.table({"query": ["hat", None]}), tmp_path / "q.parquet")
+    assert [query.text for query in read_queries(tmp_path / "q.parquet")] == ["hat", ""]

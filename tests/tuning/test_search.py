@@ -220,3 +220,19 @@ def test_neighbours_are_other_recipes(residuals: bool, config: TrainConfig, chan
     assert {changes["residuals.enabled"] for changes in found if "residuals.enabled" in changes} == {
         not residuals
     }
+
+
+def test_the_first_trial_has_patience_and_later_ones_none() -> None:
+    clock = Clock(1000.0)
+    search = Search.__new__(Search)
+    search.budget, search._cost = clock, 0.0
+    search.journal = type("Journal", (), {"trials": []})()  # type: ignore[assignment]
+    search.best = lambda: None  # type: ignore[method-assign]
+    search.reserve = lambda whole: whole
+    slow = Pace(10, 100, 6.0, 10.0)
+    assert slow.expected == pytest.approx(550, rel=0.2)
+    assert not search._hopeless(slow)  # held up, perhaps
+    assert search._hopeless(replace(slow, seconds=60.0))
+    assert search._hopeless(Pace(10, 100, 9.0, 10.0))  # no chance
+    search.journal.trials.append(object())  # type: ignore[arg-type]
+    assert search._hopeless(slow)

@@ -36,9 +36,8 @@ def run_split_labels(arguments: Sequence[str]) -> None:
     """Hold labels out of training."""
     from xmc.data import describe
     from xmc.data.fewer_labels import without_unseen
-    from xmc.data.manifest import MANIFEST_NAME
+    from xmc.data.manifest import check_place
     from xmc.data.unseen_labels import split_labels
-    from xmc.files import check_replaceable
 
     parser = make_parser(
         "data split-labels",
@@ -62,7 +61,7 @@ def run_split_labels(arguments: Sequence[str]) -> None:
     check_output_place("out", options.out)
     if options.train_on is not None:
         check_output_place("--train_on", options.train_on)
-        check_replaceable(options.train_on, MANIFEST_NAME, overwrite=options.overwrite)
+        check_place(options.train_on, overwrite=options.overwrite)
     dataset = split_labels(
         options.dataset, options.out, unseen=options.unseen, seed=options.seed, overwrite=options.overwrite
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
@@ -53,6 +54,9 @@ def run(arguments: Sequence[str]) -> None:
         raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
     threshold = None if options.threshold is None else Threshold.parse(str(options.threshold))
     check_output_file("--out", options.out)
+    if options.out is not None and Path(options.out).exists() and options.file != "-":
+        if Path(options.file).exists() and Path(options.out).samefile(options.file):
+            raise ConfigError(f"--out: expected another file than the queries, got {options.out} for both")
     check_query_options(options, options.file)
 
     from xmc.encoders import CutCount

@@ -22,10 +22,9 @@ from xmc.corpora.item_to_item import split_items, write_items
 from xmc.corpora.links import link_objects
 from xmc.corpora.public_objects import collect_objects, import_public_modules
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import MANIFEST_NAME
+from xmc.data.manifest import check_place
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.files import check_replaceable
 from xmc.progress import each
 
 __all__ = ["PACKAGES", "build_api_docs", "is_test"]
@@ -46,7 +45,7 @@ def build_api_docs(
         DependencyError: When one of the packages is not installed.
         DataError: When the documentation holds no references.
     """
-    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    check_place(out, overwrite=overwrite)
     started = time.perf_counter()
     modules = _import_all(packages, progress)
     objects = collect_objects(modules)

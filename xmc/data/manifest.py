@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from xmc.data.propensity import Propensity
 from xmc.errors import ConfigError, DataError
+from xmc.files import check_replaceable
 from xmc.limits import MAX_IDS
 from xmc.received import check_name, read_json, reading
 from xmc.typed import from_plain
@@ -26,6 +27,7 @@ __all__ = [
     "Split",
     "Table",
     "check_choice",
+    "check_place",
     "chosen_fields",
 ]
 
@@ -33,6 +35,13 @@ FORMAT_VERSION = 1
 MANIFEST_NAME = "dataset.json"
 UNSEEN_NAME = "unseen_labels.json"
 """A list of the uids of labels that were held out of training on purpose; only where there are any."""
+
+_PARTS = (
+    *("train.parquet", "test.parquet", "labels.parquet", "train.npz", "test.npz", "filter_train.npz"),
+    *("filter_test.npz", UNSEEN_NAME),
+)
+_CACHES = ("cache", "tokens", "layers", "label_vectors")
+"""Of texts, their tokens, frozen layers and a frozen label side: all can be made again."""
 
 Split = Literal["train", "test"]
 Table = Literal["train", "test", "labels"]
@@ -124,6 +133,15 @@ def chosen_fields(what: str, given: str | Sequence[str]) -> tuple[str, ...]:
     fields = (given,) if isinstance(given, str) else tuple(given)
     check_choice(what, fields, FIELDS)
     return fields
+
+
+def check_place(path: str | Path, *, overwrite: bool) -> None:
+    """Refuse, before any work is done, a folder that is in the way of a data set.
+
+    Raises:
+        XMCError: When it is taken and ``overwrite`` is false, is no data set, or holds more than one does.
+    """
+    check_replaceable(path, MANIFEST_NAME, overwrite=overwrite, parts=(*_PARTS, *_CACHES))
 
 
 def check_choice(what: str, given: str | Sequence[str], allowed: Sequence[str]) -> None:

@@ -16,7 +16,6 @@ import scipy.sparse as sp
 
 from xmc.data.manifest import (
     FIELDS,
-    MANIFEST_NAME,
     SPLITS,
     TABLES,
     UNSEEN_NAME,
@@ -24,13 +23,14 @@ from xmc.data.manifest import (
     Split,
     Table,
     check_choice,
+    check_place,
     chosen_fields,
 )
 from xmc.data.propensity import Propensity, known_propensity
 from xmc.data.relevance import RelevanceBuilder, fold, matrix_digest, save_matrix
 from xmc.data.table_writer import TableWriter
 from xmc.errors import DataError
-from xmc.files import atomic_folder, check_replaceable, fingerprint, sha256_file
+from xmc.files import atomic_folder, fingerprint, sha256_file
 
 __all__ = ["DatasetWriter"]
 
@@ -68,7 +68,7 @@ class DatasetWriter:
     ) -> None:
         queries = None if query_fields is None else chosen_fields("query_fields", query_fields)
         labels = None if label_fields is None else chosen_fields("label_fields", label_fields)
-        check_replaceable(path, MANIFEST_NAME, overwrite=overwrite)
+        check_place(path, overwrite=overwrite)
         self.path = Path(path)
         self.name = name
         self.ceiling: dict[str, float] = {}

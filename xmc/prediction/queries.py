@@ -114,11 +114,12 @@ def _of_records(records: Iterable[Record], told: Mapping[str, str], fields: Sequ
         given = record.values
         parts = list(told) or [name for name in _TEXTS if given.get(name) is not None][:1]
         parts = parts or [name for name in fields if given.get(name) is not None]
-        if not parts:
+        if not parts and not any(name in given for name in (*_TEXTS, *fields)):
             raise _no_text(record.place(), (*_TEXTS, *fields), record.names)
-        texts = [given[name] for name in parts]
+        # Nothing under its name is an empty text, which gets no label.
+        texts = [text for name in parts if (text := given[name]) is not None]
         wrong = next((text for text in texts if not isinstance(text, str)), None)
-        if wrong is not None or None in texts:
+        if wrong is not None:
             raise DataError(f"{record.place()}: expected the text to be a string, got {wrong!r:.80}")
         try:
             uid = as_text(given.get("uid"))

@@ -143,9 +143,13 @@ def _csv(file: IO[str], blocks: Blocks, index: LabelIndex) -> None:
 
 
 def _trec(file: IO[str], blocks: Blocks, index: LabelIndex) -> None:
+    known: set[str] = set()
     for prediction in _each(blocks):
         record = as_record(prediction, index)
         query = _word(record["uid"], "query")
+        if query in known:
+            raise DataError(f"a TREC run names each query once, but {query!r:.80} is the uid of two")
+        known.add(query)
         for rank, (uid, score) in enumerate(zip(record["labels"], record["scores"], strict=True), 1):
             file.write(f"{query} Q0 {_word(uid, 'label')} {rank} {score} {_TAG}\n")
 

@@ -39,6 +39,9 @@ EPOCHS = "training.epochs"
 NEAR = 1.0
 """Points below the best up to which a candidate's rankings are kept: other folds may change the order."""
 
+PATIENCE = 0.05
+"""Of the budget, before the first trial is given up for its pace so far."""
+
 LEAST_GAIN = 0.2
 """Points by which a candidate must beat the rules' recipe to replace it: less is chance."""
 
@@ -195,8 +198,16 @@ class Search:
         return trial
 
     def _hopeless(self, pace: Pace) -> bool:
-        """Whether a trial at this pace would leave no time for the final training."""
-        return self._left(pace.expected) <= pace.expected - pace.seconds
+        """Whether a trial at this pace would leave no time for the final training.
+
+        Without the first trial nothing is searched, so it is not given up for what may have held up its first
+        seconds, unless it is far from any chance.
+        """
+        left, needed = self._left(pace.expected), pace.expected - pace.seconds
+        if left > needed:
+            return False
+        early = not self.journal.trials and pace.seconds < PATIENCE * self.budget.seconds
+        return not early or 2 * left < needed
 
     def _may_win(self, metrics: dict[str, float]) -> bool:
         """Whether a trial of these metrics is about as good as the best so far."""

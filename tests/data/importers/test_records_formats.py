@@ -174,3 +174,47 @@ def test_no_train_split(source: Path, run: Callable[..., Dataset]) -> None:
     _write_hub(source, {"test": [{"text": "a", "labels": ["x"]}]})
     with pytest.raises(DataError, match="expected a split named train, got test"):
         run()
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_integers_are_uids_where_uids_are_integers(tmp_path: Path, kind: str) -> None:
+    """And numbers of labels elsewhere, and under target_ind."""
+    labels = [{"uid": uid, "text": f"label {uid}"} for uid in (3, 1, 2)]
+    rows = [{"text": "uno", "labels": [1]}, {"text": "dos", "labels": [2, 3]}]
+    (tmp_path / "source").mkdir()
+    WRITERS[kind](tmp_path / "source", {"train": rows, "labels": labels})
+    made = import_folder(tmp_path / "source", tmp_path / "made")
+    assert [made.uids("labels")[label] for label in made.relevance("train")[0].indices] == ["1"]
+    assert sorted(made.relevance("train")[1].indices) == [0, 2]
+
+
+def test_numbers_of_labels_under_their_own_name(tmp_path: Path) -> None:
+    _write_jsonl(
+        tmp_path,
+        {
+            "train": [{"text": "uno", "target_ind": [1]}],
+            "labels": [{"uid": uid, "text": f"label {uid}"} for uid in (3, 1, 2)],
+        },
+    )
+    made = import_folder(tmp_path, tmp_path / "made")
+    assert made.relevance("train").indices.tolist() == [1]
+
+
+def test_an_integer_that_is_no_uid_is_told(tmp_path: Path) -> None:
+    _write_jsonl(
+        tmp_path,
+        {
+            "train": [{"text": "uno", "labels": [0]}],
+            "labels": [{"uid": uid, "text": f"label {uid}"} for uid in (3, 1, 2)],
+        },
+    )
+    with pytest.raises(DataError, match="expected the uid of a label, got '0', which no label has"):
+        import_folder(tmp_path, tmp_path / "made")
+
+
+def test_blank_lines_at_the_end_of_json_lines_are_none(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "uno", "labels": ["a"]}\n\n  \n', encoding="utf-8")
+    assert import_folder(tmp_path, tmp_path / "made").num_train == 1
+    (tmp_path / "train.jsonl").write_text('{"text": "uno", "labels": ["a"]}\n\n{}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="line 3.*a blank line before"):
+        import_folder(tmp_path, tmp_path / "again")

@@ -23,10 +23,10 @@ from xmc.corpora.debian.packages import RELATIONS, Package, is_left_out, link_pa
 from xmc.corpora.item_to_item import ItemSplit, split_items, write_items
 from xmc.corpora.two_sided import write_sides
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import MANIFEST_NAME, check_choice
+from xmc.data.manifest import check_choice, check_place
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.files import check_replaceable, sha256_file
+from xmc.files import sha256_file
 from xmc.progress import each
 
 __all__ = ["VARIANTS", "build_debian", "is_test"]
@@ -60,7 +60,7 @@ def build_debian(
         DataError: When there are no lists, one cannot be read, or no package has such labels.
     """
     check_choice("variant", variant, VARIANTS)
-    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    check_place(out, overwrite=overwrite)
     started = time.perf_counter()
     paths = find_lists(LISTS) if packages is None else [Path(path) for path in packages]
     every = read_packages(each(paths, "package lists", "file", shown=progress))

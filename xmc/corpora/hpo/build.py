@@ -20,10 +20,10 @@ from xmc.corpora.hpo.ontology import Ontology, read_ontology
 from xmc.corpora.item_to_item import split_items
 from xmc.corpora.two_sided import write_sides
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import MANIFEST_NAME
+from xmc.data.manifest import check_place
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.files import check_replaceable, sha256_file
+from xmc.files import sha256_file
 
 __all__ = ["build_hpo", "is_test", "link_diseases"]
 
@@ -50,7 +50,7 @@ def build_hpo(
         XMCError: When ``out`` is taken and ``overwrite`` is false, or holds anything but a prepared data set.
         DataError: When files are missing, malformed or of different versions.
     """
-    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    check_place(out, overwrite=overwrite)
     started = time.perf_counter()
     paths = find_files(None if folder is None else Path(folder))
     ontology = read_ontology(paths[0], progress=progress)

@@ -20,10 +20,9 @@ from xmc.corpora.synthetic.oracle import Oracle
 from xmc.corpora.synthetic.queries import QueryBatch, draw_queries
 from xmc.corpora.synthetic.vocabulary import ABSENT, Vocabulary, join_words, make_vocabulary
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import MANIFEST_NAME, SPLITS, Split
+from xmc.data.manifest import SPLITS, Split, check_place
 from xmc.data.writer import DatasetWriter
 from xmc.errors import ConfigError
-from xmc.files import check_replaceable
 from xmc.progress import each
 
 __all__ = ["CEILING_AT", "build_synthetic"]
@@ -78,7 +77,7 @@ def build_synthetic(
             "expected at least one query, one test query and a seed of at least 0, got "
             f"{num_queries:,}, {num_test:,} and {seed}"
         )
-    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    check_place(out, overwrite=overwrite)
     started = time.perf_counter()
     law = law or Law()
     catalogue = make_catalogue(num_labels, law.zipf_offset, seed, crowding, names)

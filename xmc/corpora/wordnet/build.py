@@ -22,10 +22,10 @@ from xmc.corpora.two_sided import write_sides
 from xmc.corpora.wordnet.files import FOLDER, find_files
 from xmc.corpora.wordnet.synsets import Synset, link_synsets, read_synsets
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import MANIFEST_NAME, check_choice
+from xmc.data.manifest import check_choice, check_place
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.files import check_replaceable, sha256_file
+from xmc.files import sha256_file
 
 __all__ = ["VARIANTS", "build_wordnet", "is_test", "words_of"]
 
@@ -56,7 +56,7 @@ def build_wordnet(
         DataError: When files are missing or malformed, or nothing in them is related.
     """
     check_choice("variant", variant, VARIANTS)
-    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    check_place(out, overwrite=overwrite)
     started = time.perf_counter()
     files = find_files(FOLDER if folder is None else Path(folder))
     synsets = read_synsets(files, progress=progress)

@@ -19,7 +19,13 @@ _WRITERS: dict[str, Callable[[Dataset, Path], None]] = {
     "jsonl": write_jsonl,
     "trec": write_trec,
 }
+_FILTERS = "filter_labels_*.txt"
 _MARKS = {"xc": "trn_X.txt", "jsonl": "train.jsonl", "trec": "train.qrels"}
+_PARTS = {
+    "xc": ("tst_X.txt", "Y.txt", "Y.trn.npz", "Y.tst.npz", _FILTERS),
+    "jsonl": ("test.jsonl", "labels.jsonl", _FILTERS),
+    "trec": ("corpus.tsv", "*.queries.tsv", "test.qrels", _FILTERS),
+}
 EXPORT_FORMATS = tuple(_WRITERS)
 
 
@@ -43,7 +49,7 @@ def export(dataset: Dataset | str | Path, out: str | Path, *, format: str, overw
         XMCError: When ``out`` is taken.
     """
     check_choice("format", format, EXPORT_FORMATS)
-    check_replaceable(out, _MARKS[format], overwrite=overwrite)
+    check_replaceable(out, _MARKS[format], overwrite=overwrite, parts=_PARTS[format])
     dataset = dataset if isinstance(dataset, Dataset) else Dataset.load(dataset)
     with atomic_folder(out, overwrite=overwrite) as folder:
         _WRITERS[format](dataset, folder)

@@ -88,12 +88,14 @@ def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
     if left:
         _log.warning("%s: splits left aside: %s", source, ", ".join(left))
     names = _class_names(splits["train"].features)
+    numbered = False
     if "labels" in splits:
-        add_labels(HubReader(f"{source} split labels", splits["labels"], progress=progress), writer)
+        labels = HubReader(f"{source} split labels", splits["labels"], progress=progress)
+        numbered = add_labels(labels, writer)
     elif names:
         for name in names:
             writer.add_label(name, name)
-    book = LabelBook(writer, closed="labels" in splits or bool(names))
+    book = LabelBook(writer, closed="labels" in splits or bool(names), numbered=numbered)
     for split in SPLITS:
         if split in splits:
             reader = HubReader(f"{source} split {split}", splits[split], progress=progress)

@@ -16,11 +16,10 @@ from xmc.data.importers.parquet import PARQUET
 from xmc.data.importers.pecos import PECOS
 from xmc.data.importers.split_off import SplitOff
 from xmc.data.importers.xc import XC
-from xmc.data.manifest import MANIFEST_NAME, check_choice
+from xmc.data.manifest import MANIFEST_NAME, check_choice, check_place
 from xmc.data.propensity import Propensity
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.files import check_replaceable
 
 __all__ = ["FORMATS", "detect_format", "import_folder"]
 
@@ -64,7 +63,7 @@ def import_folder(
     """
     check_choice("format", format, ["auto", *FORMATS])
     # Before the source is read and hashed, which may take minutes.
-    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    check_place(out, overwrite=overwrite)
     chosen = detect_format(source) if format == "auto" else FORMATS[format]
     if chosen is not HUB:
         _require_folder(source)

@@ -49,9 +49,8 @@ def _has_test(source: str) -> bool:
 def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
     folder = Path(source)
     labels = _labels(folder)
-    if labels:
-        add_labels(JsonReader(labels, progress=progress), writer)
-    book = LabelBook(writer, closed=labels is not None)
+    numbered = labels is not None and add_labels(JsonReader(labels, progress=progress), writer)
+    book = LabelBook(writer, closed=labels is not None, numbered=numbered)
     for split, path in _splits(folder).items():
         add_rows(JsonReader(path, progress=progress), split, writer, book)
     add_filters([folder], writer, progress)

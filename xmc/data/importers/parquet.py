@@ -71,9 +71,8 @@ def _has_test(source: str) -> bool:
 
 def _read(source: str, writer: DatasetWriter, progress: bool) -> None:
     tables = _tables(source)
-    for path in tables["labels"]:
-        add_labels(ParquetReader(path, progress=progress), writer)
-    book = LabelBook(writer, closed=bool(tables["labels"]))
+    parts = [add_labels(ParquetReader(path, progress=progress), writer) for path in tables["labels"]]
+    book = LabelBook(writer, closed=bool(parts), numbered=bool(parts) and all(parts))
     for split in SPLITS:
         for path in tables[split]:
             add_rows(ParquetReader(path, progress=progress), split, writer, book)

@@ -16,7 +16,7 @@ _DIGITS = 18
 
 
 class JsonReader(LineReader):
-    """The JSON value of every line.
+    """The JSON value of every line; blank ones at the end are no lines.
 
     Iterating raises:
         DataError: As :class:`LineReader`, and for malformed JSON.
@@ -24,11 +24,18 @@ class JsonReader(LineReader):
 
     def __iter__(self) -> Iterator[object]:  # type: ignore[override]
         """The records, one from each line; a DataError names file and line of one that is no JSON."""
+        some = blank = False
         for line in super().__iter__():
+            if not line.strip() and some:
+                blank = True
+                continue
+            if blank:
+                raise DataError(f"expected one JSON object per line, got a blank line before {line!r:.80}")
             try:
                 yield json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise DataError(f"expected one JSON object per line ({error}), got {line!r:.80}") from error
+            some = True
 
 
 def find_file(folder: Path, *names: str) -> Path | None:

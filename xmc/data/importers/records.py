@@ -3,8 +3,8 @@
 Columns of a query:
 
 * ``text``, or ``title`` and/or ``content``;
-* ``labels`` (also ``label`` or ``target_ind``): a list of label ids (0-based rows of the labels table) or of
-  label uids;
+* ``labels`` (also ``label`` or ``target_ind``): a list of label uids, or of label ids (0-based rows of the
+  labels table). Integers are uids where those of the labels table are integers, but under ``target_ind``;
 * ``relevance`` (also ``target_rel``), optional: a list of weights above 0;
 * ``uid`` (also ``id``), optional: default its row.
 
@@ -26,7 +26,8 @@ from xmc.errors import DataError
 __all__ = ["COLUMNS", "LabelBook", "RecordSource", "TextRecord", "add_labels", "add_rows", "parse_text"]
 
 _UID_KEYS = ("uid", "id")
-_LABEL_KEYS = ("labels", "label", "target_ind")
+_ROWS_KEY = "target_ind"
+_LABEL_KEYS = ("labels", "label", _ROWS_KEY)
 _RELEVANCE_KEYS = ("relevance", "target_rel")
 _TEXT_KEYS = ("text", "title", "content")
 COLUMNS = (*_UID_KEYS, *_TEXT_KEYS, *_LABEL_KEYS, *_RELEVANCE_KEYS)
@@ -62,19 +63,26 @@ class LabelBook:
     Args:
         writer: Holds the labels.
         closed: The labels are all known (a labels table was read); else names make new labels.
+        numbered: The uids of that table are integers, as :func:`add_labels` says.
     """
 
-    def __init__(self, writer: DatasetWriter, *, closed: bool) -> None:
+    def __init__(self, writer: DatasetWriter, *, closed: bool, numbered: bool = False) -> None:
         self._writer = writer
         self._closed = closed
+        self._numbered = numbered
 
-    def ids(self, labels: Sequence[object]) -> list[int]:
+    def ids(self, labels: Sequence[object], *, are_rows: bool = False) -> list[int]:
         """The ids of ``labels``, all ids or all names.
+
+        Args:
+            labels: Of a record.
+            are_rows: Integers are rows of the labels table, whatever its uids are.
 
         Raises:
             DataError: For an id out of range, an unknown uid, an empty name, or anything else.
         """
-        return [self._id(label) for label in labels]
+        by_uid = self._numbered and not are_rows
+        return [self._id(str(label) if by_uid and type(label) is int else label) for label in labels]
 
     def _id(self, label: object) -> int:
         if type(label) is int:
@@ -117,17 +125,24 @@ def parse_text(record: object) -> TextRecord:
     return TextRecord(None if uid is None else str(uid), title, content or text)
 
 
-def add_labels(source: RecordSource, writer: DatasetWriter) -> None:
+def add_labels(source: RecordSource, writer: DatasetWriter) -> bool:
     """Add every record as a label; its row is its id, and its uid where it has none.
+
+    Returns:
+        Whether their uids are integers, all of them.
 
     Raises:
         DataError: Naming file and line or row.
     """
+    numbered = True
     with source.located():
         for raw in source:
             record = parse_text(raw)
+            assert isinstance(raw, Mapping)
+            numbered = numbered and type(_first(raw, _UID_KEYS)) is int
             uid = str(writer.num_labels) if record.uid is None else record.uid
             writer.add_label(uid, record.title, record.content)
+    return numbered and writer.num_labels > 0
 
 
 def add_rows(source: RecordSource, split: Split, writer: DatasetWriter, book: LabelBook) -> None:
@@ -142,7 +157,9 @@ def add_rows(source: RecordSource, split: Split, writer: DatasetWriter, book: La
             assert isinstance(raw, Mapping)
             labels, relevance = _labels(raw)
             uid = str(writer.num_rows(split)) if record.uid is None else record.uid
-            writer.add_row(split, uid, record.title, record.content, book.ids(labels), relevance)
+            are_rows = raw.get(_ROWS_KEY) is not None and labels == raw[_ROWS_KEY]
+            ids = book.ids(labels, are_rows=are_rows)
+            writer.add_row(split, uid, record.title, record.content, ids, relevance)
 
 
 def _labels(record: Mapping[str, Any]) -> tuple[list[object], list[float] | None]:

@@ -9,15 +9,17 @@ from xmc.errors import DataError
 
 __all__ = ["CLICK_NAMES", "LABEL_NAMES", "Columns", "content_aside", "find_columns", "has_names"]
 
+_LABEL_IDS = ("label_uid", "label_id", "product_id", "item_id", "sku", "asin", "doc_id", "document_id")
+"""Before the bare words: beside a product's id, "product" is its name."""
+
 CLICK_NAMES: dict[str, tuple[str, ...]] = {
     "query": (
         *("query", "query_text", "text", "search", "search_term", "search_query", "searchterm", "term"),
         *("keyword", "keywords", "question", "utterance", "input", "title"),
     ),
     "label": (
-        *("label", "label_uid", "label_id", "product", "product_id", "item", "item_id", "sku", "asin", "doc"),
-        *("doc_id", "document", "document_id", "clicked", "clicked_id", "target", "category", "class"),
-        *("intent", "tag", "page", "url"),
+        *(*_LABEL_IDS, "clicked_id", "label", "product", "item", "doc", "document", "clicked", "target"),
+        *("category", "class", "intent", "tag", "page", "url"),
     ),
     "labels": ("labels", "products", "items", "documents", "targets", "categories", "classes", "tags"),
     "weight": ("weight", "count", "clicks", "num_clicks", "n", "freq", "frequency", "relevance"),
@@ -29,7 +31,7 @@ CLICK_NAMES: dict[str, tuple[str, ...]] = {
 """What a column of a file of clicks may be called, the likeliest name first."""
 
 LABEL_NAMES: dict[str, tuple[str, ...]] = {
-    "uid": ("uid", "id", "label_uid", "label_id", *CLICK_NAMES["label"][3:10]),
+    "uid": ("uid", "id", *_LABEL_IDS, "product", "item", "doc"),
     "title": (
         *("title", "name", "product_name", "product_title", "item_name", "label", "text", "product", "item"),
         *("category", "class", "tag", "intent"),

@@ -12,7 +12,7 @@ import numpy as np
 
 from xmc.data.dataset import Dataset
 from xmc.data.importers.formats import file_facts
-from xmc.data.manifest import MANIFEST_NAME, Split
+from xmc.data.manifest import Split, check_place
 from xmc.data.propensity import Propensity
 from xmc.data.tables.clicks import Clicks, UnknownLabels, read_clicks
 from xmc.data.tables.columns import Columns
@@ -21,7 +21,6 @@ from xmc.data.tables.source import TextOptions
 from xmc.data.text_keys import check_share, drawn
 from xmc.data.writer import DatasetWriter
 from xmc.errors import ConfigError, DataError
-from xmc.files import check_replaceable
 
 __all__ = ["TableFiles", "TableOptions", "import_tables"]
 
@@ -96,7 +95,7 @@ def import_tables(
         XMCError: When ``out`` is taken.
     """
     options = options or TableOptions()
-    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    check_place(out, overwrite=overwrite)
     if split is not None:
         check_share("split", split)
         if files.test or not files.train:

@@ -11,11 +11,10 @@ from xmc.data.importers.annif.documents import document_files, read_documents
 from xmc.data.importers.annif.subjects import Subject, read_subjects
 from xmc.data.importers.formats import file_facts
 from xmc.data.importers.split_off import SplitOff
-from xmc.data.manifest import MANIFEST_NAME, Split
+from xmc.data.manifest import Split, check_place
 from xmc.data.propensity import Propensity
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
-from xmc.files import check_replaceable
 
 __all__ = ["import_annif"]
 
@@ -60,7 +59,7 @@ def import_annif(
         ConfigError: For a split that cannot be made.
         DependencyError: When the vocabulary is SKOS and rdflib is missing.
     """
-    check_replaceable(out, MANIFEST_NAME, overwrite=overwrite)
+    check_place(out, overwrite=overwrite)
     corpora: dict[Split, Sequence[Path]] = {"train": sources, "test": test}
     files = [path for paths in corpora.values() for source in paths for path in document_files(source)]
     subjects = read_subjects(vocabulary, language, progress=progress)
