@@ -38,6 +38,7 @@ def score_predictions(
     ks: Sequence[int] = (1, 3, 5),
     recall_ks: Sequence[int] = (10, 100),
     propensity: Propensity | None = None,
+    named: str | None = None,
 ) -> Evaluation:
     """Measure a file of predictions, block by block, with the metrics of `evaluate`.
 
@@ -53,6 +54,7 @@ def score_predictions(
         ks: Cut-offs of P, nDCG, PSP and PSnDCG.
         recall_ks: Cut-offs of the other metrics.
         propensity: Constants A and B; default the data set's.
+        named: What a message calls the predictions; by default their file.
 
     Raises:
         ConfigError: When a cut-off is below 1 or the format unknown.
@@ -74,7 +76,7 @@ def score_predictions(
         if novel is not None:
             novel.add(sp.csr_matrix(truth[block.rows]), ids, None)
     room = target.num_labels - target.num_excluded
-    short = warn_of_short_lists(str(predictions), lengths, room, (*ks, *recall_ks))
+    short = warn_of_short_lists(named or str(predictions), lengths, room, (*ks, *recall_ks))
     return Evaluation(
         metrics=totals.metrics(),
         dataset=dataset.name,

@@ -191,7 +191,7 @@ class FitWork:
         ranker = LexicalRanker(encoder.label_texts(dataset))
         ids, scores = ranker.rank(encoder.query_texts(dataset, "test"), 100, dataset.filter("test"))
         return {
-            "lexical": self.scored((ids, scores)),
+            "lexical": self.scored((ids, scores), "word matching"),
             "untrained": evaluate(untrained, dataset, progress=False),
             "trained": evaluate(encoder, dataset, progress=False),
         }
@@ -220,12 +220,12 @@ class FitWork:
     def _texts(self, half: str, side: str, fields: Sequence[str]) -> TextColumn:
         return self.dataset.texts(half, self.fixed.get(f"data.{side}_fields") or fields)
 
-    def scored(self, lists: Lists) -> Evaluation:
-        """The metrics of lists [N, 100] of the test rows."""
+    def scored(self, lists: Lists, named: str) -> Evaluation:
+        """The metrics of lists [N, 100] of the test rows, by what they are."""
         with tempfile.TemporaryDirectory(prefix="xmc-fit-") as folder:
             path = Path(folder) / "ranking.npz"
             save_predictions(path, *lists)
-            return score_predictions(path, self.dataset)
+            return score_predictions(path, self.dataset, named=named)
 
     def calibrate(self, encoder: DualEncoder) -> None:
         """Keep the held-out rows' calibration beside the final model, which was trained on them too."""

@@ -192,7 +192,7 @@ def _indexed(
             ensemble = Ensemble(options, votes, lambda: encoder.label_texts(dataset), classifiers)
             rows, alone, together = rank_test(encoder, dataset, ensemble, seconds=work.beside_seconds)
             if len(rows) == dataset.num_test:
-                evaluations["ensemble"] = work.scored(together)
+                evaluations["ensemble"] = work.scored(together, "what the index ranks")
             else:
                 names = {"trained": alone, "ensemble": together}
                 trained = evaluations["trained"]

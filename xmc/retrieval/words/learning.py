@@ -29,7 +29,7 @@ from xmc.progress import Bar
 from xmc.random_streams import Stream, generator
 from xmc.retrieval.words.classifiers import WordClassifiers
 from xmc.retrieval.words.features import WordFeatures
-from xmc.retrieval.words.linear import Classifier, Lesson, classifiers_of, fitted
+from xmc.retrieval.words.linear import Classifier, Lesson, classifiers_of, fitted, import_learner
 
 __all__ = ["CONFUSED", "expected_seconds", "learn_classifiers", "taught"]
 
@@ -152,6 +152,7 @@ def learn_classifiers(
     rows = _RowsOfLabels(relevance, confused, apart)
     parts = [labels[start : start + _TOLD].tolist() for start in range(0, len(labels), _TOLD)]
     lessons = ([rows.of(label, draw) for label in part] for part in parts)
+    import_learner()
     clock = _Clock(len(labels), processes)
     with (
         Bar(len(labels), "classifiers of words", "label", shown=progress) as bar,

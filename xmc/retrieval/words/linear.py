@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xmc.errors import ConfigError
 
-__all__ = ["LEAST_WEIGHT", "PENALTY", "Classifier", "Lesson", "classifiers_of", "fitted"]
+__all__ = ["LEAST_WEIGHT", "PENALTY", "Classifier", "Lesson", "classifiers_of", "fitted", "import_learner"]
 
 PENALTY = 3.0
 """Of the squared hinge; what weighs less than the norm of the weights is not fitted."""
@@ -25,6 +25,18 @@ LEAST_WEIGHT = 0.1
 
 _STOP = 0.1
 _ROUNDS = 50
+
+
+def import_learner() -> None:
+    """Import scikit-learn's classifiers, which takes seconds the first time.
+
+    Raises:
+        ConfigError: When scikit-learn is not installed.
+    """
+    try:
+        import sklearn.svm  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("classifiers of words need scikit-learn: pip install scikit-learn") from error
 
 
 class Classifier(NamedTuple):
@@ -60,14 +72,13 @@ def fitted(vectors: sp.csr_matrix, positive: NDArray[np.bool_], seed: int) -> Cl
     """Of rows [n, V], and of their own words alone, as the weights of others would stay 0.
 
     Raises:
-        ConfigError: When scikit-learn is not installed.
+        ConfigError: As :func:`import_learner`.
     """
-    try:
-        import sklearn
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.svm import LinearSVC
-    except ImportError as error:
-        raise ConfigError("classifiers of words need scikit-learn: pip install scikit-learn") from error
+    import_learner()
+    import sklearn
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
     used, places = np.unique(vectors.indices, return_inverse=True)
     own = sp.csr_matrix(
         (vectors.data.astype(np.float64), places.astype(np.int32), vectors.indptr.astype(np.int32)),
