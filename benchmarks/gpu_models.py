@@ -1,13 +1,9 @@
-"""Encoders of well-known shapes with random weights, and data sets read without the ``datasets`` library."""
+"""Encoders of well-known shapes with random weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -16,10 +12,9 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from benchmarks.gpu_shapes import SHAPES, EncoderShape
-from xmc.data import Dataset, TextColumn
 from xmc.encoders import DualEncoder, EncoderConfig
 
-__all__ = ["ArrowDataset", "build_encoder", "save_random_encoder", "words"]
+__all__ = ["build_encoder", "save_random_encoder", "words"]
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
@@ -71,31 +66,3 @@ def build_encoder(
         name = str(save_random_encoder(SHAPES[name], folder / name, vocabulary))
     config = EncoderConfig(model=name, kind="transformer", query_length=length, label_length=length)
     return DualEncoder.build(config)
-
-
-class _Table:
-    """As much of a ``datasets.Dataset`` as :class:`xmc.data.TextColumn` asks for, in memory."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def __getitem__(self, key: slice | list[int]) -> dict[str, list[str]]:
-        if isinstance(key, slice):
-            start, stop, _ = key.indices(len(self))
-            return self.table.slice(start, stop - start).to_pydict()
-        return self.table.take(np.asarray(key, dtype=np.int64)).to_pydict()
-
-    def select_columns(self, names: list[str]) -> _Table:
-        return _Table(self.table.select(names))
-
-
-class ArrowDataset(Dataset):
-    """A prepared data set whose texts pyarrow alone reads into memory: for machines without ``datasets``."""
-
-    def _column(self, split: str, fields: Any) -> TextColumn:
-        if split not in self._tables:
-            self._tables[split] = _Table(pq.read_table(self.path / f"{split}.parquet"))  # type: ignore[assignment]
-        return TextColumn(self._tables[split], fields, self.manifest.text_fingerprints[split])

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.gpu_cases import CheckCase
-from benchmarks.gpu_models import ArrowDataset, build_encoder, words
+from benchmarks.gpu_models import build_encoder, words
 from benchmarks.gpu_shapes import SHAPES
 from benchmarks.gpu_timing import matrix_rate, wait_for
+from xmc.data import Dataset
 from xmc.retrieval import exact_search
 
 __all__ = ["EncodeCase", "SearchCase", "SmokeCase", "TrainCase"]
@@ -130,7 +131,7 @@ class TrainCase:
         )
 
         with tempfile.TemporaryDirectory(prefix="xmc-gpu-") as folder:
-            dataset = ArrowDataset.load(self._data(Path(folder)))
+            dataset = Dataset.load(self._data(Path(folder)))
             fewest = SHAPES[self.tower].vocabulary if self.tower in SHAPES else None
             known = None if fewest is None else _frequent_words(dataset, fewest)
             encoder = build_encoder(self.tower, Path(folder), length=self.length, vocabulary=known)
@@ -164,7 +165,6 @@ class TrainCase:
     def _data(self, folder: Path) -> Path:
         if self.data is not None:
             return Path(self.data)
-        # The builder opens what it wrote without reading a text, so it needs no ``datasets`` either.
         from xmc.corpora.synthetic import build_synthetic
 
         made = folder / "synthetic"
@@ -232,7 +232,7 @@ def _copy_rate(device: str) -> float:
     return 2 * 5 * size / (time.perf_counter() - started)
 
 
-def _frequent_words(dataset: ArrowDataset, count: int) -> list[str]:
+def _frequent_words(dataset: Dataset, count: int) -> list[str]:
     """The words and marks of the data set's labels and training queries, most frequent first."""
     from collections import Counter
 

@@ -14,13 +14,11 @@ import torch
 from benchmarks import gpu, gpu_cases, gpu_stages
 from benchmarks.gpu import main, run_stage
 from benchmarks.gpu_cases import IMPLEMENTATIONS, CheckCase, TimeCase, run_case
-from benchmarks.gpu_models import ArrowDataset
 from benchmarks.gpu_parts import PARTS, PartCase
 from benchmarks.gpu_report import report
 from benchmarks.gpu_stages import STAGES, Choices, Stage, stages
 from benchmarks.gpu_steps import StepCase, random_relevance
 from tests.scoring.fused.interpreted import needs_interpreter
-from xmc.data import Dataset
 from xmc.objectives import CATALOGUE, build_objective
 from xmc.scoring import ScoreInputs
 
@@ -160,12 +158,3 @@ def test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run() -> None:
     for left, seconds in ((0.0, 1e6), (1e6, 0.0)):
         found = list(run_stage(Stage("check", seconds, 1e6, [SMALL]), "cpu", left=left))
         assert [one["error"] for one in found] == [gpu.NOT_RUN]
-
-
-def test_texts_are_read_without_the_library_as_with_it(dataset: Dataset) -> None:
-    alone = ArrowDataset.load(dataset.path)
-    for split in ("train", "labels"):
-        ours, theirs = alone.texts(split, ["title", "content"]), dataset.texts(split, ["title", "content"])
-        assert ours.fingerprint == theirs.fingerprint and list(ours) == list(theirs)
-        assert ours[[3, 1, -1]] == theirs[[3, 1, -1]] and ours[2:5] == theirs[2:5] and ours[0] == theirs[0]
-    assert list(alone.uids("test")) == list(dataset.uids("test"))
