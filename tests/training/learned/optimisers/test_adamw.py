@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from xmc.training.learned.optimisers.adamw import AdamW, ParameterGroup
@@ -53,3 +54,14 @@ def test_a_group_without_parameters_is_left_out() -> None:
     layer = torch.nn.Linear(2, 3)
     optimiser = AdamW([ParameterGroup([], 0.5), ParameterGroup([layer.bias], 0.2)])
     assert [p.shape for p in optimiser.dense] == [(3,)] and optimiser.rates == [0.2]
+
+
+def test_what_is_kept_of_other_parameters_is_refused() -> None:
+    optimiser = trained(2)[1]
+    kept = {name: tensor.clone() for name, tensor in optimiser.tensors().items()}
+    wrong = {"2.step": kept["1.step"], "0.exp_avg": torch.zeros(4, 4), "1.others": kept["1.step"]}
+    for name, tensor in wrong.items():
+        with pytest.raises(ValueError, match="expected"):
+            optimiser.load({**kept, name: tensor})
+    with pytest.raises(ValueError, match=r"two moments of each parameter: 1\.exp_avg"):
+        optimiser.load({name: tensor for name, tensor in kept.items() if name != "1.exp_avg"})

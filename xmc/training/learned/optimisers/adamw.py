@@ -106,14 +106,16 @@ class AdamW:
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """See :class:`.optimiser.Optimiser`."""
-        self._kept = {}
-        for key, tensor in tensors.items():
-            place, name = key.split(".", 1)
-            like = self.dense[int(place)]
-            mine = _begun(like)[name] if name in _KEPT else None
-            if mine is None or mine.shape != tensor.shape:
-                raise ValueError(f"expected moments of parameters {list(like.shape)}, got {key}")
-            self._kept.setdefault(int(place), {})[name] = mine.copy_(tensor)
+        places = {int(key.partition(".")[0]) for key in tensors}
+        if places - set(range(len(self.dense))):
+            raise ValueError(f"expected moments of {len(self.dense)} parameters, got them of {max(places)}")
+        self._kept = {place: _begun(self.dense[place]) for place in sorted(places)}
+        if missing := self.tensors().keys() ^ tensors.keys():
+            raise ValueError(f"expected the count of steps and two moments of each parameter: {min(missing)}")
+        for name, mine in self.tensors().items():
+            if mine.shape != tensors[name].shape:
+                raise ValueError(f"{name}: expected {list(mine.shape)}, got {list(tensors[name].shape)}")
+            mine.copy_(tensors[name])
 
     def _clipped(self) -> list[Tensor]:
         groups = [group for group in self.groups if group.clipped]
