@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from tests.encoders.test_static_model import CONFIGS, saved
 from xmc.encoders import CutCount, DualEncoder, LabelOffsets, LabelResiduals, StaticQueries
 from xmc.encoders.static_queries import bags_of_tokens
+from xmc.encoders.word_tokens import WORTH
 from xmc.errors import DataError, IndexMismatchError, ModelError
 from xmc.retrieval import LabelIndex
 
@@ -58,13 +59,28 @@ def test_cut_texts_are_counted(static_folder: Path, tmp_path: Path) -> None:
     assert (cuts.num_cut, cuts.num_texts, cuts.max_length) == (1, 2, 2)
 
 
-def test_bags_are_means_also_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xmc.encoders.static_queries._TOKENS", 5)
+def test_bags_are_means() -> None:
     table = np.random.default_rng(0).standard_normal((9, 3)).astype(np.float32)
     rows = [[], [1, 2], [3], [], [4, 5, 6, 7, 8, 0, 1], [2, 2, 2], [], [8, 7]]
     expected = [table[row].astype(np.float64).mean(0) if row else np.zeros(3) for row in rows]
     np.testing.assert_allclose(bags_of_tokens(table, rows), expected, atol=1e-6)
     assert bags_of_tokens(table, []).shape == (0, 3)
+
+
+@pytest.mark.parametrize("length", [64, 3])
+def test_many_texts_have_the_vectors_of_each_alone(
+    static_folder: Path, tmp_path: Path, texts: list[str], length: int
+) -> None:
+    """Their words are looked up, and one text is cut into tokens whole."""
+    folder = saved(static_folder, tmp_path / "model", query_length=length, query_prompt="find: ")
+    encoder, queries = DualEncoder.load(folder, device="cpu"), StaticQueries.load(folder)
+    assert queries is not None
+    many = [f"{texts[i % len(texts)]} {texts[i * 7 % len(texts)]}" for i in range(WORTH + 44)]
+    cuts, expected = CutCount(), CutCount()
+    vectors = queries.encode_queries(many, cuts=cuts)
+    np.testing.assert_array_equal(vectors, [queries.encode_queries(text) for text in many])
+    np.testing.assert_allclose(vectors, encoder.encode_queries(many, cuts=expected), rtol=1e-6, atol=1e-7)
+    assert cuts.num_cut == expected.num_cut and (cuts.num_cut > 0) == (length == 3)
 
 
 def test_what_only_the_library_reads_is_left_to_it(static_folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation.hits import all_hits
 from xmc.prediction import Calibration, Threshold
-from xmc.prediction.calibration import fit_calibration
+from xmc.prediction.calibrating import fit_calibration
 from xmc.prediction.curve import threshold_curve
 from xmc.prediction.platt import Platt, fit_platt
 

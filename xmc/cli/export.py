@@ -117,8 +117,7 @@ def _search(index: LabelIndex, engine: Engine, options: Namespace) -> None:
     asked: Iterator[Query] = iter([Query("1", str(options.search))])
     encoder = index.query_encoder
     if options.queries is not None:
-        encoder = index.encoder
-        asked = queries_of(options, options.queries, index.encoder.metadata.query_fields)
+        asked = queries_of(options, options.queries, encoder.metadata.query_fields)
     _warn_of_other_counts(index, engine, options)
     cuts = CutCount()
     while block := list(islice(asked, _BLOCK)):

@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> None:
             raise ConfigError(f"--out: expected another file than the queries, got {options.out} for both")
     check_query_options(options, options.file)
 
-    from xmc.encoders import CutCount
+    from xmc.encoders.cut_count import CutCount
     from xmc.prediction import find_calibration, open_labels, predict_blocks, write_predicted
     from xmc.prediction.writers import output_format
 
@@ -75,7 +75,7 @@ def run(arguments: Sequence[str]) -> None:
     least = None if threshold is None else threshold.least_score(calibration)
     k = min(options.k or (_K if threshold is None else _MOST), len(index))
     cuts = CutCount()
-    asked = queries_of(options, options.file, index.encoder.metadata.query_fields)
+    asked = queries_of(options, options.file, index.query_encoder.metadata.query_fields)
     blocks = predict_blocks(index, asked, k, least_score=least, calibration=calibration, cuts=cuts)
     queries, labels = write_predicted(options.out, blocks, index)
     cuts.warn("queries")

@@ -84,7 +84,7 @@ def _queries(options: jsonargparse.Namespace, index: LabelIndex) -> Iterator[Que
     from xmc.prediction.query import Query
 
     if options.queries is not None:
-        return queries_of(options, options.queries, index.encoder.metadata.query_fields)
+        return queries_of(options, options.queries, index.query_encoder.metadata.query_fields)
     return (Query(str(number), text) for number, text in enumerate(options.text, 1))
 
 
@@ -96,9 +96,7 @@ def _search(
     from xmc.prediction.predict import predict_blocks
 
     cuts = CutCount()
-    # A file is worth loading torch for, which encodes many texts faster, and to the last bit as elsewhere.
-    encoder = index.query_encoder if options.queries is None else index.encoder
-    for block in predict_blocks(index, queries, min(options.k, len(index)), cuts=cuts, encoder=encoder):
+    for block in predict_blocks(index, queries, min(options.k, len(index)), cuts=cuts):
         for prediction in block:
             if options.json:
                 from xmc.prediction.writers import as_record

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from xmc.encoders.static_folder import (
 )
 from xmc.encoders.text_input import TextInput, as_texts, check_texts
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
+from xmc.encoders.word_tokens import WORTH, WordTokens, reads_words
 from xmc.errors import ModelError
 from xmc.received import reading
 
@@ -45,31 +47,27 @@ __all__ = ["StaticQueries", "bags_of_tokens"]
 
 _WINDOW = 16_384
 """Texts that are tokenised at a time."""
-_TOKENS = 16_384
-"""Tokens whose rows are held at a time."""
 
 
 def bags_of_tokens(table: NDArray[np.float32], rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
     """The mean of the vectors of each text's tokens, float32 [n, D]; zeros for a text without one.
 
+    A text's vector is the same to the bit whatever texts are beside it.
+
     Args:
         table: float32 [V, D].
         rows: Token ids of n texts.
     """
-    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    ends = np.cumsum(np.fromiter(map(len, rows), dtype=np.int64, count=len(rows)))
+    ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(ends[-1]) if len(rows) else 0)
     bags = np.zeros((len(rows), table.shape[1]), dtype=np.float32)
-    filled = np.flatnonzero(lengths)
-    ends = np.cumsum(lengths[filled])
-    first = 0
-    while first < len(filled):
-        # At least one text, and as many as have few enough tokens together.
-        before = ends[first] - lengths[filled[first]]
-        last = max(first + 1, int(np.searchsorted(ends, before + _TOKENS, side="right")))
-        block = filled[first:last]
-        ids = np.fromiter((i for row in block.tolist() for i in rows[row]), dtype=np.int64)
-        starts = ends[first:last] - lengths[block] - before
-        bags[block] = np.add.reduceat(table[ids], starts, axis=0) / lengths[block, None].astype(np.float32)
-        first = last
+    start = 0
+    for bag, end in zip(bags, ends.tolist(), strict=True):
+        # One text at a time stays in the core's cache: a third of the time of many at once.
+        if end > start:
+            np.add.reduce(table[ids[start:end]], axis=0, out=bag)
+            bag /= np.float32(end - start)
+        start = end
     return bags
 
 
@@ -185,9 +183,7 @@ class StaticQueries:
         for start in range(0, len(texts), _WINDOW):
             window = list(texts[start : start + _WINDOW])
             check_texts(window, start, "queries")
-            rows, num_cut = token_ids(
-                self._tokenizer, window, prompt=self._prompt, max_length=self.max_length, special=False
-            )
+            rows, num_cut = self._tokens(window)
             if cuts is not None:
                 cuts.add(num_cut, len(window), self.max_length)
             out[start : start + len(window)] = self._embed(rows)
@@ -217,6 +213,17 @@ class StaticQueries:
             LabelResiduals.load(folder) if metadata.has_residuals else None,
             LabelVectors.load(folder) if metadata.has_label_table else None,
         )
+
+    def _tokens(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        if len(texts) >= WORTH and self._words is not None:
+            return self._words.ids([self._prompt + text for text in texts], self.max_length)
+        return token_ids(
+            self._tokenizer, texts, prompt=self._prompt, max_length=self.max_length, special=False
+        )
+
+    @cached_property
+    def _words(self) -> WordTokens | None:
+        return WordTokens(self._tokenizer) if reads_words(self._tokenizer) else None
 
     def _embed(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         bags = bags_of_tokens(self._table, rows)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, Propensity
-from xmc.evaluation.evaluate import (
+from xmc.evaluation.evaluating import (
     check_all_cuts,
     novel_totals,
     open_split,

@@ -9,26 +9,19 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from xmc.errors import DataError
-from xmc.evaluation.hits import Hits
 from xmc.files import atomic_file
-from xmc.prediction.curve import Point, threshold_curve
-from xmc.prediction.platt import Platt, fit_platt
+from xmc.prediction.curve import Point
+from xmc.prediction.platt import Platt
 from xmc.received import read_json, reading
-from xmc.reports.calibration import cross_fitted_error
 from xmc.typed import from_plain
 
-__all__ = ["FILE", "Calibration", "fit_calibration"]
+__all__ = ["FILE", "Calibration"]
 
 FILE = "calibration.json"
 FORMAT_VERSION = 1
 SHOWN = (0.5, 0.8, 0.9)
 """Precisions whose thresholds are shown, where some score reaches them."""
-
-FIRST = 10
-"""Predictions of a query that probabilities are fitted on: those that are shown."""
 
 
 @dataclass(frozen=True)
@@ -121,51 +114,3 @@ class Calibration:
             if not loaded.curve or not loaded.probability.slope > 0:
                 raise ValueError("it has no curve, or a probability that does not rise with the score")
         return loaded
-
-
-def fit_calibration(
-    hits: Hits,
-    ids: NDArray[np.integer],
-    scores: NDArray[np.floating],
-    *,
-    model_fingerprint: str,
-    num_labels: int,
-    rows: str,
-) -> Calibration:
-    """Fit probabilities on the first 10 predictions of every query, and thresholds on all of them.
-
-    Args:
-        hits: Of the ranking.
-        ids: [N, K] label ids, best first, -1 pads.
-        scores: [N, K].
-        model_fingerprint: Of the model that ranked.
-        num_labels: L.
-        rows: What the rows are, in words.
-
-    Raises:
-        DataError: When none or all predictions are right, or scores do not rise with being right.
-    """
-    kept, right = ids >= 0, hits.matrix(ids.shape[1])
-    shown = kept[:, :FIRST]
-    first, correct = scores[:, :FIRST], right[:, :FIRST]
-    curve = fit_platt(first[shown].astype(np.float64), correct[shown])
-    if not curve.slope > 0:
-        raise DataError(
-            f"expected higher scores to be right more often on {rows}, but they are not: a model that is not "
-            "trained, or the labels of other data?"
-        )
-    return Calibration(
-        model_fingerprint=model_fingerprint,
-        num_labels=num_labels,
-        rows=rows,
-        num_rows=len(ids),
-        depth=ids.shape[1],
-        probability=curve,
-        calibration_error=cross_fitted_error(first, correct, shown, _fitted),
-        curve=threshold_curve(scores, right, kept, int(hits.num_positives.sum())),
-    )
-
-
-def _fitted(score: NDArray[np.float64], right: NDArray[np.bool_]) -> Platt | None:
-    """The curve of some predictions; None for only right or only wrong ones."""
-    return fit_platt(score, right) if right.any() and not right.all() else None

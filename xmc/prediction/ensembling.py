@@ -22,7 +22,8 @@ from xmc.evaluation.hits import all_hits
 from xmc.evaluation.mildest import Tried, mildest
 from xmc.evaluation.vote_choice import choose_vote
 from xmc.evaluation.weights import SHARES, Measure, check_metric, measure_by
-from xmc.prediction.calibration import Calibration, fit_calibration
+from xmc.prediction.calibrating import fit_calibration
+from xmc.prediction.calibration import Calibration
 from xmc.prediction.classifying import TrainingWords, confused_labels
 from xmc.prediction.held_out import held_out_rows
 from xmc.prediction.ranked_rows import excluded_rows, ranked_rows, ranked_vectors

@@ -13,7 +13,8 @@ from xmc.data import Dataset, train_validation_split
 from xmc.encoders import DualEncoder, EncoderMetadata, resolve_model
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation.hits import all_hits
-from xmc.prediction.calibration import Calibration, fit_calibration
+from xmc.prediction.calibrating import fit_calibration
+from xmc.prediction.calibration import Calibration
 from xmc.prediction.ranked_rows import ranked_rows
 from xmc.received import read_yaml, reading
 from xmc.reports import dataset_of

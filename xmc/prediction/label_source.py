@@ -8,8 +8,6 @@ from pathlib import Path
 from xmc.encoders import resolve_model
 from xmc.errors import ConfigError
 from xmc.prediction.calibration import FILE, Calibration
-from xmc.reports import dataset_of
-from xmc.reports.stored import is_run_folder
 from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
 
 __all__ = ["find_calibration", "open_labels"]
@@ -35,13 +33,20 @@ def open_labels(model: str | Path, labels: str | None = None, *, progress: bool 
                 "--labels: expected none for an index, which has its own: give a run or a model"
             )
         return LabelIndex.load(model)
+    # Only here: they load torch, for which a search in an index has no time.
+    from xmc.reports import dataset_of
+    from xmc.reports.stored import is_run_folder
+
     if labels is None and not is_run_folder(model):
         # Before the hub is asked for a model of that name.
         raise ConfigError(
             f"expected an index or a run's folder, which know their labels, got {model}: name the data set "
             "with the labels (--labels DATASET)"
         )
-    return LabelIndex.build(str(model), labels or dataset_of([str(model)]), progress=progress)
+    index = LabelIndex.build(str(model), labels or dataset_of([str(model)]), progress=progress)
+    # Queries are encoded as those of a saved index: their scores are the same to the bit.
+    index.release_model()
+    return index
 
 
 def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calibration | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xmc.retrieval.several import RankedLabels
 
 if TYPE_CHECKING:
-    from xmc.encoders import CutCount, DualEncoder, StaticQueries
+    from xmc.encoders import CutCount
     from xmc.prediction.calibration import Calibration
     from xmc.prediction.query import Query
 
@@ -49,7 +49,6 @@ def predict_blocks(
     least_score: float | None = None,
     calibration: Calibration | None = None,
     cuts: CutCount | None = None,
-    encoder: DualEncoder | StaticQueries | None = None,
 ) -> Iterator[list[Prediction]]:
     """Predictions of 4,096 queries at a time, in the order of ``queries``. A blank query gets no label.
 
@@ -60,19 +59,18 @@ def predict_blocks(
         least_score: Labels of a lower score are left out.
         calibration: Gives probabilities.
         cuts: Counts the texts that are longer than the model reads.
-        encoder: Of the queries; the index's model by default, to the last bit what evaluation scores with.
 
     Raises:
         XMCError: As reading the queries or searching does.
     """
-    stream, model = iter(queries), encoder or index.encoder
+    stream, encoder = iter(queries), index.query_encoder
     while block := list(islice(stream, BLOCK)):
         ids = np.full((len(block), k), -1, dtype=np.int64)
         scores = np.full((len(block), k), -np.inf, dtype=np.float32)
         asked = [row for row, query in enumerate(block) if query.text.strip()]
         if asked:
             texts = [block[row].text for row in asked]
-            ids[asked], scores[asked] = index.ranked(texts, k, model, cuts)
+            ids[asked], scores[asked] = index.ranked(texts, k, encoder, cuts)
         if least_score is not None:
             low = scores < least_score
             ids[low], scores[low] = -1, -np.inf

@@ -6,14 +6,17 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from xmc.data.importers.reader import LineReader
-from xmc.data.tables import TextOptions
-from xmc.data.tables.table import Table, open_table
+from xmc.data.lines import LineReader
+from xmc.data.tables.source import TextOptions
 from xmc.data.tables.values import as_text
 from xmc.errors import ConfigError, DataError
 from xmc.prediction.query import Query
 from xmc.prediction.streamed import Record, stream_records
+
+if TYPE_CHECKING:
+    from xmc.data.tables.table import Table
 
 __all__ = ["FIELDS", "FORMATS", "read_queries"]
 
@@ -94,6 +97,8 @@ def _lines(source: str | Path) -> Iterator[str]:
 def _table(
     path: Path, kind: str, names: Mapping[str, tuple[str, ...]], told: Mapping[str, str], written: TextOptions
 ) -> Table:
+    from xmc.data.tables.table import open_table  # pyarrow, which plain text and JSON Lines need not
+
     if kind == "tsv" and written.delimiter is None:
         written = TextOptions("\t", written.quote, written.encoding)
     # A first line that is no header would be a query as good as any: it is refused, as it names no column.

@@ -154,6 +154,14 @@ class OpenIndex:
             self._queries = queries if cut is None else queries.truncated(cut)
         return self._encoder or self._queries or self._model(None)
 
+    def release_model(self) -> None:
+        """Let go of a static model that is loaded: `query_encoder` then opens its query side alone.
+
+        Nothing changes where the model is of another kind, or the index does not know where it is.
+        """
+        if self.manifest.model_files:
+            self._encoder = self._given = None
+
     def _model(self, encoder: DualEncoder | None) -> DualEncoder:
         if encoder is not None:
             if encoder is self._encoder or (encoder is self._given and self._encoder is not None):

@@ -18,7 +18,8 @@ from xmc.errors import DataError
 from xmc.evaluation import ranking_metrics
 from xmc.evaluation.hits import all_hits
 from xmc.objectives.matryoshka import prefix_of
-from xmc.prediction.calibration import Calibration, fit_calibration
+from xmc.prediction.calibrating import fit_calibration
+from xmc.prediction.calibration import Calibration
 from xmc.retrieval import Ranker
 from xmc.retrieval.folding import Fold
 from xmc.training.config import TrainConfig

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from xmc.data.importers.import_folder import FORMATS, detect_format, import_folder
+from typing import TYPE_CHECKING
+
+from xmc.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from xmc.data.importers.importing import FORMATS, detect_format, import_folder
 
 __all__ = ["FORMATS", "detect_format", "import_folder"]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__, dict.fromkeys(("FORMATS", "detect_format", "import_folder"), "xmc.data.importers.importing")
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xmc.data.tables.import_tables import TableFiles
+from xmc.data.tables.importing import TableFiles
 from xmc.data.tables.sources import is_table, stem
 from xmc.errors import DataError
 from xmc.received import check_inside, reading
