@@ -125,6 +125,10 @@ def test_export_split_labels_and_drift(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["data", "import", str(tmp_path / "clicks.csv"), data, "--split", "0.3"]) == 0
     assert main(["data", "split-labels", data, str(tmp_path / "unseen"), "--unseen", "0.3"]) == 0
     assert "held out of training on purpose" in capsys.readouterr().out
+    twice = [str(tmp_path / "twice"), "--unseen", "0.3", "--train_on", str(tmp_path / "x" / ".." / "twice")]
+    assert main(["data", "split-labels", data, *twice]) == 2
+    assert "--train_on: expected another folder" in capsys.readouterr().err
+    assert not (tmp_path / "twice").exists()
     assert main(["data", "export", data, str(tmp_path / "trec"), "--format", "trec"]) == 0
     assert "test.qrels" in capsys.readouterr().out
     assert main(["data", "import", str(tmp_path / "clicks.csv"), str(tmp_path / "same")]) == 0

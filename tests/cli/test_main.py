@@ -44,6 +44,8 @@ def test_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -
     assert err.startswith("error: unknown command 'serach': did you mean 'search'?") and err.count("\n") == 1
     assert main(["data", "imports"]) == 2
     assert "did you mean 'import'?" in capsys.readouterr().err
+    assert main(["index", "ad", "runs/index", "--labels", "new.csv"]) == 2
+    assert "unknown command 'index ad': did you mean 'add'?" in capsys.readouterr().err
 
 
 def test_errors_and_interrupts_become_a_line_and_a_code(

@@ -67,6 +67,13 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(read_queries("-")) == [Query("1", "grün")]
     given(b'{"text": "hat"}\n')
     assert list(read_queries("-", "jsonl")) == [Query("1", "hat")]
+    given(b"uid;text\n7;'red; green'\n8;\"hat\n")
+    assert list(read_queries("-", "csv", written=TextOptions(";", "'"))) == [
+        Query("7", "red; green"),
+        Query("8", '"hat'),
+    ]
+    given(b'text|n\n"hat|1\n')
+    assert list(read_queries("-", "csv", written=TextOptions("|", None))) == [Query("1", '"hat')]
     given(b"hat\n\xff\n")
     with pytest.raises(DataError, match="standard input, line 2: expected UTF-8"):
         list(read_queries("-"))
@@ -125,9 +132,11 @@ def test_a_table_is_read_as_an_import_reads_it(tmp_path: Path) -> None:
     assert list(read_queries(old, written=TextOptions("|", '"', "cp1252"))) == [Query("1", "grün")]
     pq.write_table(pa.table({"uid": [7.0, None], "query": ["a", "b"]}), tmp_path / "q.parquet")
     assert list(read_queries(tmp_path / "q.parquet")) == [Query("7", "a"), Query("2", "b")]
-    for source, format in (("-", "csv"), (packed, "text"), (tmp_path / "q.jsonl", "auto")):
-        with pytest.raises(ConfigError, match="--encoding with a file that ends in .csv or .tsv only"):
+    for source, format in ((packed, "text"), (tmp_path / "q.jsonl", "auto"), ("-", "text")):
+        with pytest.raises(ConfigError, match="expected --delimiter and --quote with CSV or TSV"):
             read_queries(source, format, written=TextOptions(";"))
+    with pytest.raises(ConfigError, match="--encoding with a file that ends in .csv or .tsv only, .* for -"):
+        read_queries("-", "csv", written=TextOptions(encoding="cp1252"))
 
 
 def test_a_format_that_the_ending_does_not_say(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from xmc.cli.config import load_train_config
 from xmc.cli.main import main
 from xmc.data import Dataset, DatasetWriter
 from xmc.encoders import DualEncoder
-from xmc.errors import ConfigError
+from xmc.errors import ConfigError, DataError
 from xmc.prediction.calibration import Calibration
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import train
@@ -267,3 +267,12 @@ def test_what_is_of_files_is_refused_of_a_prepared_data_set(dataset: Dataset, tm
     for source in (dataset, dataset.path):
         with pytest.raises(ConfigError, match="^test, labels: expected with files, but .* is a prepared"):
             fit(source, tmp_path / "out", labels="products.csv", test=["test.csv"])
+
+
+def test_what_cannot_be_read_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "clicks.csv").write_text("", encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    for place in ("new", "mine"):
+        with pytest.raises(DataError, match="the file is empty"):
+            fit(tmp_path / "clicks.csv", tmp_path / place)
+    assert not (tmp_path / "new").exists() and (tmp_path / "mine").is_dir()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
+from xmc.errors import ConfigError
 
 __all__ = ["run_drift", "run_export", "run_split_labels"]
 
@@ -61,6 +63,8 @@ def run_split_labels(arguments: Sequence[str]) -> None:
     check_output_place("out", options.out)
     if options.train_on is not None:
         check_output_place("--train_on", options.train_on)
+        if Path(options.train_on).resolve() == Path(options.out).resolve():
+            raise ConfigError(f"--train_on: expected another folder than OUT, got {options.out} for both")
         check_place(options.train_on, overwrite=options.overwrite)
     dataset = split_labels(
         options.dataset, options.out, unseen=options.unseen, seed=options.seed, overwrite=options.overwrite

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xmc.cli import index_edit, index_info, index_merge, index_tune
 from xmc.cli.index_options import add_kind_options
 from xmc.cli.outputs import check_output_place
-from xmc.cli.parser import make_parser, parse
+from xmc.cli.parser import make_parser, nearest, parse
 from xmc.errors import ConfigError
 from xmc.files import check_replaceable
 
@@ -52,6 +52,9 @@ def run(arguments: Sequence[str]) -> None:
     elif words[0] in verbs:
         verbs[words[0]](words[1:])
     else:
+        near = nearest(words[0], verbs)
+        if near and not words[0].startswith("-") and not Path(words[0]).exists():
+            raise ConfigError(f"unknown command 'index {words[0]}': did you mean '{near}'?")
         _build(words)
 
 

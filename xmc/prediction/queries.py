@@ -42,7 +42,8 @@ def read_queries(
             plain text.
         column: The column of the text, by name or number; when None "query" or "text", else ``fields``.
         fields: Columns whose texts together are a query: those that the model was trained on.
-        written: How a CSV or TSV file is written, where its beginning does not tell; all else is UTF-8.
+        written: How CSV or TSV is written; a file whose ending says so tells by its beginning. All but such
+            a file is UTF-8.
 
     Raises:
         ConfigError: For an unknown format, a column of plain text, or ``written`` of what is no such file.
@@ -53,10 +54,10 @@ def read_queries(
     ending = _format(source)
     kind = ending if format == "auto" else format
     as_table = kind == ending and kind in ("csv", "tsv", "parquet")
-    if written is not None and not (as_table and kind != "parquet"):
+    if written is not None and (kind not in ("csv", "tsv") or (written.encoding and not as_table)):
         raise ConfigError(
-            "expected --delimiter, --quote and --encoding with a file that ends in .csv or .tsv only, got "
-            f"them for {source}"
+            "expected --delimiter and --quote with CSV or TSV, and --encoding with a file that ends in .csv "
+            f"or .tsv only, got them for {source}"
         )
     if kind == "text":
         if column is not None:
@@ -71,7 +72,7 @@ def read_queries(
         records = _table_records(_table(Path(source), kind, names, told, written or TextOptions()))
     else:
         where = "standard input" if str(source) == "-" else str(source)
-        records = stream_records(_lines(source), kind, where, names, told)
+        records = stream_records(_lines(source), kind, where, names, told, written)
     return _of_records(records, told, fields)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from xmc.data.tables.columns import find_columns
+from xmc.data.tables.source import TextOptions
 from xmc.errors import DataError
 from xmc.received import reading
 
@@ -37,6 +38,7 @@ def stream_records(
     where: str,
     names: Mapping[str, tuple[str, ...]],
     told: Mapping[str, str],
+    written: TextOptions | None = None,
 ) -> Iterator[Record]:
     """The records of lines, one after the other.
 
@@ -46,6 +48,7 @@ def stream_records(
         where: What is read, for errors.
         names: What columns may be called, by what they are (`find_columns`).
         told: Names of columns as told, by what they are.
+        written: Separator and quote of "csv" and "tsv", where they are others than is usual.
 
     Raises:
         DataError: Naming the line of what is no such record, or lacks a told column.
@@ -53,7 +56,8 @@ def stream_records(
     if kind == "jsonl":
         rows = _json_rows(lines, where)
     else:
-        rows = _csv_rows(lines, where, "\t" if kind == "tsv" else ",")
+        written = written or TextOptions()
+        rows = _csv_rows(lines, where, written.delimiter or ("\t" if kind == "tsv" else ","), written.quote)
     header, places = None, dict[str, int]()
     for number, row in rows:
         place = f"{where}, line {number}"
@@ -63,10 +67,16 @@ def stream_records(
         yield Record(partial(str, place), {role: fields[at] for role, at in places.items()}, list(row))
 
 
-def _csv_rows(lines: Iterable[str], where: str, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _csv_rows(
+    lines: Iterable[str], where: str, delimiter: str, quote: str | None
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
     # The limit is the process's: others who read tables get theirs back.
     limit = csv.field_size_limit(_MOST_CHARACTERS)
-    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
+    ended = (f"{line}\n" for line in lines)
+    if quote is None:
+        reader = csv.reader(ended, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    else:
+        reader = csv.reader(ended, delimiter=delimiter, quotechar=quote, strict=True)
     try:
         header = next(reader, None)
         if header is None:

@@ -128,8 +128,14 @@ def fit(
         raise ConfigError("expected one process for a fit, got several: train its recipe.yaml with them")
     given = BUDGETS[quality] if budget is None else budget
     clock = Budget(seconds_of(given, "budget") if isinstance(given, str) else float(given))
+    new = not Path(out).exists()
     folder = _prepared(Path(out))
-    dataset = _dataset(data, folder / "data", labels, test, split, tables, seed)
+    try:
+        dataset = _dataset(data, folder / "data", labels, test, split, tables, seed)
+    except BaseException:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
     work = FitWork(dataset, folder, dict(fixed or {}), metric, clock, say)
     rules = work.rules(seed)
     rules_of = {choice.option: choice.value for choice in rules}
