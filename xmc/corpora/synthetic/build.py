@@ -25,10 +25,10 @@ from xmc.data.writer import DatasetWriter
 from xmc.errors import ConfigError
 from xmc.progress import each
 
-__all__ = ["CEILING_AT", "build_synthetic"]
+__all__ = ["CEILING_AT", "CHUNK", "Source", "build_synthetic"]
 
 CEILING_AT = (1, 3, 5)
-_CHUNK = 8192
+CHUNK = 8192
 
 
 def build_synthetic(
@@ -81,7 +81,7 @@ def build_synthetic(
     started = time.perf_counter()
     law = law or Law()
     catalogue = make_catalogue(num_labels, law.zipf_offset, seed, crowding, names)
-    source = _Source(catalogue, make_vocabulary(seed, names), law, seed)
+    source = Source(catalogue, make_vocabulary(seed, names), law, seed)
     made_by = {"law": asdict(law), "seed": seed, "families": catalogue.num_families, "crowding": crowding}
     if names:
         made_by["names"] = names
@@ -106,7 +106,9 @@ def build_synthetic(
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
+    """What a data set is drawn from."""
+
     catalogue: Catalogue
     vocabulary: Vocabulary
     law: Law
@@ -115,7 +117,7 @@ class _Source:
     def queries(self, split: Split, chunk: int) -> QueryBatch:
         """A chunk of queries: it depends on the seed, the split and its number alone."""
         rng = np.random.default_rng([self.seed, 2 + SPLITS.index(split), chunk])
-        return draw_queries(_CHUNK, self.catalogue, self.vocabulary, self.law, rng)
+        return draw_queries(CHUNK, self.catalogue, self.vocabulary, self.law, rng)
 
 
 class _Judged:
@@ -148,22 +150,22 @@ class _Judged:
         return {f"P@{k}": round(float(100 * summed[k - 1] / k / self._rows), 4) for k in CEILING_AT}
 
 
-def _write_labels(writer: DatasetWriter, source: _Source, progress: bool) -> None:
+def _write_labels(writer: DatasetWriter, source: Source, progress: bool) -> None:
     places = np.argsort(source.catalogue.id_of)
-    for start in each(range(0, len(places), _CHUNK), "labels", "chunk", shown=progress):
-        words = source.catalogue.title_words(places[start : start + _CHUNK])
+    for start in each(range(0, len(places), CHUNK), "labels", "chunk", shown=progress):
+        words = source.catalogue.title_words(places[start : start + CHUNK])
         titles = join_words(source.vocabulary.words, words + source.vocabulary.facet_start)
         for label, title in enumerate(titles, start):
             writer.add_label(f"l{label}", title)
 
 
 def _write_queries(
-    writer: DatasetWriter, source: _Source, split: Split, num_rows: int, judged: _Judged, progress: bool
+    writer: DatasetWriter, source: Source, split: Split, num_rows: int, judged: _Judged, progress: bool
 ) -> None:
-    chunks = -(-num_rows // _CHUNK)
+    chunks = -(-num_rows // CHUNK)
     for chunk in each(range(chunks), f"{split} queries", "chunk", shown=progress):
-        start = chunk * _CHUNK
-        count = min(_CHUNK, num_rows - start)
+        start = chunk * CHUNK
+        count = min(CHUNK, num_rows - start)
         queries = source.queries(split, chunk)
         texts = join_words(source.vocabulary.words, queries.text[:count])
         for row, (text, labels) in enumerate(zip(texts, queries.labels[:count].tolist(), strict=True), start):
