@@ -214,11 +214,21 @@ def test_the_command_fits_a_file_of_clicks(
     generator = np.random.default_rng(0)
     rows = [f"query{word} query{generator.integers(40)},label{word}" for word in range(40) for _ in range(6)]
     Path("clicks.csv").write_text("query,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    preset = {"encoder": {"model": fixed["encoder.model"]}, "training": {"epochs": 1}}
+    preset = {
+        "seed": 9,
+        "data": {"path": "elsewhere"},
+        "encoder": {"model": fixed["encoder.model"]},
+        "training": {"epochs": 1},
+        "validation": {"rows": 5000},
+        "run": {"dir": "elsewhere"},
+    }
     Path("preset.yaml").write_text(yaml.safe_dump(preset), encoding="utf-8")
     assert main(["fit", "clicks.csv", "--quality", "fast", "--preset", "preset.yaml"]) == 0
     shown = capsys.readouterr().out
     assert "lexical" in shown and "xmc search runs/clicks/index" in shown and "training.epochs = 1" in shown
+    assert "elsewhere" not in shown and not Path("elsewhere").exists() and "seed = 9" not in shown
+    assert main(["fit", "runs/clicks/data", "--split", "0.2"]) == 2
+    assert "--split: expected with files" in capsys.readouterr().err
     for wrong, text in (
         (["--budget", "soon"], "expected a time such as 90s, 10m or 1h30m, got 'soon'"),
         (["--metric", "P@7"], "P@7"),
@@ -276,3 +286,29 @@ def test_what_cannot_be_read_leaves_no_folder(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="the file is empty"):
             fit(tmp_path / "clicks.csv", tmp_path / place)
     assert not (tmp_path / "new").exists() and (tmp_path / "mine").is_dir()
+
+
+def test_what_a_fit_decides_itself_is_not_taken(dataset: Dataset, tmp_path: Path) -> None:
+    for name in ("run.dir", "data.path", "seed", "validation.rows"):
+        with pytest.raises(
+            ConfigError, match=f"^fixed: expected options that a fit leaves to you, got {name}"
+        ):
+            fit(dataset, tmp_path / "out", fixed={name: 1})
+    for wrong in (float("nan"), -3.0):
+        with pytest.raises(ConfigError, match="budget: expected more than 0 seconds"):
+            fit(dataset, tmp_path / "out", budget=wrong)
+    with pytest.raises(ConfigError, match="data: expected a data set or files, got none"):
+        fit([], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_flatters_the_metrics_is_said(fixed: dict[str, Any], tmp_path: Path, said: list[str]) -> None:
+    lines = "".join(f"word{number % 7} {number},l{number % 7}\n" for number in range(70))
+    (tmp_path / "clicks.csv").write_text("query,label\n" + lines, encoding="utf-8")
+    (tmp_path / "test.csv").write_text("query,label\nword3 3,l3\nanother,l4\n", encoding="utf-8")
+    fixed["training.epochs"] = 1.0
+    source, test = tmp_path / "clicks.csv", [tmp_path / "test.csv"]
+    fit(source, tmp_path / "out", test=test, quality="fast", fixed=fixed, say=said.append)
+    assert any(
+        line.startswith("note: 1 of 2 test queries have the text of a training query") for line in said
+    )

@@ -21,6 +21,7 @@ from xmc.tuning.choice import with_options
 from xmc.tuning.journal import Journal
 from xmc.tuning.search import Search
 from xmc.tuning.trial import Pace, TrialResult
+from xmc.tuning.trial_files import TrialFiles
 
 CANDIDATES = [
     {"training.learning_rate": 0.2},
@@ -85,6 +86,7 @@ def start(
             budget=clock,
             reserve=lambda whole: 1.2 * whole,
             journal=journal,
+            kept=TrialFiles(tmp_path / "held-out"),
         )
         return search, laboratory
 

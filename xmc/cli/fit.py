@@ -11,11 +11,14 @@ from xmc.cli.config import read_recipe
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.table_options import TABLE_HELP, add_split_options, add_table_options, table_options
+from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
     from xmc.tuning import FitResult
 
 __all__ = ["run"]
+
+_SPLIT = 0.1
 
 _DESCRIPTION = """Choose a recipe for your data, train it, measure it and index the labels, within a time.
 
@@ -47,9 +50,12 @@ def run(arguments: Sequence[str]) -> None:
         "--metric", default="nDCG@5", help="What the search compares by: P@1, PSP@5, R@100 ..."
     )
     parser.add_argument(
-        "--preset", default=None, metavar="RECIPE", help="Keys of this recipe stay as they are."
+        "--preset",
+        default=None,
+        metavar="RECIPE",
+        help="Keys of this recipe stay as they are, but for its data, seed, run and validation.",
     )
-    add_split_options(parser, share=0.1)
+    add_split_options(parser, f"\n{_SPLIT} by default, where files have no test rows.")
     add_table_options(parser, shown=TABLE_HELP in arguments)
     if TABLE_HELP in arguments:
         print(parser.format_help())
@@ -57,21 +63,29 @@ def run(arguments: Sequence[str]) -> None:
     options = parse(parser, arguments)
     out = options.out or str(Path("runs") / Path(options.source[0]).resolve().name.partition(".")[0])
     check_output_place("--out", out)
-    fixed = read_recipe(options.preset) if options.preset else {}
+    preset = read_recipe(options.preset) if options.preset else {}
 
+    from xmc.data.preparing import is_prepared
     from xmc.tuning import fit
+    from xmc.tuning.fitting import OWN
 
+    if options.split is not None and len(options.source) == 1 and is_prepared(Path(options.source[0])):
+        raise ConfigError(
+            f"--split: expected with files, but {options.source[0]} is a prepared data set, which has its "
+            "splits already: leave it out"
+        )
     result = fit(
         options.source,
         out,
         labels=options.labels,
         test=options.test,
-        split=options.split,
+        split=_SPLIT if options.split is None else options.split,
         tables=table_options(options),
         budget=options.budget,
         quality=options.quality,
         metric=options.metric,
-        fixed=fixed,
+        # Where a recipe's data and run are is its own affair.
+        fixed={name: value for name, value in preset.items() if not name.startswith(OWN)},
         seed=options.seed,
     )
     print(_summary(result))
@@ -82,13 +96,18 @@ def _summary(result: FitResult) -> str:
     from xmc.durations import duration
 
     folder = result.folder
-    lines = ["", result.table(), ""] if result.evaluations else [""]
+    lines = ["", result.table() or "no test rows: nothing was measured (--split, or --test FILE)", ""]
+    over = (
+        f" (more than its budget of {duration(result.budget)})"
+        if result.seconds > 1.1 * result.budget
+        else ""
+    )
     changed = f"{len(result.trials)} trials" if result.trials else "no trials"
     recipe, again, query = (
         shlex.quote(str(w)) for w in (folder / "recipe.yaml", folder / "again", result.example)
     )
     lines += [
-        f"done in {duration(result.seconds)}, {changed}",
+        f"done in {duration(result.seconds)}{over}, {changed}",
         f"recipe  {folder / 'recipe.yaml'}",
         f"model   {result.run.model_path}",
         f"index   {result.index}",

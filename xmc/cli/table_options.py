@@ -32,14 +32,15 @@ _OF_SOURCE = """--header, --delimiter, --quote and --encoding are those of SOURC
 that needs them on its own (xmc data import --part labels), and name that data set with --labels."""
 
 
-def add_split_options(parser: ArgumentParser, share: float | None = None) -> None:
-    """Add ``--split``, by default ``share``, and ``--seed``."""
+def add_split_options(parser: ArgumentParser, otherwise: str = "") -> None:
+    """Add ``--split``, whose help ends in ``otherwise``, and ``--seed``."""
     parser.add_argument(
         "--split",
         type=float,
-        default=share,
+        default=None,
         metavar="SHARE",
-        help="Hold this share of the query texts out as the test split; a text is on one side alone.",
+        help="Hold this share of the query texts out as the test split; a text is on one side alone."
+        + otherwise,
     )
     parser.add_argument("--seed", type=int, default=0, help="Of the split, and of what else is drawn.")
 

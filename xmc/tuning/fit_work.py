@@ -21,7 +21,6 @@ from xmc.evaluation import Evaluation, evaluate, save_predictions, score_predict
 from xmc.nested import flat
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.prediction.classifying import TrainingWords
-from xmc.prediction.ensembling import ChosenEnsemble
 from xmc.retrieval import LexicalRanker, exact_search
 from xmc.retrieval.fusion import Lists
 from xmc.retrieval.vote import DEPTH
@@ -37,6 +36,7 @@ from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.rules import choose
 from xmc.tuning.search import EPOCHS, Search, Standing, name_of
 from xmc.tuning.trial import EncoderCache, run_trial
+from xmc.tuning.trial_files import TrialFiles
 
 __all__ = ["FitWork", "Quality"]
 
@@ -73,9 +73,9 @@ class FitWork:
         metric: What candidates are compared by.
         clock: The time for all of it.
         say: Called with each line of progress.
-        calibration: By the held-out rows, of the recipe that was chosen; None where it was not tried here.
+        calibration: By the held-out rows, of the recipe that was chosen; None where it was not tried.
         held_out: Their rankings by it; None likewise.
-        ensemble: What is to rank beside the model; None where it was not chosen here.
+        index_calibration: By what is to rank beside the model; None where there is nothing.
         spare: Seconds that the final training and what follows it leave, as :meth:`in_time` found them.
     """
 
@@ -88,8 +88,13 @@ class FitWork:
     encoders: EncoderCache = field(default_factory=EncoderCache)
     calibration: Calibration | None = None
     held_out: HeldOut | None = None
-    ensemble: ChosenEnsemble | None = None
+    index_calibration: Calibration | None = None
     spare: float = 0.0
+
+    @cached_property
+    def kept(self) -> TrialFiles:
+        """What trials leave until the fit is done."""
+        return TrialFiles(self.folder / "held-out")
 
     @cached_property
     def facts(self) -> DataFacts:
@@ -143,6 +148,7 @@ class FitWork:
                 whole * grown * 1.1 + finishing + (2 * classifiers if journal.trials else 0.0)
             ),
             journal=journal,
+            kept=self.kept,
             encoders=self.encoders,
             shorter=not fast and EPOCHS not in self.fixed,
             tell=self._tell,
@@ -153,8 +159,8 @@ class FitWork:
             self.say("search stopped: training the best so far (once more, Ctrl-C stops that too)")
             found = search.best()
         name = name_of(found.changes if found is not None else {})
-        self.calibration = search.calibrations.get(name)
-        self.held_out = joined(search.held_out.get(name, []))
+        self.calibration = self.kept.calibration(name)
+        self.held_out = joined(self.kept.held_out(name))
         if found is None or not found.changes:
             return []
         same = [t.value for t in journal.trials if not t.changes and t.fold < found.folds]
@@ -205,7 +211,8 @@ class FitWork:
             labels = self._texts("labels", "label", self.dataset.manifest.label_fields)
             seconds = min(CLASSIFIER_SHARE * self.clock.seconds, self.spare / 2)
             chosen = chosen_ensemble(self.held_out, self.words, labels, self.metric, seconds)
-            self.ensemble = chosen
+            if chosen.options:
+                self.index_calibration = chosen.calibration(self.dataset, "")
         choices = ensemble_choices(chosen, self.metric)
         for choice in choices:
             self.say(str(choice))
@@ -226,6 +233,14 @@ class FitWork:
             path = Path(folder) / "ranking.npz"
             save_predictions(path, *lists)
             return score_predictions(path, self.dataset, named=named)
+
+    def settle(self) -> None:
+        """Keep the calibrations of what was chosen, for a fit that goes on after it was cut short."""
+        self.kept.settle(self.calibration, self.index_calibration)
+
+    def resume(self) -> None:
+        """Take what :meth:`settle` kept."""
+        self.calibration, self.index_calibration = self.kept.settled()
 
     def calibrate(self, encoder: DualEncoder) -> None:
         """Keep the held-out rows' calibration beside the final model, which was trained on them too."""

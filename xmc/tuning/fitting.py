@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, labelled_rows
+from xmc.data.leaks import advice_on
 from xmc.data.preparing import is_prepared, prepare
 from xmc.data.tables import TableOptions
 from xmc.distributed import current_world
@@ -32,8 +33,15 @@ from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows
 from xmc.tuning.fit_work import FitWork, Quality
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.recipe import write_recipe
+from xmc.tuning.sources import check_sources, write_sources
 
-__all__ = ["BUDGETS", "FitResult", "Quality", "fit"]
+__all__ = ["BUDGETS", "OWN", "FitResult", "Quality", "fit"]
+
+OWN = ("seed", "data.path", "run.dir", "run.resume", "run.overwrite", "validation.")
+"""Options, or beginnings of their names, that a fit sets itself."""
+
+SOURCES = "sources.json"
+"""What the data were made of, in the folder of a fit of files."""
 
 BUDGETS: dict[str, str] = {"fast": "10m", "good": "10m", "best": "1h"}
 """The time of each quality, where none is given."""
@@ -61,6 +69,7 @@ class FitResult:
         index: The folder of the label index.
         example: The text of a query, to search for.
         seconds: All of it took, the trials of earlier sessions included.
+        budget: Seconds that it was given.
     """
 
     folder: Path
@@ -73,6 +82,7 @@ class FitResult:
     index: Path
     example: str
     seconds: float
+    budget: float
 
     def table(self) -> str:
         """The metrics of the systems side by side; empty where there is no test split."""
@@ -113,7 +123,8 @@ def fit(
         quality: "fast" takes the rules' recipe as it is, which it tries once on up to 5,000 rows, to see what
             is to rank beside it; "best" has an hour.
         metric: What the search compares by, of the validation rows.
-        fixed: Options of the recipe that are not up for choice, by dotted name.
+        fixed: Options of the recipe that are not up for choice, by dotted name; none of those that a fit sets
+            itself (`OWN`).
         seed: Of the training, and of which rows are held out.
         say: Called with each line of progress.
 
@@ -122,12 +133,17 @@ def fit(
             the best so far is trained.
         XMCError: When data, options or folder cannot work, and with several processes.
     """
+    taken = sorted(name for name in fixed or {} if name.startswith(OWN))
+    if taken:
+        raise ConfigError(f"fixed: expected options that a fit leaves to you, got {', '.join(taken)}")
     one_of("quality", quality, tuple(BUDGETS))
     one_of("metric", metric, METRICS)
     if current_world().size > 1:
         raise ConfigError("expected one process for a fit, got several: train its recipe.yaml with them")
     given = BUDGETS[quality] if budget is None else budget
     clock = Budget(seconds_of(given, "budget") if isinstance(given, str) else float(given))
+    if not clock.seconds > 0:
+        raise ConfigError(f"budget: expected more than 0 seconds, got {given}")
     new = not Path(out).exists()
     folder = _prepared(Path(out))
     try:
@@ -136,6 +152,8 @@ def fit(
         if new and not any(folder.iterdir()):
             folder.rmdir()
         raise
+    for line in advice_on(dataset):
+        say(f"note: {line}")
     work = FitWork(dataset, folder, dict(fixed or {}), metric, clock, say)
     rules = work.rules(seed)
     rules_of = {choice.option: choice.value for choice in rules}
@@ -151,7 +169,10 @@ def fit(
         head = f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials."
         write_recipe(folder / "recipe.yaml", of_recipe(choices), head)
         # From here on the recipe is settled: a training that is cut short goes on as what it began as.
+        work.settle()
         write_choices(folder / CHOICES, choices)
+    else:
+        work.resume()
     config = work.config(choices)
     say(f"training on all {work.facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
     resumed = (folder / "run" / "config.yaml").is_file()
@@ -160,6 +181,7 @@ def fit(
     work.calibrate(encoder)
     evaluations = work.measured(encoder, config) if dataset.num_test else {}
     sampled = _indexed(work, encoder, ensemble_of(choices), evaluations)
+    work.kept.remove()
     return FitResult(
         folder=folder,
         config=config,
@@ -171,6 +193,7 @@ def fit(
         index=folder / "index",
         example=_example(dataset),
         seconds=clock.used,
+        budget=clock.seconds,
     )
 
 
@@ -204,10 +227,9 @@ def _indexed(
                 trained = evaluations["trained"]
                 sampled = {n: of_rows(trained, dataset, rows, lists, SHOWN) for n, lists in names.items()}
     index.save(folder / "index", overwrite=True)
-    if options and work.ensemble is not None:
-        calibration = work.ensemble.calibration(dataset, index.manifest.model_fingerprint)
-        if calibration is not None:
-            calibration.save(folder / "index" / FILE)
+    if options and work.index_calibration is not None:
+        known = replace(work.index_calibration, model_fingerprint=index.manifest.model_fingerprint)
+        known.save(folder / "index" / FILE)
     return sampled
 
 
@@ -240,12 +262,20 @@ def _dataset(
 ) -> Dataset:
     given = data.path if isinstance(data, Dataset) else data
     source = [given] if isinstance(given, (str, Path)) else list(given)
+    if not source:
+        raise ConfigError("data: expected a data set or files, got none")
     if len(source) == 1 and is_prepared(Path(source[0])):
         # What is of files alone is refused with it.
         opened = prepare(source, place, test=test, labels=labels, options=tables)
         return data if isinstance(data, Dataset) else opened
+    record = place.parent / SOURCES
+    files = {"source": source, "labels": [] if labels is None else [labels], "test": test}
+    options = {"split": split, "seed": seed, "tables": None if tables is None else asdict(tables)}
     if place.is_dir():  # of a fit that was cut short
+        check_sources(record, files, options)
         return Dataset.load(place)
-    return prepare(
+    made = prepare(
         source, place, test=test, labels=labels, split=split, keep_test=True, seed=seed, options=tables
     )
+    write_sources(record, files, options)
+    return made

@@ -16,16 +16,15 @@ from statistics import mean
 from typing import Any
 
 from xmc.data import Dataset
-from xmc.prediction.calibration import Calibration
 from xmc.random_streams import Stream, generator
 from xmc.training import TrainConfig
 from xmc.training.learned.config import OptimisationConfig
 from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import mixtures
 from xmc.tuning.choice import with_options
-from xmc.tuning.held_out import HeldOut
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.trial import EncoderCache, Pace, run_trial
+from xmc.tuning.trial_files import TrialFiles
 
 __all__ = ["Search", "Standing", "name_of"]
 
@@ -71,9 +70,8 @@ class Search:
         encoders: Where trials start from.
         shorter: Whether recipes of fewer epochs may be tried.
         tell: Called with each new trial.
-        held_out: Rankings of the held-out rows of every fold by the candidates that may win, as
-            ``calibrations``.
-        calibrations: Of the candidates that were tried here, by :func:`name_of` their changes.
+        kept: Where trials leave their calibrations, and rankings of the held-out rows of every fold by the
+            candidates that may win, by :func:`name_of` their changes.
     """
 
     config: TrainConfig
@@ -84,11 +82,10 @@ class Search:
     budget: Budget
     reserve: Callable[[float], float]
     journal: Journal
+    kept: TrialFiles
     encoders: EncoderCache = field(default_factory=EncoderCache)
     shorter: bool = True
     tell: Callable[[Trial, Standing | None], None] = lambda trial, best: None
-    calibrations: dict[str, Calibration] = field(default_factory=dict)
-    held_out: dict[str, list[HeldOut]] = field(default_factory=dict)
     _cost: float = 0.0
 
     def run(self) -> Standing | None:
@@ -180,10 +177,8 @@ class Search:
             keep=self._may_win,
         )
         metrics = result.metrics or {}
-        if result.held_out is not None:
-            self.held_out.setdefault(name_of(changes), []).append(result.held_out)
-        if result.calibration is not None:
-            self.calibrations.setdefault(name_of(changes), result.calibration)
+        # Before the trial is in the journal: from then on it is not made again.
+        self.kept.keep(name_of(changes), fold, result.held_out, result.calibration)
         trial = Trial(
             changes=changes,
             fold=fold,
