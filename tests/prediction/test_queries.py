@@ -139,6 +139,26 @@ def test_a_table_is_read_as_an_import_reads_it(tmp_path: Path) -> None:
         read_queries("-", "csv", written=TextOptions(encoding="cp1252"))
 
 
+def test_a_column_by_its_number_needs_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = "red hat,1\nblue,2\n"
+    both = [Query("1", "red hat"), Query("2", "blue")]
+    for name in ("q.csv", "q.dat"):
+        path = written(tmp_path, name, plain)
+        assert list(read_queries(path, "csv", "1")) == both
+        headed = written(tmp_path, f"headed-{name}", f"text,n\n{plain}")
+        assert list(read_queries(headed, "csv", "1")) == both
+        assert list(read_queries(headed, "csv", "2"))[0].text == "1"
+        other = written(tmp_path, f"other-{name}", f"Suchwort,n\n{plain}")
+        assert list(read_queries(other, "csv", "1", header=True)) == both
+        assert [query.text for query in read_queries(other, "csv", "1")] == ["Suchwort", "red hat", "blue"]
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(plain.encode())))
+    assert list(read_queries("-", "csv", "1")) == both
+    with pytest.raises(DataError, match="by its number where there is no header"):
+        read_queries(written(tmp_path, "q.csv", plain))
+    with pytest.raises(ConfigError, match="expected --header with CSV or TSV only"):
+        read_queries(written(tmp_path, "q.jsonl", "{}"), header=True)
+
+
 def test_a_format_that_the_ending_does_not_say(tmp_path: Path) -> None:
     path = written(tmp_path, "q.dat", 'query\tn\n"red\nboots"\t1\n')
     assert list(read_queries(path, "tsv")) == [Query("1", "red\nboots")]

@@ -59,6 +59,19 @@ def test_a_difference_over_queries_is_that_of_the_means(table: Table) -> None:
     assert table.changes[2].p_seeds is None, "one seed has no deviation"
 
 
+def test_the_same_in_other_numbers_of_seeds_is_no_difference(
+    dataset: Dataset, make_system: MakeSystem
+) -> None:
+    """The mean of three equal numbers is not that of two to the last bit."""
+    names = ["P@3", "P@5"]
+    one = measure(dataset, make_system("a", 0.3, 1))
+    rows = [_row(name, [one] * seeds, names) for name, seeds in (("two", 2), ("three", 3))]
+    assert (rows[0].sums.gained != rows[1].sums.gained).any()
+    for change in compare_rows(*rows):
+        over = change.over_queries
+        assert (over.difference, over.low, over.high, over.p_value) == (0.0, 0.0, 0.0, 1.0)
+
+
 def test_one_run_each_is_compared_as_xmc_compare_does(dataset: Dataset, make_system: MakeSystem) -> None:
     first, second = make_system("a", 0.3, 0), make_system("b", 0.6, 1)
     rows = [_row(s.name, [measure(dataset, s)], METRICS) for s in (first, second)]

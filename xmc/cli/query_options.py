@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import jsonargparse
 
-from xmc.cli.table_options import add_text_options, text_options
+from xmc.cli.table_options import HEADERS, add_text_options, text_options
 from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ def add_query_options(parser: jsonargparse.ArgumentParser) -> None:
         default=None,
         help="The column of the queries, by name or number; by default query or text, else what the\n"
         "model was trained on of title and content.",
+    )
+    parser.add_argument(
+        "--header",
+        default="auto",
+        choices=tuple(HEADERS),
+        help="Of CSV files. auto: there is one, but where --column is a number and no name is known.",
     )
     add_text_options(parser.add_argument)
 
@@ -63,4 +69,5 @@ def queries_of(
         options.column,
         fields=fields or FIELDS,
         written=None if written == TextOptions() else written,
+        header=HEADERS[options.header],
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xmc.data.tables import Columns, TableOptions, TextOptions
 
 __all__ = [
+    "HEADERS",
     "TABLE_HELP",
     "add_label_columns",
     "add_split_options",
@@ -27,6 +28,9 @@ __all__ = [
 
 TABLE_HELP = "--help.tables"
 """Shows the options that most files need not: with them a help would not fit a screen."""
+
+HEADERS = {"auto": None, "yes": True, "no": False}
+"""What ``--header`` may be, and whether there is one; None to see."""
 
 _OF_SOURCE = """--header, --delimiter, --quote and --encoding are those of SOURCE: import a table of labels
 that needs them on its own (xmc data import --part labels), and name that data set with --labels."""
@@ -68,7 +72,7 @@ def add_table_options(parser: ArgumentParser, *, shown: bool) -> None:
         help="Which column is what, by name or number: query=Suchwort label=2. What: query, query_content,\n"
         "label, labels, weight, query_uid of clicks; uid, title, content of labels.",
     )
-    add("--header", choices=("auto", "yes", "no"), default="auto", help="Of CSV files.")
+    add("--header", choices=tuple(HEADERS), default="auto", help="Of CSV files.")
     add_text_options(add)
     add("--separator", default=None, help="Between labels in one field; | by default.")
     add(
@@ -108,7 +112,7 @@ def table_options(options: Namespace) -> TableOptions | None:
     given = TableOptions(
         columns=_columns(options.columns),
         text=text_options(options),
-        header={"auto": None, "yes": True, "no": False}[options.header],
+        header=HEADERS[options.header],
         separator=options.separator,
         unknown=options.unknown,
         weights=options.weights,

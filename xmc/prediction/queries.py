@@ -33,6 +33,7 @@ def read_queries(
     *,
     fields: Sequence[str] = FIELDS,
     written: TextOptions | None = None,
+    header: bool | None = None,
 ) -> Iterator[Query]:
     """The queries of a file in its order, read as they are asked for.
 
@@ -44,6 +45,8 @@ def read_queries(
         fields: Columns whose texts together are a query: those that the model was trained on.
         written: How CSV or TSV is written; a file whose ending says so tells by its beginning. All but such
             a file is UTF-8.
+        header: Whether CSV or TSV has a line of names. None: it has, but where ``column`` is a number and no
+            field of the first line is called as a column may be, which is then a query like the others.
 
     Raises:
         ConfigError: For an unknown format, a column of plain text, or ``written`` of what is no such file.
@@ -54,6 +57,10 @@ def read_queries(
     ending = _format(source)
     kind = ending if format == "auto" else format
     as_table = kind == ending and kind in ("csv", "tsv", "parquet")
+    if header is not None and kind not in ("csv", "tsv"):
+        raise ConfigError(f"expected --header with CSV or TSV only, got it for {source}")
+    if header is None and not (column or "").isdecimal():
+        header = True
     if written is not None and (kind not in ("csv", "tsv") or (written.encoding and not as_table)):
         raise ConfigError(
             "expected --delimiter and --quote with CSV or TSV, and --encoding with a file that ends in .csv "
@@ -69,10 +76,10 @@ def read_queries(
     told = {} if column is None else {"query": column}
     names = {role: (role,) for role in ("uid", *(() if column else (*_TEXTS, *fields)))}
     if as_table:
-        records = _table_records(_table(Path(source), kind, names, told, written or TextOptions()))
+        records = _table_records(_table(Path(source), kind, names, told, written or TextOptions(), header))
     else:
         where = "standard input" if str(source) == "-" else str(source)
-        records = stream_records(_lines(source), kind, where, names, told, written)
+        records = stream_records(_lines(source), kind, where, names, told, written, header)
     return _of_records(records, told, fields)
 
 
@@ -96,14 +103,18 @@ def _lines(source: str | Path) -> Iterator[str]:
 
 
 def _table(
-    path: Path, kind: str, names: Mapping[str, tuple[str, ...]], told: Mapping[str, str], written: TextOptions
+    path: Path,
+    kind: str,
+    names: Mapping[str, tuple[str, ...]],
+    told: Mapping[str, str],
+    written: TextOptions,
+    header: bool | None,
 ) -> Table:
     from xmc.data.tables.table import open_table  # pyarrow, which plain text and JSON Lines need not
 
     if kind == "tsv" and written.delimiter is None:
         written = TextOptions("\t", written.quote, written.encoding)
-    # A first line that is no header would be a query as good as any: it is refused, as it names no column.
-    table = open_table(path, names, told, written, header=True, by_place=lambda sample: ())
+    table = open_table(path, names, told, written, header=header, by_place=lambda sample: ())
     if not table.places.keys() - {"uid"}:
         raise _no_text(str(path), names, table.names)
     return table
@@ -139,5 +150,5 @@ def _no_text(where: str, names: Iterable[str], came: Iterable[str]) -> DataError
     listed = ", ".join(repr(name) for name in came) or "none"
     return DataError(
         f"{where}: expected a column {', '.join(others)} or {last}, got {listed}: name the column of the "
-        "text (--column), or say --format text for one query a line"
+        "text (--column, by its number where there is no header), or say --format text for one query a line"
     )

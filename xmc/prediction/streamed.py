@@ -9,9 +9,10 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
-from xmc.data.tables.columns import find_columns
+from xmc.data.tables.columns import find_columns, has_names
 from xmc.data.tables.source import TextOptions
 from xmc.errors import DataError
 from xmc.received import reading
@@ -39,6 +40,7 @@ def stream_records(
     names: Mapping[str, tuple[str, ...]],
     told: Mapping[str, str],
     written: TextOptions | None = None,
+    header: bool | None = True,
 ) -> Iterator[Record]:
     """The records of lines, one after the other.
 
@@ -49,6 +51,7 @@ def stream_records(
         names: What columns may be called, by what they are (`find_columns`).
         told: Names of columns as told, by what they are.
         written: Separator and quote of "csv" and "tsv", where they are others than is usual.
+        header: Whether "csv" and "tsv" have one; None to see.
 
     Raises:
         DataError: Naming the line of what is no such record, or lacks a told column.
@@ -57,18 +60,27 @@ def stream_records(
         rows = _json_rows(lines, where)
     else:
         written = written or TextOptions()
-        rows = _csv_rows(lines, where, written.delimiter or ("\t" if kind == "tsv" else ","), written.quote)
-    header, places = None, dict[str, int]()
+        delimiter = written.delimiter or ("\t" if kind == "tsv" else ",")
+
+        def headed(first: Sequence[str]) -> bool:
+            return has_names(first, names, told) if header is None else header
+
+        rows = _csv_rows(lines, where, delimiter, written.quote, headed)
+    columns, places = None, dict[str, int]()
     for number, row in rows:
         place = f"{where}, line {number}"
-        if row.keys() != header:
-            header, places = row.keys(), find_columns(place, list(row), names, told)
+        if row.keys() != columns:
+            columns, places = row.keys(), find_columns(place, list(row), names, told)
         fields = list(row.values())
         yield Record(partial(str, place), {role: fields[at] for role, at in places.items()}, list(row))
 
 
 def _csv_rows(
-    lines: Iterable[str], where: str, delimiter: str, quote: str | None
+    lines: Iterable[str],
+    where: str,
+    delimiter: str,
+    quote: str | None,
+    headed: Callable[[Sequence[str]], bool],
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
     # The limit is the process's: others who read tables get theirs back.
     limit = csv.field_size_limit(_MOST_CHARACTERS)
@@ -78,10 +90,13 @@ def _csv_rows(
     else:
         reader = csv.reader(ended, delimiter=delimiter, quotechar=quote, strict=True)
     try:
-        header = next(reader, None)
-        if header is None:
+        first = next(reader, None)
+        if first is None:
             raise DataError(f"{where}: expected a header line with the names of the columns, got nothing")
-        for row in reader:
+        header = first
+        if not headed(first):
+            header = [str(number) for number in range(1, len(first) + 1)]
+        for row in chain([] if header is first else [first], reader):
             if not row:
                 continue
             if len(row) != len(header):

@@ -72,7 +72,10 @@ class Columns:
 def has_names(record: Sequence[str], names: Mapping[str, Sequence[str]], told: Mapping[str, str]) -> bool:
     """Whether a file's first record is a header: a field of it is told, or named as a text or label is."""
     known = {name for role, several in names.items() if role not in _MINOR for name in several}
-    return any(_key(cell) in known for cell in record) or any(value in record for value in told.values())
+    # A number that is told counts columns, and a field may be that number by chance.
+    numbers = all(cell.isdecimal() for cell in record)
+    told_names = [value for value in told.values() if numbers or not value.isdecimal()]
+    return any(_key(cell) in known for cell in record) or any(value in record for value in told_names)
 
 
 def find_columns(

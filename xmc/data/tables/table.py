@@ -82,8 +82,8 @@ def open_table(
         shown = ", ".join(repr(cell)[:40] for cell in sample[0])
         _log.warning(
             "%s: no header, as no column of the first line is named as expected: %s is taken for data, as "
-            "%s; otherwise say which column is which (--columns), or --header yes",
-            *(path, shown, ", ".join(places)),
+            "%s; otherwise say %s--header yes",
+            *(path, shown, ", ".join(places), "" if told else "which column is which (--columns), or "),
         )
     return Table(source, places, numbers, header=False)
 
