@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmc.data.lines import LineReader
+from xmc.data.tables.columns import has_names
 from xmc.data.tables.source import TextOptions
 from xmc.data.tables.values import as_text
 from xmc.errors import ConfigError, DataError
@@ -74,12 +75,19 @@ def read_queries(
             )
         return (Query(str(number), line) for number, line in enumerate(_lines(source), 1))
     told = {} if column is None else {"query": column}
+    every = {role: (role,) for role in ("uid", *_TEXTS, *FIELDS, *fields)}
     names = {role: (role,) for role in ("uid", *(() if column else (*_TEXTS, *fields)))}
     if as_table:
-        records = _table_records(_table(Path(source), kind, names, told, written or TextOptions(), header))
+        records = _table_records(
+            _table(Path(source), kind, names, told, written or TextOptions(), header, every)
+        )
     else:
         where = "standard input" if str(source) == "-" else str(source)
-        records = stream_records(_lines(source), kind, where, names, told, written, header)
+
+        def headed(first: Sequence[str]) -> bool:
+            return has_names(first, every, told) if header is None else header
+
+        records = stream_records(_lines(source), kind, where, names, told, written, headed)
     return _of_records(records, told, fields)
 
 
@@ -109,12 +117,13 @@ def _table(
     told: Mapping[str, str],
     written: TextOptions,
     header: bool | None,
+    every: Mapping[str, tuple[str, ...]],
 ) -> Table:
     from xmc.data.tables.table import open_table  # pyarrow, which plain text and JSON Lines need not
 
     if kind == "tsv" and written.delimiter is None:
         written = TextOptions("\t", written.quote, written.encoding)
-    table = open_table(path, names, told, written, header=header, by_place=lambda sample: ())
+    table = open_table(path, names, told, written, header=header, by_place=lambda sample: (), known=every)
     if not table.places.keys() - {"uid"}:
         raise _no_text(str(path), names, table.names)
     return table

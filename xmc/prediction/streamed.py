@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
-from xmc.data.tables.columns import find_columns, has_names
+from xmc.data.tables.columns import find_columns
 from xmc.data.tables.source import TextOptions
 from xmc.errors import DataError
 from xmc.received import reading
@@ -40,7 +40,7 @@ def stream_records(
     names: Mapping[str, tuple[str, ...]],
     told: Mapping[str, str],
     written: TextOptions | None = None,
-    header: bool | None = True,
+    headed: Callable[[Sequence[str]], bool] = lambda first: True,
 ) -> Iterator[Record]:
     """The records of lines, one after the other.
 
@@ -51,7 +51,7 @@ def stream_records(
         names: What columns may be called, by what they are (`find_columns`).
         told: Names of columns as told, by what they are.
         written: Separator and quote of "csv" and "tsv", where they are others than is usual.
-        header: Whether "csv" and "tsv" have one; None to see.
+        headed: Whether the first record of "csv" and "tsv" is a header.
 
     Raises:
         DataError: Naming the line of what is no such record, or lacks a told column.
@@ -61,10 +61,6 @@ def stream_records(
     else:
         written = written or TextOptions()
         delimiter = written.delimiter or ("\t" if kind == "tsv" else ",")
-
-        def headed(first: Sequence[str]) -> bool:
-            return has_names(first, names, told) if header is None else header
-
         rows = _csv_rows(lines, where, delimiter, written.quote, headed)
     columns, places = None, dict[str, int]()
     for number, row in rows:

@@ -52,6 +52,7 @@ def open_table(
     *,
     header: bool | None,
     by_place: Callable[[Sequence[Sequence[str]]], Sequence[str]],
+    known: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
     """The table in ``path``, its columns found by name, or by place where it has no header.
 
@@ -62,6 +63,7 @@ def open_table(
         options: How a CSV file is written.
         header: Whether a CSV file has one; None to see.
         by_place: What the columns of a file without a header are, from its first records.
+        known: What columns may be called in a header, where that is more than ``choices``.
 
     Raises:
         DataError: When there is no such file, its beginning cannot be read, or a told column is not in it.
@@ -71,7 +73,7 @@ def open_table(
         names = source.names
         return Table(source, find_columns(str(path), names, choices, told), names, header=False)
     sample = [[cell.strip() for cell in record] for record in source.sample]
-    if has_names(sample[0], choices, told) if header is None else header:
+    if has_names(sample[0], known or choices, told) if header is None else header:
         return Table(source, find_columns(str(path), sample[0], choices, told), sample[0], header=True)
     numbers = [str(number) for number in range(1, len(sample[0]) + 1)]
     places = find_columns(str(path), numbers, {}, told)
