@@ -107,7 +107,10 @@ def ensemble_choices(chosen: ChosenEnsemble | None, metric: str) -> list[Choice]
         for before, after in pairwise(chosen.stages)
     }
     options = chosen.options
-    kept = f"held-out rows: none raises {metric} beyond chance and keeps P@1"
+    keeping = "P@1" if metric == "P@1" else f"{metric} and P@1"
+    kept = f"held-out rows: none raises {metric} beyond chance"
+    if metric != "P@1":
+        kept += " and keeps P@1"
     return [
         Choice(
             f"{INDEX}classifiers",
@@ -124,7 +127,7 @@ def ensemble_choices(chosen: ChosenEnsemble | None, metric: str) -> list[Choice]
             options.lexical,
             gains.get(
                 "with words",
-                f"held-out rows: no share raises {LEXICAL_METRIC} beyond chance and keeps {metric} and P@1",
+                f"held-out rows: no share raises {LEXICAL_METRIC} beyond chance and keeps {keeping}",
             ),
         ),
     ]

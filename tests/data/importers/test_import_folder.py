@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from xmc.data import Dataset, import_folder
+from xmc.data.export import export
 from xmc.data.importers import FORMATS, detect_format
+from xmc.data.preparing import prepare
 from xmc.errors import ConfigError, DataError, XMCError
 
 from .conftest import write_json, write_lines
@@ -79,6 +81,21 @@ def test_nothing_to_train_on(
     ):
         run()
     assert nothing_left()
+
+
+def test_test_rows_or_labels_alone_come_back_from_an_export(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "products.csv").write_text("uid,title\na,red hat\nb,shoe\n", encoding="utf-8")
+    (tmp_path / "clicks.csv").write_text("query,label\nred,a\nshoes,b\n", encoding="utf-8")
+    labels = prepare(tmp_path / "products.csv", tmp_path / "labels", part="labels")
+    test = prepare(tmp_path / "clicks.csv", tmp_path / "test", part="test", labels=tmp_path / "products.csv")
+    for made in (labels, test):
+        folder = export(made, tmp_path / f"out-{made.path.name}", format="jsonl")
+        again = import_folder(folder, tmp_path / f"again-{made.path.name}")
+        assert again.fingerprint == made.fingerprint and again.num_test == made.num_test
+        assert "no training rows: this is to evaluate on or to index" in caplog.text
+        caplog.clear()
 
 
 def test_a_taken_place(source: Path, run: Callable[..., Dataset], tmp_path: Path) -> None:

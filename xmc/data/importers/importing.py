@@ -18,6 +18,7 @@ from xmc.data.importers.split_off import SplitOff
 from xmc.data.importers.xc import XC
 from xmc.data.manifest import MANIFEST_NAME, check_choice, check_place
 from xmc.data.propensity import Propensity
+from xmc.data.tables.folder import LOOKS_FOR as TABLES_LOOK_FOR
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 
@@ -82,9 +83,12 @@ def import_folder(
         chosen.read(text, parted.as_writer() if parted else writer, progress)
         if parted:
             parted.check()
-        if not writer.num_labels or not writer.num_rows("train"):
+        # Test rows alone, or labels alone, are what our own export may hold.
+        if not writer.num_labels or (chosen is not JSONL and not writer.num_rows("train")):
             found = f"{writer.num_labels} labels and {writer.num_rows('train')} training rows"
             raise DataError(f"{source}: expected at least one label and one training row, got {found}")
+        if not writer.num_rows("train"):
+            _log.warning("%s: no training rows: this is to evaluate on or to index, not to train on", text)
     return Dataset.load(out)
 
 
@@ -102,7 +106,8 @@ def detect_format(source: str | Path) -> SourceFormat:
         )
     fitting = [one for one in FORMATS.values() if one.matches(folder)]
     if not fitting:
-        looked_for = "".join(f"\n  {one.name}: {one.looks_for}" for one in FORMATS.values())
+        tables = f"\n  tables: {TABLES_LOOK_FOR}"
+        looked_for = tables + "".join(f"\n  {one.name}: {one.looks_for}" for one in FORMATS.values())
         raise DataError(f"{source}: expected the files of one of these formats, found none:{looked_for}")
     others = ", ".join(one.name for one in fitting[1:])
     # A name that is no UTF-8 stands in a line of a log, which may be a file of UTF-8, as repr writes it.

@@ -6,6 +6,7 @@ import logging
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -185,13 +186,24 @@ def _add(
         name = next(iter(strangers))
         raise DataError(
             f"{table.at(first_stranger, row.named_by)}: expected a uid or title of {labels.where}, got "
-            f"{name!r:.80}; {strangers.total():,} clicks name {len(strangers):,} labels that it has not: add "
-            "them there, leave such clicks out (--unknown skip), or make labels of them (--unknown add)"
+            f"{name!r:.80}; {strangers.total():,} clicks name {len(strangers):,} labels that it has not: "
+            f"{_list_hint(name, labels)}add them there, leave such clicks out (--unknown skip), or make "
+            "labels of them (--unknown add)"
         )
     if strangers:
         clicks.leave_out(
             "clicks on unknown labels", partial(table.source.place, first_stranger), strangers.total()
         )
+
+
+def _list_hint(name: str, labels: LabelTexts) -> str:
+    """What to say of a name that is a list of known labels; "" of any other."""
+    for other in (SEPARATOR, ",", ";", "/"):
+        parts = [part.strip() for part in name.split(other)]
+        with suppress(DataError):  # a title of several labels
+            if len(parts) > 1 and all(labels.find(part) is not None for part in parts):
+                return f"cut such lists of labels that are there at {other!r} (--separator {other!r}), or "
+    return ""
 
 
 def _warn_of_separator(table: Table) -> None:
