@@ -59,6 +59,8 @@ def run(arguments: Sequence[str]) -> None:
             raise ConfigError(f"--out: expected another file than the queries, got {options.out} for both")
     check_query_options(options, options.file)
 
+    import numpy as np
+
     from xmc.encoders.cut_count import CutCount
     from xmc.prediction import find_calibration, open_labels, predict_blocks, write_predicted
     from xmc.prediction.writers import output_format
@@ -76,11 +78,24 @@ def run(arguments: Sequence[str]) -> None:
     k = min(options.k or (_K if threshold is None else _MOST), len(index))
     cuts = CutCount()
     asked = queries_of(options, options.file, index.query_encoder.metadata.query_fields)
-    blocks = predict_blocks(index, asked, k, least_score=least, calibration=calibration, cuts=cuts)
+    by_score = threshold is None or not threshold.needs_calibration
+    blocks = predict_blocks(
+        index,
+        asked,
+        k,
+        least_score=least if by_score else None,
+        least_sureness=None if by_score else least,
+        calibration=calibration,
+        cuts=cuts,
+    )
     queries, labels = write_predicted(options.out, blocks, index)
     cuts.warn("queries")
     if options.out is not None:
-        kept = "" if least is None else f" of a score of at least {least:.4f}"
+        kept = ""
+        if least is not None and (by_score or calibration is None or calibration.judge is None):
+            kept = f" of a score of at least {least:.4f}"
+        elif least is not None and calibration is not None:
+            kept = f" of a probability of at least {float(calibration.probability(np.array(least))):.4f}"
         print(f"{queries:,} queries, {labels:,} labels{kept}: {options.out}")
     elif not queries:
         print("no queries", file=sys.stderr)

@@ -9,6 +9,7 @@ from xmc.errors import DataError
 from xmc.evaluation.hits import Hits
 from xmc.prediction.calibration import Calibration
 from xmc.prediction.curve import threshold_curve
+from xmc.prediction.judge import fit_judge
 from xmc.prediction.platt import Platt, fit_platt
 from xmc.reports.calibration import cross_fitted_error
 
@@ -26,6 +27,7 @@ def fit_calibration(
     model_fingerprint: str,
     num_labels: int,
     rows: str,
+    evidence: NDArray[np.float64] | None = None,
 ) -> Calibration:
     """Fit probabilities on the first 10 predictions of every query, and thresholds on all of them.
 
@@ -36,12 +38,21 @@ def fit_calibration(
         model_fingerprint: Of the model that ranked.
         num_labels: L.
         rows: What the rows are, in words.
+        evidence: [N, K, 5] of an ensemble, by which its predictions are judged in place of its scores
+            (`xmc.retrieval.evidence`).
 
     Raises:
         DataError: When none or all predictions are right, or scores do not rise with being right.
     """
     kept, right = ids >= 0, hits.matrix(ids.shape[1])
     shown = kept[:, :FIRST]
+    judge = None
+    if evidence is not None:
+        correct = right[:, :FIRST][shown]
+        # Of only right or only wrong ones nothing is learned, which the curve says below.
+        if correct.any() and not correct.all():
+            judge = fit_judge(evidence[:, :FIRST][shown], correct)
+            scores = np.where(kept, judge(evidence), -np.inf)
     first, correct = scores[:, :FIRST], right[:, :FIRST]
     curve = fit_platt(first[shown].astype(np.float64), correct[shown])
     if not curve.slope > 0:
@@ -58,6 +69,7 @@ def fit_calibration(
         probability=curve,
         calibration_error=cross_fitted_error(first, correct, shown, _fitted),
         curve=threshold_curve(scores, right, kept, int(hits.num_positives.sum())),
+        judge=judge,
     )
 
 

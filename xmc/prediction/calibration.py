@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from xmc.errors import DataError
 from xmc.files import atomic_file
 from xmc.prediction.curve import Point
+from xmc.prediction.judge import Judge
 from xmc.prediction.platt import Platt
 from xmc.received import read_json, reading
 from xmc.typed import from_plain
@@ -45,9 +48,33 @@ class Calibration:
     the rest. None where one half has only right or only wrong predictions."""
     curve: list[Point]
     """By falling score."""
+    judge: Judge | None = None
+    """Of an ensemble: what its evidence comes to takes the place of scores above, which is how sure a
+    prediction is."""
+
+    def sureness(
+        self, scores: NDArray[np.floating], evidence: NDArray[np.float64] | None
+    ) -> NDArray[np.floating]:
+        """What thresholds and probabilities go by, [N, k]: the scores, or what the evidence comes to.
+
+        Args:
+            scores: [N, k], -inf for pads.
+            evidence: [N, k, 5], of an ensemble.
+
+        Raises:
+            DataError: When this was fitted on evidence, and there is none.
+        """
+        if self.judge is None:
+            return scores
+        if evidence is None:
+            raise DataError(
+                "expected a ranking with what speaks for each label, as this calibration is of an index that "
+                "ranks with more than its model: predict with that index, or fit it again with xmc calibrate"
+            )
+        return np.where(np.isneginf(scores), -np.inf, self.judge(evidence))
 
     def score_of(self, probability: float) -> float:
-        """The score that has a probability; -inf for 0, +inf for 1."""
+        """The score (or sureness) that has a probability; -inf for 0, +inf for 1."""
         if not 0 < probability < 1:
             return math.inf if probability >= 1 else -math.inf
         logit = math.log(probability / (1 - probability))

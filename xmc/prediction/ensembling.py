@@ -30,6 +30,7 @@ from xmc.prediction.ranked_rows import excluded_rows, ranked_rows, ranked_vector
 from xmc.retrieval import LexicalRanker
 from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions
+from xmc.retrieval.evidence import EVIDENCE, gather_evidence
 from xmc.retrieval.fusion import Lists, weighted_fusion
 from xmc.retrieval.vote import DEPTH, QueryVotes, voted
 from xmc.retrieval.words.classifiers import WordClassifiers, with_classifiers
@@ -84,6 +85,8 @@ class ChosenEnsemble:
     """The held-out training rows, [V]."""
     lists: Lists
     """Of these rows by what was chosen, [V, 100]."""
+    evidence: NDArray[np.float64] | None = None
+    """What speaks for them, [V, 100, 5]; see `xmc.retrieval.evidence`."""
     judged: bool = True
     """Whether classifiers were tried."""
 
@@ -100,9 +103,13 @@ class ChosenEnsemble:
             fingerprint: Of the index's model.
         """
         depth = min(DEPTH, dataset.num_labels)
-        ids, scores = self.lists[0][:, :depth], self.lists[1][:, :depth]
-        truth = sp.csr_matrix(dataset.relevance("train")[self.rows])
-        told = f"{self.num_rows:,} held-out rows of {dataset.name}, ranked with {self.options}"
+        heard = np.arange(self.num_rows)
+        if self.evidence is not None and self.options.classifiers:
+            # Without the folds whose classifiers there was no time to learn: their silence says nothing.
+            heard = np.flatnonzero((self.evidence[:, :, EVIDENCE.index("said")] != 0).any(axis=1))
+        ids, scores = self.lists[0][heard, :depth], self.lists[1][heard, :depth]
+        truth = sp.csr_matrix(dataset.relevance("train")[self.rows[heard]])
+        told = f"{len(heard):,} held-out rows of {dataset.name}, ranked with {self.options}"
         try:
             return fit_calibration(
                 all_hits(truth, ids),
@@ -111,6 +118,7 @@ class ChosenEnsemble:
                 model_fingerprint=fingerprint,
                 num_labels=dataset.num_labels,
                 rows=told,
+                evidence=None if self.evidence is None else self.evidence[heard, :depth],
             )
         except DataError:
             return None
@@ -222,9 +230,9 @@ def choose_ensemble(
         if share:
             current = with_words(share)
             stages.append(Stage("with words", found, seconds))
-    return ChosenEnsemble(
-        EnsembleOptions(vote, share, judged), tuple(stages), rows, current, said is not None
-    )
+    evidence = gather_evidence(lists, said if judged else None, current)
+    options = EnsembleOptions(vote, share, judged)
+    return ChosenEnsemble(options, tuple(stages), rows, current, evidence, said is not None)
 
 
 def _share(

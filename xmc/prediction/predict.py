@@ -33,7 +33,7 @@ class Prediction:
     scores: NDArray[np.float32]
     """[K]; -inf where there is no label."""
     probabilities: NDArray[np.float64] | None
-    """[K] that each is right, or None without a calibration."""
+    """[K] that each is right, or None without a calibration; an ensemble's need not fall as its scores do."""
 
     @property
     def count(self) -> int:
@@ -47,6 +47,7 @@ def predict_blocks(
     k: int,
     *,
     least_score: float | None = None,
+    least_sureness: float | None = None,
     calibration: Calibration | None = None,
     cuts: CutCount | None = None,
 ) -> Iterator[list[Prediction]]:
@@ -57,6 +58,8 @@ def predict_blocks(
         queries: Read as they are needed.
         k: Most labels of a query.
         least_score: Labels of a lower score are left out.
+        least_sureness: Labels of which the calibration is less sure are left out; of a model that ranks alone
+            these are scores, too (`Calibration.sureness`).
         calibration: Gives probabilities.
         cuts: Counts the texts that are longer than the model reads.
 
@@ -68,14 +71,32 @@ def predict_blocks(
         ids = np.full((len(block), k), -1, dtype=np.int64)
         scores = np.full((len(block), k), -np.inf, dtype=np.float32)
         asked = [row for row, query in enumerate(block) if query.text.strip()]
+        evidence = None
         if asked:
             texts = [block[row].text for row in asked]
-            ids[asked], scores[asked] = index.ranked(texts, k, encoder, cuts)
+            if calibration is None:
+                ids[asked], scores[asked] = index.ranked(texts, k, encoder, cuts)
+            else:
+                ids[asked], scores[asked], given = index.ranked_with_evidence(texts, k, encoder, cuts)
+                if given is not None:
+                    evidence = np.zeros((len(block), *given.shape[1:]))
+                    evidence[asked] = given
+        sure = scores if calibration is None else calibration.sureness(scores, evidence)
+        low = np.zeros(ids.shape, dtype=np.bool_)
         if least_score is not None:
-            low = scores < least_score
-            ids[low], scores[low] = -1, -np.inf
-        chances = None if calibration is None else calibration.probability(scores)
+            low |= scores < least_score
+        if least_sureness is not None:
+            low |= sure < least_sureness
+        # What is kept moves up in its order, which need not be that of sureness.
+        order = np.argsort(low, axis=1, kind="stable")
+        ids, scores, sure = (
+            np.take_along_axis(part, order, axis=1)
+            for part in (np.where(low, -1, ids), np.where(low, -np.inf, scores), sure)
+        )
+        chances = None if calibration is None else calibration.probability(np.where(ids < 0, -np.inf, sure))
         yield [
-            Prediction(query, ids[row], scores[row], None if chances is None else chances[row])
+            Prediction(
+                query, ids[row], scores[row].astype(np.float32), None if chances is None else chances[row]
+            )
             for row, query in enumerate(block)
         ]

@@ -15,6 +15,7 @@ from xmc.data.sparse_rows import SparseRows
 from xmc.errors import ConfigError, DataError
 from xmc.received import reading
 from xmc.retrieval.ensemble_options import EnsembleOptions
+from xmc.retrieval.evidence import gather_evidence
 from xmc.retrieval.fusion import Lists, weighted_fusion
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.vote import DEPTH, QueryVotes, voted
@@ -97,7 +98,26 @@ class Ensemble:
             exclude: [N, L], pairs that are not returned; the model's lists are without them already.
             own: [N], the training query that each is, which has no vote; None when none is.
         """
-        depth = max(k, DEPTH)
+        return self._rank(labels, vectors, texts, k, exclude, own)[0]
+
+    def rank_with_evidence(
+        self, labels: Lists, vectors: NDArray[np.floating], texts: Sequence[str], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
+        """As :meth:`rank`, and what speaks for each label, [N, k, 5]; see `xmc.retrieval.evidence`."""
+        found, said = self._rank(labels, vectors, texts, k)
+        return *found, gather_evidence(labels, said, found)
+
+    def _rank(
+        self,
+        labels: Lists,
+        vectors: NDArray[np.floating],
+        texts: Sequence[str],
+        k: int,
+        exclude: sp.csr_matrix | None = None,
+        own: NDArray[np.int64] | None = None,
+    ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float32]], NDArray[np.float32] | None]:
+        """The ranking, and what the classifiers say of the model's lists; None without any."""
+        depth, said = max(k, DEPTH), None
         ids, scores = labels[0].astype(np.int64), labels[1]
         if self.options.classifiers and self.classifiers is not None:
             said = self.classifiers.scores(texts, ids)
@@ -111,7 +131,7 @@ class Ensemble:
             share = self.options.lexical
             words = self._lexical.rank(texts, depth, exclude)
             ids, scores = weighted_fusion([(ids, scores), words], [1 - share, share], depth)
-        return ids[:, :k], np.asarray(scores[:, :k], dtype=np.float32)
+        return (ids[:, :k], np.asarray(scores[:, :k], dtype=np.float32)), said
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write the training queries, the words and the classifiers, and name the files written."""

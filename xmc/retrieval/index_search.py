@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xmc.encoders.cut_count import CutCount
 from xmc.encoders.text_input import TextInput, as_texts, check_texts
 from xmc.errors import ConfigError, DataError
+from xmc.retrieval.fusion import Lists
 from xmc.retrieval.hit import Hit
 from xmc.retrieval.index_base import OpenIndex
 from xmc.retrieval.ranking import search_by
@@ -71,8 +72,28 @@ class SearchableIndex(OpenIndex):
         vectors = encoder.encode_queries(texts, cuts=cuts)
         if self._ensemble is None:
             return self.search_vectors(vectors, k)
-        lists = self.search_vectors(vectors, min(max(k, self._ensemble.depth), max(1, len(self))))
-        return self._ensemble.rank(lists, vectors, texts, k)
+        return self._ensemble.rank(self._lists(vectors, k), vectors, texts, k)
+
+    def ranked_with_evidence(
+        self,
+        texts: Sequence[str],
+        k: int,
+        encoder: DualEncoder | StaticQueries,
+        cuts: CutCount | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64] | None]:
+        """As :meth:`ranked`, and what speaks for each label, [N, k, 5]; see `xmc.retrieval.evidence`.
+
+        None where the model ranks alone: its scores say all.
+        """
+        if self._ensemble is None:
+            return *self.ranked(texts, k, encoder, cuts), None
+        vectors = encoder.encode_queries(texts, cuts=cuts)
+        return self._ensemble.rank_with_evidence(self._lists(vectors, k), vectors, texts, k)
+
+    def _lists(self, vectors: NDArray[np.float32], k: int) -> Lists:
+        """The model's lists, as long as what ranks beside it asks for."""
+        assert self._ensemble is not None
+        return self.search_vectors(vectors, min(max(k, self._ensemble.depth), max(1, len(self))))
 
     def add_ensemble(
         self,

@@ -41,6 +41,15 @@ class RankedLabels(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Ids and scores, both [N, k], of texts that are not blank; -1 and -inf pad."""
 
+    def ranked_with_evidence(
+        self,
+        texts: Sequence[str],
+        k: int,
+        encoder: DualEncoder | StaticQueries,
+        cuts: CutCount | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64] | None]:
+        """As `ranked`, and what speaks for each label of an ensemble."""
+
     def hits_of(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
         """The labels of one query's ids and scores, both [k]; pads are left out."""
 
@@ -132,6 +141,16 @@ class IndexGroup:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Ids and scores, both [N, k], of texts that are not blank."""
         return self.search_vectors(encoder.encode_queries(texts, cuts=cuts), k)
+
+    def ranked_with_evidence(
+        self,
+        texts: Sequence[str],
+        k: int,
+        encoder: DualEncoder | StaticQueries,
+        cuts: CutCount | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], None]:
+        """As :meth:`ranked`; of indexes together the model ranks alone."""
+        return *self.ranked(texts, k, encoder, cuts), None
 
     def hits_of(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
         """The labels of one query's ids and scores, both [k]; pads are left out."""

@@ -125,11 +125,13 @@ class Fitted:
         if not asked:
             return found
         k = min(limit, len(self._index))
-        ids, scores = self._index.search(
-            [" ".join(texts[place].split()) for place in asked], k, self._encoder
-        )
-        kept = scores if self._calibration is None else self._calibration.probability(scores)
-        shares = np.clip(kept, 0.0, 1.0)
+        queries = [" ".join(texts[place].split()) for place in asked]
+        ids, scores, evidence = self._index.ranked_with_evidence(queries, k, self._encoder)
+        shares = np.clip(scores.astype(np.float64), 0.0, 1.0)
+        if self._calibration is not None:
+            shares = self._calibration.probability(self._calibration.sureness(scores, evidence))
+        order = np.argsort(-shares, axis=1, kind="stable")
+        ids, shares = np.take_along_axis(ids, order, axis=1), np.take_along_axis(shares, order, axis=1)
         for place, row, row_shares in zip(asked, ids, shares, strict=True):
             pairs = zip(row.tolist(), row_shares.tolist(), strict=True)
             found[place] = [(self.uris[label], share) for label, share in pairs if label >= 0]
