@@ -15,7 +15,10 @@ from xmc.cli.main import main
 from xmc.data import Dataset, train_validation_split
 from xmc.encoders import DualEncoder
 from xmc.prediction import Calibration
+from xmc.prediction.curve import Point
 from xmc.prediction.ensembling import query_votes
+from xmc.prediction.judge import Judge
+from xmc.prediction.platt import Platt
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 
@@ -164,7 +167,7 @@ def test_a_static_model_is_searched_and_trained_without_libraries_that_are_not_n
 
 
 def test_an_index_with_a_vote_and_words_is_searched_without_torch(
-    model_folder: Path, dataset_folder: Path, tmp_path: Path
+    model_folder: Path, dataset_folder: Path, queries: Path, tmp_path: Path
 ) -> None:
     """As `xmc fit` leaves it, where held-out rows say so."""
     dataset, encoder = Dataset.load(dataset_folder), DualEncoder.load(model_folder)
@@ -172,12 +175,21 @@ def test_an_index_with_a_vote_and_words_is_searched_without_torch(
     votes = query_votes(encoder, dataset, progress=False)[0]
     index.add_ensemble(EnsembleOptions(VoteOptions(0.3, 0.1), 0.2), votes)
     index.save(tmp_path / "index")
+    judged = Calibration(
+        index.manifest.model_fingerprint, 20, "rows", 9, 9, Platt(1.0, 0.0), None,
+        [Point(-1.0, 0.5, 0.5, 0.5, 0.5, 5.0)], Judge((1.0, 2.0, 0.0, 0.0, 0.0)),
+    )  # fmt: skip
+    judged.save(tmp_path / "index" / "calibration.json")
+    predict = ["predict", str(tmp_path / "index"), str(queries), "--out", str(tmp_path / "found.csv")]
     code = (
         "import sys; from xmc.cli.main import main; "
         f"code = main(['search', {str(tmp_path / 'index')!r}, 'red bird', '--json']); "
+        f"code = code or main({predict} + ['--threshold', 'f1']); "
         f"print(code, sorted({SEARCHING} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == ["0 []"]
-    found = json.loads(done.stdout)
+    first, told = done.stdout.splitlines()
+    assert "of a probability of at least 0.2689" in told  # 1 / (1 + e)
+    found = json.loads(first)
     assert found["labels"] == [hit.uid for hit in index.hits("red bird")]
