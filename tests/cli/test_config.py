@@ -152,3 +152,11 @@ def test_a_key_without_a_value_is_named(tmp_path: Path, text: str, key: str) -> 
     recipe = write(tmp_path, f"data: {{path: d}}\nrun: {{dir: r}}\n{text}")
     with pytest.raises(ConfigError, match=f"{key}: expected a value, got null"):
         load_train_config([recipe])
+
+
+@pytest.mark.parametrize("weight", ["-1", "0", ".nan", ".inf"])
+def test_a_term_has_a_weight_above_0(tmp_path: Path, weight: str) -> None:
+    terms = f"objective: {{terms: [{{name: softmax, weight: {weight}}}]}}"
+    recipe = write(tmp_path, f"data: {{path: d}}\nrun: {{dir: r}}\n{terms}")
+    with pytest.raises(ConfigError, match="weight of softmax: expected a number above 0"):
+        load_train_config([recipe])

@@ -42,12 +42,17 @@ def test_the_file_the_ensemble_and_the_student(
         (["--teachers", "[]"], "--teachers: expected at least one"),
         (["--teachers", "x", "--temperature", "0"], "--temperature: expected a number above 0"),
         (["--teachers", "x", "--seeds", "0,1"], "expected neither --profile nor --seeds"),
+        (
+            ["--teachers", "FILE", "--ensemble", "e.npz"],
+            "--ensemble: expected teachers that rank test queries",
+        ),
         (["--teachers", "x", "--head.kind", "factored"], "expected head.kind 'none'"),
         (["--teachers", "nothing-there", "--only-file"], "nothing-there"),
     ],
 )
 def test_wrong_words_are_refused(recipe: Path, capsys: Capture, more: list[str], text: str) -> None:
-    assert main(["distill", str(recipe), *more]) == 2
+    words = [str(recipe) if word == "FILE" else word for word in more]  # any file
+    assert main(["distill", str(recipe), *words]) == 2
     assert text in capsys.readouterr().err
 
 

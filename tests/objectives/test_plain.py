@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.distributed.ranks import Ranks
 from tests.objectives.batches import make_batch
 from xmc.distributed import all_gather_rows, current_world, sum_gradients
 from xmc.errors import ConfigError
-from xmc.objectives import plain_objective
+from xmc.objectives import build_objective, plain_objective
 from xmc.objectives.plain import is_plain_loss
 from xmc.scoring import ExtraNegatives, LabelShard, ScoreInputs
 
@@ -99,14 +100,14 @@ def test_shards_give_what_one_process_gives(ranks: Ranks) -> None:
         (hinge, {"extra": ExtraNegatives()}, "takes no extra negatives.*docs/extending.md"),
         (lambda queries, labels, positives: queries, {}, "one number per query.*got \\[4, 3\\]"),
         (lambda queries, labels, positives: 1.0, {}, "got float"),
+        (lambda queries, labels, positives: torch.tensor(1.0), {}, "hinge: .* got one without a gradient"),
     ],
 )
 def test_what_it_would_not_see_is_refused(function: Any, given: dict[str, Any], text: str) -> None:
     batch = make_batch(4, 9)
+    queries = batch.queries.clone().requires_grad_()
     with pytest.raises(ConfigError, match=text):
-        plain_objective("hinge", function)(
-            ScoreInputs(batch.queries, batch.labels, batch.positives, 2.0, **given)
-        )
+        plain_objective("hinge", function)(ScoreInputs(queries, batch.labels, batch.positives, 2.0, **given))
 
 
 def test_an_argument_that_nobody_gives_is_named() -> None:
@@ -123,6 +124,13 @@ def test_a_scalar_has_no_rows() -> None:
     objective = plain_objective("sum", lambda queries, labels, positives: queries.sum())
     with pytest.raises(ConfigError, match="one loss per query"):
         objective(ScoreInputs(batch.queries, batch.labels, batch.positives), "none")
+
+
+def test_other_names_of_arguments_are_no_builder(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def loss(a, b, gap=1.0):\n    return a @ b\n", encoding="utf-8")
+    expected = "arguments named queries, labels and positives, or .* got one that asks for a, b"
+    with pytest.raises(ConfigError, match=expected):
+        build_objective(f"{tmp_path / 'mine.py'}:loss")
 
 
 def test_a_plain_loss_is_told_from_a_builder() -> None:

@@ -117,6 +117,9 @@ def test_a_virtual_negative_is_of_the_loss_and_not_of_what_is_measured(config, c
 
     (validation, loss), (with_one, higher) = losses("none", None), losses("one", 0.7)
     assert validation == with_one and higher > loss + 0.01
+    for wrong in (-3.0, 50.0):
+        with pytest.raises(ConfigError, match="objective.virtual_negative: expected a cosine, from -1 to 1"):
+            train(changed(config, objective={"virtual_negative": wrong}))
     with pytest.raises(ConfigError, match=r"objective.virtual_negative: expected a loss .* got soft_top_k"):
         train(changed(config, objective={"name": "soft_top_k", "virtual_negative": 0.7}))
 

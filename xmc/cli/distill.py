@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from xmc.cli.config import parse_train
 from xmc.cli.outputs import check_output_file
@@ -69,6 +70,12 @@ def run(arguments: Sequence[str]) -> None:
     file = options.file or f"{config.run.dir.rstrip('/')}-teachers.parquet"
     check_output_file("--file", file)
     check_output_file("--ensemble", options.ensemble)
+    files = [place for place in options.teachers if Path(place).is_file()]
+    if options.ensemble is not None and files:
+        raise ConfigError(
+            f"--ensemble: expected teachers that rank test queries too, got {files[0]}, a file of "
+            "predictions for the training queries: leave --ensemble out"
+        )
     config, _, _ = parse_train([*recipe, "--distillation.teachers", file])
 
     from xmc.data import Dataset

@@ -72,7 +72,12 @@ def summary(result: TrainResult, metric: str) -> str:
     shorter = [name for name in result.validation if name.startswith("d") and name.endswith(f"/{metric}")]
     measured += "".join(f", {name} {result.validation[name]:.2f}" for name in shorter)
     pace = f"{result.seconds:,.0f} s, {result.rows_per_second:,.0f} rows/s"
+    lost = (
+        f"\n{result.skipped_steps:,} of {result.num_steps:,} steps were skipped"
+        if result.skipped_steps
+        else ""
+    )
     return (
         f"model: {result.model_path} (step {result.best_step:,}{measured}); last: {result.last_path} "
-        f"(step {result.num_steps:,}); {pace}"
+        f"(step {result.num_steps:,}); {pace}{lost}"
     )

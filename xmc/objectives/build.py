@@ -59,6 +59,18 @@ def _from_reference(name: str, options: dict[str, Any]) -> Loss:
 
 def _build(name: str, builder: Callable[..., Any], options: dict[str, Any]) -> Loss:
     _check_options(name, builder, options)
+    parameters = inspect.signature(builder).parameters.values()
+    missing = [
+        p.name
+        for p in parameters
+        if p.default is inspect.Parameter.empty and p.kind not in _COLLECTING and p.name not in options
+    ]
+    if missing:
+        raise ConfigError(
+            f"objective.name: expected {name} to be a loss with arguments named queries, labels and "
+            "positives, or a function that builds an objective from objective.options, got one that asks for "
+            f"{', '.join(missing)}"
+        )
     made = builder(**options)
     if not (callable(made) and hasattr(made, "facts")):
         raise ConfigError(

@@ -79,6 +79,11 @@ class PlainObjective:
                 f"{self.facts.name}: expected a loss that is a scalar or one number per query "
                 f"[{len(inputs.queries)}], got {came}"
             )
+        if whole.queries.requires_grad and not loss.requires_grad:
+            raise ConfigError(
+                f"{self.facts.name}: expected a loss that torch computes from queries and labels, got one "
+                "without a gradient: leave out .item(), .detach(), float() and numpy on the way"
+            )
         # One number per query can be reduced in any way; a scalar has been reduced already.
         refuse_non_finite(loss, inputs, self.facts.name)
         if loss.ndim == 1:

@@ -117,8 +117,9 @@ class TermConfig:
     """As objective.options."""
 
     def __post_init__(self) -> None:
-        """Refuse, with a ConfigError, an unknown objective."""
+        """Refuse, with a ConfigError, an unknown objective and a weight that is not above 0."""
         check_objective_name("objective.terms", self.name)
+        positive(f"objective.terms: weight of {self.name}", self.weight)
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,12 @@ def check_objective(config: TrainConfig, objective: ObjectiveFacts) -> None:
         label_offsets=config.objective.label_offsets,
         implementation=config.scoring.implementation,
     )
+    virtual = config.objective.virtual_negative
+    if virtual is not None and config.encoder.normalize and not -1 <= virtual <= 1:
+        raise ConfigError(
+            "objective.virtual_negative: expected a cosine, from -1 to 1, as embeddings have length 1 "
+            f"(encoder.normalize true), got {virtual}"
+        )
     if config.objective.margin.kind != "none":
         _check_margin(config)
     if config.encoder.dimensions is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -196,7 +196,9 @@ class Trainer:
         step = self._resume() if self.config.run.resume else 0
         if self.world.is_main:
             record_changes(self.folder, step, self.changes)
-            save_config(self.config, self.folder / "config.yaml")
+            # What made room for the run is no part of it: who goes on with its configuration keeps it.
+            recorded = replace(self.config, run=replace(self.config.run, overwrite=False))
+            save_config(recorded, self.folder / "config.yaml")
         with (
             closing(self.batches),
             closing(self._open_log()) as log,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from xmc.cli.config import load_train_config
 from xmc.errors import ConfigError, DataError
 from xmc.training import train
 from xmc.training.run.changes import check_changes, read_changes
@@ -61,6 +62,18 @@ def test_starting_over_forgets_the_changes_before(cut, changed):
     train(changed(cut, run={"resume_with_changes": True}, training={"learning_rate": 0.02}))
     result = train(changed(cut, run={"resume": False, "overwrite": True}))
     assert result.changes == []
+
+
+def test_a_run_that_made_room_for_itself_goes_on_by_its_own_configuration(config, changed, monkeypatch):
+    Path(config.run.dir).mkdir()
+    (Path(config.run.dir) / "config.yaml").write_text("of: another run\n")
+    verdicts = iter([Verdict.GO_ON] * 5 + [Verdict.INTERRUPT])
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(InterruptGuard, "agree", lambda *_: next(verdicts))
+        train(changed(config, run={"overwrite": True}))
+    recipe = str(Path(config.run.dir) / "config.yaml")
+    result = train(load_train_config([recipe, "--run.resume", "true"]))
+    assert result.num_steps > 5 and result.changes == []
 
 
 def test_fewer_steps_than_were_taken_are_refused(cut, changed):

@@ -60,7 +60,8 @@ class RunOptions:
         at_least("run.rank_timeout", self.rank_timeout, 0)
         if self.resume and self.overwrite:
             raise ConfigError(
-                "expected run.resume or run.overwrite, got both: resume keeps what overwrite removes"
+                "expected run.resume or run.overwrite, got both: resume keeps what overwrite removes (give "
+                "--run.overwrite false to go on with what is there)"
             )
 
 
