@@ -160,10 +160,26 @@ def test_offsets_are_not_rounded_with_the_vectors(make_encoder):
     assert index.search("1 1 1", 5)[0].tolist() == [29, 28, 27, 26, 25]
 
 
+def test_halves_of_characters_are_refused_before_anything_changes(make_encoder, tmp_path):
+    index = LabelIndex.build(make_encoder(), ["1 2 3", "3 2 1"], uids=["a", "b"], progress=False)
+    for change in (
+        lambda: index.search("1 2 \ud800", 1),
+        lambda: index.add(["1 2 \ud800"], ["c"]),
+        lambda: index.add(["1 1 1"], ["c\ud800"]),
+        lambda: index.add_vectors(np.ones((1, 3), dtype=np.float32), ["c"], ["\ud800"]),
+    ):
+        with pytest.raises(DataError, match="whole Unicode characters, got .* at position 0"):
+            change()
+    index.save(tmp_path / "index")
+    assert len(LabelIndex.load(tmp_path / "index", make_encoder())) == 2
+
+
 def test_a_mapped_index_finds_the_same_and_is_not_changed(make_encoder, tmp_path):
     encoder = make_encoder()
     for kind, options in (
         *(("exact", {"storage": "int8"}), ("exact", {}), ("flat", {}), ("hnsw", {}), ("fastscan", {})),
+        *(("ivf", {}), ("ivf", {"refine": True}), ("IVF2,Flat", {}), ("IVF2,SQfp16", {}), ("binary", {})),
+        *(("IVF2_HNSW8,Flat", {}), ("sq8", {"refine": True})),
     ):
         built = LabelIndex.build(encoder, texts(), kind=kind, progress=False, **options)
         built.save(tmp_path / "index", overwrite=True)

@@ -120,7 +120,9 @@ def _finished(config: TrainConfig, dataset: Dataset) -> bool:
         return False
     recipe = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     same_labels = DualEncoder.load(folder).metadata.label_fingerprint == dataset.label_fingerprint
-    wanted = with_scale_rate(config, facts_of(config.objective.name))
+    # As a run keeps it: what made room for it is no part of it.
+    kept = dataclasses.replace(config, run=dataclasses.replace(config.run, overwrite=False))
+    wanted = with_scale_rate(kept, facts_of(config.objective.name))
     return bool(recipe == dataclasses.asdict(wanted)) and same_labels
 
 

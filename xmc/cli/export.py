@@ -103,7 +103,7 @@ def _parser() -> ArgumentParser:
         "--model",
         type=str | None,
         default=None,
-        help="The model; by default the one the index was built with.",
+        help="The index's own by default.",
     )
     return parser
 

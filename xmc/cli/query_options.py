@@ -23,8 +23,7 @@ def add_query_options(parser: jsonargparse.ArgumentParser) -> None:
         "--format",
         default="auto",
         choices=("auto", "text", "csv", "tsv", "jsonl"),
-        help="Of the queries; by the file's ending by default (Parquet too), and text, one a line, for any\n"
-        "other.",
+        help="By the file's ending; any other is text, one a line.",
     )
     parser.add_argument(
         "--column",
@@ -37,7 +36,7 @@ def add_query_options(parser: jsonargparse.ArgumentParser) -> None:
         "--header",
         default="auto",
         choices=tuple(HEADERS),
-        help="Of CSV files. auto: there is one, but where --column is a number and no name is known.",
+        help="Of CSV files. auto: no, if --column is a number.",
     )
     add_text_options(parser.add_argument)
 

@@ -46,7 +46,7 @@ def as_texts(texts: TextInput, what: str = "texts") -> tuple[Sequence[str], bool
 
 
 def check_texts(texts: Sequence[Any], first: int = 0, what: str = "texts") -> None:
-    """Refuse elements that are not strings.
+    """Refuse elements that are not strings, or hold halves of characters, which no tokenizer or file takes.
 
     Args:
         texts: Some of them.
@@ -62,3 +62,11 @@ def check_texts(texts: Sequence[Any], first: int = 0, what: str = "texts") -> No
                 f"expected {what} to be strings, got {type(text).__name__} {text!r:.80} at position "
                 f"{first + position}"
             )
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise DataError(
+                    f"expected {what} of whole Unicode characters, got {text!r:.80} at position "
+                    f"{first + position}: leave out halves of surrogate pairs, or read the file as what it is"
+                ) from None

@@ -76,18 +76,23 @@ def calibrate(
     )
 
 
-def held_out_rows(run: str | Path, dataset: Dataset) -> NDArray[np.int64]:
+OTHER_ROWS = "name rows that it was not trained on (--dataset DATASET --split test)"
+
+
+def held_out_rows(run: str | Path, dataset: Dataset, *, mend: str = OTHER_ROWS) -> NDArray[np.int64]:
     """The training rows that a run held out, int64 [V] ascending, which its configuration says.
+
+    Args:
+        run: Its folder.
+        dataset: That it was trained on.
+        mend: What errors say to do where there are none.
 
     Raises:
         ConfigError: When it is no run, held none out, or was trained on another data set.
         ModelError: When it has no model.
     """
     if not is_run_folder(run):
-        raise ConfigError(
-            f"expected a run's folder, whose validation rows are known, got {run}: give a data set and one "
-            "of its splits (--dataset DATASET --split test)"
-        )
+        raise ConfigError(f"expected a run's folder, whose validation rows are known, got {run}: {mend}")
     file = Path(run) / "config.yaml"
     with reading(file, "a run's configuration", error=ConfigError):
         content = read_yaml(file)
@@ -95,14 +100,13 @@ def held_out_rows(run: str | Path, dataset: Dataset) -> NDArray[np.int64]:
         place = Path(content["data"]["path"])
     if not count:
         raise ConfigError(
-            f"expected the run {run} to have held out rows (validation.rows), but it held out none: name "
-            "rows that it was not trained on (--dataset DATASET --split test)"
+            f"expected the run {run} to have held out rows (validation.rows), but it held out none: {mend}"
         )
     if not _was_trained_on(run, place, dataset):
         raise ConfigError(
             f"expected the data set that {run} was trained on ({place}), for its validation rows, but "
             f"{dataset.path} is another, or was imported again since: rows drawn of it may be rows that the "
-            "run was trained on; name rows that it was not (--dataset DATASET --split test)"
+            f"run was trained on: {mend}"
         )
     return train_validation_split(dataset.relevance("train"), count, seed)[1]
 

@@ -24,6 +24,7 @@ from xmc.retrieval.fusion import Lists
 __all__ = ["BM25", "LEXICAL", "Source", "open_sources", "validation_rows"]
 
 LEXICAL, BM25 = "lexical", "bm25"
+WEIGHTS = "give weights (--weights), or --method rrf, which needs none"
 _WORDS = {LEXICAL: LexicalRanker, BM25: BM25Ranker}
 
 
@@ -139,9 +140,9 @@ def validation_rows(sources: Sequence[Source], dataset: Dataset) -> NDArray[np.i
     """
     runs = [source for source in sources if source.is_run]
     if runs:
-        rows = held_out_rows(runs[0].place, dataset)
+        rows = held_out_rows(runs[0].place, dataset, mend=WEIGHTS)
         for other in runs[1:]:
-            if not np.array_equal(held_out_rows(other.place, dataset), rows):
+            if not np.array_equal(held_out_rows(other.place, dataset, mend=WEIGHTS), rows):
                 raise ConfigError(
                     f"expected runs that held out the same rows, but {runs[0].place} and {other.place} did "
                     "not: train them with the same seed and validation.rows, or give weights (--weights)"

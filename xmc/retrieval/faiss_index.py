@@ -154,8 +154,13 @@ def read_index(path: Path, *, mapped: bool = False) -> Any:
     """
     with reading(path, "a FAISS index that can be read", "build it again"), _bounded_by(path.stat().st_size):
         faiss = import_faiss()
-        flags = faiss.IO_FLAG_MMAP | getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0
-        return faiss.read_index(str(path), flags)
+        if not mapped:
+            return faiss.read_index(str(path), 0)
+        try:
+            return faiss.read_index(str(path), faiss.IO_FLAG_MMAP | getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
+        except RuntimeError:
+            # With both flags FAISS maps vectors and graphs, and does not read inverted lists.
+            return faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
 
 
 @contextmanager

@@ -77,6 +77,8 @@ class LabelIndex(EditableIndex):
         from xmc.retrieval.ranker import Ranker
 
         model = None if isinstance(encoder, DualEncoder) else str(encoder)
+        if model is not None and Path(model).exists():
+            model = str(Path(model).absolute())  # wherever the program goes before it saves
         loaded = encoder if isinstance(encoder, DualEncoder) else DualEncoder.load(encoder)
         if dimensions is not None and dimensions != loaded.dimension:
             warn_of_untrained(loaded, dimensions)

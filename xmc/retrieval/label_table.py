@@ -58,6 +58,7 @@ class LabelTable:
         if len(uids) != len(texts):
             raise DataError(f"expected a uid for every text, got {len(uids)} uids and {len(texts)} texts")
         check_texts(uids, what="uids")
+        check_texts(texts, what="label texts")
         new: set[str] = set()
         for uid in uids:
             if uid in self._id_of or uid in new:
