@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -149,6 +150,34 @@ def test_a_model_that_was_moved_alone_is_asked_for(make_encoder, tmp_path, monke
     monkeypatch.setattr("xmc.encoders.DualEncoder.load", load)
     with pytest.raises(ModelError, match=r"built with the model run, .* \(no such folder\); if it was moved"):
         loaded.hits("0 1 0")
+
+
+@pytest.mark.usefixtures("no_static_model")
+def test_a_change_with_the_models_new_place_remembers_it(make_encoder, tmp_path, monkeypatch):
+    def load(place):
+        if not Path(place).exists():
+            raise ModelError("no such folder")
+        return make_encoder()
+
+    monkeypatch.setattr("xmc.encoders.DualEncoder.load", load)
+    (tmp_path / "run").mkdir()
+    LabelIndex.build(tmp_path / "run", LABELS, uids=UIDS, progress=False).save(tmp_path / "index")
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    with LabelIndex.edit(tmp_path / "index", tmp_path / "elsewhere") as index:
+        index.add(["1 1 1"], ["new"])
+    assert LabelIndex.load(tmp_path / "index").hits("0 1 0", k=1)[0].uid == "b"
+
+
+@pytest.mark.usefixtures("no_static_model")
+def test_a_models_place_is_that_at_the_build(make_encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr("xmc.encoders.DualEncoder.load", lambda place: make_encoder())
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path)
+    built = LabelIndex.build("run", LABELS, progress=False)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    built.save(tmp_path / "index")
+    assert LabelIndex.load(tmp_path / "index").model_place == str(tmp_path / "run")
 
 
 def test_damage_is_named(index, tmp_path):
@@ -302,6 +331,9 @@ def test_a_string_for_a_list_of_uids_is_not_read_as_letters(index, make_encoder)
 
 
 def test_bad_searches_are_explained(index):
+    for k in (1.5, "3", None, True):
+        with pytest.raises(ConfigError, match="k to be at least 1 and whole"):
+            index.search_vectors(np.ones((1, 3), dtype=np.float32), k)
     with pytest.raises(ConfigError, match="k to be at least 1"):
         index.search("1 0 0", k=0)
     with pytest.raises(ConfigError, match=r"\[N, 3\]"):

@@ -171,8 +171,8 @@ class SearchableIndex(OpenIndex):
         Raises:
             ConfigError: When k or the shape cannot be right.
         """
-        if k < 1:
-            raise ConfigError(f"expected k to be at least 1, got {k}")
+        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
+            raise ConfigError(f"expected k to be at least 1 and whole, got {k!r}")
         dimension = self.manifest.dimension
         queries = np.asarray(queries)
         if queries.ndim == 1 and len(queries) == dimension:

@@ -76,13 +76,12 @@ class LabelIndex(EditableIndex):
         from xmc.retrieval.index_labels import kept_vectors, texts_and_uids, warn_of_untrained
         from xmc.retrieval.ranker import Ranker
 
-        model = None if isinstance(encoder, DualEncoder) else str(encoder)
-        if model is not None and Path(model).exists():
-            model = str(Path(model).absolute())  # wherever the program goes before it saves
+        model = None if isinstance(encoder, DualEncoder) else _place(encoder)
         loaded = encoder if isinstance(encoder, DualEncoder) else DualEncoder.load(encoder)
         if dimensions is not None and dimensions != loaded.dimension:
+            kept_part = loaded.truncated(dimensions)
             warn_of_untrained(loaded, dimensions)
-            loaded = loaded.truncated(dimensions)
+            loaded = kept_part
         texts, names = texts_and_uids(loaded, labels, uids)
         kept = kept_vectors(loaded, labels)
         # Of all labels, so that every part has the same width.
@@ -209,20 +208,24 @@ class LabelIndex(EditableIndex):
         """
         folder = Path(path)
         parts = read_parts(folder, mapped=mapped, verify=verify)
+        manifest, place = parts.manifest, None
         if isinstance(encoder, (str, Path)):
             from xmc.encoders import DualEncoder
 
+            place = _place(encoder)
             encoder = DualEncoder.load(encoder)
         if encoder is not None:
-            parts.manifest.check_model(encoder.fingerprint, f"the index {folder}")
-        loaded = cls(parts.store, parts.table, parts.manifest, encoder)
+            manifest.check_model(encoder.fingerprint, f"the index {folder}")
+        if place is not None:
+            manifest = replace(manifest, model=place)  # which a save remembers
+        loaded = cls(parts.store, parts.table, manifest, encoder)
         loaded._folder, loaded._mapped = folder, mapped
         loaded._opened = folder.resolve(), parts.generation
-        if options := parts.manifest.ensemble:
+        if options := manifest.ensemble:
             from xmc.retrieval.ensemble import Ensemble
 
-            place = folder / parts.generation
-            loaded._ensemble = Ensemble.read(options, place, parts.manifest, loaded._searched_texts)
+            files = folder / parts.generation
+            loaded._ensemble = Ensemble.read(options, files, manifest, loaded._searched_texts)
         return loaded
 
     @classmethod
@@ -251,3 +254,8 @@ class LabelIndex(EditableIndex):
     def is_current(self) -> bool:
         """Whether the folder it was opened from still has this generation; true where there is no folder."""
         return self._opened is None or current_generation(self._opened[0]) == self._opened[1]
+
+
+def _place(model: str | Path) -> str:
+    """Where a model is, wherever the program goes before it saves; a name of the hub stays one."""
+    return str(Path(model).absolute()) if Path(model).exists() else str(model)

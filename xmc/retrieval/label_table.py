@@ -60,7 +60,9 @@ class LabelTable:
         check_texts(uids, what="uids")
         check_texts(texts, what="label texts")
         new: set[str] = set()
-        for uid in uids:
+        for place, uid in enumerate(uids):
+            if not uid.strip():
+                raise DataError(f"expected a uid for every label, got an empty one at position {place}")
             if uid in self._id_of or uid in new:
                 raise DataError(
                     f"expected every label uid once, got {uid!r} again: remove the old label first"
