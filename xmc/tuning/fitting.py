@@ -152,8 +152,6 @@ def fit(
         if new and not any(folder.iterdir()):
             folder.rmdir()
         raise
-    for line in advice_on(dataset):
-        say(f"note: {line}")
     work = FitWork(dataset, folder, dict(fixed or {}), metric, clock, say)
     rules = work.rules(seed)
     rules_of = {choice.option: choice.value for choice in rules}
@@ -177,6 +175,9 @@ def fit(
     say(f"training on all {work.facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
     resumed = (folder / "run" / "config.yaml").is_file()
     result = train(replace(config, run=replace(config.run, resume=resumed)))
+    # Only now, as the test split is not looked at before.
+    for line in advice_on(dataset):
+        say(f"note: {line}")
     encoder = DualEncoder.load(folder / "run")
     work.calibrate(encoder)
     evaluations = work.measured(encoder, config) if dataset.num_test else {}

@@ -186,9 +186,9 @@ def _add(
         name = next(iter(strangers))
         raise DataError(
             f"{table.at(first_stranger, row.named_by)}: expected a uid or title of {labels.where}, got "
-            f"{name!r:.80}; {strangers.total():,} clicks name {len(strangers):,} labels that it has not: "
-            f"{_list_hint(name, labels)}add them there, leave such clicks out (--unknown skip), or make "
-            "labels of them (--unknown add)"
+            f"{name!r:.80}; {strangers.total():,} clicks name {len(strangers):,} labels that it has not: add "
+            "them there, leave such clicks out (--unknown skip), or make labels of them (--unknown add)"
+            f"{_list_hint(name, labels)}"
         )
     if strangers:
         clicks.leave_out(
@@ -202,7 +202,9 @@ def _list_hint(name: str, labels: LabelTexts) -> str:
         parts = [part.strip() for part in name.split(other)]
         with suppress(DataError):  # a title of several labels
             if len(parts) > 1 and all(labels.find(part) is not None for part in parts):
-                return f"cut such lists of labels that are there at {other!r} (--separator {other!r}), or "
+                return (
+                    f"; this is a list of labels that are there: cut it at {other!r} (--separator {other!r})"
+                )
     return ""
 
 
