@@ -154,7 +154,8 @@ def test_what_a_fit_was_made_of(tmp_path: Path) -> None:
     check_sources(record, {"source": [folder]}, {})  # none was kept
     write_sources(record, {"source": [folder]}, {"split": 0.1})
     check_sources(record, {"source": [folder]}, {"split": 0.1})
-    (folder / "b.csv").write_text("y", encoding="utf-8")
+    (folder / "raw").mkdir()
+    (folder / "raw" / "b.csv").write_text("y", encoding="utf-8")
     with pytest.raises(ConfigError, match="got another source and split: choose another folder"):
         check_sources(record, {"source": [folder]}, {"split": None})
     record.write_text(json.dumps([1]), encoding="utf-8")

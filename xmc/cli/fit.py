@@ -96,7 +96,7 @@ def _summary(result: FitResult) -> str:
     from xmc.durations import duration
 
     folder = result.folder
-    lines = ["", result.table() or "no test rows: nothing was measured (--split, or --test FILE)", ""]
+    lines = ["", result.table() or "no test rows: nothing was measured", ""]
     over = (
         f" (more than its budget of {duration(result.budget)})"
         if result.seconds > 1.1 * result.budget

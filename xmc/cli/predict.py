@@ -5,11 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.query_options import add_query_options, check_query_options, queries_of
 from xmc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+    from xmc.prediction.calibration import Calibration
 
 __all__ = ["run"]
 
@@ -20,36 +26,7 @@ def run(arguments: Sequence[str]) -> None:
     """Write the labels of every query; with a threshold, those that reach it."""
     from xmc.prediction.threshold import Threshold
 
-    parser = make_parser(
-        "predict",
-        "Rank labels for texts without labels: a text file of one query a line, CSV, TSV or JSON Lines with\n"
-        "a column of queries, or standard input (-). A run or a model encodes its labels first; an index\n"
-        "has them ready. Probabilities stand beside scores of a model with a calibration, which a run\n"
-        "with validation rows leaves.\n\n"
-        "Thresholds: f1 (the greatest F1 on the calibration's rows), 0.5 (a probability), precision=0.9,\n"
-        "coverage=0.8 (so many queries get a label), score=0.7. Files: .jsonl, .csv, .npz, .trec.",
-        "xmc predict runs/demo queries.csv --out labels.csv --threshold f1",
-    )
-    parser.add_argument("model", help="An index folder, a run folder, or a model (with --labels).")
-    parser.add_argument("file", help="The queries; - is standard input.")
-    parser.add_argument(
-        "--out", default=None, help="The file to write; JSON Lines on standard output if none."
-    )
-    parser.add_argument(
-        "-k",
-        type=int | None,
-        default=None,
-        help=f"Most labels of a query; {_K} by default, with a threshold {_MOST}.",
-    )
-    parser.add_argument(
-        "--threshold", type=str | None, default=None, help="Which labels are kept; see above."
-    )
-    parser.add_argument("--labels", default=None, help="A data set with the labels; the run's by default.")
-    parser.add_argument(
-        "--calibration", default=None, help="A file of xmc calibrate; by default the model's."
-    )
-    add_query_options(parser)
-    options = parse(parser, arguments)
+    options = parse(_parser(), arguments)
     if options.k is not None and options.k < 1:
         raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
     threshold = None if options.threshold is None else Threshold.parse(str(options.threshold))
@@ -58,8 +35,6 @@ def run(arguments: Sequence[str]) -> None:
         if Path(options.file).exists() and Path(options.out).samefile(options.file):
             raise ConfigError(f"--out: expected another file than the queries, got {options.out} for both")
     check_query_options(options, options.file)
-
-    import numpy as np
 
     from xmc.encoders.cut_count import CutCount
     from xmc.prediction import find_calibration, open_labels, predict_blocks, write_predicted
@@ -91,11 +66,49 @@ def run(arguments: Sequence[str]) -> None:
     queries, labels = write_predicted(options.out, blocks, index)
     cuts.warn("queries")
     if options.out is not None:
-        kept = ""
-        if least is not None and (by_score or calibration is None or calibration.judge is None):
-            kept = f" of a score of at least {least:.4f}"
-        elif least is not None and calibration is not None:
-            kept = f" of a probability of at least {float(calibration.probability(np.array(least))):.4f}"
+        kept = "" if least is None else _kept(least, None if by_score else calibration)
         print(f"{queries:,} queries, {labels:,} labels{kept}: {options.out}")
     elif not queries:
         print("no queries", file=sys.stderr)
+
+
+def _parser() -> ArgumentParser:
+    parser = make_parser(
+        "predict",
+        "Rank labels for texts without labels: a text file of one query a line, CSV, TSV or JSON Lines with\n"
+        "a column of queries, or standard input (-). A run or a model encodes its labels first; an index\n"
+        "has them ready. Probabilities stand beside scores of a model with a calibration, which a run\n"
+        "with validation rows leaves.\n\n"
+        "Thresholds: f1 (the greatest F1 on the calibration's rows), 0.5 (a probability), precision=0.9,\n"
+        "coverage=0.8 (so many queries get a label), score=0.7. Files: .jsonl, .csv, .npz, .trec.",
+        "xmc predict runs/demo queries.csv --out labels.csv --threshold f1",
+    )
+    parser.add_argument("model", help="An index folder, a run folder, or a model (with --labels).")
+    parser.add_argument("file", help="The queries; - is standard input.")
+    parser.add_argument(
+        "--out", default=None, help="The file to write; JSON Lines on standard output if none."
+    )
+    parser.add_argument(
+        "-k",
+        type=int | None,
+        default=None,
+        help=f"Most labels of a query; {_K} by default, with a threshold {_MOST}.",
+    )
+    parser.add_argument(
+        "--threshold", type=str | None, default=None, help="Which labels are kept; see above."
+    )
+    parser.add_argument("--labels", default=None, help="A data set with the labels; the run's by default.")
+    parser.add_argument(
+        "--calibration", default=None, help="A file of xmc calibrate; by default the model's."
+    )
+    add_query_options(parser)
+    return parser
+
+
+def _kept(least: float, calibration: Calibration | None) -> str:
+    """What the labels that a threshold kept have: a score, or by a judge's calibration a probability."""
+    if calibration is None or calibration.judge is None:
+        return f" of a score of at least {least:.4f}"
+    import numpy as np
+
+    return f" of a probability of at least {float(calibration.probability(np.array(least))):.4f}"

@@ -103,13 +103,15 @@ class ChosenEnsemble:
             fingerprint: Of the index's model.
         """
         depth = min(DEPTH, dataset.num_labels)
-        heard = np.arange(self.num_rows)
+        heard = slice(0, self.num_rows)
         if self.evidence is not None and self.options.classifiers:
-            # Without the folds whose classifiers there was no time to learn: their silence says nothing.
-            heard = np.flatnonzero((self.evidence[:, :, EVIDENCE.index("said")] != 0).any(axis=1))
+            # Folds come in order, and the last may have had no time to learn classifiers, whose silence says
+            # nothing: what follows the last row of which they say something is left out.
+            said = (self.evidence[:, :, EVIDENCE.index("said")] != 0).any(axis=1)
+            heard = slice(0, int(np.flatnonzero(said).max(initial=-1)) + 1)
         ids, scores = self.lists[0][heard, :depth], self.lists[1][heard, :depth]
         truth = sp.csr_matrix(dataset.relevance("train")[self.rows[heard]])
-        told = f"{len(heard):,} held-out rows of {dataset.name}, ranked with {self.options}"
+        told = f"{len(ids):,} held-out rows of {dataset.name}, ranked with {self.options}"
         try:
             return fit_calibration(
                 all_hits(truth, ids),

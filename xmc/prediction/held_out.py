@@ -24,6 +24,8 @@ __all__ = ["calibrate", "held_out_rows"]
 
 _log = logging.getLogger(__name__)
 
+OTHER_ROWS = "name rows that it was not trained on (--dataset DATASET --split test)"
+
 
 def calibrate(
     model: str | Path,
@@ -74,9 +76,6 @@ def calibrate(
         num_labels=opened.num_labels,
         rows=f"{what} of {opened.name}",
     )
-
-
-OTHER_ROWS = "name rows that it was not trained on (--dataset DATASET --split test)"
 
 
 def held_out_rows(run: str | Path, dataset: Dataset, *, mend: str = OTHER_ROWS) -> NDArray[np.int64]:

@@ -53,7 +53,8 @@ def _record(files: Mapping[str, Iterable[str | Path]], options: Mapping[str, Any
 
 
 def _contents(place: Path) -> Any:
-    """SHA-256 of a file, or by name of the files in a folder."""
+    """SHA-256 of a file, or by name of all files in a folder."""
     if not place.is_dir():
         return sha256_file(place) if place.is_file() else str(place)
-    return {file.name: sha256_file(file) for file in sorted(place.iterdir()) if file.is_file()}
+    files = (file for file in sorted(place.rglob("*")) if file.is_file())
+    return {file.relative_to(place).as_posix(): sha256_file(file) for file in files}
