@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmc.cli.config import parse_train
 from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.train import summary
 from xmc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 __all__ = ["run"]
 
@@ -20,41 +24,8 @@ FLAGS = ("--only-file", "--overwrite", "--help", "-h")
 
 def run(arguments: Sequence[str]) -> None:
     """Ask the teachers, and train the student unless only their file is wanted."""
-    parser = make_parser(
-        "distill",
-        "Ask teachers about every training query of a recipe's data set, keep what they say on average in a\n"
-        "file, and train the recipe on it (distillation.teachers). A teacher is a run or a model's folder,\n"
-        "cross:FOLDER for a cross-encoder, or a file of predictions for the training queries, in any format\n"
-        "that xmc score reads. The same command goes on with a file that is there. On several processes:\n"
-        "write the file with --only-file, then xmc train with --distillation.teachers FILE.",
-        "xmc distill api-docs --teachers runs/0,runs/1 --data.path data/api-docs --run.dir runs/student",
-        usage="xmc distill RECIPE [MORE ...] --teachers A,B [options] [--section.key value ...]",
-    )
-    parser.add_argument("--teachers", type=list[str], required=True, metavar="A,B", help="Who teaches.")
-    parser.add_argument("--file", default=None, help="Their file; RUN.DIR-teachers.parquet when left out.")
-    parser.add_argument(
-        "--top", type=int, default=16, help="Labels of a query that each proposes (default: 16)."
-    )
-    parser.add_argument("--sampled", type=int, default=4, help="Labels drawn for a query (default: 4).")
-    parser.add_argument(
-        "--temperature", type=float, default=1.0, help="What scores are divided by (default: 1)."
-    )
-    parser.add_argument(
-        "--lists",
-        default="scores",
-        choices=("scores", "probabilities"),
-        help="What files of predictions hold.",
-    )
-    parser.add_argument(
-        "--ensemble",
-        default=None,
-        metavar="FILE",
-        help="Write the teachers' common ranking of the test split too, for xmc score; not from files.",
-    )
-    parser.add_argument("--only-file", action="store_true", help="Write the file, and train nothing.")
-    parser.add_argument("--overwrite", action="store_true", help="Replace a file of other teachers.")
     ours, recipe = _apart(arguments)
-    options = parse(parser, ours)
+    options = parse(_parser(), ours)
     if not options.teachers:
         raise ConfigError("--teachers: expected at least one, got none")
     if not options.temperature > 0:
@@ -103,6 +74,43 @@ def run(arguments: Sequence[str]) -> None:
     from xmc.training import train
 
     print(summary(train(config), config.validation.metric))
+
+
+def _parser() -> ArgumentParser:
+    parser = make_parser(
+        "distill",
+        "Ask teachers about every training query of a recipe's data set, keep what they say on average in a\n"
+        "file, and train the recipe on it (distillation.teachers). A teacher is a run or a model's folder,\n"
+        "cross:FOLDER for a cross-encoder, or a file of predictions for the training queries, in any format\n"
+        "that xmc score reads. The same command goes on with a file that is there. On several processes:\n"
+        "write the file with --only-file, then xmc train with --distillation.teachers FILE.",
+        "xmc distill api-docs --teachers runs/0,runs/1 --data.path data/api-docs --run.dir runs/student",
+        usage="xmc distill RECIPE [MORE ...] --teachers A,B [options] [--section.key value ...]",
+    )
+    parser.add_argument("--teachers", type=list[str], required=True, metavar="A,B", help="Who teaches.")
+    parser.add_argument("--file", default=None, help="Their file; RUN.DIR-teachers.parquet when left out.")
+    parser.add_argument(
+        "--top", type=int, default=16, help="Labels of a query that each proposes (default: 16)."
+    )
+    parser.add_argument("--sampled", type=int, default=4, help="Labels drawn for a query (default: 4).")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="What scores are divided by (default: 1)."
+    )
+    parser.add_argument(
+        "--lists",
+        default="scores",
+        choices=("scores", "probabilities"),
+        help="What files of predictions hold.",
+    )
+    parser.add_argument(
+        "--ensemble",
+        default=None,
+        metavar="FILE",
+        help="Write the teachers' common ranking of the test split too, for xmc score; not from files.",
+    )
+    parser.add_argument("--only-file", action="store_true", help="Write the file, and train nothing.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace a file of other teachers.")
+    return parser
 
 
 def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
