@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from xmc.encoders.static_queries import bags_of_tokens
 from xmc.encoders.word_tokens import WORTH
 from xmc.errors import DataError, IndexMismatchError, ModelError
 from xmc.retrieval import LabelIndex
+from xmc.retrieval.known_queries import opening_queries
 
 
 def change_tables(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -128,14 +130,16 @@ def test_it_needs_no_torch(static_folder: Path, tmp_path: Path) -> None:
     assert out[:2] == [DualEncoder.load(folder).fingerprint, "[]"]
 
 
+@pytest.mark.parametrize("with_queries", [False, True])
 def test_an_index_trusts_a_model_whose_files_are_as_they_were(
-    static_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    static_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_queries: bool
 ) -> None:
     folder = saved(static_folder, tmp_path / "model")
     LabelIndex.build(folder, ["red house", "blue bird"], progress=False).save(tmp_path / "index")
 
     def found() -> list[int]:
-        return LabelIndex.load(tmp_path / "index").search("blue bird", 2)[0].tolist()
+        opened = LabelIndex.load(tmp_path / "index", with_queries=with_queries)
+        return opened.search("blue bird", 2)[0].tolist()
 
     expected, asked = found(), list[str]()
     whole = StaticQueries.fingerprint
@@ -158,6 +162,25 @@ def test_an_index_trusts_a_model_whose_files_are_as_they_were(
     change_tables(folder, lambda table: table * np.nan)
     with pytest.raises(ModelError, match="NaN or infinity"):
         found()
+
+
+def test_queries_are_opened_beside_the_index(
+    static_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, index = saved(static_folder, tmp_path / "model"), tmp_path / "index"
+    LabelIndex.build(folder, ["red house", "blue bird"], progress=False).save(index)
+    opened = LabelIndex.load(index, with_queries=True)
+    plain = LabelIndex.load(index).search("blue bird", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(StaticQueries, "load_known", None)  # nothing is left to be opened
+        for one, other in zip(opened.search("blue bird", 2), plain, strict=True):
+            np.testing.assert_array_equal(one, other)
+    # An index that was replaced meanwhile is not searched with the model of the one before.
+    with opening_queries(index) as found:
+        assert found(replace(opened.manifest, model_fingerprint="another")) is None
+        assert found(opened.manifest) is not None
+    with opening_queries(tmp_path / "missing") as found:
+        assert found(opened.manifest) is None
 
 
 def test_only_a_folder_of_static_towers_has_a_digest(static_folder: Path, tmp_path: Path) -> None:

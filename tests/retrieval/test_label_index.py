@@ -203,6 +203,16 @@ def test_damage_is_named(index, tmp_path):
         LabelIndex.load(tmp_path / "nowhere")
 
 
+def test_a_damaged_file_is_not_given_to_faiss(index, tmp_path, monkeypatch):
+    folder = tmp_path / "index"
+    index.save(folder)
+    file = generation(folder) / "index.faiss"
+    file.write_bytes(file.read_bytes()[:-1])
+    monkeypatch.setattr("xmc.retrieval.stores.faiss_store.read_index", None)
+    with pytest.raises(DataError, match="index.faiss is damaged or was replaced"):
+        LabelIndex.load(folder)
+
+
 def test_a_file_faiss_cannot_read_is_explained_even_if_its_checksum_fits(index, tmp_path):
     from xmc.files import sha256_file
 

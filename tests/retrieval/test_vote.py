@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -118,8 +120,14 @@ def test_few_queries_have_the_neighbours_of_many(monkeypatch: pytest.MonkeyPatch
         with monkeypatch.context() as patched:
             patched.setattr("xmc.retrieval.vote._FEW_SCORES", 0)
             many = votes.nearest(vectors[rows], own=rows)
+            patched.setattr("xmc.retrieval.vote._FEW_SCORES", 3 * count)
+            patched.setattr("sys.modules", {name: of for name, of in sys.modules.items() if name != "torch"})
+            blocks = votes.nearest(vectors[rows], own=rows)  # three at a time, where torch is not loaded
         np.testing.assert_array_equal(few[0], many[0])
         np.testing.assert_allclose(few[1], many[1], atol=1e-6)
+        np.testing.assert_array_equal(blocks[0], few[0])
+        np.testing.assert_allclose(blocks[1], few[1], atol=1e-6)
+        assert [len(part) for part in votes.nearest(vectors[:0])] == [0, 0]
     with pytest.raises(ModelError, match="diverged"):
         votes.nearest(np.full((1, 4), np.nan, dtype=np.float32))
 

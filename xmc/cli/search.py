@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from xmc.retrieval.label_index import LabelIndex
 
-    index = LabelIndex.load(options.index, options.model)
+    index = LabelIndex.load(options.index, options.model, with_queries=True)
     opened = [index, *(LabelIndex.load(place) for place in options.others)]
     for part in opened:
         if not part.manifest.exact_scores and not options.json:

@@ -29,5 +29,7 @@ def digest_in_background(folder: Path) -> Iterator[Callable[[], str]]:
     """Begin :func:`digest_files` in threads; what is yielded waits, and gives it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in _OF_READERS)
     names = [path.relative_to(folder).as_posix() for path in files]
-    with sha256_in_background(files) as digests:
-        yield lambda: fingerprint_of(part for pair in zip(names, digests(), strict=True) for part in pair)
+    with sha256_in_background(files) as digest_of:
+        yield lambda: fingerprint_of(
+            part for name, file in zip(names, files, strict=True) for part in (name, digest_of(file))
+        )

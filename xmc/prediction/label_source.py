@@ -32,7 +32,7 @@ def open_labels(model: str | Path, labels: str | None = None, *, progress: bool 
             raise ConfigError(
                 "--labels: expected none for an index, which has its own: give a run or a model"
             )
-        return LabelIndex.load(model)
+        return LabelIndex.load(model, with_queries=True)
     # Only here: they load torch, for which a search in an index has no time.
     from xmc.reports import dataset_of
     from xmc.reports.stored import is_run_folder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +13,11 @@ __all__ = ["unchanged"]
 
 
 @contextmanager
-def unchanged(folder: Path, checksums: Mapping[str, str]) -> Iterator[None]:
+def unchanged(folder: Path, checksums: Mapping[str, str]) -> Iterator[Callable[[Sequence[str]], None]]:
     """Run the block, and fail at its end, with or without an error of its own, unless files are unchanged.
+
+    What is yielded waits for files by name, and fails at once where one has changed: for those that must not
+    be read before they are known to be whole.
 
     Args:
         folder: Of the files, all of which are there.
@@ -23,19 +26,23 @@ def unchanged(folder: Path, checksums: Mapping[str, str]) -> Iterator[None]:
     Raises:
         DataError: Naming a file that has changed.
     """
-    with sha256_in_background([folder / name for name in checksums]) as digests:
+    with sha256_in_background([folder / name for name in checksums]) as digest_of:
+
+        def check(names: Sequence[str]) -> None:
+            for name in names:
+                _check(folder / name, checksums[name], digest_of(folder / name))
+
         try:
-            yield
+            yield check
         except Exception:
-            _check(folder, checksums, digests())
+            check(list(checksums))
             raise
-        _check(folder, checksums, digests())
+        check(list(checksums))
 
 
-def _check(folder: Path, checksums: Mapping[str, str], digests: Sequence[str]) -> None:
-    for (name, expected), digest in zip(checksums.items(), digests, strict=True):
-        if digest != expected:
-            raise DataError(
-                f"{folder / name} is damaged or was replaced (expected SHA-256 {expected[:12]}..., got "
-                f"{digest[:12]}...): build the index again"
-            )
+def _check(path: Path, expected: str, digest: str) -> None:
+    if digest != expected:
+        raise DataError(
+            f"{path} is damaged or was replaced (expected SHA-256 {expected[:12]}..., got {digest[:12]}...): "
+            "build the index again"
+        )

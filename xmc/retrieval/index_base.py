@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from xmc.encoders.static_queries import StaticQueries
 from xmc.errors import ConfigError, ModelError
 from xmc.retrieval.index_changes import Changes
+from xmc.retrieval.known_queries import known_queries, model_place
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.stores.protocol import VectorStore
@@ -143,15 +143,12 @@ class OpenIndex:
         """
         if self._encoder is None and self._queries is None:
             with self._opening_model() as place:
-                files = self.manifest.model_files
-                known = StaticQueries.load_known(place, files) if files else None
-                queries = known or StaticQueries.load(place)
-            if queries is None:
-                return self._model(None)
-            if known is None:
+                self._queries = known_queries(self.manifest, place)
+                queries = StaticQueries.load(place) if self._queries is None else None
+            if queries is not None:
                 self.manifest.check_model(queries.fingerprint, f"the index {self._folder}")
-            cut = self.manifest.truncated_to
-            self._queries = queries if cut is None else queries.truncated(cut)
+                cut = self.manifest.truncated_to
+                self._queries = queries if cut is None else queries.truncated(cut)
         return self._encoder or self._queries or self._model(None)
 
     def release_model(self) -> None:
@@ -206,8 +203,4 @@ class OpenIndex:
     @property
     def model_place(self) -> str | None:
         """Where the model is: a path from here, or a name; None when the index was not told."""
-        model = self.manifest.model
-        if model is None or self._folder is None:
-            return model
-        beside = Path(os.path.normpath(self._folder.absolute() / model))
-        return str(beside) if beside.exists() else model
+        return model_place(self.manifest, self._folder)

@@ -14,6 +14,7 @@ from xmc.retrieval.checksums import unchanged
 from xmc.retrieval.generations import POINTER, current_generation, publish, write_first
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
+from xmc.retrieval.stores.faiss_store import FAISS_FILE
 from xmc.retrieval.stores.protocol import VectorStore
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INDEX_MARKS", "IndexParts", "is_index", "read_parts", "write_parts"]
 
-INDEX_MARKS = (POINTER, "index.faiss", "manifest.json")
+INDEX_MARKS = (POINTER, FAISS_FILE, "manifest.json")
 """An index folder has one of them, also of version 2 and damaged. Nothing else is ever overwritten by one."""
 
 _TABLE = "labels.parquet"
@@ -36,6 +37,8 @@ class IndexParts(NamedTuple):
     manifest: IndexManifest
     generation: str
     """Of the folder it was read from; "" in version 2."""
+    ensemble: Ensemble | None
+    """What ranks beside the model, which may be nothing."""
 
 
 def is_index(path: str | Path) -> bool:
@@ -102,14 +105,17 @@ def read_parts(path: Path, *, mapped: bool, verify: bool) -> IndexParts:
 def _read(path: Path, generation: str, *, mapped: bool, verify: bool) -> IndexParts:
     folder = path / generation if generation else path
     manifest = IndexManifest.read(folder)
-    with unchanged(folder, manifest.checksums) if verify else nullcontext():
+    with unchanged(folder, manifest.checksums) if verify else nullcontext() as check:
         table = LabelTable.read(
             folder / _TABLE, with_slots=manifest.format_version > 2, several=manifest.has_several_texts
         )
-    next_slot = manifest.next_slot if manifest.next_slot >= 0 else table.next_id
-    store = manifest.index_kind.read(
-        folder, manifest.dimension, manifest.offset_dimension, next_slot, mapped=mapped
-    )
+        ensemble = _read_ensemble(folder, manifest, table)
+        if check is not None and FAISS_FILE in manifest.checksums:  # FAISS is not made for damaged files
+            check([FAISS_FILE])
+        next_slot = manifest.next_slot if manifest.next_slot >= 0 else table.next_id
+        store = manifest.index_kind.read(
+            folder, manifest.dimension, manifest.offset_dimension, next_slot, mapped=mapped
+        )
     width = manifest.dimension + manifest.offset_dimension
     fits = store.width == width and len(table) == manifest.count and store.next_slot == next_slot
     if not fits or not table.num_vectors <= store.reachable <= next_slot:
@@ -118,7 +124,15 @@ def _read(path: Path, generation: str, *, mapped: bool, verify: bool) -> IndexPa
             f"numbers, got {store.reachable} of {store.width} and {len(table)} texts: build the index again"
         )
     store.tune(manifest.search)
-    return IndexParts(store, table, manifest, generation)
+    return IndexParts(store, table, manifest, generation, ensemble)
+
+
+def _read_ensemble(folder: Path, manifest: IndexManifest, table: LabelTable) -> Ensemble | None:
+    if not (options := manifest.ensemble):
+        return None
+    from xmc.retrieval.ensemble import Ensemble
+
+    return Ensemble.read(options, folder, manifest, table.live_texts)
 
 
 def relative_model(model: str | None, folder: Path) -> str | None:

@@ -120,16 +120,11 @@ class SearchableIndex(OpenIndex):
                 f"{votes.vectors.shape[1]}"
             )
         kept = votes if options.vote is not None else None
-        added = Ensemble(options, kept, self._searched_texts, classifiers)
+        added = Ensemble(options, kept, self._changes.table.live_texts, classifiers)
         self._ensemble = added if options else None
         if self._ensemble is not None:
             self._ensemble.labels_changed(np.flatnonzero(self._changes.table.removed))
         self._changes.manifest = replace(self.manifest, ensemble=options if options else None)
-
-    def _searched_texts(self) -> list[str]:
-        """The labels' texts by label id, nothing for those removed."""
-        table = self._changes.table
-        return ["" if gone else text for text, gone in zip(table.texts, table.removed, strict=True)]
 
     @overload  # a string is an Iterable[str] too; the first signature that fits holds
     def hits(  # type: ignore[overload-overlap]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from xmc.retrieval.hit import Hit
 from xmc.retrieval.index_editing import EditableIndex
 from xmc.retrieval.index_files import INDEX_MARKS, is_index, read_parts, write_parts
 from xmc.retrieval.kinds import choose_kind
+from xmc.retrieval.known_queries import opening_queries
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.offsets import default_offset
@@ -192,6 +193,7 @@ class LabelIndex(EditableIndex):
         *,
         mapped: bool = False,
         verify: bool = True,
+        with_queries: bool = False,
     ) -> LabelIndex:
         """Open an index folder, for one model when given.
 
@@ -201,13 +203,17 @@ class LabelIndex(EditableIndex):
             mapped: Leave vectors on disk, as a memory map that processes share; such an index is not changed.
             verify: Check the SHA-256 of every file, which reads it whole. Without it a mapped index opens at
                 once: only for folders that nobody else can write.
+            with_queries: Open what encodes queries at the same time, in a second thread, where the model is
+                static and no ``encoder`` is given; else that is done at the first search by text.
 
         Raises:
             DataError: When the folder is not a whole and unchanged label index.
             IndexMismatchError: When the index was not built with ``encoder``.
         """
         folder = Path(path)
-        parts = read_parts(folder, mapped=mapped, verify=verify)
+        with opening_queries(folder) if with_queries and encoder is None else nullcontext() as opened:
+            parts = read_parts(folder, mapped=mapped, verify=verify)
+            queries = None if opened is None else opened(parts.manifest)
         manifest, place = parts.manifest, None
         if isinstance(encoder, (str, Path)):
             from xmc.encoders import DualEncoder
@@ -221,11 +227,7 @@ class LabelIndex(EditableIndex):
         loaded = cls(parts.store, parts.table, manifest, encoder)
         loaded._folder, loaded._mapped = folder, mapped
         loaded._opened = folder.resolve(), parts.generation
-        if options := manifest.ensemble:
-            from xmc.retrieval.ensemble import Ensemble
-
-            files = folder / parts.generation
-            loaded._ensemble = Ensemble.read(options, files, manifest, loaded._searched_texts)
+        loaded._ensemble, loaded._queries = parts.ensemble, queries
         return loaded
 
     @classmethod

@@ -123,6 +123,10 @@ class LabelTable:
         """Ids of the labels that are not removed, ascending."""
         return np.flatnonzero(~np.array(self.removed, dtype=bool)).astype(np.int64)
 
+    def live_texts(self) -> list[str]:
+        """Texts by label id, nothing for labels that are removed."""
+        return ["" if gone else text for text, gone in zip(self.texts, self.removed, strict=True)]
+
     def slots_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Slots [m] of the vectors of label ids [n], label by label: of one text each, m is n."""
         wanted = ids.tolist()

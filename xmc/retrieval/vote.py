@@ -8,6 +8,7 @@ over both, and the two searches at inference of ViXML (AAAI 2026), with 100 of e
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,10 @@ DEPTH = 100
 
 _BLOCK_ROWS = 1024
 _FEW_SCORES = 1 << 22
-"""Similarities up to which numpy finds the nearest: it searches for one query sooner than torch is loaded."""
+"""Similarities up to which numpy finds the nearest: for one query it takes no longer."""
+
+_FEWER_THAN_TORCH = 1 << 25
+"""And up to which it has found them before torch is loaded, where that is not loaded yet."""
 
 
 def label_votes(queries: Lists, relevance: sp.csr_matrix | SparseRows, temperature: float) -> SparseRows:
@@ -133,8 +137,9 @@ class QueryVotes:
             own: [N], the training query that each is, which must not vote for itself; None when none is.
         """
         queries = unit_rows(queries)
-        if len(queries) * len(self.vectors) <= _FEW_SCORES:
-            return _best_of_all(queries @ self.vectors.T, DEPTH, own)
+        limit = _FEW_SCORES if "torch" in sys.modules else _FEWER_THAN_TORCH
+        if len(queries) * len(self.vectors) <= limit:
+            return self._nearest_of_few(queries, own)
         from xmc.retrieval.exact import exact_search
 
         exclude = None
@@ -144,6 +149,21 @@ class QueryVotes:
                 np.ones(len(own), dtype=bool), np.asarray(own), each, (len(queries), len(self.vectors))
             ).scipy()
         return exact_search(queries, self.vectors, DEPTH, exclude=exclude)
+
+    def _nearest_of_few(
+        self, queries: NDArray[np.float32], own: Sequence[int] | NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """:meth:`nearest` without torch, `_FEW_SCORES` similarities at a time."""
+        size = max(1, _FEW_SCORES // max(1, len(self.vectors)))
+        found = []
+        for start in range(0, len(queries), size):
+            rows = slice(start, start + size)
+            scores = queries[rows] @ self.vectors.T
+            found.append(_best_of_all(scores, DEPTH, None if own is None else own[rows]))
+        if not found:
+            return np.empty((0, DEPTH), dtype=np.int32), np.empty((0, DEPTH), dtype=np.float32)
+        ids, best = zip(*found, strict=True)
+        return np.concatenate(ids), np.concatenate(best)
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

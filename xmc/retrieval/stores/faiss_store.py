@@ -14,9 +14,9 @@ from xmc.retrieval.faiss_index import make_index, read_index, write_index
 from xmc.retrieval.faiss_module import import_faiss
 from xmc.retrieval.faiss_training import parts_of, train_index
 
-__all__ = ["FaissStore"]
+__all__ = ["FAISS_FILE", "FaissStore"]
 
-_FILE = "index.faiss"
+FAISS_FILE = "index.faiss"
 _PRODUCT_FROM = 4
 
 
@@ -79,7 +79,7 @@ class FaissStore:
         Raises:
             DataError: When FAISS cannot read it.
         """
-        return cls(read_index(folder / _FILE, mapped=mapped), factory, next_slot)
+        return cls(read_index(folder / FAISS_FILE, mapped=mapped), factory, next_slot)
 
     @property
     def next_slot(self) -> int:
@@ -168,8 +168,8 @@ class FaissStore:
         return int(self._inner.nlist) if isinstance(self._inner, import_faiss().IndexIVF) else 0
 
     def write(self, folder: Path) -> list[str]:  # noqa: D102
-        write_index(self.index, folder / _FILE)
-        return [_FILE]
+        write_index(self.index, folder / FAISS_FILE)
+        return [FAISS_FILE]
 
 
 def _keeps_vectors(part: Any) -> bool:
