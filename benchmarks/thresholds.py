@@ -55,7 +55,8 @@ def calibrations(index: LabelIndex, dataset: Dataset, rows: NDArray[np.int64]) -
     """Fitted on some test rows: on the scores, and on the evidence."""
     texts = dataset.texts("test")
     asked = [texts[int(row)] for row in rows]
-    ids, scores, evidence = index.ranked_with_evidence(asked, min(DEPTH, len(index)), index.query_encoder)
+    depth = min(DEPTH, len(index))
+    ids, scores, evidence = index.ranked(asked, depth, index.query_encoder, evidence=True)
     if evidence is None:
         raise ConfigError("expected an index that ranks with more than its model, got one of it alone")
     hits = all_hits(sp.csr_matrix(dataset.relevance("test")[rows]), ids)

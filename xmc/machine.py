@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
-import torch
 
 from xmc.files import atomic_file
 from xmc.received import read_json, reading
@@ -46,6 +45,8 @@ class Machine:
 
 def this_machine(processes: int = 1) -> Machine:
     """The machine this runs on, and the peaks of this process."""
+    import torch  # whoever reads what a run recorded does without
+
     return Machine(
         cpu=_cpu_name(),
         cores=_cores(),
@@ -97,6 +98,8 @@ def _cores() -> int:
 
 
 def _devices() -> str:
+    import torch
+
     if not torch.cuda.is_available():
         return "mps" if torch.backends.mps.is_available() else "cpu"
     names = [torch.cuda.get_device_properties(number).name for number in range(torch.cuda.device_count())]

@@ -12,8 +12,9 @@ from xmc.encoders import DualEncoder
 from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError, DataError
 from xmc.reports.curves import Curve, LearningCurves
+from xmc.reports.gains import Gain, training_gains
 from xmc.reports.run_facts import RunFacts
-from xmc.reports.untrained import Gain, open_untrained, training_gains
+from xmc.reports.untrained import open_untrained
 
 
 def test_gains_need_a_validation_before_training() -> None:

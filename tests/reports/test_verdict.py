@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmc.reports.untrained import Gain
+from xmc.reports.gains import Gain
 from xmc.reports.verdict import clear, compared, headline_metric, verdict
 
 PLACE = "test queries of d"

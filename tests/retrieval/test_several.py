@@ -28,8 +28,8 @@ def test_parts_answer_as_one_index(make_encoder, kind, offsets):
     group._indexes[1].remove(["u40"])
     assert len(group) == len(whole) == 78
     for k in (1, 7, 90):
-        ids, scores = whole.ranked(numbers(9, seed=1), k, encoder)
-        found, theirs = group.ranked(numbers(9, seed=1), k, encoder)
+        ids, scores, _ = whole.ranked(numbers(9, seed=1), k, encoder)
+        found, theirs, _ = group.ranked(numbers(9, seed=1), k, encoder)
         np.testing.assert_array_equal(found, ids)
         np.testing.assert_array_equal(theirs, scores)
         assert group.hits_of(found[0], theirs[0]) == whole.hits_of(ids[0], scores[0])

@@ -18,15 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
-from xmc.distributed import World
 from xmc.evaluation.kinds import PROPENSITY_KINDS
 from xmc.evaluation.totals import MetricTotals, walk_hits
+
+if TYPE_CHECKING:
+    import torch
+
+    from xmc.distributed import World
 
 __all__ = ["NovelLabels", "NovelTotals", "harmonic_means", "novel_metrics", "restricted"]
 

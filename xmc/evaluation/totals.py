@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
-from xmc.distributed import World, all_reduce_max, all_reduce_sum
 from xmc.errors import DataError
 from xmc.evaluation.coverage import CoverageCounter
 from xmc.evaluation.hits import Hits, find_hits
 from xmc.evaluation.kinds import COVERAGE_KINDS, PROPENSITY_KINDS, metric_names, row_terms
 from xmc.evaluation.row_blocks import row_blocks
+
+if TYPE_CHECKING:
+    import torch
+
+    from xmc.distributed import World
 
 __all__ = ["MetricTotals", "walk_hits"]
 
@@ -70,6 +74,10 @@ class MetricTotals:
         """
         if world.size == 1:
             return
+        import torch  # needed for ranks alone
+
+        from xmc.distributed import all_reduce_sum
+
         numbers = [float(self.num_rows), *self._gained.values(), *self._ideal.values()]
         summed = all_reduce_sum(torch.tensor(numbers, dtype=torch.float64, device=device), world).tolist()
         self.num_rows = int(summed[0])
@@ -125,5 +133,9 @@ def _kind(name: str) -> str:
 
 
 def _maximum(values: NDArray[np.int32], world: World, device: torch.device | None) -> NDArray[np.int32]:
+    import torch
+
+    from xmc.distributed import all_reduce_max
+
     reduced = all_reduce_max(torch.from_numpy(values).to(device or "cpu"), world)
     return np.asarray(reduced.cpu().numpy(), dtype=np.int32)

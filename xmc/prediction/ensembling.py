@@ -350,7 +350,7 @@ def rank_test(
 
     def together(rows: NDArray[np.int64]) -> Lists:
         own, exclude = (ids[rows], scores[rows]), excluded_rows(dataset, "test", rows)
-        return ensemble.rank(own, vectors[rows], texts[rows], DEPTH, exclude=exclude)
+        return ensemble.rank(own, vectors[rows], texts[rows], DEPTH, exclude=exclude)[:2]
 
     rows = every
     if math.isfinite(seconds) and len(every) > LEAST_ROWS:

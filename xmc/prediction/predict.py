@@ -74,13 +74,11 @@ def predict_blocks(
         evidence = None
         if asked:
             texts = [block[row].text for row in asked]
-            if calibration is None:
-                ids[asked], scores[asked] = index.ranked(texts, k, encoder, cuts)
-            else:
-                ids[asked], scores[asked], given = index.ranked_with_evidence(texts, k, encoder, cuts)
-                if given is not None:
-                    evidence = np.zeros((len(block), *given.shape[1:]))
-                    evidence[asked] = given
+            found = index.ranked(texts, k, encoder, cuts, evidence=calibration is not None)
+            ids[asked], scores[asked] = found.ids, found.scores
+            if found.evidence is not None:
+                evidence = np.zeros((len(block), *found.evidence.shape[1:]))
+                evidence[asked] = found.evidence
         sure = scores if calibration is None else calibration.sureness(scores, evidence)
         low = np.zeros(ids.shape, dtype=np.bool_)
         if least_score is not None:

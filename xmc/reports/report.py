@@ -19,6 +19,7 @@ from xmc.reports.comparison import LEVEL, differences
 from xmc.reports.curves import LearningCurves
 from xmc.reports.distributions import ScoreDistribution, score_distribution
 from xmc.reports.examples import best_and_worst, examples
+from xmc.reports.gains import training_gains
 from xmc.reports.group_metrics import Sums
 from xmc.reports.measures import measure
 from xmc.reports.novel import novel_labels
@@ -26,7 +27,6 @@ from xmc.reports.resampling import bootstrap
 from xmc.reports.run_facts import RunFacts, peculiarities, read_run
 from xmc.reports.segments import SegmentTable, intervals, segment_tables
 from xmc.reports.systems import Split, System
-from xmc.reports.untrained import training_gains
 from xmc.reports.verdict import headline_metric, verdict
 
 __all__ = ["Report", "build_report"]

@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset
-from xmc.encoders import DualEncoder
+from xmc.encoders import StaticQueries
 from xmc.errors import ConfigError, DataError
-from xmc.evaluation import Evaluation, evaluate, load_predictions
+from xmc.evaluation import Evaluation, load_predictions
 from xmc.evaluation.hits import Hits, all_hits, hit_matrix
 from xmc.evaluation.short_lists import warn_of_short_lists
 from xmc.received import read_yaml, reading
 from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
+
+if TYPE_CHECKING:
+    from xmc.encoders import DualEncoder
 
 __all__ = ["System", "dataset_of", "open_systems", "system_names"]
 
@@ -107,14 +110,14 @@ def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System
         room = np.full(len(ids), dataset.num_labels) - filtered
         warn_of_short_lists(source, (ids >= 0).sum(axis=1), room, _CUTS)
         return System(path.stem, ids, scores, dataset.relevance(split))
-    model = DualEncoder.load(source)
     if not is_run_folder(path):
         with tempfile.TemporaryDirectory() as folder:
-            return _evaluated(model, dataset, split, Path(folder) / "ranking.npz", progress)
+            return _evaluated(source, dataset, split, Path(folder) / "ranking.npz", progress)
+    model = StaticQueries.load(source) or _whole(source)  # for its name, without torch where that can be
     stored = load_evaluation(path, dataset, split, model.fingerprint)
     if stored is None:
         ranking = predictions_path(path, dataset.name, split)
-        system = _evaluated(model, dataset, split, ranking, progress)
+        system = _evaluated(source, dataset, split, ranking, progress)
         assert system.evaluation is not None
         store_evaluation(path, system.evaluation)
         return replace(system, run=path)
@@ -122,13 +125,22 @@ def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System
     return System(path.name, ids, scores, dataset.relevance(split), path, evaluation, _scale(model))
 
 
-def _evaluated(model: DualEncoder, dataset: Dataset, split: Split, ranking: Path, progress: bool) -> System:
+def _whole(source: str) -> DualEncoder:
+    from xmc.encoders import DualEncoder
+
+    return DualEncoder.load(source)
+
+
+def _evaluated(source: str, dataset: Dataset, split: Split, ranking: Path, progress: bool) -> System:
+    from xmc.evaluation import evaluate
+
+    model = _whole(source)
     evaluation = evaluate(model, dataset, split=split, predictions=ranking, progress=progress)
     ids, scores = load_predictions(ranking)
     return System("", ids, scores, dataset.relevance(split), None, evaluation, _scale(model))
 
 
-def _scale(model: DualEncoder) -> float | None:
+def _scale(model: DualEncoder | StaticQueries) -> float | None:
     """None for a model that ranks by magnitude, which a softmax says nothing of."""
     return model.metadata.scale if model.metadata.ranking == "score" else None
 

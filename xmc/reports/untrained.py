@@ -1,4 +1,4 @@
-"""The untrained encoder, as the baseline of a run: what it recorded at step 0, and how to measure it anew."""
+"""The untrained encoder as the baseline of a run, measured anew."""
 
 from __future__ import annotations
 
@@ -18,37 +18,11 @@ from xmc.errors import ConfigError
 from xmc.evaluation import evaluate, load_predictions
 from xmc.random_streams import Stream, torch_seed
 from xmc.received import read_yaml, reading
-from xmc.reports.run_facts import RunFacts
+from xmc.reports.gains import NAME
 from xmc.reports.systems import Split, System
 from xmc.typed import from_plain
 
-__all__ = ["NAME", "Gain", "open_untrained", "training_gains"]
-
-NAME = "untrained"
-SHOWN = ("P@1", "P@5", "nDCG@5", "PSP@5", "R@10", "R@100")
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A metric of a run's validation rows before its first step and of the model it kept, in percent."""
-
-    metric: str
-    untrained: float
-    trained: float
-    step: int
-    """Of the model that was kept."""
-
-
-def training_gains(facts: RunFacts) -> list[Gain]:
-    """What training changed on the rows a run held out; empty where it was not validated before step 1."""
-    best = facts.result.get("best_step")
-    gains = []
-    for metric in SHOWN:
-        curve = facts.curves.validation.get(metric)
-        if curve is not None and best and {0.0, float(best)} <= set(curve.steps):
-            values = dict(zip(curve.steps, curve.values, strict=True))
-            gains.append(Gain(metric, values[0.0], values[float(best)], int(best)))
-    return gains
+__all__ = ["open_untrained"]
 
 
 def open_untrained(run: str | Path, dataset: Dataset, split: Split, *, progress: bool = True) -> System:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xmc.reports.gains import NAME, Gain
 from xmc.reports.numbers import p_value, signed, span
-from xmc.reports.untrained import NAME, Gain
 
 __all__ = ["Verdict", "clear", "compared", "headline_metric", "verdict"]
 

@@ -15,7 +15,7 @@ from xmc.data.sparse_rows import SparseRows
 from xmc.errors import ConfigError, DataError
 from xmc.received import reading
 from xmc.retrieval.ensemble_options import EnsembleOptions
-from xmc.retrieval.evidence import gather_evidence
+from xmc.retrieval.evidence import Ranked, gather_evidence
 from xmc.retrieval.fusion import Lists, weighted_fusion
 from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.vote import DEPTH, QueryVotes, voted
@@ -87,8 +87,9 @@ class Ensemble:
         *,
         exclude: sp.csr_matrix | None = None,
         own: NDArray[np.int64] | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Label ids and scores, both [N, k]: best first, ties by label id ascending, -1 and -inf at the end.
+        evidence: bool = False,
+    ) -> Ranked:
+        """The k best labels of queries, ties by label id ascending.
 
         Args:
             labels: The model's lists, of `DEPTH` labels or more; only so many take part.
@@ -97,26 +98,8 @@ class Ensemble:
             k: Labels to keep.
             exclude: [N, L], pairs that are not returned; the model's lists are without them already.
             own: [N], the training query that each is, which has no vote; None when none is.
+            evidence: Also give what speaks for each label; see `xmc.retrieval.evidence`.
         """
-        return self._rank(labels, vectors, texts, k, exclude, own)[0]
-
-    def rank_with_evidence(
-        self, labels: Lists, vectors: NDArray[np.floating], texts: Sequence[str], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
-        """As :meth:`rank`, and what speaks for each label, [N, k, 5]; see `xmc.retrieval.evidence`."""
-        found, said = self._rank(labels, vectors, texts, k)
-        return *found, gather_evidence(labels, said, found)
-
-    def _rank(
-        self,
-        labels: Lists,
-        vectors: NDArray[np.floating],
-        texts: Sequence[str],
-        k: int,
-        exclude: sp.csr_matrix | None = None,
-        own: NDArray[np.int64] | None = None,
-    ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float32]], NDArray[np.float32] | None]:
-        """The ranking, and what the classifiers say of the model's lists; None without any."""
         depth, said = max(k, DEPTH), None
         ids, scores = labels[0].astype(np.int64), labels[1]
         if self.options.classifiers and self.classifiers is not None:
@@ -131,7 +114,8 @@ class Ensemble:
             share = self.options.lexical
             words = self._lexical.rank(texts, depth, exclude)
             ids, scores = weighted_fusion([(ids, scores), words], [1 - share, share], depth)
-        return (ids[:, :k], np.asarray(scores[:, :k], dtype=np.float32)), said
+        found = ids[:, :k], np.asarray(scores[:, :k], dtype=np.float32)
+        return Ranked(*found, gather_evidence(labels, said, found) if evidence else None)
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write the training queries, the words and the classifiers, and name the files written."""

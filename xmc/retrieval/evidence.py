@@ -6,18 +6,31 @@ labels and say little whether any of them fits. The model's own scores and those
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from xmc.retrieval.fusion import Lists
 
-__all__ = ["EVIDENCE", "gather_evidence"]
+__all__ = ["EVIDENCE", "Ranked", "gather_evidence"]
 
 EVIDENCE = ("score", "model", "best", "said", "unsaid")
 """Of a label: the ensemble's score; the model's, or its list's last; the model's best score of the query;
 what the label's classifier says, or 0; 1 where it says nothing, else 0."""
 
 _BLOCK = 512
+
+
+class Ranked(NamedTuple):
+    """Labels ranked for N texts, best first."""
+
+    ids: NDArray[np.int64]
+    """[N, k], -1 pads."""
+    scores: NDArray[np.float32]
+    """[N, k], -inf pads."""
+    evidence: NDArray[np.float64] | None = None
+    """[N, k, 5], where it was asked for and the model does not rank alone: its scores then say all."""
 
 
 def gather_evidence(labels: Lists, said: NDArray[np.floating] | None, found: Lists) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xmc.encoders.cut_count import CutCount
 from xmc.encoders.text_input import TextInput, as_texts, check_texts
 from xmc.errors import ConfigError, DataError
-from xmc.retrieval.fusion import Lists
+from xmc.retrieval.evidence import Ranked
 from xmc.retrieval.hit import Hit
 from xmc.retrieval.index_base import OpenIndex
 from xmc.retrieval.ranking import search_by
@@ -53,7 +53,7 @@ class SearchableIndex(OpenIndex):
             )
         cuts = CutCount()
         model = self.query_encoder if encoder is None else self._model(encoder)
-        ids, scores = self.ranked(queries, k, model, cuts)
+        ids, scores, _ = self.ranked(queries, k, model, cuts)
         cuts.warn("queries")
         return (ids[0], scores[0]) if one else (ids, scores)
 
@@ -63,37 +63,27 @@ class SearchableIndex(OpenIndex):
         k: int,
         encoder: DualEncoder | StaticQueries,
         cuts: CutCount | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ids and scores, both [N, k], of texts that are not blank, by the model and what ranks beside it.
+        *,
+        evidence: bool = False,
+    ) -> Ranked:
+        """The k best labels of texts that are not blank, by the model and what ranks beside it.
+
+        Args:
+            texts: N of them.
+            k: Labels of each.
+            encoder: The model, or its query side.
+            cuts: Counts the texts that are longer than the model reads.
+            evidence: Also give what speaks for each label; see `xmc.retrieval.evidence`.
 
         Raises:
             ConfigError: When k is below 1.
         """
         vectors = encoder.encode_queries(texts, cuts=cuts)
         if self._ensemble is None:
-            return self.search_vectors(vectors, k)
-        return self._ensemble.rank(self._lists(vectors, k), vectors, texts, k)
-
-    def ranked_with_evidence(
-        self,
-        texts: Sequence[str],
-        k: int,
-        encoder: DualEncoder | StaticQueries,
-        cuts: CutCount | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64] | None]:
-        """As :meth:`ranked`, and what speaks for each label, [N, k, 5]; see `xmc.retrieval.evidence`.
-
-        None where the model ranks alone: its scores say all.
-        """
-        if self._ensemble is None:
-            return *self.ranked(texts, k, encoder, cuts), None
-        vectors = encoder.encode_queries(texts, cuts=cuts)
-        return self._ensemble.rank_with_evidence(self._lists(vectors, k), vectors, texts, k)
-
-    def _lists(self, vectors: NDArray[np.float32], k: int) -> Lists:
-        """The model's lists, as long as what ranks beside it asks for."""
-        assert self._ensemble is not None
-        return self.search_vectors(vectors, min(max(k, self._ensemble.depth), max(1, len(self))))
+            return Ranked(*self.search_vectors(vectors, k))
+        # The model's lists, as long as what ranks beside it asks for.
+        lists = self.search_vectors(vectors, min(max(k, self._ensemble.depth), max(1, len(self))))
+        return self._ensemble.rank(lists, vectors, texts, k, evidence=evidence)
 
     def add_ensemble(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmc.errors import ConfigError, DataError, IndexMismatchError
+from xmc.retrieval.evidence import Ranked
 from xmc.retrieval.hit import Hit
 
 if TYPE_CHECKING:
@@ -38,17 +39,10 @@ class RankedLabels(Protocol):
         k: int,
         encoder: DualEncoder | StaticQueries,
         cuts: CutCount | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ids and scores, both [N, k], of texts that are not blank; -1 and -inf pad."""
-
-    def ranked_with_evidence(
-        self,
-        texts: Sequence[str],
-        k: int,
-        encoder: DualEncoder | StaticQueries,
-        cuts: CutCount | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64] | None]:
-        """As `ranked`, and what speaks for each label of an ensemble."""
+        *,
+        evidence: bool = False,
+    ) -> Ranked:
+        """The k best labels of texts that are not blank, and what speaks for each where asked for."""
 
     def hits_of(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
         """The labels of one query's ids and scores, both [k]; pads are left out."""
@@ -138,19 +132,11 @@ class IndexGroup:
         k: int,
         encoder: DualEncoder | StaticQueries,
         cuts: CutCount | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ids and scores, both [N, k], of texts that are not blank."""
-        return self.search_vectors(encoder.encode_queries(texts, cuts=cuts), k)
-
-    def ranked_with_evidence(
-        self,
-        texts: Sequence[str],
-        k: int,
-        encoder: DualEncoder | StaticQueries,
-        cuts: CutCount | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], None]:
-        """As :meth:`ranked`; of indexes together the model ranks alone."""
-        return *self.ranked(texts, k, encoder, cuts), None
+        *,
+        evidence: bool = False,
+    ) -> Ranked:
+        """The k best labels of texts that are not blank; of indexes together the model ranks alone."""
+        return Ranked(*self.search_vectors(encoder.encode_queries(texts, cuts=cuts), k))
 
     def hits_of(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
         """The labels of one query's ids and scores, both [k]; pads are left out."""

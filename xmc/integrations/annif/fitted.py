@@ -126,7 +126,7 @@ class Fitted:
             return found
         k = min(limit, len(self._index))
         queries = [" ".join(texts[place].split()) for place in asked]
-        ids, scores, evidence = self._index.ranked_with_evidence(queries, k, self._encoder)
+        ids, scores, evidence = self._index.ranked(queries, k, self._encoder, evidence=True)
         shares = np.clip(scores.astype(np.float64), 0.0, 1.0)
         if self._calibration is not None:
             shares = self._calibration.probability(self._calibration.sureness(scores, evidence))
