@@ -78,6 +78,16 @@ def test_the_curve_is_what_counting_gives() -> None:
     assert falling == sorted(set(falling), reverse=True)
 
 
+def test_a_threshold_is_in_the_middle_of_a_gap() -> None:
+    scores, right = np.array([[1.0, 0.2], [0.9, 0.3]]), np.array([[True, False], [True, False]])
+    points = threshold_curve(scores, right, np.ones((2, 2), dtype=bool), 2)
+    best = max(points, key=lambda point: point.f1)
+    assert best.score == pytest.approx(0.6) and best.f1 == 1.0
+    assert points[-1].score == 0.2, "nothing is below"
+    close = np.array([[1.0, np.nextafter(1.0, 0.0)]])
+    assert threshold_curve(close, np.array([[True, False]]), np.ones((1, 2), dtype=bool), 1)[0].score == 1.0
+
+
 @pytest.fixture
 def calibration() -> Calibration:
     truth, ids, scores = ranking()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from xmc.cli.main import main
-from xmc.data import Dataset
+from xmc.data import Dataset, DatasetWriter
 from xmc.encoders import DualEncoder
 from xmc.evaluation import rank_labels
 from xmc.prediction import ensembling, held_out_rows
-from xmc.prediction.ensembling import choose_for_run, query_votes, rank_test
-from xmc.retrieval import LabelIndex
+from xmc.prediction.ensembling import choose_ensemble, choose_for_run, query_votes, rank_test
+from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 
@@ -33,6 +33,31 @@ def test_a_choice_loses_nothing_on_the_held_out_rows(run: Path, data: Path) -> N
     assert beside.votes is None or len(beside.votes.vectors) == 119
     # No label shares a word with a query.
     assert chosen.options.lexical == 0 and "20 held-out training rows" in chosen.table()
+
+
+def test_words_are_chosen_by_what_they_raise_where_every_label_is_in_a_list(
+    tmp_path: Path,
+) -> None:
+    """Of six labels a hundred are found however they are ranked; words put the right one first."""
+    labels = ["tent", "boot", "lamp", "rope", "stove", "map"]
+    texts = [f"a good {labels[row % 6]} for the hills" for row in range(60)]
+    with DatasetWriter(tmp_path / "hills", name="hills") as writer:
+        for label in labels:
+            writer.add_label(label, label)
+        for row, text in enumerate(texts):
+            writer.add_row("train", f"q{row}", text, "", [row % 6])
+    dataset = Dataset.load(tmp_path / "hills")
+    rng = np.random.default_rng(0)
+    ids = np.full((60, 100), -1, dtype=np.int64)
+    scores = np.full((60, 100), -np.inf)
+    ids[:, :6] = np.argsort(rng.random((60, 6)), axis=1)
+    scores[:, :6] = -np.sort(-rng.random((60, 6)), axis=1)
+    chosen = choose_ensemble(
+        *(dataset, np.arange(60), (ids, scores), None, np.arange(60), texts), lexical=LexicalRanker(labels)
+    )
+    before, after = (stage.metrics for stage in chosen.stages)
+    assert chosen.options.lexical > 0 and after["nDCG@5"] > before["nDCG@5"] + 20
+    assert before["R@100"] == after["R@100"] == 100
 
 
 def test_classifiers_that_would_take_too_long_are_left_out(

@@ -61,6 +61,50 @@ def test_weights_are_those_of_the_law() -> None:
         Judge((1.0,))
 
 
+def test_less_evidence_makes_nothing_surer() -> None:
+    """Of 40 queries whose best scores differ by chance the other way round than being right does."""
+    rng = np.random.default_rng(0)
+    evidence = rng.random((400, 5))
+    evidence[:, 2] = np.maximum(np.repeat(0.8 + 0.1 * rng.random(40), 10), evidence[:, 1])
+    logits = 4 * evidence[:, 1] - 30 * (evidence[:, 2] - 0.85) - 2 * evidence[:, 3]
+    right = rng.random(400) < 1 / (1 + np.exp(-logits))
+    judge = fit_judge(evidence, right)
+    score, model, best, said, _ = judge.weights
+    assert best <= 0 <= model + best and score >= 0 and said == 0.0
+    unlike = np.array([[0.99, 0.2, 0.2, 0.5, 0.5]])
+    like = np.array([[0.99, 0.9, 0.9, 0.5, 0.5]])
+    assert judge.least == pytest.approx(np.quantile(evidence[:, 2], 0.01)) and judge.fall > 0
+    assert judge(unlike) <= judge(like) - judge.fall * (judge.least - 0.2) + 1e-9
+    assert replace(judge, fall=0.0)(like) == judge(like)
+
+
+def test_a_query_that_nothing_fits_gets_no_label() -> None:
+    """Its labels are as far apart as any, and their scores as near to 1, but the model knows none of them."""
+    rng = np.random.default_rng(0)
+    model = -np.sort(-rng.uniform(0.3, 0.6, (300, 10)), axis=1)
+    right = np.zeros((300, 10), dtype=bool)
+    right[np.arange(240), 0] = True
+    model[:240, 0] = rng.uniform(0.8, 1.0, 240)
+    model[240:, 0] = rng.uniform(0.6, 0.8, 60)
+
+    def seen(scores: np.ndarray) -> np.ndarray:
+        moved = (scores - scores.min(axis=1, keepdims=True)) / np.ptp(scores, axis=1)[:, None]
+        best = np.broadcast_to(scores[:, :1], scores.shape)
+        return np.stack([moved, scores, best, np.zeros_like(scores), np.zeros_like(scores)], axis=2)
+
+    ids = np.argsort(rng.random((300, 10)), axis=1)
+    rows, places = np.nonzero(right)
+    truth = sp.csr_matrix((np.ones(240), (rows, ids[rows, places])), shape=(300, 10))
+    evidence = seen(model)
+    fitted = fit_calibration(
+        *(all_hits(truth, ids), ids, evidence[:, :, 0].astype(np.float32)),
+        **{"model_fingerprint": "m", "num_labels": 10, "rows": "rows", "evidence": evidence},
+    )
+    strange = fitted.probability(fitted.sureness(model[:5], seen(model[:5] - 0.7)))
+    assert fitted.probability(fitted.sureness(model[:5], evidence[:5]))[:, 0].min() > 0.5
+    assert strange.max() < 0.02
+
+
 def test_thresholds_hold_on_other_queries(tmp_path: Path) -> None:
     """Where those of the ensemble's own score reach no such precision at all."""
     fitted, plain = calibration(2000, 0), calibration(2000, 0, judged=False)

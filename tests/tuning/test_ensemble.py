@@ -65,7 +65,7 @@ def test_nothing_is_added_where_nothing_helps_or_was_measured() -> None:
         ChosenEnsemble(EnsembleOptions(), (stage("labels", 50.0),), np.arange(20), NONE), "nDCG@5"
     )
     assert not ensemble_of(none) and all("none raises nDCG@5" in choice.reason for choice in none[:2])
-    assert "no share raises R@100" in none[2].reason
+    assert "no share raises nDCG@5 or R@100 beyond chance" in none[2].reason
     unknown = ensemble_choices(None, "nDCG@5")
     assert not ensemble_of(unknown) and "no trial ranked" in unknown[1].reason
     assert not ensemble_of([])

@@ -19,6 +19,7 @@ FACTS = DataFacts(
     num_pairs=120_000,
     pairs_per_label=6.0,
     head_share=0.3,
+    shared_texts=0.0,
     filter_pairs=0,
     queries=TEXT,
     labels=replace(TEXT, percentile_95=9),
@@ -79,6 +80,8 @@ def test_small_data_take_small_batches_and_many_passes() -> None:
 
 
 def test_labels_of_many_pairs_learn_a_vector_and_many_labels_are_sampled() -> None:
+    assert chosen(shared_texts=0.2)["residuals.enabled"] is True, "a text that is no name"
+    assert "residuals.enabled" not in chosen(shared_texts=0.2, pairs_per_label=1.5)
     assert "residuals.enabled" not in chosen() and chosen(pairs_per_label=40.0)["residuals.enabled"] is True
     assert chosen()["negatives.mode"] == "sampled" and chosen(num_labels=500)["negatives.mode"] == "all"
 
@@ -103,7 +106,7 @@ def test_facts_are_of_the_training_part(dataset: Dataset, static_folder: Path) -
     assert facts.pairs_per_label == pytest.approx(1.9)
     # Two labels are the most frequent hundredth: one has ten of the pairs, the other one.
     assert facts.head_share == pytest.approx(11 / 19)
-    assert facts.filter_pairs == 2
+    assert facts.filter_pairs == 2 and facts.shared_texts == 199 / 200
     assert facts.queries.median == 3 and facts.queries.percentile_95 == 3, "the long test text is not read"
     assert facts.labels.total == 203 and facts.queries.pieces_per_word == pytest.approx(1.0)
 

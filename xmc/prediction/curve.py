@@ -36,7 +36,9 @@ def threshold_curve(
 ) -> list[Point]:
     """The curve by falling threshold: at most 400 points, evenly spread over the log of the predictions kept.
 
-    The threshold of the greatest F1 is among them. Equal scores stay together.
+    The threshold of the greatest F1 is among them. Equal scores stay together. A threshold is in the middle
+    between the lowest score that it keeps and the highest that it does not: right at the former, whatever
+    scores a little less would be dropped, however far it is from the next that was.
 
     Args:
         scores: [N, K].
@@ -61,9 +63,12 @@ def threshold_curve(
     f1 = 2 * found / (count + max(1, num_positives))
     spread = np.searchsorted(count, np.geomspace(count[0], count[-1], _POINTS - 1))
     chosen = np.unique(np.append(spread.clip(max=len(ends) - 1), f1.argmax()))
+    lowest, next_lower = values[ends], np.append(values[ends[1:]], values[-1])
+    middle = (lowest + next_lower) / 2
+    thresholds = np.where(middle > next_lower, middle, lowest)  # of neighbouring numbers there is no middle
     return [
         Point(
-            score=float(values[ends[i]]),
+            score=float(thresholds[i]),
             precision=float(precision[i]),
             recall=float(recall[i]),
             f1=float(f1[i]),

@@ -165,7 +165,7 @@ def choose_ensemble(
     said: NDArray[np.floating] | None = None,
     said_seconds: float = 0.0,
 ) -> ChosenEnsemble:
-    """Classifiers and the vote that raise ``metric``, words that raise ``lexical_metric``; each may be 0.
+    """Classifiers, the vote and words that raise ``metric``, else words that raise recall; each may be 0.
 
     One after the other, each beside what those before it have come to. Classifiers are the first: what a vote
     makes of scores, shares of a softmax, would leave them little to say. Of several as good the mildest is
@@ -179,10 +179,10 @@ def choose_ensemble(
         near: Their nearest training queries, [V, 100], themselves left out; None to try no vote.
         voters: The training rows that the queries of ``near`` are, [M].
         texts: Of the V rows.
-        metric: What the vote is chosen by.
+        metric: What all are chosen by.
         keep: Metrics that must not fall.
         lexical: Of the labels' texts; None to try no words.
-        lexical_metric: What words are chosen by: their use is the tail of a list.
+        lexical_metric: What words are chosen by where no share of them raises ``metric``: the tail of a list.
         near_seconds: What finding ``near`` took, for the table.
         apart: [V, L], pairs that are neither right nor wrong; the model's lists are without them.
         said: What classifiers that have not learned the rows say of ``lists``, [V, 100], NaN where they say
@@ -228,7 +228,9 @@ def choose_ensemble(
         def with_words(share: float) -> Lists:
             return weighted_fusion([before_words, words], [1 - share, share], DEPTH)
 
-        share, found = _share(current, with_words, before, measure, (*keep, metric), lexical_metric)
+        share, found = _share(current, with_words, before, measure, keep, metric)
+        if not share:
+            share, found = _share(current, with_words, before, measure, (*keep, metric), lexical_metric)
         if share:
             current = with_words(share)
             stages.append(Stage("with words", found, seconds))

@@ -49,7 +49,7 @@ def of_recipe(choices: Sequence[Choice]) -> list[Choice]:
 def chosen_ensemble(
     held_out: HeldOut, words: TrainingWords, label_texts: Sequence[str], metric: str, seconds: float
 ) -> ChosenEnsemble:
-    """Classifiers and the vote by ``metric``, words by recall, where none lowers P@1.
+    """Classifiers, the vote and words by ``metric``, words else by recall, where none lowers P@1.
 
     All by the held-out rows. Classifiers are learned of each fold's other rows, of as many folds as
     ``seconds`` has time for.
@@ -108,6 +108,7 @@ def ensemble_choices(chosen: ChosenEnsemble | None, metric: str) -> list[Choice]
     }
     options = chosen.options
     keeping = "P@1" if metric == "P@1" else f"{metric} and P@1"
+    either = f"{metric} or {LEXICAL_METRIC}"
     kept = f"held-out rows: none raises {metric} beyond chance"
     if metric != "P@1":
         kept += " and keeps P@1"
@@ -127,7 +128,7 @@ def ensemble_choices(chosen: ChosenEnsemble | None, metric: str) -> list[Choice]
             options.lexical,
             gains.get(
                 "with words",
-                f"held-out rows: no share raises {LEXICAL_METRIC} beyond chance and keeps {keeping}",
+                f"held-out rows: no share raises {either} beyond chance and keeps {keeping}",
             ),
         ),
     ]

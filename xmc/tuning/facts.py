@@ -42,6 +42,7 @@ class DataFacts:
         num_pairs: (row, label) pairs.
         pairs_per_label: Of labels with any.
         head_share: Share of the pairs that the most frequent hundredth of the labels has.
+        shared_texts: Share of the labels whose text another label has too.
         filter_pairs: Training pairs that evaluation leaves out of the ranking, such as an item with itself.
         queries: Of the rows' texts.
         labels: Of the labels' texts.
@@ -52,6 +53,7 @@ class DataFacts:
     num_pairs: int
     pairs_per_label: float
     head_share: float
+    shared_texts: float
     filter_pairs: int
     queries: TextShape
     labels: TextShape
@@ -81,10 +83,18 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
         num_pairs=int(relevance.nnz),
         pairs_per_label=float(points.sum()) / with_any,
         head_share=float(head.sum()) / max(1, int(points.sum())),
+        shared_texts=_shared(dataset),
         filter_pairs=0 if filtered is None else int(filtered.nnz),
         queries=_shape(dataset, "train", encoder.query_tower),
         labels=_shape(dataset, "labels", encoder.label_tower),
     )
+
+
+def _shared(dataset: Dataset) -> float:
+    texts = dataset.texts("labels")
+    names = np.fromiter((hash(text) for text in texts), dtype=np.int64, count=len(texts))
+    _, counts = np.unique(names, return_counts=True)
+    return float(counts[counts > 1].sum()) / max(1, len(names))
 
 
 def _shape(dataset: Dataset, table: str, tower: Tower) -> TextShape:

@@ -20,6 +20,9 @@ MOST_LABELS_AT_ONCE = 4_096
 
 LEAST_STEPS = 200
 
+SHARED_TEXTS = 0.1
+"""Share of the labels that have the text of another, from which on a text is no name."""
+
 VIRTUAL_NEGATIVES = ((1_000, 1.0), (20_000, 0.7), (50_000, 0.6))
 """The cosine of static towers' virtual negative: below how many rows, and what it is; none for more."""
 
@@ -86,8 +89,12 @@ def _objective(facts: DataFacts, static: bool) -> list[Choice]:
     if static and product is not None:
         reason = f"with {facts.num_rows:,} rows a positive is soon ahead of all labels: it must pass this too"
         chosen.append(Choice("objective.virtual_negative", product, reason))
-    if facts.pairs_per_label >= 10:
+    alike = facts.shared_texts >= SHARED_TEXTS and facts.pairs_per_label >= 2
+    if facts.pairs_per_label >= 10 or alike:
         reason = f"a label has {facts.pairs_per_label:.0f} training pairs, which say more than its text"
+        if alike:
+            percent = 100 * facts.shared_texts
+            reason = f"{percent:.0f} % of the labels have the text of another, from which pairs tell them"
         chosen += [
             Choice("residuals.enabled", True, reason),
             Choice("residuals.learning_rate", 0.1, "as in the recipe of YSO-FinnaTitles-24K"),
