@@ -15,7 +15,8 @@ from xmc.data.manifest import MANIFEST_NAME, check_choice
 from xmc.data.propensity import Propensity
 from xmc.data.tables import TableFiles, TableOptions, import_tables, is_table
 from xmc.data.tables.alone import table_alone
-from xmc.data.tables.folder import LOOKS_FOR, has_tables, label_tables, tables_of, tables_of_folder
+from xmc.data.tables.beside import labels_beside
+from xmc.data.tables.folder import LOOKS_FOR, has_tables, tables_of, tables_of_folder
 from xmc.errors import ConfigError, DataError
 
 __all__ = ["INPUT_FORMATS", "Part", "is_prepared", "prepare"]
@@ -107,7 +108,7 @@ def prepare(
         )
         if keep_test and files.test:
             split = None
-        return import_tables(
+        made = import_tables(
             files,
             out,
             name=name or _name(paths[0]),
@@ -118,6 +119,9 @@ def prepare(
             overwrite=overwrite,
             progress=progress,
         )
+        if files.labels is None and paths[0].is_file():
+            _point_out(paths[0], made)
+        return made
     alone = {"test": test, "labels": labels, "options": options, "part": part != "train"}
     if extra := [what for what, value in alone.items() if value]:
         raise ConfigError(f"{', '.join(extra)}: expected with tables alone, got {source}: leave it out")
@@ -211,10 +215,7 @@ def _files(
             f"labels: expected one table of labels, got {labels} and {files.labels}, which is taken for a "
             "table of labels by its name: leave one, or give a table of clicks another name"
         )
-    files = replace(files, test=[*files.test, *test], labels=labels or files.labels)
-    if labels is None and files.labels is None and paths[0].is_file():
-        _point_out(paths[0])
-    return files
+    return replace(files, test=[*files.test, *test], labels=labels or files.labels)
 
 
 def _labels_alone(path: Path) -> TableFiles:
@@ -234,12 +235,12 @@ def _test_alone(files: TableFiles) -> TableFiles:
     return replace(files, train=(), test=[*files.train, *files.test])
 
 
-def _point_out(path: Path) -> None:
-    """Say that a table of labels lies beside a file and is not read."""
-    if beside := [one for one in label_tables(path.absolute().parent) if one.name != path.name]:
+def _point_out(path: Path, made: Dataset) -> None:
+    """Say that a table with texts of the labels lies beside a file and is not read."""
+    if beside := labels_beside(path, made.uids("labels")[:]):
         _log.warning(
             "%s lies beside %s and is not read: --labels %s takes the labels' texts from it",
-            *(beside[0].name, path.name, path.parent / beside[0].name),
+            *(beside.name, path.name, path.parent / beside.name),
         )
 
 
