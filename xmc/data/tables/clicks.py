@@ -19,7 +19,7 @@ from xmc.data.tables.columns import CLICK_NAMES, Columns, content_aside
 from xmc.data.tables.labels import LabelTexts
 from xmc.data.tables.source import TextOptions
 from xmc.data.tables.table import Table, missing, open_table
-from xmc.data.tables.values import as_list, as_text, as_weight
+from xmc.data.tables.values import as_label, as_list, as_text, as_weight
 from xmc.errors import DataError
 
 __all__ = ["Clicks", "UnknownLabels", "read_clicks"]
@@ -255,7 +255,9 @@ class _Row:
         self.part = self.named_by
         value = given[self.part]
         listed = self._separator is not None or isinstance(value, list)
-        self.names = as_list(value, self._separator or "") if listed else list(filter(None, [as_text(value)]))
+        self.names = (
+            as_list(value, self._separator or "") if listed else list(filter(None, [as_label(value)]))
+        )
         self.part = "weight"
         weight = given.get(self.part)
         self.weights = [as_weight(one) for one in weight] if isinstance(weight, list) else []
