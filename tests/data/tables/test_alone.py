@@ -22,6 +22,7 @@ TAKEN = r"items\.csv is taken for a table of labels by its name: if its rows are
     [
         ("items.csv", "title,category\nred,x\nblue,y\n", {}),
         ("products.csv", "search_term,product_id\nred,x\nblue,y\n", {}),
+        ("items.csv", "search_term,item_id,title\nred,x,X\nblue,y,Y\n", {}),
         ("documents.jsonl", '{"text": "red", "labels": ["x"]}\n{"text": "blue", "labels": ["y"]}\n', {}),
         ("labels.csv", "id,text,label\n1,red,x\n2,blue,y\n", {}),
         ("catalog.csv", "Suche,Artikel\nred,x\nblue,y\n", {"query": "Suche", "label": "Artikel"}),
@@ -42,7 +43,7 @@ def test_columns_make_clicks_of_a_file_of_any_name(
 
 @pytest.mark.parametrize(
     "text",
-    ["uid,title\np1,Shoes\np2,Hats\n", "product_id,title,x\np1,Shoes,\np2,Hats,\n", "p1,Shoes\np2,Hats\n"],
+    ["uid,title\np1,Shoes\np2,Hats\n", "product_id,title,tags\np1,Shoes,\np2,Hats,\n", "p1,Shoes\np2,Hats\n"],
 )
 def test_a_table_named_and_made_as_labels_is_one(
     text: str, write: Write, run: Run, caplog: pytest.LogCaptureFixture

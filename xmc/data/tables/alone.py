@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from xmc.data.tables.columns import CLICK_NAMES, LABEL_NAMES, find_columns, has_names
@@ -46,10 +47,18 @@ def _has_clicks(path: Path, options: TableOptions) -> bool:
         header = [cell.strip() for cell in source.sample[0]]
         if not (has_names(header, CLICK_NAMES, told) if options.header is None else options.header):
             return False
-    labels = find_columns(str(path), header, LABEL_NAMES, options.columns.told(LABEL_NAMES))
-    if not told and {"uid", "title"} <= labels.keys():
-        named = find_columns(str(path), [header[labels[role]] for role in ("uid", "title")], CLICK_NAMES, {})
-        if named == {"label": 0, "query": 1} and header[labels["title"]].casefold() == "title":
-            return False
+    if not told and _names_labels(path, header):
+        return False
     clicks = find_columns(str(path), header, CLICK_NAMES, told)
     return "query" in clicks and bool({"label", "labels"} & clicks.keys())
+
+
+def _names_labels(path: Path, header: Sequence[str]) -> bool:
+    """Whether what would be a click's label and query are named as a label's id and its title."""
+    places = find_columns(str(path), header, LABEL_NAMES, {})
+    if not {"uid", "title"} <= places.keys():
+        return False
+    query = find_columns(str(path), header, {"query": CLICK_NAMES["query"]}, {}).get("query")
+    uid, title = header[places["uid"]], header[places["title"]]
+    is_id = "label" in find_columns(str(path), [uid], CLICK_NAMES, {})
+    return is_id and query == places["title"] and title.casefold() == "title"
