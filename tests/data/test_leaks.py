@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmc.data import Dataset, DatasetWriter, describe
+from xmc.data import Dataset, DatasetWriter, describe, prepare
 from xmc.data.leaks import leaked_rows
 
 
@@ -33,5 +33,24 @@ def test_nothing_to_say_of_sound_data(tmp_path: Path) -> None:
 
 def test_repeated_texts_and_no_test_rows(tmp_path: Path) -> None:
     advice = describe(made(tmp_path / "out", ["a", "a"], [], ["x", "x"])).advice
-    for words in ("no test rows to evaluate on", "several rows", "cannot be told apart"):
+    for words in ("no test rows to evaluate on", "a table of clicks (CSV, TSV) makes one", "be told apart"):
         assert any(words in line for line in advice)
+
+
+def test_repeated_texts_of_a_table_have_uids_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.csv"
+    path.write_text("query_uid,query,label\n1,red,a\n2,red,b\n", encoding="utf-8")
+    advice = describe(prepare(path, tmp_path / "out", progress=False)).advice
+    assert any("several rows: their query_uid tells them apart" in line for line in advice)
+    assert not any("a table of clicks" in line for line in advice)
+
+
+def test_labels_that_differ_in_case_alone_are_named(tmp_path: Path) -> None:
+    advice = describe(made(tmp_path / "out", ["a"], ["b"], ["tent", "VPN", "vpn"])).advice
+    assert any(
+        line.startswith(
+            "2 labels differ from another in case or white space alone, such as 'VPN' and 'vpn', and"
+        )
+        and line.endswith("write each in one way in the files and import again")
+        for line in advice
+    )

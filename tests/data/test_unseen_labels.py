@@ -53,6 +53,20 @@ def test_unseen_labels_are_nowhere_in_training(dataset: Dataset, tmp_path: Path)
     assert split_labels(dataset, tmp_path / "other", unseen=0.5, seed=1).fingerprint != parted.fingerprint
 
 
+def test_a_draw_of_fewer_labels_than_the_share_says_so(
+    dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sides = set()
+    for seed in range(6):
+        caplog.clear()
+        count = len(split_labels(dataset, tmp_path / f"{seed}", unseen=0.5, seed=seed).unseen_labels)
+        # Of 40 labels 38 have training rows, so that 19 are half of them.
+        said = f"{count} labels held out, fewer than the 19 that are a share of 0.5 of the 38" in caplog.text
+        sides.add(count < 19)
+        assert said == (count < 19) and ("fewer" in caplog.text) == said
+    assert sides == {True, False}
+
+
 def test_a_second_split_keeps_the_list_of_the_first(dataset: Dataset, tmp_path: Path) -> None:
     first = split_labels(dataset, tmp_path / "one", unseen=0.3)
     second = split_labels(first, tmp_path / "two", unseen=0.3, seed=1)

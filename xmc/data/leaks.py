@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from xmc.data.case_twins import case_twins
 from xmc.data.dataset import Dataset
 from xmc.data.facts import TextFacts, text_facts
 from xmc.data.manifest import TABLES, Table
@@ -46,10 +47,13 @@ def advice(dataset: Dataset, num_leaked: int, unclicked: int, texts: Mapping[Tab
             "no test rows to evaluate on: import again with --split 0.1, or with a file of test rows"
         )
     if texts["train"].num_repeated:
-        lines.append(
-            "training queries of one text are several rows: a table of clicks (CSV, TSV) makes one of them, "
-            "with all their labels"
+        tables = any(source.get("format") == "tables" for source in dataset.manifest.sources)
+        way = (
+            "their query_uid tells them apart, and without that column they become one"
+            if tables
+            else "a table of clicks (CSV, TSV) makes one of them"
         )
+        lines.append(f"training queries of one text are several rows: {way}, with all their labels")
     if unclicked and dataset.num_train:
         lines.append(
             f"{unclicked:,} of {dataset.num_labels:,} labels have no training row: they are found by their "
@@ -59,6 +63,13 @@ def advice(dataset: Dataset, num_leaked: int, unclicked: int, texts: Mapping[Tab
         lines.append(
             "labels of one text cannot be told apart by it: merge them, give them a content, or learn a "
             "vector for each (residuals.enabled)"
+        )
+    twins = case_twins(dataset)
+    if twins.example:
+        lines.append(
+            f"{twins.num_labels:,} labels differ from another in case or white space alone, such as "
+            f"{twins.example[0]!r:.60} and {twins.example[1]!r:.60}, and are learned apart: if they mean the "
+            "same, write each in one way in the files and import again"
         )
     return lines
 

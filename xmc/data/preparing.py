@@ -14,7 +14,9 @@ from xmc.data.importers.annif import import_annif
 from xmc.data.manifest import MANIFEST_NAME, check_choice
 from xmc.data.propensity import Propensity
 from xmc.data.tables import TableFiles, TableOptions, import_tables, is_table
-from xmc.data.tables.folder import LOOKS_FOR, has_tables, label_tables, tables_of, tables_of_folder
+from xmc.data.tables.alone import table_alone
+from xmc.data.tables.beside import labels_beside
+from xmc.data.tables.folder import LOOKS_FOR, has_tables, tables_of, tables_of_folder
 from xmc.errors import ConfigError, DataError
 
 __all__ = ["INPUT_FORMATS", "Part", "is_prepared", "prepare"]
@@ -50,7 +52,9 @@ def prepare(
 
     A folder is one of :data:`xmc.data.importers.FORMATS`, or holds tables: ``clicks.csv`` or ``train.csv``,
     with or without ``test.csv`` and ``products.csv`` or ``labels.csv``, each CSV, TSV, JSON Lines or Parquet.
-    Files are tables. Those called test, products or labels are that; the others hold clicks.
+    Files are tables. Of several, those called test, products or labels are that, and the others hold clicks.
+    A single file holds clicks to train on, whatever it is called, unless it is called products or labels and
+    has no columns of queries and labels.
 
     Args:
         source: A folder, a file, several files, or a data set's name on the Hugging Face hub
@@ -99,10 +103,12 @@ def prepare(
     if language is not None:
         raise ConfigError(f"language: expected with format annif alone, got '{language}': leave it out")
     if format == "tables" or (format == "auto" and _are_tables(paths)):
-        files = _files(paths, _paths(test), None if labels is None else Path(labels), part)
+        files = _files(
+            *(paths, _paths(test), None if labels is None else Path(labels), part, options or TableOptions())
+        )
         if keep_test and files.test:
             split = None
-        return import_tables(
+        made = import_tables(
             files,
             out,
             name=name or _name(paths[0]),
@@ -113,6 +119,9 @@ def prepare(
             overwrite=overwrite,
             progress=progress,
         )
+        if files.labels is None and paths[0].is_file():
+            _point_out(paths[0], made)
+        return made
     alone = {"test": test, "labels": labels, "options": options, "part": part != "train"}
     if extra := [what for what, value in alone.items() if value]:
         raise ConfigError(f"{', '.join(extra)}: expected with tables alone, got {source}: leave it out")
@@ -180,7 +189,9 @@ def _are_tables(paths: Sequence[Path]) -> bool:
     return folder.is_dir() and has_tables(folder) and not any(one.matches(folder) for one in FORMATS.values())
 
 
-def _files(paths: list[Path], test: list[Path], labels: Path | None, part: Part) -> TableFiles:
+def _files(
+    paths: list[Path], test: list[Path], labels: Path | None, part: Part, options: TableOptions
+) -> TableFiles:
     if labels is not None and not labels.is_file() and not is_prepared(labels):
         raise DataError(f"labels: expected a table or a prepared data set, found none at {labels}")
     if part == "labels":
@@ -193,14 +204,18 @@ def _files(paths: list[Path], test: list[Path], labels: Path | None, part: Part)
             raise DataError(f"{paths[0]}: expected {LOOKS_FOR}, found none")
         if part == "test":
             files = _test_alone(files)
+    elif part == "test":
+        files = TableFiles(test=paths)
+    elif len(paths) == 1:
+        files = TableFiles(train=paths) if labels else table_alone(paths[0], options)
     else:
-        files = TableFiles(test=paths) if part == "test" else tables_of(paths)
+        files = tables_of(paths)
     if labels is not None and files.labels is not None:
-        raise ConfigError(f"labels: expected one table of labels, got {labels} and {files.labels}")
-    files = replace(files, test=[*files.test, *test], labels=labels or files.labels)
-    if labels is None and files.labels is None and paths[0].is_file():
-        _point_out(paths[0])
-    return files
+        raise ConfigError(
+            f"labels: expected one table of labels, got {labels} and {files.labels}, which is taken for a "
+            "table of labels by its name: leave one, or give a table of clicks another name"
+        )
+    return replace(files, test=[*files.test, *test], labels=labels or files.labels)
 
 
 def _labels_alone(path: Path) -> TableFiles:
@@ -220,12 +235,12 @@ def _test_alone(files: TableFiles) -> TableFiles:
     return replace(files, train=(), test=[*files.train, *files.test])
 
 
-def _point_out(path: Path) -> None:
-    """Say that a table of labels lies beside a file and is not read."""
-    if beside := [one for one in label_tables(path.absolute().parent) if one.name != path.name]:
+def _point_out(path: Path, made: Dataset) -> None:
+    """Say that a table with texts of the labels lies beside a file and is not read."""
+    if beside := labels_beside(path, made.uids("labels")[:]):
         _log.warning(
             "%s lies beside %s and is not read: --labels %s takes the labels' texts from it",
-            *(beside[0].name, path.name, path.parent / beside[0].name),
+            *(beside.name, path.name, path.parent / beside.name),
         )
 
 

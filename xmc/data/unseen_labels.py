@@ -85,4 +85,12 @@ def split_labels(
         *(dataset.name, f"{len(held_out):,}", f"{dataset.num_labels:,}", f"{int((~keep).sum()):,}"),
         *(f"{tested:,}", f"{test.nnz:,}"),
     )
+    asked = round(unseen * len(trained))
+    if len(held_out) < asked:
+        _log.warning(
+            "%s labels held out, fewer than the %s that are a share of %s of the %s labels with training "
+            "rows: each is drawn by a hash of its uid, so that it stays on its side as data grow; another "
+            "seed draws others",
+            *(f"{len(held_out):,}", f"{asked:,}", f"{unseen:g}", f"{len(trained):,}"),
+        )
     return Dataset.load(out)

@@ -102,6 +102,19 @@ def test_unknown_labels(
     assert nothing_left()
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([{"id": 4, "name": "x"}], "line 1: expected strings or integers .* write its field 'name' alone"),
+        ([["x", "y"]], "line 1: expected strings or integers .* write all labels of a row in one list"),
+    ],
+)
+def test_nested_labels(labels: list[Any], message: str, source: Path, run: Callable[..., Dataset]) -> None:
+    _write_jsonl(source, {"train": [{"text": "a", "labels": labels}]})
+    with pytest.raises(DataError, match=message):
+        run()
+
+
 def test_ids_need_a_labels_table(source: Path, run: Callable[..., Dataset]) -> None:
     _write_jsonl(source, {"train": [{"text": "a", "labels": [0]}]})
     with pytest.raises(

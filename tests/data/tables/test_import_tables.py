@@ -175,6 +175,18 @@ def test_a_file_without_a_header_says_so(write: Write, run: Run, caplog: pytest.
         ("query,count\na,1\n", r"a\.csv: expected a column with the label of each click.* 'query', 'count'"),
         ("label,count\na,1\n", r"a\.csv: expected a column with the queries' text"),
         (
+            "Ticket ID,Ticket Text,Assigned Tags\n1,red,x\n",
+            r"a\.csv: expected a header with known names.* got 'Ticket ID', 'Ticket Text', 'Assigned Tags': "
+            r"say which column is which \(--columns query=NAME label=NAME.*--header no",
+        ),
+        ("Suche,Artikel,Anzahl\nred,x,2\n", "got 'Suche', 'Artikel', 'Anzahl'"),
+        (
+            "query,my tag,category,tags\nred,,x,y\n",
+            r"expected one column of labels, got 'category', named as a label a row, and 'tags', named as a "
+            r"list: say which it is \(--columns label=category or --columns labels=tags\)",
+        ),
+        ("query,label,labels\nred,x,y\n", "got 'label', .* and 'labels'"),
+        (
             'query,label,n\na,x,1\n"b\nc",y,"1,5"\n',
             r"a\.csv, line 3, column 'n': expected a number of at least 0",
         ),
@@ -309,3 +321,52 @@ def test_a_list_cut_at_another_mark_is_pointed_out(
     caplog.clear()
     assert run(path, options=TableOptions(separator=",")).uids("labels")[:] == ["a", "b", "c"]
     assert "separator" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("query,url,labels\nred,u,x|y\n", ["x", "y"]),
+        ("query,label,tags\nred,u,x|y\n", ["u"]),
+    ],
+)
+def test_of_a_label_and_a_list_the_one_of_its_own_name_is_read(
+    text: str, labels: list[str], write: Write, run: Run
+) -> None:
+    assert run(write("a.csv", text)).uids("labels")[:] == labels
+
+
+def test_of_a_label_and_a_list_the_told_one_is_read(write: Write, run: Run) -> None:
+    path = write("a.csv", "query,category,tags\nred,u,x|y\n")
+    for columns, labels in ((Columns(label="category"), ["u"]), (Columns(labels="tags"), ["x", "y"])):
+        assert run(path, options=TableOptions(columns=columns)).uids("labels")[:] == labels
+
+
+@pytest.mark.parametrize(
+    "weight", ["click_count", " Click Count ", "ClickCount", "CLICKS", "count", "num-clicks"]
+)
+def test_weights_of_many_names(weight: str, write: Write, run: Run) -> None:
+    assert pairs(run(write("a.csv", f"Search Term,Product_ID,{weight}\nred,x,3\n"))) == {"red": {"x": 3.0}}
+
+
+def test_a_third_column_without_a_header(write: Write, run: Run) -> None:
+    numbers = run(write("a.csv", "red,x,2\nblue,y,\n"))
+    assert pairs(numbers) == {"red": {"x": 2.0}, "blue": {"y": 1.0}}
+    path = write("a.csv", "red,x,shop\nblue,y,web\n")
+    assert pairs(run(path, options=TableOptions(header=False))) == {"red": {"x": 1.0}, "blue": {"y": 1.0}}
+    told = TableOptions(columns=Columns(query="3", label="2"))
+    assert pairs(run(path, options=told)) == {"shop": {"x": 1.0}, "web": {"y": 1.0}}
+
+
+def test_columns_that_are_read_are_named(write: Write, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    clicks = write("a.csv", "date,query,category,author\n1,red,x,me\n")
+    labels = write("names.csv", "uid,title\nx,X\n")
+    with caplog.at_level(logging.INFO, "xmc"):
+        run(clicks, labels=labels)
+    assert f"{clicks}: columns: query = query, label = category; not read: date, author" in caplog.messages
+    assert f"{labels}: columns: uid = uid, title = title" in caplog.messages
+    caplog.clear()
+    wide = write("a.csv", ",".join(["query", "label", *(f"c{n}" for n in range(23))]) + "\nred,x" + "," * 23)
+    with caplog.at_level(logging.INFO, "xmc"):
+        run(wide)
+    assert ", c18, c19 and 3 more" in caplog.text and "c20" not in caplog.text

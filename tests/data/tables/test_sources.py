@@ -110,7 +110,12 @@ def test_json_lines_and_parquet(tmp_path: Path, write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '{"q": 1}\n[1]\n', "line 2: expected a JSON object"),
+        ("a.jsonl", '{"q": 1}\n[1]\n', r"line 2: expected a JSON object, got '\[1\]'$"),
+        ("a.jsonl", '[{"q": 1}, {"q": 2}]\n', r"line 1: expected a JSON object, .*jq -c '\.\[\]' file"),
+        ("a.jsonl", '[\n{"q": 1}\n]\n', r"line 1: expected one JSON object per line .*jq -c '\.\[\]' file"),
+        ("a.jsonl", '{"q": 1}\n[\n', r"line 2: expected one JSON object per line .*, got '\['$"),
+        ("a.json", '[{"q": 1}]', r"expected JSON Lines, one object a line .*jq -c '\.\[\]' file\.json > "),
+        ("a.json.gz", "x", "expected JSON Lines, one object a line in a file whose name ends in .jsonl"),
         ("a.jsonl", "", "the file is empty"),
         ("a.parquet", "PAR1 nonsense", "expected a Parquet file"),
         ("a.xlsx", "x", "expected a file whose name ends in .csv"),

@@ -10,7 +10,18 @@ from xmc.data.lines import LineReader, Located
 from xmc.errors import DataError
 from xmc.received import check_inside, reading
 
-__all__ = ["JsonReader", "LineReader", "Located", "find_file", "require_file", "whole_number"]
+__all__ = [
+    "FROM_ARRAY",
+    "JsonReader",
+    "LineReader",
+    "Located",
+    "find_file",
+    "require_file",
+    "whole_number",
+]
+
+FROM_ARRAY = "make lines of its objects (jq -c '.[]' file.json > file.jsonl)"
+"""What to do with a file that is one list of objects."""
 
 _DIGITS = 18
 
@@ -34,7 +45,10 @@ class JsonReader(LineReader):
             try:
                 yield json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise DataError(f"expected one JSON object per line ({error}), got {line!r:.80}") from error
+                hint = "" if some or not line.lstrip().startswith("[") else f": {FROM_ARRAY}"
+                raise DataError(
+                    f"expected one JSON object per line ({error}), got {line!r:.80}{hint}"
+                ) from error
             some = True
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from xmc.data.manifest import Split
+from xmc.data.nested_labels import refuse_nested
 from xmc.data.writer import DatasetWriter
 from xmc.errors import DataError
 
@@ -94,6 +95,7 @@ class LabelBook:
                     f"{self._writer.num_labels} labels, got {label}"
                 )
             return label
+        refuse_nested(label)
         if not isinstance(label, str) or not label.strip():
             raise DataError(f"expected labels to be ids (integers) or names (text), got {label!r:.80}")
         known = self._writer.label_id(label)

@@ -19,7 +19,7 @@ from xmc.data.tables.columns import CLICK_NAMES, Columns, content_aside
 from xmc.data.tables.labels import LabelTexts
 from xmc.data.tables.source import TextOptions
 from xmc.data.tables.table import Table, missing, open_table
-from xmc.data.tables.values import as_list, as_text, as_weight
+from xmc.data.tables.values import as_label, as_list, as_text, as_weight
 from xmc.errors import DataError
 
 __all__ = ["Clicks", "UnknownLabels", "read_clicks"]
@@ -132,7 +132,9 @@ def read_clicks(
         told = columns.told(CLICK_NAMES)
         if separator is not None and "label" in told:
             told["labels"] = told.pop("label")
-        table = open_table(path, CLICK_NAMES, told, options, header=header, by_place=_by_place)
+        settled = "query" in told and bool({"label", "labels"} & told.keys())
+        by_place = partial(_by_place, str(path), header is None and not settled)
+        table = open_table(path, CLICK_NAMES, told, options, header=header, by_place=by_place)
         places = table.places
         if "query" not in places:
             raise missing(path, "the queries' text", table.names, "query")
@@ -144,6 +146,7 @@ def read_clicks(
                 "(--columns query_content=%s)?",
                 *(path, aside, aside),
             )
+        table.tell_columns()
         _add(table, clicks, labels, separator, unknown, progress)
     return clicks
 
@@ -252,7 +255,9 @@ class _Row:
         self.part = self.named_by
         value = given[self.part]
         listed = self._separator is not None or isinstance(value, list)
-        self.names = as_list(value, self._separator or "") if listed else list(filter(None, [as_text(value)]))
+        self.names = (
+            as_list(value, self._separator or "") if listed else list(filter(None, [as_label(value)]))
+        )
         self.part = "weight"
         weight = given.get(self.part)
         self.weights = [as_weight(one) for one in weight] if isinstance(weight, list) else []
@@ -275,9 +280,23 @@ class _Row:
         return as_text(given.get(role))
 
 
-def _by_place(sample: Sequence[Sequence[str]]) -> Sequence[str]:
-    """Query and label, and a weight where the third field of every record is a number."""
+def _by_place(where: str, guessed: bool, sample: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Query and label, and a weight where the third field of every record is a number or empty.
+
+    Raises:
+        DataError: Where the columns are ``guessed`` and there is a third that is no weight, so that it is
+            likely that the first record is a header of unknown names.
+    """
     roles = ["query", "label"]
-    if all(len(record) > 2 and record[2].replace(".", "", 1).isdecimal() for record in sample):
+    thirds = [record[2] for record in sample if len(record) > 2]
+    numbers = [third.replace(".", "", 1).isdecimal() for third in thirds if third]
+    if len(thirds) == len(sample) and numbers and all(numbers):
         roles.append("weight")
+    elif guessed and len(sample[0]) > 2:
+        shown = ", ".join(repr(cell)[:40] for cell in sample[0])
+        raise DataError(
+            f"{where}: expected a header with known names, such as query and label, or a query, a label and "
+            f"a number in each line, got {shown}: say which column is which (--columns query=NAME "
+            "label=NAME, or labels=NAME for a list), or that there is no header (--header no)"
+        )
     return roles

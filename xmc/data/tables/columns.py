@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -22,7 +23,10 @@ CLICK_NAMES: dict[str, tuple[str, ...]] = {
         *("category", "class", "intent", "tag", "page", "url"),
     ),
     "labels": ("labels", "products", "items", "documents", "targets", "categories", "classes", "tags"),
-    "weight": ("weight", "count", "clicks", "num_clicks", "n", "freq", "frequency", "relevance"),
+    "weight": (
+        *("weight", "count", "clicks", "click_count", "num_clicks", "number_of_clicks", "n"),
+        *("freq", "frequency", "relevance"),
+    ),
     # All but the first beside a title alone: of a search, a description is that of what was clicked.
     "query_content": ("query_content", "content", "body", "abstract", "description"),
     # Not "id": in a log it is often the name of a click, and clicks of one query are to be one row.
@@ -40,6 +44,8 @@ LABEL_NAMES: dict[str, tuple[str, ...]] = {
 }
 """What a column of a file of labels may be called."""
 
+_LABEL_ROLES = ("label", "labels")
+"""A row has one of them, a label or a list."""
 
 _MINOR = ("weight", "query_content", "query_uid")
 """Columns whose names alone make no header: "n" or "description" may be a query as well."""
@@ -71,7 +77,7 @@ class Columns:
 
 def has_names(record: Sequence[str], names: Mapping[str, Sequence[str]], told: Mapping[str, str]) -> bool:
     """Whether a file's first record is a header: a field of it is told, or named as a text or label is."""
-    known = {name for role, several in names.items() if role not in _MINOR for name in several}
+    known = {_key(name) for role, several in names.items() if role not in _MINOR for name in several}
     # A number that is told counts columns, and a field may be that number by chance.
     numbers = all(cell.isdecimal() for cell in record)
     told_names = [value for value in told.values() if numbers or not value.isdecimal()]
@@ -90,12 +96,15 @@ def find_columns(
     keys = [_key(name) for name in header]
     for role, choices in names.items():
         # A list and single labels exclude each other, so a told one settles it.
-        if role in found or (role in ("label", "labels") and {"label", "labels"} & found.keys()):
+        if role in found or (role in _LABEL_ROLES and set(_LABEL_ROLES) & found.keys()):
             continue
         if role == "query_content" and "query" in found and keys[found["query"]] != "title":
             choices = choices[:1]
-        free = [keys.index(name) for name in choices if name in keys]
-        place = next((one for one in free if one not in found.values()), None)
+        place = _named(choices, keys, found)
+        if role == "label" and place is not None and "labels" in names:
+            listed = _named(names["labels"], keys, found)
+            if listed is not None and not _is_the_label(where, header, place, listed):
+                continue
         if place is not None and keys.count(keys[place]) > 1:
             raise DataError(
                 f"{where}: expected one column {header[place]!r}, got {keys.count(keys[place])}: say by "
@@ -125,8 +134,33 @@ def content_aside(header: Sequence[str], places: Mapping[str, int]) -> str | Non
     )
 
 
+def _named(choices: Sequence[str], keys: Sequence[str], found: Mapping[str, int]) -> int | None:
+    """The place of the likeliest of some names that is not found to be something else, or None."""
+    places = (keys.index(key) for name in choices if (key := _key(name)) in keys)
+    return next((place for place in places if place not in found.values()), None)
+
+
+def _is_the_label(where: str, header: Sequence[str], single: int, listed: int) -> bool:
+    """Whether, of a column of single labels and one of lists, the first is to be read.
+
+    Raises:
+        DataError: When neither, or both, have the name of what they are: "label", "labels".
+    """
+    own = [_key(header[place]) == role for role, place in zip(_LABEL_ROLES, (single, listed), strict=True)]
+    if own[0] == own[1]:
+        ways = [
+            f"--columns {shlex.quote(f'{role}={header[place]}')}"
+            for role, place in zip(_LABEL_ROLES, (single, listed), strict=True)
+        ]
+        raise DataError(
+            f"{where}: expected one column of labels, got {header[single]!r}, named as a label a row, and "
+            f"{header[listed]!r}, named as a list: say which it is ({ways[0]} or {ways[1]})"
+        )
+    return own[0]
+
+
 def _key(name: str) -> str:
-    return "_".join(name.strip().casefold().replace("-", " ").replace("_", " ").split())
+    return "".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def _told_place(where: str, role: str, value: str, header: Sequence[str]) -> int:

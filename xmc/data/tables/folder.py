@@ -14,7 +14,15 @@ from xmc.data.tables.sources import is_table, stem
 from xmc.errors import DataError
 from xmc.received import check_inside, reading
 
-__all__ = ["LOOKS_FOR", "has_tables", "label_tables", "tables_of", "tables_of_folder"]
+__all__ = [
+    "LOOKS_FOR",
+    "has_tables",
+    "is_named_as_labels",
+    "is_named_as_test",
+    "label_tables",
+    "tables_of",
+    "tables_of_folder",
+]
 
 LOOKS_FOR = "clicks.csv or train.csv (.tsv, .jsonl, .parquet), with or without test.csv, products or labels"
 
@@ -42,6 +50,16 @@ def label_tables(folder: Path) -> list[Path]:
     return _named(folder, _LABELS)
 
 
+def is_named_as_labels(path: Path) -> bool:
+    """Whether a file is named as tables of labels are."""
+    return _of(path, _LABELS)
+
+
+def is_named_as_test(path: Path) -> bool:
+    """Whether a file is named as tables of test clicks are."""
+    return _of(path, _TEST)
+
+
 def tables_of(paths: Sequence[Path]) -> TableFiles:
     """What some tables are, by their names; one of another name holds clicks to train on.
 
@@ -52,12 +70,12 @@ def tables_of(paths: Sequence[Path]) -> TableFiles:
     if len(labels) > 1:
         names = ", ".join(path.name for path in labels)
         raise DataError(
-            f"{labels[0].parent}: expected one table of labels, got {names}: leave one, or name the "
-            "files to read"
+            f"{labels[0].parent}: expected one table of labels, got {names}, taken for tables of "
+            "labels by their names: leave one, or give a table of clicks another name"
         )
     test = [path for path in paths if _of(path, _TEST)]
     train = [path for path in paths if path not in labels and path not in test]
-    return TableFiles(train, test, labels[0] if labels else None)
+    return TableFiles(train, test, labels[0] if labels else None, by_name=bool(labels))
 
 
 def _named(folder: Path, names: Sequence[str]) -> list[Path]:

@@ -26,6 +26,8 @@ __all__ = ["TableFiles", "TableOptions", "import_tables"]
 
 _log = logging.getLogger(__name__)
 
+_BY_NAME = "taken for a table of labels by its name"
+
 
 @dataclass(frozen=True)
 class TableFiles:
@@ -35,6 +37,8 @@ class TableFiles:
     test: Sequence[Path] = ()
     labels: Path | None = None
     """A table of labels or a prepared data set, whose labels are then these."""
+    by_name: bool = False
+    """Whether ``labels`` is that by its name, and not as told."""
 
     def tables(self) -> list[Path]:
         """Every file that is a table."""
@@ -98,11 +102,15 @@ def import_tables(
     check_place(out, overwrite=overwrite)
     if split is not None:
         check_share("split", split)
+        if files.by_name and not files.train and not files.test:
+            raise DataError(f"expected clicks to train on, but {_taken_for_labels(files)}")
         if files.test or not files.train:
             raise ConfigError(
                 "split: expected clicks to train on and no file of test clicks, as one of them is split: "
                 "leave it out"
             )
+    if files.by_name and not files.train and not files.test:
+        _log.warning("no training rows: %s", _taken_for_labels(files))
     labels = _labels(files, options, progress)
     unknown = options.unknown or ("add" if files.labels is None else "refuse")
     parts = {"train": list(files.train), "test": list(files.test)}
@@ -148,9 +156,26 @@ def _labels(files: TableFiles, options: TableOptions, progress: bool) -> LabelTe
         return LabelTexts("the clicks")
     if path.is_dir():
         return dataset_labels(Dataset.load(path))
-    if files.train or files.test:  # what is told of how files are written is told of the clicks
-        return table_labels(path, options.columns, TextOptions(), progress=progress)
-    return table_labels(path, options.columns, options.text, header=options.header, progress=progress)
+    alone = not files.train and not files.test  # else how files are written is told of the clicks
+    text, header = (options.text, options.header) if alone else (TextOptions(), None)
+    try:
+        labels = table_labels(path, options.columns, text, header=header, progress=progress)
+    except DataError as error:
+        if not files.by_name:
+            raise
+        raise DataError(f"{error}; {_taken_for_labels(files)}") from error
+    if files.by_name:
+        labels.where += f" ({_BY_NAME})"
+    return labels
+
+
+def _taken_for_labels(files: TableFiles) -> str:
+    """That a table is taken for labels, and what to do where it holds clicks."""
+    assert files.labels is not None
+    return (
+        f"{files.labels.name} is {_BY_NAME}: if its rows are clicks, name that file alone and say which "
+        "columns are what (--columns query=NAME label=NAME), or give it another name"
+    )
 
 
 def _write(

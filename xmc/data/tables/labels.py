@@ -95,6 +95,7 @@ def table_labels(
     )
     if not {"uid", "title"} & table.places.keys():
         raise missing(path, "the labels' uid or title", table.names, "title")
+    table.tell_columns()
     labels, roles = LabelTexts(path.name), list(table.places)
     named_by = "uid" if "uid" in roles else "title"
     for number, fields in table.rows(progress=progress):

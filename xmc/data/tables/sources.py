@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from xmc.data.importers.reader import JsonReader
+from xmc.data.importers.reader import FROM_ARRAY, JsonReader
 from xmc.data.parquet import read_rows
 from xmc.data.tables.csv_source import CsvSource
 from xmc.data.tables.dialect import sniff
@@ -42,6 +42,11 @@ def open_source(path: Path, options: TextOptions) -> TableSource:
     """
     if not path.is_file():
         raise DataError(f"expected a file, found none at {path}")
+    if path.name.lower().removesuffix(".gz").endswith(".json"):
+        raise DataError(
+            f"{path}: expected JSON Lines, one object a line in a file whose name ends in .jsonl, got a "
+            f".json file: {FROM_ARRAY}, where it is one list of them"
+        )
     if not is_table(path):
         raise DataError(f"{path}: expected a file whose name ends in {', '.join(SUFFIXES)} (or with .gz)")
     name = path.name.lower().removesuffix(".gz")
@@ -82,7 +87,9 @@ class JsonSource(TableSource):
         with reader.located():
             for record in reader:
                 if not isinstance(record, dict):
-                    raise DataError(f"expected a JSON object, got {json.dumps(record)!r:.80}")
+                    listed = isinstance(record, list) and all(isinstance(one, dict) for one in record)
+                    hint = f": {FROM_ARRAY}" if listed else ""
+                    raise DataError(f"expected a JSON object, got {json.dumps(record)!r:.80}{hint}")
                 yield record
 
 

@@ -17,6 +17,8 @@ __all__ = ["Table", "open_table"]
 
 _log = logging.getLogger(__name__)
 
+_SHOWN_NAMES = 20
+
 
 @dataclass(frozen=True)
 class Table:
@@ -42,6 +44,15 @@ class Table:
     def at(self, number: int, what: str) -> str:
         """The place of a field: ``clicks.csv, line 7, column 'query'``."""
         return f"{self.source.place(number)}, column {self.names[self.places[what]]!r}"
+
+    def tell_columns(self) -> None:
+        """Say which columns are read as what, and which are not read."""
+        read = ", ".join(f"{role} = {self.names[place]}" for role, place in self.places.items())
+        places = set(self.places.values())
+        aside = [name for place, name in enumerate(self.names) if place not in places]
+        more = f" and {len(aside) - _SHOWN_NAMES:,} more" if len(aside) > _SHOWN_NAMES else ""
+        unread = f"; not read: {', '.join(aside[:_SHOWN_NAMES])}{more}" if aside else ""
+        _log.info("%s: columns: %s%s", self.source.path, read, unread)
 
 
 def open_table(

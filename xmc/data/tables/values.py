@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from xmc.data.nested_labels import refuse_nested
 from xmc.errors import DataError
 
-__all__ = ["as_list", "as_text", "as_weight"]
+__all__ = ["as_label", "as_list", "as_text", "as_weight"]
 
 
 def as_text(value: Any) -> str:
@@ -37,10 +38,20 @@ def as_list(value: Any, separator: str) -> list[str]:
     """The labels of a field: a list as JSON and Parquet have it, or text cut at ``separator``; no empty ones.
 
     Raises:
-        DataError: As :func:`as_text`, of each.
+        DataError: As :func:`as_label`, of each.
     """
-    parts: Sequence[Any] = value if isinstance(value, (list, tuple)) else as_text(value).split(separator)
-    return [text for part in parts if (text := as_text(part))]
+    parts: Sequence[Any] = value if isinstance(value, (list, tuple)) else as_label(value).split(separator)
+    return [text for part in parts if (text := as_label(part))]
+
+
+def as_label(value: Any) -> str:
+    """A label as :func:`as_text`.
+
+    Raises:
+        DataError: For a list or an object, with what to write in its place, or anything else that is no text.
+    """
+    refuse_nested(value)
+    return as_text(value)
 
 
 def as_weight(value: Any) -> float:
