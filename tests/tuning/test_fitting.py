@@ -20,7 +20,7 @@ from xmc.prediction.calibration import Calibration
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import train
 from xmc.training.step import optimise
-from xmc.tuning import fit_work, fitting
+from xmc.tuning import ending, fit_work
 from xmc.tuning.budget import Budget
 from xmc.tuning.trial import EncoderCache, run_trial
 
@@ -89,9 +89,9 @@ def test_the_test_split_decides_nothing(
             return _original(self, split, *rest)
 
         monkeypatch.setattr(Dataset, name, noted)
-    final = fitting.train
+    final = ending.train
     monkeypatch.setattr(
-        fitting, "train", lambda config, **given: (final(config, **given), trained.append(True))[0]
+        ending, "train", lambda config, **given: (final(config, **given), trained.append(True))[0]
     )
     few(monkeypatch)
     fit(dataset, tmp_path / "fit", budget=1000.0, fixed={**fixed, "training.epochs": 1.0}, say=said.append)
@@ -117,7 +117,12 @@ def test_an_interrupt_ends_the_search_and_trains_the_best_so_far(
 
 
 def test_a_final_training_that_was_cut_short_goes_on_as_what_it_began_as(
-    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset,
+    fixed: dict[str, Any],
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Whatever time is left by then: the recipe is settled, and nothing is tried any more."""
     few(monkeypatch)
@@ -135,6 +140,8 @@ def test_a_final_training_that_was_cut_short_goes_on_as_what_it_began_as(
         patched.setattr("xmc.training.loop.optimise", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(dataset, tmp_path / "cut", budget=1000.0, fixed=fixed, say=said.append)
+    # By what it was called with, which has no such option.
+    assert "--run.resume" not in "".join(capsys.readouterr()) and said[-1].endswith("xmc.fit, goes on")
     monkeypatch.setattr("xmc.tuning.search.run_trial", None)
     result = fit(dataset, tmp_path / "cut", budget=0.5, fixed=fixed, say=said.append)
     assert result.run.num_steps == whole.run.num_steps > 5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -24,16 +25,19 @@ from xmc.prediction.ensembling import query_votes, rank_test
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions
-from xmc.training import TrainConfig, TrainResult, train
+from xmc.training import TrainConfig, TrainResult
 from xmc.training.config import ValidationConfig
 from xmc.training.options import one_of
+from xmc.training.run.result import is_trained
 from xmc.tuning.budget import Budget
 from xmc.tuning.choice import Choice, read_choices, write_choices
+from xmc.tuning.ending import is_done, train_once, write_end
 from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows
 from xmc.tuning.fit_work import FitWork, Quality
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.recipe import write_recipe
 from xmc.tuning.sources import check_sources, write_sources
+from xmc.tuning.trial_files import TrialFiles
 
 __all__ = ["BUDGETS", "OWN", "FitResult", "Quality", "fit"]
 
@@ -109,8 +113,8 @@ def fit(
 
     Rules choose a recipe from counts and lengths. Within the budget a search compares it with others on
     training rows that are held out; the test split is measured at the end and decides nothing. In ``out``:
-    ``recipe.yaml``, which ``xmc train`` repeats; ``choices.json``; ``trials.jsonl``; the run; the index. A
-    fit that was cut short goes on when it is called again.
+    ``recipe.yaml``, which ``xmc train`` repeats; ``choices.json``; ``trials.jsonl``; the run; the index; at
+    last ``fit.json`` with the metrics. A fit that was cut short goes on when it is called again.
 
     Args:
         data: A prepared data set or its folder, or files; see :func:`xmc.data.prepare`.
@@ -129,8 +133,8 @@ def fit(
         say: Called with each line of progress.
 
     Raises:
-        KeyboardInterrupt: While the final model trains; while candidates are tried, it ends the search, and
-            the best so far is trained.
+        KeyboardInterrupt: While the final model trains, is measured or indexed; while candidates are tried,
+            it ends the search, and the best so far is trained.
         XMCError: When data, options or folder cannot work, and with several processes.
     """
     taken = sorted(name for name in fixed or {} if name.startswith(OWN))
@@ -173,15 +177,18 @@ def fit(
         work.resume()
     config = work.config(choices)
     say(f"training on all {work.facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
-    resumed = (folder / "run" / "config.yaml").is_file()
-    result = train(replace(config, run=replace(config.run, resume=resumed)))
-    # Only now, as the test split is not looked at before.
-    for line in advice_on(dataset):
-        say(f"note: {line}")
-    encoder = DualEncoder.load(folder / "run")
-    work.calibrate(encoder)
-    evaluations = work.measured(encoder, config) if dataset.num_test else {}
-    sampled = _indexed(work, encoder, ensemble_of(choices), evaluations)
+    with _saying_how_to_go_on(say):
+        before = is_trained(folder / "run")
+        result = train_once(config)
+        clock.spent += result.seconds if before else 0.0
+        # Only now, as the test split is not looked at before.
+        for line in advice_on(dataset):
+            say(f"note: {line}")
+        encoder = DualEncoder.load(folder / "run")
+        work.calibrate(encoder)
+        evaluations = work.measured(encoder, config) if dataset.num_test else {}
+        sampled = _indexed(work, encoder, ensemble_of(choices), evaluations)
+        write_end(folder, evaluations, clock.used, clock.seconds)
     work.kept.remove()
     return FitResult(
         folder=folder,
@@ -196,6 +203,15 @@ def fit(
         seconds=clock.used,
         budget=clock.seconds,
     )
+
+
+@contextmanager
+def _saying_how_to_go_on(say: Callable[[str], object]) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted: the same command, or call of xmc.fit, goes on")
+        raise
 
 
 def _indexed(
@@ -241,7 +257,8 @@ def _example(dataset: Dataset) -> str:
 
 
 def _prepared(folder: Path) -> Path:
-    if (folder / "run" / "result.json").is_file():
+    if is_done(folder):
+        TrialFiles(folder / "held-out").remove()  # which a fit leaves that was killed while it removed them
         raise ConfigError(f"out: expected a new folder, or a fit to go on with, but that in {folder} is done")
     if folder.is_file():
         raise ConfigError(f"out: expected a folder, but {folder} is a file")
