@@ -191,10 +191,15 @@ def test_fast_takes_the_rules_as_they_are_of_many_rows(
     dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit_work, "FEW_ROWS", 100)
-    fixed["training.epochs"] = 1.0
+    fixed["training.epochs"] = 20.0
     result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
     assert result.trials == [] and result.config.encoder.query_length == 8
     assert not (tmp_path / "fit" / "run" / "model" / "calibration.json").exists()  # nothing was held out
+    (note,) = (note for note in result.notes if "calibration" in note)
+    assert "of so many rows a fast fit holds none out: xmc calibrate" in note
+    assert main(note.partition(": xmc ")[2].split()) == 0
+    (tmp_path / "queries.txt").write_text(result.example, encoding="utf-8")
+    assert main(["predict", str(result.index), str(tmp_path / "queries.txt"), "--threshold", "f1"]) == 0
 
 
 def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(

@@ -115,4 +115,4 @@ def _summary(result: FitResult) -> str:
         f"xmc search {shlex.quote(str(result.index))} {query}",
         f"xmc train {recipe} --run.dir {again}",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])

@@ -35,6 +35,7 @@ from xmc.tuning.ending import is_done, train_once, write_end
 from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows
 from xmc.tuning.fit_work import FitWork, Quality
 from xmc.tuning.journal import Journal, Trial
+from xmc.tuning.notes import calibration_note, words_note
 from xmc.tuning.recipe import write_recipe
 from xmc.tuning.sources import check_sources, write_sources
 from xmc.tuning.trial_files import TrialFiles
@@ -54,6 +55,7 @@ METRICS: tuple[str, ...] = get_args(get_type_hints(ValidationConfig)["metric"])
 SHOWN = ("P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100")
 
 CHOICES = "choices.json"
+HELD_OUT = "validation.rows"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class FitResult:
         example: The text of a query, to search for.
         seconds: All of it took, the trials of earlier sessions included.
         budget: Seconds that it was given.
+        notes: What it could not reach, and what to do about it.
     """
 
     folder: Path
@@ -87,6 +90,7 @@ class FitResult:
     example: str
     seconds: float
     budget: float
+    notes: list[str]
 
     def table(self) -> str:
         """The metrics of the systems side by side; empty where there is no test split."""
@@ -166,7 +170,7 @@ def fit(
     if choices is None:
         choices = [*rules, *work.searched(rules, journal, quality)]
         choices += work.in_time(choices, journal)
-        choices.append(Choice("validation.rows", 0, "the chosen recipe is trained on all rows"))
+        choices.append(Choice(HELD_OUT, 0, "the chosen recipe is trained on all rows"))
         choices += work.beside(quality)
         head = f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials."
         write_recipe(folder / "recipe.yaml", of_recipe(choices), head)
@@ -202,7 +206,23 @@ def fit(
         example=_example(dataset),
         seconds=clock.used,
         budget=clock.seconds,
+        notes=_notes(work, choices, journal.trials, evaluations, quality),
     )
+
+
+def _notes(
+    work: FitWork,
+    choices: Sequence[Choice],
+    trials: Sequence[Trial],
+    evaluations: dict[str, Evaluation],
+    quality: Quality,
+) -> list[str]:
+    notes = [words_note(evaluations, work.metric, quality, choices, trials)]
+    if work.calibration is None:
+        ruled = [choice.value for choice in choices if choice.option == HELD_OUT]
+        has_test, run = bool(work.dataset.num_test), work.folder / "run"
+        notes.append(calibration_note(run, quality, trials, held_out=ruled[0], has_test=has_test))
+    return [note for note in notes if note is not None]
 
 
 @contextmanager
