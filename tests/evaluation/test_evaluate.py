@@ -97,6 +97,17 @@ def test_bad_cut_offs_are_refused(make_encoder, dataset):
             evaluate(make_encoder(), dataset, ks=ks)
 
 
+def test_what_is_no_model_and_no_data_set_is_refused(make_encoder, dataset):
+    with pytest.raises(
+        ConfigError, match="^model: expected a DualEncoder, .*, got a Dataset: the model comes first"
+    ):
+        evaluate(dataset, make_encoder())
+    with pytest.raises(
+        ConfigError, match="^dataset: expected a Dataset, or where one is, got a list: the model"
+    ):
+        evaluate(make_encoder(), ["texts"])
+
+
 def test_psp_uses_training_frequencies(make_encoder, dataset):
     # At k = 1 all is found but label 0's equal, so the gain is complete: only equal weights cancel.
     result = evaluate(make_encoder(), dataset, ks=(1,), progress=False)

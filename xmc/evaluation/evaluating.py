@@ -80,11 +80,17 @@ def evaluate(
         progress: Show bars.
 
     Raises:
-        ConfigError: When a cut-off is below 1.
+        ConfigError: When a cut-off is below 1, or model and data set are no such things.
         DataError: When the data set cannot be opened, or the split has no rows.
         ModelError: When the model cannot be opened.
     """
     check_all_cuts(ks, recall_ks)
+    for name, value, kind in (("model", model, DualEncoder), ("dataset", dataset, Dataset)):
+        if not isinstance(value, (kind, str, Path)):
+            raise ConfigError(
+                f"{name}: expected a {kind.__name__}, or where one is, got a {type(value).__name__}: "
+                "the model comes first, the data set second"
+            )
     started, world = time.perf_counter(), current_world()
     dataset = open_split(dataset, split)
     model = model if isinstance(model, DualEncoder) else DualEncoder.load(model)

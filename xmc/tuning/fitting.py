@@ -29,6 +29,7 @@ from xmc.training import TrainConfig, TrainResult
 from xmc.training.config import ValidationConfig
 from xmc.training.options import one_of
 from xmc.training.run.result import is_trained
+from xmc.tuning.arguments import check_fixed, check_plain, given_data, given_files
 from xmc.tuning.budget import Budget
 from xmc.tuning.choice import Choice, read_choices, write_choices
 from xmc.tuning.ending import is_done, train_once, write_end
@@ -103,7 +104,7 @@ def fit(
     out: str | Path,
     *,
     labels: str | Path | None = None,
-    test: Sequence[str | Path] = (),
+    test: str | Path | Sequence[str | Path] = (),
     split: float | None = 0.1,
     tables: TableOptions | None = None,
     budget: str | float | None = None,
@@ -141,7 +142,10 @@ def fit(
             it ends the search, and the best so far is trained.
         XMCError: When data, options or folder cannot work, and with several processes.
     """
-    taken = sorted(name for name in fixed or {} if name.startswith(OWN))
+    check_plain(out=out, labels=labels, split=split, tables=tables, budget=budget, seed=seed, say=say)
+    source, test, seed = given_data(data), given_files("test", test), int(seed)
+    fixed = check_fixed(fixed)
+    taken = sorted(name for name in fixed if name.startswith(OWN))
     if taken:
         raise ConfigError(f"fixed: expected options that a fit leaves to you, got {', '.join(taken)}")
     one_of("quality", quality, tuple(BUDGETS))
@@ -155,12 +159,12 @@ def fit(
     new = not Path(out).exists()
     folder = _prepared(Path(out))
     try:
-        dataset = _dataset(data, folder / "data", labels, test, split, tables, seed)
+        dataset = _dataset(source, folder / "data", labels, test, split, tables, seed)
     except BaseException:
         if new and not any(folder.iterdir()):
             folder.rmdir()
         raise
-    work = FitWork(dataset, folder, dict(fixed or {}), metric, clock, say)
+    work = FitWork(dataset, folder, fixed, metric, clock, say)
     rules = work.rules(seed)
     rules_of = {choice.option: choice.value for choice in rules}
     settings = {"data": dataset.fingerprint, "metric": metric, "judged": "seen labels", "rules": rules_of}
@@ -290,7 +294,7 @@ def _prepared(folder: Path) -> Path:
 
 
 def _dataset(
-    data: Dataset | str | Path | Sequence[str | Path],
+    data: Dataset | list[str | Path],
     place: Path,
     labels: str | Path | None,
     test: Sequence[str | Path],
@@ -298,10 +302,7 @@ def _dataset(
     tables: TableOptions | None,
     seed: int,
 ) -> Dataset:
-    given = data.path if isinstance(data, Dataset) else data
-    source = [given] if isinstance(given, (str, Path)) else list(given)
-    if not source:
-        raise ConfigError("data: expected a data set or files, got none")
+    source = [data.path] if isinstance(data, Dataset) else data
     if len(source) == 1 and is_prepared(Path(source[0])):
         # What is of files alone is refused with it.
         opened = prepare(source, place, test=test, labels=labels, options=tables)
