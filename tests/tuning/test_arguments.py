@@ -49,7 +49,7 @@ from xmc.tuning.arguments import check_fixed, given_data, given_files
             "fixed: expected an option of a recipe, got training.epoch: one of",
         ),
         ({"fixed": {"epochs": 3}}, "fixed: expected an option of a recipe, got epochs: one of data, "),
-        ({"fixed": {"seed.more": 3}}, "fixed: expected an option of a recipe, got seed.more$"),
+        ({"fixed": {"head.kind.more": 3}}, "fixed: expected an option of a recipe, got head.kind.more$"),
         ({"fixed": {"encoder.lora": {}}}, "fixed: expected an option of the section encoder.lora, as enc"),
     ],
 )

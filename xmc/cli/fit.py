@@ -12,6 +12,7 @@ from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.table_options import TABLE_HELP, add_split_options, add_table_options, table_options
 from xmc.errors import ConfigError
+from xmc.fit_folder import RUN
 
 if TYPE_CHECKING:
     from xmc.tuning import FitResult
@@ -67,7 +68,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from xmc.data.preparing import is_prepared
     from xmc.tuning import fit
-    from xmc.tuning.fitting import OWN
+    from xmc.tuning.arguments import OWN
 
     if options.split is not None and len(options.source) == 1 and is_prepared(Path(options.source[0])):
         raise ConfigError(
@@ -109,7 +110,7 @@ def _summary(result: FitResult) -> str:
     lines += [
         f"done in {duration(result.seconds)}{over}, {changed}",
         f"recipe  {folder / 'recipe.yaml'}",
-        f"model   {result.run.model_path}",
+        f"model   {folder / RUN / 'model'}",
         f"index   {result.index}",
         "",
         f"xmc search {shlex.quote(str(result.index))} {query}",

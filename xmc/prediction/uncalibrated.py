@@ -33,6 +33,7 @@ def how_to_calibrate(index: LabelIndex) -> str:
 def _rows(model: Path) -> str:
     """Options of ``xmc calibrate``: rows a model was not trained on; none for a run that held some out."""
     from xmc.data import Dataset
+    from xmc.reports import dataset_of
     from xmc.reports.stored import is_run_folder
 
     other = " --dataset DATASET --split test"
@@ -40,10 +41,9 @@ def _rows(model: Path) -> str:
         return other
     try:
         with reading(model / "config.yaml", "a run's configuration"):
-            content = read_yaml(model / "config.yaml")
-            count, dataset = int(content["validation"]["rows"]), str(content["data"]["path"])
-        if count:
+            held_out = int(read_yaml(model / "config.yaml")["validation"]["rows"])
+        if held_out:
             return ""
-        return " --split test" if Dataset.load(dataset).num_test else other
+        return " --split test" if Dataset.load(dataset_of([str(model)])).num_test else other
     except XMCError:  # of a run that was moved, or whose data set was
         return other

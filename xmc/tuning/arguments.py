@@ -15,7 +15,10 @@ from xmc.errors import ConfigError
 from xmc.training import TrainConfig
 from xmc.typed import checked
 
-__all__ = ["check_fixed", "check_plain", "given_data", "given_files"]
+__all__ = ["OWN", "check_fixed", "check_plain", "given_data", "given_files"]
+
+OWN = ("seed", "data.path", "run.dir", "run.resume", "run.overwrite", "validation.")
+"""Options, or beginnings of their names, that a fit sets itself."""
 
 _TABLE = "; save a table first, as with frame.to_csv('clicks.csv', index=False)"
 
@@ -77,12 +80,15 @@ def check_fixed(fixed: object) -> dict[str, Any]:
     """Options of a recipe by dotted name, each of a value that it can have.
 
     Raises:
-        ConfigError: For a name that no option has, and for a value of another kind.
+        ConfigError: For a name that no option has, for one of `OWN`, and for a value of another kind.
     """
     if fixed is None:
         return {}
     if not isinstance(fixed, Mapping) or not all(isinstance(name, str) for name in fixed):
         raise _wrong("fixed", 'values by the dotted names of options, as {"training.epochs": 5.0}', fixed)
+    taken = sorted(name for name in fixed if name.startswith(OWN))
+    if taken:
+        raise ConfigError(f"fixed: expected options that a fit leaves to you, got {', '.join(taken)}")
     for name, value in fixed.items():
         kind = _kind(TrainConfig, name)
         if not _has_parts(kind):  # those come as names and as options, which the configuration tells apart

@@ -18,6 +18,7 @@ from xmc.data import Dataset, TextColumn
 from xmc.durations import duration, least_seconds
 from xmc.encoders import DualEncoder
 from xmc.evaluation import Evaluation, evaluate, save_predictions, score_predictions
+from xmc.fit_folder import RUN
 from xmc.nested import flat
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.prediction.classifying import TrainingWords
@@ -108,8 +109,9 @@ class FitWork:
             ruled = [choice for choice in ruled if choice.option != "objective.virtual_negative"]
         choices = [
             Choice("seed", seed, ""),
-            Choice("data.path", str(self.dataset.path), ""),
-            Choice("run.dir", str(self.folder / "run"), ""),
+            # Found from anywhere: who uses the run or the recipe need not stand where the fit was begun.
+            Choice("data.path", str(self.dataset.path.absolute()), ""),
+            Choice("run.dir", str((self.folder / RUN).absolute()), ""),
             *(choice for choice in ruled if choice.option not in self.fixed),
             *(Choice(option, value, "as asked for") for option, value in self.fixed.items()),
         ]

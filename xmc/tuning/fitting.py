@@ -19,6 +19,7 @@ from xmc.durations import seconds_of
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.evaluation import Evaluation, comparison_table
+from xmc.fit_folder import CHOICES, INDEX, RUN
 from xmc.prediction.calibration import FILE
 from xmc.prediction.classifying import confused_labels
 from xmc.prediction.ensembling import query_votes, rank_test
@@ -41,10 +42,7 @@ from xmc.tuning.recipe import write_recipe
 from xmc.tuning.sources import check_sources, write_sources
 from xmc.tuning.trial_files import TrialFiles
 
-__all__ = ["BUDGETS", "OWN", "FitResult", "Quality", "fit"]
-
-OWN = ("seed", "data.path", "run.dir", "run.resume", "run.overwrite", "validation.")
-"""Options, or beginnings of their names, that a fit sets itself."""
+__all__ = ["BUDGETS", "FitResult", "Quality", "fit"]
 
 SOURCES = "sources.json"
 """What the data were made of, in the folder of a fit of files."""
@@ -55,7 +53,6 @@ BUDGETS: dict[str, str] = {"fast": "10m", "good": "10m", "best": "1h"}
 METRICS: tuple[str, ...] = get_args(get_type_hints(ValidationConfig)["metric"])
 SHOWN = ("P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100")
 
-CHOICES = "choices.json"
 HELD_OUT = "validation.rows"
 
 
@@ -133,7 +130,7 @@ def fit(
             is to rank beside it; "best" has an hour.
         metric: What the search compares by, of the validation rows.
         fixed: Options of the recipe that are not up for choice, by dotted name; none of those that a fit sets
-            itself (`OWN`).
+            itself (`xmc.tuning.arguments.OWN`).
         seed: Of the training, and of which rows are held out.
         say: Called with each line of progress.
 
@@ -145,9 +142,6 @@ def fit(
     check_plain(out=out, labels=labels, split=split, tables=tables, budget=budget, seed=seed, say=say)
     source, test, seed = given_data(data), given_files("test", test), int(seed)
     fixed = check_fixed(fixed)
-    taken = sorted(name for name in fixed if name.startswith(OWN))
-    if taken:
-        raise ConfigError(f"fixed: expected options that a fit leaves to you, got {', '.join(taken)}")
     one_of("quality", quality, tuple(BUDGETS))
     one_of("metric", metric, METRICS)
     if current_world().size > 1:
@@ -186,13 +180,13 @@ def fit(
     config = work.config(choices)
     say(f"training on all {work.facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
     with _saying_how_to_go_on(say):
-        before = is_trained(folder / "run")
+        before = is_trained(folder / RUN)
         result = train_once(config)
         clock.spent += result.seconds if before else 0.0
         # Only now, as the test split is not looked at before.
         for line in advice_on(dataset):
             say(f"note: {line}")
-        encoder = DualEncoder.load(folder / "run")
+        encoder = DualEncoder.load(folder / RUN)
         work.calibrate(encoder)
         evaluations = work.measured(encoder, config) if dataset.num_test else {}
         sampled = _indexed(work, encoder, ensemble_of(choices), evaluations)
@@ -206,7 +200,7 @@ def fit(
         evaluations=evaluations,
         sampled=sampled,
         run=result,
-        index=folder / "index",
+        index=folder / INDEX,
         example=_example(dataset),
         seconds=clock.used,
         budget=clock.seconds,
@@ -224,7 +218,7 @@ def _notes(
     notes = [words_note(evaluations, work.metric, quality, choices, trials)]
     if work.calibration is None:
         ruled = [choice.value for choice in choices if choice.option == HELD_OUT]
-        has_test, run = bool(work.dataset.num_test), work.folder / "run"
+        has_test, run = bool(work.dataset.num_test), work.folder / RUN
         notes.append(calibration_note(run, quality, trials, held_out=ruled[0], has_test=has_test))
     return [note for note in notes if note is not None]
 
@@ -249,7 +243,7 @@ def _indexed(
     dataset, folder = work.dataset, work.folder
     sampled: dict[str, Evaluation] = {}
     # By the model's place, which the index remembers: a search finds the model by it.
-    index = LabelIndex.build(folder / "run", dataset, progress=False)
+    index = LabelIndex.build(folder / RUN, dataset, progress=False)
     if options:
         votes = query_votes(encoder, dataset, progress=False)[0] if options.vote is not None else None
         classifiers = None
@@ -267,10 +261,10 @@ def _indexed(
                 names = {"trained": alone, "ensemble": together}
                 trained = evaluations["trained"]
                 sampled = {n: of_rows(trained, dataset, rows, lists, SHOWN) for n, lists in names.items()}
-    index.save(folder / "index", overwrite=True)
+    index.save(folder / INDEX, overwrite=True)
     if options and work.index_calibration is not None:
         known = replace(work.index_calibration, model_fingerprint=index.manifest.model_fingerprint)
-        known.save(folder / "index" / FILE)
+        known.save(folder / INDEX / FILE)
     return sampled
 
 
