@@ -146,6 +146,10 @@ def test_cut_texts_are_counted_over_all_blocks(make_encoder, dataset, monkeypatc
     with caplog.at_level("WARNING", logger="xmc"):
         evaluate(encoder, dataset, progress=False)
     assert [text for text in caplog.messages if text.startswith("2 of 2 queries have more tokens than the 3")]
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="xmc"):
+        evaluate(encoder, dataset, progress=False, tell_cuts=False)
+    assert not caplog.messages
 
 
 def test_every_kind_at_its_cut_offs_and_own_constants(make_encoder, dataset):

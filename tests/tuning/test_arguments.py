@@ -24,6 +24,10 @@ from xmc.tuning.arguments import check_fixed, given_data, given_files
         ({"data": b"clicks.csv"}, "data: .* got bytes b'clicks.csv'$"),
         ({"data": []}, "data: expected a data set or files, got none"),
         ({"out": 5}, "out: expected the path of a folder, got int 5"),
+        (
+            {"out": "/dev/null"},
+            "out: expected a folder to make, or that of a fit, but /dev/null is no folder",
+        ),
         ({"labels": 3}, "labels: expected the path of one table of labels, or None, got int 3"),
         ({"labels": ["a"]}, r"labels: expected the path of one table of labels, or None, got list \['a'\]"),
         ({"test": 5}, "test: expected the path of a file, or a list of them, got int 5"),

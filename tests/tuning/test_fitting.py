@@ -22,7 +22,7 @@ from xmc.training import train
 from xmc.training.step import optimise
 from xmc.tuning import ending, fit_work
 from xmc.tuning.budget import Budget
-from xmc.tuning.trial import EncoderCache, run_trial
+from xmc.tuning.trial import EncoderCache, TrialResult, run_trial
 
 
 @pytest.fixture
@@ -210,6 +210,21 @@ def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(
     )
     assert result.run.num_steps == fit_work.MEASURED_STEPS
     assert any("the budget leaves time for" in line for line in said)
+
+
+def test_a_trial_that_diverged_is_said_to_have(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "xmc.tuning.search.run_trial", lambda *_, **__: TrialResult(None, 2.0, 3, 0.001, ended="diverged")
+    )
+    fixed["training.epochs"] = 1.0
+    result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
+    assert any(line.endswith("] the rules' recipe: diverged in 2 s") for line in said)
+    assert [trial.ended for trial in result.trials] == ["diverged"]
+    assert '"ended": "diverged"' in (tmp_path / "fit" / "trials.jsonl").read_text(encoding="utf-8")
+    text = (tmp_path / "fit" / "recipe.yaml").read_text(encoding="utf-8")
+    assert "from rules and 1 trial." in text
 
 
 def test_a_trial_leaves_nothing(dataset: Dataset, config: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from xmc.tuning.journal import Trial
 from xmc.tuning.notes import calibration_note, words_note
 
 TRIAL = Trial({}, 0, 50.0, {"P@1": 50.0}, 1.0, 10, 0.1)
-STOPPED = replace(TRIAL, value=None, metrics={})
+STOPPED = replace(TRIAL, value=None, metrics={}, ended="out of time")
 CUT = Choice("training.max_steps", 20, "what the budget left time for, of 500")
 
 

@@ -95,6 +95,7 @@ def run(arguments: Sequence[str]) -> None:
 def _summary(result: FitResult) -> str:
     """The table, the places, and the commands to go on with."""
     from xmc.durations import duration
+    from xmc.tuning.journal import counted
 
     folder = result.folder
     lines = ["", result.table() or "no test rows: nothing was measured", ""]
@@ -103,7 +104,7 @@ def _summary(result: FitResult) -> str:
         if result.seconds > 1.1 * result.budget
         else ""
     )
-    changed = f"{len(result.trials)} trials" if result.trials else "no trials"
+    changed = counted(len(result.trials))
     recipe, again, query = (
         shlex.quote(str(w)) for w in (folder / "recipe.yaml", folder / "again", result.example)
     )

@@ -49,6 +49,7 @@ def evaluate(
     propensity: Propensity | None = None,
     predictions: str | Path | None = None,
     progress: bool = True,
+    tell_cuts: bool = True,
 ) -> Evaluation:
     """Rank all labels for every query of a split and measure.
 
@@ -78,6 +79,7 @@ def evaluate(
         propensity: Constants A and B of PSP and PSnDCG; default the data set's.
         predictions: Also write the ranking to this npz file (see `save_predictions`), from rank 0.
         progress: Show bars.
+        tell_cuts: Say how many texts are longer than the model reads.
 
     Raises:
         ConfigError: When a cut-off is below 1, or model and data set are no such things.
@@ -110,7 +112,15 @@ def evaluate(
     shown = progress and world.is_main
     with _writer(predictions, world) as writer:
         for block in ranked_blocks(
-            model, dataset, split, depth, world, among=among, dimensions=dimensions, progress=shown
+            model,
+            dataset,
+            split,
+            depth,
+            world,
+            among=among,
+            dimensions=dimensions,
+            progress=shown,
+            tell_cuts=tell_cuts,
         ):
             walk_hits(truth[block.rows], block.ids, totals.add, block.rows.start)
             for dimension, ids in block.shorter.items():

@@ -200,7 +200,8 @@ class FitWork:
         ids, scores = ranker.rank(encoder.query_texts(dataset, "test"), 100, dataset.filter("test"))
         return {
             "lexical": self.scored((ids, scores), "word matching"),
-            "untrained": evaluate(untrained, dataset, progress=False),
+            # Of the trained one this is said, which reads as much.
+            "untrained": evaluate(untrained, dataset, progress=False, tell_cuts=False),
             "trained": evaluate(encoder, dataset, progress=False),
         }
 
@@ -284,6 +285,6 @@ class FitWork:
         return each * self.dataset.num_test * self.facts.num_rows
 
     def _tell(self, trial: Trial, best: Standing | None) -> None:
-        value = "out of time or diverged" if trial.value is None else f"{self.metric} {trial.value:.2f}"
+        value = trial.ended if trial.value is None else f"{self.metric} {trial.value:.2f}"
         shown = f"; best {best.value:.2f}" if best is not None else ""
         self.say(f"[{duration(self.clock.used)}] {trial.name}: {value} in {duration(trial.seconds)}{shown}")

@@ -36,7 +36,7 @@ from xmc.tuning.choice import Choice, read_choices, write_choices
 from xmc.tuning.ending import is_done, train_once, write_end
 from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows
 from xmc.tuning.fit_work import FitWork, Quality
-from xmc.tuning.journal import Journal, Trial
+from xmc.tuning.journal import Journal, Trial, counted
 from xmc.tuning.notes import calibration_note, words_note
 from xmc.tuning.recipe import write_recipe
 from xmc.tuning.sources import check_sources, write_sources
@@ -170,7 +170,7 @@ def fit(
         choices += work.in_time(choices, journal)
         choices.append(Choice(HELD_OUT, 0, "the chosen recipe is trained on all rows"))
         choices += work.beside(quality)
-        head = f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials."
+        head = f"Chosen for {dataset.name} by xmc fit, from rules and {counted(len(journal.trials))}."
         write_recipe(folder / "recipe.yaml", of_recipe(choices), head)
         # From here on the recipe is settled: a training that is cut short goes on as what it began as.
         work.settle()
@@ -278,8 +278,8 @@ def _prepared(folder: Path) -> Path:
     if is_done(folder):
         TrialFiles(folder / "held-out").remove()  # which a fit leaves that was killed while it removed them
         raise ConfigError(f"out: expected a new folder, or a fit to go on with, but that in {folder} is done")
-    if folder.is_file():
-        raise ConfigError(f"out: expected a folder, but {folder} is a file")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"out: expected a folder to make, or that of a fit, but {folder} is no folder")
     others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if others and not {"trials.jsonl", "data"} & set(others):
         raise ConfigError(f"out: expected {folder} to be new or empty, but it holds {', '.join(others[:3])}")

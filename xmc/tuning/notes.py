@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xmc.evaluation import Evaluation
 from xmc.tuning.choice import Choice
-from xmc.tuning.journal import Trial
+from xmc.tuning.journal import OUT_OF_TIME, Trial
 
 __all__ = ["calibration_note", "words_note"]
 
@@ -44,7 +44,9 @@ def words_note(
 
 
 def _advice(quality: str, choices: Sequence[Choice], trials: Sequence[Trial]) -> str:
-    cut = any(choice.option == STEPS for choice in choices) or any(trial.value is None for trial in trials)
+    cut = any(choice.option == STEPS for choice in choices) or any(
+        trial.ended == OUT_OF_TIME for trial in trials
+    )
     ways = ["give it more time (--budget)"] if cut or (not trials and quality != "fast") else []
     if quality != "best":
         ways.append("try more recipes (--quality best)")
