@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-__all__ = ["from_plain"]
+__all__ = ["checked", "from_plain"]
 
 T = TypeVar("T")
 
@@ -40,10 +40,15 @@ def from_plain(cls: type[T], values: object, *, extra: bool = False) -> T:
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
             raise ValueError(f"it lacks {name!r}")
-    return cls(**{name: _checked(name, hints[name], values[name]) for name in fields if name in values})
+    return cls(**{name: checked(name, hints[name], values[name]) for name in fields if name in values})
 
 
-def _checked(name: str, kind: Any, value: Any) -> Any:
+def checked(name: str, kind: Any, value: Any) -> Any:
+    """A value of a type, as :func:`from_plain` takes that of a field.
+
+    Raises:
+        ValueError: With ``name``, what was expected and what came.
+    """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
@@ -58,12 +63,12 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     if origin in (list, tuple):
         if not isinstance(value, (list, tuple)):
             raise _wrong(name, "a list", value)
-        return origin(_checked(name, inner[0], item) for item in value)
+        return origin(checked(name, inner[0], item) for item in value)
     if origin is dict:
         if not isinstance(value, Mapping):
             raise _wrong(name, "a mapping", value)
         return {
-            _checked(name, inner[0], key): _checked(f"{name}.{key}", inner[1], item)
+            checked(name, inner[0], key): checked(f"{name}.{key}", inner[1], item)
             for key, item in value.items()
         }
     return _plain(name, kind, value)
@@ -76,7 +81,7 @@ def _first_fitting(name: str, options: tuple[Any, ...], value: Any) -> Any:
     for option in options:
         if option is not type(None):
             try:
-                return _checked(name, option, value)
+                return checked(name, option, value)
             except ValueError as error:
                 reason = reason or error
     raise reason or _wrong(name, "null", value)

@@ -19,6 +19,7 @@ from xmc.prediction.curve import Point
 from xmc.prediction.ensembling import query_votes
 from xmc.prediction.judge import Judge
 from xmc.prediction.platt import Platt
+from xmc.prediction.uncalibrated import how_to_calibrate
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 
@@ -65,7 +66,7 @@ def test_predicting_by_run_and_by_index_is_the_same(
     assert by_validation.is_file()
     by_validation.unlink()
     assert main(["predict", str(run), str(queries), "--threshold", "f1"]) == 2
-    assert "run `xmc calibrate RUN` first" in capsys.readouterr().err
+    assert f"run `xmc calibrate {run}` first; or" in capsys.readouterr().err
     assert main(["calibrate", str(run)]) == 0
     assert main(["index", str(run), "--labels", str(dataset_folder), "--out", str(index)]) == 0
     capsys.readouterr()
@@ -84,6 +85,32 @@ def test_predicting_by_run_and_by_index_is_the_same(
     ]
     assert main(["search", str(index), "--queries", str(queries), "-k", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "red bird"
+
+
+def test_the_command_that_is_named_for_a_missing_calibration_makes_it(
+    recipe: Path, dataset_folder: Path, queries: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    run, index, model = tmp_path / "run", tmp_path / "index", tmp_path / "run" / "model"
+    assert main(["train", str(recipe), "--validation.rows", "0", "--training.epochs", "3"]) == 0
+    assert main(["index", str(run), "--labels", str(dataset_folder), "--out", str(index)]) == 0
+    predicting = ["predict", str(index), str(queries), "--threshold", "f1"]
+    capsys.readouterr()
+    assert main(predicting) == 2
+    named = capsys.readouterr().err.split("`")[1].split()
+    assert named == ["xmc", "calibrate", str(run), "--split", "test"]
+    assert main(named[1:]) == 0 and main(predicting) == 0
+    (model / "calibration.json").unlink()
+    capsys.readouterr()
+    assert main(["predict", str(model), *predicting[2:], "--labels", str(dataset_folder)]) == 2
+    assert f"`xmc calibrate {model} --dataset DATASET --split test` first" in capsys.readouterr().err
+    (run / "config.yaml").write_text("data: {path: gone}\nvalidation: {rows: 0}\n", encoding="utf-8")
+    assert main(predicting) == 2
+    assert f"`xmc calibrate {run} --dataset DATASET --split test` first" in capsys.readouterr().err
+    run.rename(tmp_path / "moved")
+    kept = LabelIndex.load(index)
+    assert how_to_calibrate(kept).endswith("name the file with --calibration FILE")
+    kept.add_ensemble(EnsembleOptions(None, 0.2))
+    assert "`xmc index RUN --labels DATASET --ensemble auto`" in how_to_calibrate(kept)
 
 
 def test_queries_are_of_the_fields_that_the_model_was_trained_on(

@@ -97,6 +97,17 @@ def test_bad_cut_offs_are_refused(make_encoder, dataset):
             evaluate(make_encoder(), dataset, ks=ks)
 
 
+def test_what_is_no_model_and_no_data_set_is_refused(make_encoder, dataset):
+    with pytest.raises(
+        ConfigError, match="^model: expected a DualEncoder, .*, got a Dataset: the model comes first"
+    ):
+        evaluate(dataset, make_encoder())
+    with pytest.raises(
+        ConfigError, match="^dataset: expected a Dataset, or where one is, got a list: the model"
+    ):
+        evaluate(make_encoder(), ["texts"])
+
+
 def test_psp_uses_training_frequencies(make_encoder, dataset):
     # At k = 1 all is found but label 0's equal, so the gain is complete: only equal weights cancel.
     result = evaluate(make_encoder(), dataset, ks=(1,), progress=False)
@@ -135,6 +146,10 @@ def test_cut_texts_are_counted_over_all_blocks(make_encoder, dataset, monkeypatc
     with caplog.at_level("WARNING", logger="xmc"):
         evaluate(encoder, dataset, progress=False)
     assert [text for text in caplog.messages if text.startswith("2 of 2 queries have more tokens than the 3")]
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="xmc"):
+        evaluate(encoder, dataset, progress=False, tell_cuts=False)
+    assert not caplog.messages
 
 
 def test_every_kind_at_its_cut_offs_and_own_constants(make_encoder, dataset):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,14 @@ def test_votes_change_the_ranking(index: LabelIndex, votes: QueryVotes) -> None:
     index.add_ensemble(EnsembleOptions())
     assert index.manifest.ensemble is None
     np.testing.assert_array_equal(index.search(["1 0 0"], 4)[0], plain[0])
+
+
+@pytest.mark.parametrize("k", ["3", 2.0, True, 0, None])
+def test_k_is_a_whole_number(index: LabelIndex, votes: QueryVotes, k: Any) -> None:
+    index.add_ensemble(EnsembleOptions(VOTE), votes)
+    for search in (index.search, index.hits):
+        with pytest.raises(ConfigError, match="expected k to be at least 1 and whole, got"):
+            search("1 0 0", k=k)
 
 
 def test_an_index_keeps_its_ensemble(

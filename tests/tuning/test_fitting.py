@@ -20,9 +20,9 @@ from xmc.prediction.calibration import Calibration
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.training import train
 from xmc.training.step import optimise
-from xmc.tuning import fit_work, fitting
+from xmc.tuning import ending, fit_work
 from xmc.tuning.budget import Budget
-from xmc.tuning.trial import EncoderCache, run_trial
+from xmc.tuning.trial import EncoderCache, TrialResult, run_trial
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def test_the_test_split_decides_nothing(
             return _original(self, split, *rest)
 
         monkeypatch.setattr(Dataset, name, noted)
-    final = fitting.train
+    final = ending.train
     monkeypatch.setattr(
-        fitting, "train", lambda config, **given: (final(config, **given), trained.append(True))[0]
+        ending, "train", lambda config, **given: (final(config, **given), trained.append(True))[0]
     )
     few(monkeypatch)
     fit(dataset, tmp_path / "fit", budget=1000.0, fixed={**fixed, "training.epochs": 1.0}, say=said.append)
@@ -117,7 +117,12 @@ def test_an_interrupt_ends_the_search_and_trains_the_best_so_far(
 
 
 def test_a_final_training_that_was_cut_short_goes_on_as_what_it_began_as(
-    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset,
+    fixed: dict[str, Any],
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Whatever time is left by then: the recipe is settled, and nothing is tried any more."""
     few(monkeypatch)
@@ -135,6 +140,8 @@ def test_a_final_training_that_was_cut_short_goes_on_as_what_it_began_as(
         patched.setattr("xmc.training.loop.optimise", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(dataset, tmp_path / "cut", budget=1000.0, fixed=fixed, say=said.append)
+    # By what it was called with, which has no such option.
+    assert "--run.resume" not in "".join(capsys.readouterr()) and said[-1].endswith("xmc.fit, goes on")
     monkeypatch.setattr("xmc.tuning.search.run_trial", None)
     result = fit(dataset, tmp_path / "cut", budget=0.5, fixed=fixed, say=said.append)
     assert result.run.num_steps == whole.run.num_steps > 5
@@ -184,10 +191,15 @@ def test_fast_takes_the_rules_as_they_are_of_many_rows(
     dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit_work, "FEW_ROWS", 100)
-    fixed["training.epochs"] = 1.0
+    fixed["training.epochs"] = 20.0
     result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
     assert result.trials == [] and result.config.encoder.query_length == 8
     assert not (tmp_path / "fit" / "run" / "model" / "calibration.json").exists()  # nothing was held out
+    (note,) = (note for note in result.notes if "calibration" in note)
+    assert "of so many rows a fast fit holds none out: xmc calibrate" in note
+    assert main(note.partition(": xmc ")[2].split()) == 0
+    (tmp_path / "queries.txt").write_text(result.example, encoding="utf-8")
+    assert main(["predict", str(result.index), str(tmp_path / "queries.txt"), "--threshold", "f1"]) == 0
 
 
 def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(
@@ -198,6 +210,21 @@ def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(
     )
     assert result.run.num_steps == fit_work.MEASURED_STEPS
     assert any("the budget leaves time for" in line for line in said)
+
+
+def test_a_trial_that_diverged_is_said_to_have(
+    dataset: Dataset, fixed: dict[str, Any], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "xmc.tuning.search.run_trial", lambda *_, **__: TrialResult(None, 2.0, 3, 0.001, ended="diverged")
+    )
+    fixed["training.epochs"] = 1.0
+    result = fit(dataset, tmp_path / "fit", quality="fast", fixed=fixed, say=said.append)
+    assert any(line.endswith("] the rules' recipe: diverged in 2 s") for line in said)
+    assert [trial.ended for trial in result.trials] == ["diverged"]
+    assert '"ended": "diverged"' in (tmp_path / "fit" / "trials.jsonl").read_text(encoding="utf-8")
+    text = (tmp_path / "fit" / "recipe.yaml").read_text(encoding="utf-8")
+    assert "from rules and 1 trial." in text
 
 
 def test_a_trial_leaves_nothing(dataset: Dataset, config: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from xmc.prediction.calibration import Calibration
 from xmc.prediction.curve import Point
 from xmc.prediction.platt import Platt
 from xmc.retrieval import LabelIndex
-from xmc.tuning import fit, fit_work
+from xmc.tuning import FitResult, fit, fit_work
 from xmc.tuning.held_out import HeldOut, Learned
 from xmc.tuning.sources import check_sources, write_sources
 from xmc.tuning.trial import run_trial
@@ -105,7 +105,7 @@ def test_a_fit_that_was_killed_goes_on_to_what_it_would_have_come_to(
         name = f"cut-{trials}"
         with monkeypatch.context() as patched, pytest.raises(SystemExit):
             patched.setattr("xmc.tuning.search.run_trial", killed)
-            patched.setattr("xmc.tuning.fitting.train", killed)
+            patched.setattr("xmc.tuning.ending.train", killed)
             fitted(name)
         assert list((tmp_path / name / "held-out").glob("*.npz"))
         again = fitted(name)
@@ -116,6 +116,45 @@ def test_a_fit_that_was_killed_goes_on_to_what_it_would_have_come_to(
         assert not (tmp_path / name / "held-out").exists()
         options = [LabelIndex.load(tmp_path / place / "index").manifest.ensemble for place in (name, "whole")]
         assert options[0] == options[1]
+
+
+@pytest.mark.parametrize("place", ["DualEncoder.load", "write_end"])
+def test_a_fit_that_was_interrupted_after_its_training_measures_and_indexes(
+    dataset: Dataset, fixed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    said: list[str] = []
+
+    def fitted(name: str) -> FitResult:
+        return fit(dataset, tmp_path / name, budget=1000.0, quality="fast", fixed=fixed, say=said.append)
+
+    def interrupted(*given: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    whole = fitted("whole")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(f"xmc.tuning.fitting.{place}", interrupted)
+        fitted("cut")
+    assert said[-1] == "interrupted: the same command, or call of xmc.fit, goes on"
+    assert (tmp_path / "cut/run/result.json").is_file() and (tmp_path / "cut/held-out").is_dir()
+    with monkeypatch.context() as patched:
+        patched.setattr("xmc.tuning.ending.train", None)
+        patched.setattr("xmc.tuning.search.run_trial", None)
+        again = fitted("cut")
+    assert again.run.model_path == tmp_path / "cut/run/model" and again.run.seconds < again.seconds
+    assert {name: found.metrics for name, found in again.evaluations.items()} == {
+        name: found.metrics for name, found in whole.evaluations.items()
+    }
+    indexes = [LabelIndex.load(result.index) for result in (whole, again)]
+    query = dataset.texts("test")[0]
+    assert [hit.uid for hit in indexes[0].hits(query)] == [hit.uid for hit in indexes[1].hits(query)]
+    for name in ("run/model/calibration.json", "index/calibration.json"):
+        texts = [(tmp_path / fit / name) for fit in ("whole", "cut")]
+        assert texts[0].is_file() and texts[0].read_bytes() == texts[1].read_bytes()
+    assert not (tmp_path / "cut/held-out").exists()
+    (tmp_path / "cut/held-out").mkdir()  # killed while it was removed
+    with pytest.raises(ConfigError, match="is done"):
+        fitted("cut")
+    assert not (tmp_path / "cut/held-out").exists()
 
 
 def test_files_that_differ_are_another_fit(
@@ -133,7 +172,7 @@ def test_files_that_differ_are_another_fit(
         raise SystemExit
 
     with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr("xmc.tuning.fitting.train", killed)
+        patched.setattr("xmc.tuning.ending.train", killed)
         fitted("one.csv")
     for options, what in (
         ({"split": 0.3}, "split"),

@@ -54,7 +54,7 @@ class Laboratory:
         seconds = self.cost * share
         if stop(Pace(10, 100, seconds / 100, seconds / 10)):
             self.clock.now += seconds / 10
-            return TrialResult(None, seconds / 10, 10, seconds / 100)
+            return TrialResult(None, seconds / 10, 10, seconds / 100, ended="out of time")
         self.clock.now += seconds
         self.made.append(config)
         return TrialResult({"nDCG@5": self.worth(config)}, seconds, 100, seconds / 100)

@@ -12,6 +12,7 @@ from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.table_options import TABLE_HELP, add_split_options, add_table_options, table_options
 from xmc.errors import ConfigError
+from xmc.fit_folder import RUN
 
 if TYPE_CHECKING:
     from xmc.tuning import FitResult
@@ -67,7 +68,7 @@ def run(arguments: Sequence[str]) -> None:
 
     from xmc.data.preparing import is_prepared
     from xmc.tuning import fit
-    from xmc.tuning.fitting import OWN
+    from xmc.tuning.arguments import OWN
 
     if options.split is not None and len(options.source) == 1 and is_prepared(Path(options.source[0])):
         raise ConfigError(
@@ -94,6 +95,7 @@ def run(arguments: Sequence[str]) -> None:
 def _summary(result: FitResult) -> str:
     """The table, the places, and the commands to go on with."""
     from xmc.durations import duration
+    from xmc.tuning.journal import counted
 
     folder = result.folder
     lines = ["", result.table() or "no test rows: nothing was measured", ""]
@@ -102,17 +104,17 @@ def _summary(result: FitResult) -> str:
         if result.seconds > 1.1 * result.budget
         else ""
     )
-    changed = f"{len(result.trials)} trials" if result.trials else "no trials"
+    changed = counted(len(result.trials))
     recipe, again, query = (
         shlex.quote(str(w)) for w in (folder / "recipe.yaml", folder / "again", result.example)
     )
     lines += [
         f"done in {duration(result.seconds)}{over}, {changed}",
         f"recipe  {folder / 'recipe.yaml'}",
-        f"model   {result.run.model_path}",
+        f"model   {folder / RUN / 'model'}",
         f"index   {result.index}",
         "",
         f"xmc search {shlex.quote(str(result.index))} {query}",
         f"xmc train {recipe} --run.dir {again}",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])

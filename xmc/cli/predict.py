@@ -44,10 +44,11 @@ def run(arguments: Sequence[str]) -> None:
     index = open_labels(options.model, options.labels)
     calibration = find_calibration(index, options.calibration)
     if threshold is not None and threshold.needs_calibration and calibration is None:
+        from xmc.prediction.uncalibrated import how_to_calibrate
+
         raise ConfigError(
-            f"--threshold {options.threshold} needs a calibration, which this model has not: run "
-            "`xmc calibrate RUN` first, or `xmc calibrate MODEL --dataset DATASET --split test --out FILE`, "
-            "and name the file with --calibration FILE; or give --threshold score=S"
+            f"--threshold {options.threshold} needs a calibration, which this model has not: "
+            f"{how_to_calibrate(index)}; or give --threshold score=S"
         )
     least = None if threshold is None else threshold.least_score(calibration)
     k = min(options.k or (_K if threshold is None else _MOST), len(index))

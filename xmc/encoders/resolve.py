@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from xmc.errors import ModelError
+from xmc.fit_folder import RUN, part_of_fit
 from xmc.received import check_folder
 
 __all__ = ["EMBEDDED_NAMES", "resolve_model"]
@@ -78,6 +79,8 @@ def _folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / "modules.json").exists() or (folder / "config.json").exists():
             return folder
+    if (named := part_of_fit(path, RUN)) is not None:
+        raise ModelError(f"expected a model folder or a run folder, but {named}")
     raise ModelError(
         f"expected a model folder (modules.json or config.json) or a run folder (model/) at {path}: "
         "found neither"

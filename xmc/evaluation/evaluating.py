@@ -49,6 +49,7 @@ def evaluate(
     propensity: Propensity | None = None,
     predictions: str | Path | None = None,
     progress: bool = True,
+    tell_cuts: bool = True,
 ) -> Evaluation:
     """Rank all labels for every query of a split and measure.
 
@@ -78,13 +79,20 @@ def evaluate(
         propensity: Constants A and B of PSP and PSnDCG; default the data set's.
         predictions: Also write the ranking to this npz file (see `save_predictions`), from rank 0.
         progress: Show bars.
+        tell_cuts: Say how many texts are longer than the model reads.
 
     Raises:
-        ConfigError: When a cut-off is below 1.
+        ConfigError: When a cut-off is below 1, or model and data set are no such things.
         DataError: When the data set cannot be opened, or the split has no rows.
         ModelError: When the model cannot be opened.
     """
     check_all_cuts(ks, recall_ks)
+    for name, value, kind in (("model", model, DualEncoder), ("dataset", dataset, Dataset)):
+        if not isinstance(value, (kind, str, Path)):
+            raise ConfigError(
+                f"{name}: expected a {kind.__name__}, or where one is, got a {type(value).__name__}: "
+                "the model comes first, the data set second"
+            )
     started, world = time.perf_counter(), current_world()
     dataset = open_split(dataset, split)
     model = model if isinstance(model, DualEncoder) else DualEncoder.load(model)
@@ -104,7 +112,15 @@ def evaluate(
     shown = progress and world.is_main
     with _writer(predictions, world) as writer:
         for block in ranked_blocks(
-            model, dataset, split, depth, world, among=among, dimensions=dimensions, progress=shown
+            model,
+            dataset,
+            split,
+            depth,
+            world,
+            among=among,
+            dimensions=dimensions,
+            progress=shown,
+            tell_cuts=tell_cuts,
         ):
             walk_hits(truth[block.rows], block.ids, totals.add, block.rows.start)
             for dimension, ids in block.shorter.items():

@@ -74,13 +74,15 @@ def ranked_blocks(
     among: NDArray[np.bool_] | None = None,
     dimensions: Sequence[int] = (),
     progress: bool = True,
+    tell_cuts: bool = True,
 ) -> Iterator[RankedBlock]:
     """Rank 16,384 queries at a time over the ranks of ``world``, which all call this together.
 
     Each rank encodes its shard of the labels once and its share of each block's queries. A block needs one
     all-gather of 16,384 x D numbers and one all-to-all of lists; nothing of all queries or all labels is
     gathered anywhere. ``among`` [L] are labels that are also ranked alone, by a second search of the same
-    embeddings; ``dimensions`` are those that the labels are also ranked by, the embeddings cut to them.
+    embeddings; ``dimensions`` are those that the labels are also ranked by, the embeddings cut to them; with
+    ``tell_cuts`` the log says how many texts are longer than the model reads.
     """
     label_cuts, query_cuts = CutCount(), CutCount()
     labels, fold = _own_labels(model, dataset, world, label_cuts, progress)
@@ -111,8 +113,9 @@ def ranked_blocks(
             }
             yield RankedBlock(start, stop, own, ids, scores, alone, by_prefix)
             bar.update(stop - start)
-    label_cuts.warn("labels")
-    query_cuts.warn("queries")
+    if tell_cuts:
+        label_cuts.warn("labels")
+        query_cuts.warn("queries")
 
 
 def _own_labels(

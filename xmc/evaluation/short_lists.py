@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ _log = logging.getLogger(__name__)
 def warn_of_short_lists(
     name: str, lengths: NDArray[np.int64], room: NDArray[np.int64], cuts: Sequence[int]
 ) -> int:
-    """Log, for each cut-off, how many queries have fewer predictions where there are labels for more.
+    """Log, for all cut-offs, how many queries have fewer predictions where there are labels for more.
 
     Args:
         name: Of the predictions.
@@ -28,12 +30,24 @@ def warn_of_short_lists(
         The queries that are too short for the largest cut-off.
     """
     counts = {k: int((lengths < np.minimum(k, room)).sum()) for k in sorted(set(cuts))}
-    parts = [
-        f"{count:,} of {len(lengths):,} queries have fewer than {k}" for k, count in counts.items() if count
-    ]
-    if parts:
+    short, none = {k: count for k, count in counts.items() if count}, int((lengths == 0).sum())
+    if set(short.values()) == {none}:
+        _log.warning(
+            "%s: %s of %s queries have no predictions: metrics count what is missing as wrong",
+            *(name, f"{none:,}", f"{len(lengths):,}"),
+        )
+    elif short:
+        parts = [
+            f"{count:,} of {len(lengths):,} queries have fewer than {_either([k for k, _ in group])}"
+            for count, group in groupby(short.items(), key=itemgetter(1))
+        ]
         _log.warning(
             "%s: %s predictions (%s have none): metrics at these cut-offs count what is missing as wrong",
-            *(name, ", ".join(parts), f"{int((lengths == 0).sum()):,}"),
+            *(name, ", ".join(parts), f"{none:,}"),
         )
     return counts[max(counts)]
+
+
+def _either(cuts: Sequence[int]) -> str:
+    *others, last = map(str, cuts)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from xmc.encoders import resolve_model
 from xmc.errors import ConfigError
+from xmc.fit_folder import INDEX, RUN, part_of_fit
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
 
@@ -38,6 +39,8 @@ def open_labels(model: str | Path, labels: str | None = None, *, progress: bool 
     from xmc.reports.stored import is_run_folder
 
     if labels is None and not is_run_folder(model):
+        if (named := part_of_fit(model, INDEX, RUN)) is not None:
+            raise ConfigError(f"expected an index or a run's folder, which know their labels, but {named}")
         # Before the hub is asked for a model of that name.
         raise ConfigError(
             f"expected an index or a run's folder, which know their labels, got {model}: name the data set "

@@ -19,6 +19,7 @@ from xmc.errors import ConfigError, DataError
 from xmc.evaluation import Evaluation, load_predictions
 from xmc.evaluation.hits import Hits, all_hits, hit_matrix
 from xmc.evaluation.short_lists import warn_of_short_lists
+from xmc.fit_folder import RUN, data_beside, part_of_fit
 from xmc.received import read_yaml, reading
 from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
 
@@ -89,10 +90,15 @@ def open_systems(
 def dataset_of(sources: Sequence[str]) -> str:
     """The data set's folder that the runs among ``sources`` were trained on.
 
+    Where it is gone, that of a fit is taken which was moved together with its run.
+
     Raises:
         ConfigError: When none of them is a run, or they name different folders.
     """
-    paths = {_config(source)["data"]["path"] for source in sources if is_run_folder(source)}
+    for source in sources:
+        if (named := part_of_fit(source, RUN)) is not None:
+            raise ConfigError(f"expected a run, but {named}")
+    paths = {_data_path(source) for source in sources if is_run_folder(source)}
     if len(paths) == 1:
         return str(paths.pop())
     came = f"the runs were trained on {' and '.join(sorted(paths))}" if paths else "none of these is a run"
@@ -179,6 +185,12 @@ def system_names(sources: Sequence[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise ConfigError(f"expected different runs, got {', '.join(sources)}: name each once")
     return names
+
+
+def _data_path(run: str) -> str:
+    path = _config(run)["data"]["path"]
+    beside = None if Path(path).exists() else data_beside(run)
+    return path if beside is None else str(beside)
 
 
 def _config(run: str) -> dict[str, dict[str, str]]:

@@ -76,8 +76,9 @@ class SearchableIndex(OpenIndex):
             evidence: Also give what speaks for each label; see `xmc.retrieval.evidence`.
 
         Raises:
-            ConfigError: When k is below 1.
+            ConfigError: When k is below 1 or no whole number.
         """
+        _check_k(k)
         vectors = encoder.encode_queries(texts, cuts=cuts)
         if self._ensemble is None:
             return Ranked(*self.search_vectors(vectors, k))
@@ -156,8 +157,7 @@ class SearchableIndex(OpenIndex):
         Raises:
             ConfigError: When k or the shape cannot be right.
         """
-        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
-            raise ConfigError(f"expected k to be at least 1 and whole, got {k!r}")
+        _check_k(k)
         dimension = self.manifest.dimension
         queries = np.asarray(queries)
         if queries.ndim == 1 and len(queries) == dimension:
@@ -176,3 +176,8 @@ class SearchableIndex(OpenIndex):
             spans, how = self._changes.spans(), self.manifest.label_fold
             return search_several(store, queries, k, label_of, spans, how)
         return search_by(self.manifest.ranking, lambda sign: search_store(store, sign * queries, k, label_of))
+
+
+def _check_k(k: Any) -> None:
+    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
+        raise ConfigError(f"expected k to be at least 1 and whole, got {k!r}")

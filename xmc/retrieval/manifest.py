@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xmc.data.label_texts import FOLDS, SPLITS_OF_TEXTS
 from xmc.errors import DataError, IndexMismatchError
+from xmc.fit_folder import INDEX, part_of_fit
 from xmc.limits import MAX_IDS
 from xmc.received import check_inside, check_name, read_json, reading
 from xmc.retrieval.ensemble_options import EnsembleOptions
@@ -137,6 +138,8 @@ class IndexManifest:
 
 def _parse(cls: type[IndexManifest], file: Path) -> IndexManifest:
     if not file.is_file():
+        if (named := part_of_fit(file.parent, INDEX)) is not None:
+            raise DataError(f"expected a label index, but {named}")
         raise DataError(
             f"expected a label index at {file.parent}, but there is no {_FILE}: build one with `xmc index`"
         )

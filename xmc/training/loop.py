@@ -18,7 +18,10 @@ from xmc.training.run.checkpoint import Checkpointer
 from xmc.training.run.interrupt import Interrupted, InterruptGuard, Verdict
 from xmc.training.step import StepInputs, optimise
 
-__all__ = ["Loop"]
+__all__ = ["GO_ON", "Loop"]
+
+GO_ON = "go on with --run.resume true"
+"""What a run that was interrupted says to do."""
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Loop:
         validate: Metrics in percent of the model as it is.
         checkpointer: Asked between steps, and when interrupted.
         guard: What ranks agree by.
+        go_on: What an interrupt says to do; "" where the caller says it.
     """
 
     inputs: StepInputs
@@ -40,6 +44,7 @@ class Loop:
     validate: Callable[[Learner, FrozenEncoder], dict[str, float]]
     checkpointer: Checkpointer
     guard: InterruptGuard
+    go_on: str = GO_ON
     _saved: float = field(default_factory=lambda: time.monotonic())
 
     def __call__(self) -> str | None:
@@ -106,7 +111,9 @@ class Loop:
         path = self.checkpointer.save(run.step) if run.step else None
         self.callbacks.on_save(run, path)
         if path is not None:
-            tqdm.write(f"interrupted after step {run.step}: saved {path}; go on with --run.resume true")
+            tqdm.write(
+                f"interrupted after step {run.step}: saved {path}" + (self.go_on and f"; {self.go_on}")
+            )
         raise Interrupted(verdict)
 
     def _reason(self) -> str | None:

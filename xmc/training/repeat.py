@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from xmc.errors import ConfigError
-from xmc.received import read_json, read_yaml, reading
+from xmc.received import read_yaml, reading
 from xmc.seed_folders import seed_folder
 from xmc.training.config import TrainConfig, with_encoder_choices, with_scale_rate
 from xmc.training.objective import configured_objective
 from xmc.training.run.changes import check_changes
-from xmc.training.run.result import TrainResult
+from xmc.training.run.result import TrainResult, is_trained, read_result
 from xmc.training.trainer import train
 
 __all__ = ["check_seeds", "mean_and_deviation", "repeat"]
@@ -63,7 +63,7 @@ def mean_and_deviation(results: Sequence[TrainResult]) -> dict[str, tuple[float,
 def _one(config: TrainConfig, folder: Path) -> TrainResult:
     begun = (folder / "config.yaml").is_file() and not config.run.overwrite
     config = replace(config, run=replace(config.run, dir=str(folder), resume=begun))
-    if not begun or not (folder / "result.json").is_file():
+    if not begun or not is_trained(folder):
         return train(config)
     if changes := check_changes(_as_recorded(config, folder / "config.yaml")):
         raise ConfigError(
@@ -71,7 +71,7 @@ def _one(config: TrainConfig, folder: Path) -> TrainResult:
             "or give --run.overwrite true to train every seed anew"
         )
     _log.info("%s is finished and not trained again", folder)
-    return _read_result(folder / "result.json")
+    return read_result(folder, "train that seed again")
 
 
 def _as_recorded(config: TrainConfig, file: Path) -> TrainConfig:
@@ -81,11 +81,3 @@ def _as_recorded(config: TrainConfig, file: Path) -> TrainConfig:
     kind, builder = config.encoder.kind, config.encoder.builder
     config = with_encoder_choices(config, recorded if kind == "auto" or builder is not None else kind)
     return with_scale_rate(config, configured_objective(config.objective).facts)
-
-
-def _read_result(file: Path) -> TrainResult:
-    with reading(file, "a run's result", "train that seed again"):
-        content = read_json(file)
-        content |= {name: Path(content[name]) for name in ("model_path", "last_path")}
-        content["kept"] = [{**model, "path": Path(model["path"])} for model in content["kept"]]
-        return TrainResult(**content)

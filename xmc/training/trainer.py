@@ -38,7 +38,7 @@ from xmc.training.config import TrainConfig, check_objective, with_encoder_choic
 from xmc.training.given import Given
 from xmc.training.inputs import step_inputs
 from xmc.training.learned.learner import build_learner
-from xmc.training.loop import Loop
+from xmc.training.loop import GO_ON, Loop
 from xmc.training.memory_limit import MicroBatchLimit
 from xmc.training.objective import check_cosines, configured_objective, over_dimensions
 from xmc.training.run.allocator import keep_freed_memory
@@ -71,6 +71,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     dataset: Dataset | None = None,
     encoder: DualEncoder | SentenceTransformer | None = None,
+    go_on: str = GO_ON,
 ) -> TrainResult:
     """Train as ``config`` says; see :class:`Trainer`.
 
@@ -80,7 +81,14 @@ def train(
     start_missing_processes()
     PartialState(cpu=not torch.accelerator.is_available())  # joins the ranks
     with watch_ranks(current_world(), config.run.rank_timeout):
-        trainer = Trainer(config, objective=objective, callbacks=callbacks, dataset=dataset, encoder=encoder)
+        trainer = Trainer(
+            config,
+            objective=objective,
+            callbacks=callbacks,
+            dataset=dataset,
+            encoder=encoder,
+            go_on=go_on,
+        )
         return trainer.fit()
 
 
@@ -97,6 +105,7 @@ class Trainer:
         callbacks: Called after those that ``config`` names.
         dataset: Opened from ``config.data.path`` when None.
         encoder: Built from ``config.encoder`` when None. Every rank gives an equal one.
+        go_on: What a run that is interrupted says to do; "" where the caller says it.
 
     Raises:
         XMCError: When the configuration, the data or the folder cannot work.
@@ -110,8 +119,10 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         dataset: Dataset | None = None,
         encoder: DualEncoder | SentenceTransformer | None = None,
+        go_on: str = GO_ON,
     ) -> None:
         start_missing_processes()
+        self.go_on = go_on
         given = Given(objective, callbacks, dataset, encoder)
         config = given.shown_in(config)
         check_trackers(config.run.trackers)
@@ -220,7 +231,7 @@ class Trainer:
             self.models.saved = partial(self.callbacks.on_save, run)
             with self.callbacks.around(run):
                 started = time.perf_counter()
-                loop = Loop(inputs, run, self.callbacks, self.validator, self.checkpointer, guard)
+                loop = Loop(inputs, run, self.callbacks, self.validator, self.checkpointer, guard, self.go_on)
                 stopped = loop()
                 return self._finish(run, time.perf_counter() - started, stopped)
 

@@ -18,6 +18,7 @@ from xmc.data import Dataset, TextColumn
 from xmc.durations import duration, least_seconds
 from xmc.encoders import DualEncoder
 from xmc.evaluation import Evaluation, evaluate, save_predictions, score_predictions
+from xmc.fit_folder import RUN
 from xmc.nested import flat
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.prediction.classifying import TrainingWords
@@ -108,8 +109,9 @@ class FitWork:
             ruled = [choice for choice in ruled if choice.option != "objective.virtual_negative"]
         choices = [
             Choice("seed", seed, ""),
-            Choice("data.path", str(self.dataset.path), ""),
-            Choice("run.dir", str(self.folder / "run"), ""),
+            # Found from anywhere: who uses the run or the recipe need not stand where the fit was begun.
+            Choice("data.path", str(self.dataset.path.absolute()), ""),
+            Choice("run.dir", str((self.folder / RUN).absolute()), ""),
             *(choice for choice in ruled if choice.option not in self.fixed),
             *(Choice(option, value, "as asked for") for option, value in self.fixed.items()),
         ]
@@ -198,7 +200,8 @@ class FitWork:
         ids, scores = ranker.rank(encoder.query_texts(dataset, "test"), 100, dataset.filter("test"))
         return {
             "lexical": self.scored((ids, scores), "word matching"),
-            "untrained": evaluate(untrained, dataset, progress=False),
+            # Of the trained one this is said, which reads as much.
+            "untrained": evaluate(untrained, dataset, progress=False, tell_cuts=False),
             "trained": evaluate(encoder, dataset, progress=False),
         }
 
@@ -282,6 +285,6 @@ class FitWork:
         return each * self.dataset.num_test * self.facts.num_rows
 
     def _tell(self, trial: Trial, best: Standing | None) -> None:
-        value = "out of time or diverged" if trial.value is None else f"{self.metric} {trial.value:.2f}"
+        value = trial.ended if trial.value is None else f"{self.metric} {trial.value:.2f}"
         shown = f"; best {best.value:.2f}" if best is not None else ""
         self.say(f"[{duration(self.clock.used)}] {trial.name}: {value} in {duration(trial.seconds)}{shown}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -18,27 +19,30 @@ from xmc.durations import seconds_of
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.evaluation import Evaluation, comparison_table
+from xmc.fit_folder import CHOICES, INDEX, RUN
 from xmc.prediction.calibration import FILE
 from xmc.prediction.classifying import confused_labels
 from xmc.prediction.ensembling import query_votes, rank_test
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions
-from xmc.training import TrainConfig, TrainResult, train
+from xmc.training import TrainConfig, TrainResult
 from xmc.training.config import ValidationConfig
 from xmc.training.options import one_of
+from xmc.training.run.result import is_trained
+from xmc.tuning.arguments import check_fixed, check_plain, given_data, given_files
 from xmc.tuning.budget import Budget
 from xmc.tuning.choice import Choice, read_choices, write_choices
+from xmc.tuning.ending import is_done, train_once, write_end
 from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows
 from xmc.tuning.fit_work import FitWork, Quality
-from xmc.tuning.journal import Journal, Trial
+from xmc.tuning.journal import Journal, Trial, counted
+from xmc.tuning.notes import calibration_note, words_note
 from xmc.tuning.recipe import write_recipe
 from xmc.tuning.sources import check_sources, write_sources
+from xmc.tuning.trial_files import TrialFiles
 
-__all__ = ["BUDGETS", "OWN", "FitResult", "Quality", "fit"]
-
-OWN = ("seed", "data.path", "run.dir", "run.resume", "run.overwrite", "validation.")
-"""Options, or beginnings of their names, that a fit sets itself."""
+__all__ = ["BUDGETS", "FitResult", "Quality", "fit"]
 
 SOURCES = "sources.json"
 """What the data were made of, in the folder of a fit of files."""
@@ -49,7 +53,7 @@ BUDGETS: dict[str, str] = {"fast": "10m", "good": "10m", "best": "1h"}
 METRICS: tuple[str, ...] = get_args(get_type_hints(ValidationConfig)["metric"])
 SHOWN = ("P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5", "R@10", "R@100")
 
-CHOICES = "choices.json"
+HELD_OUT = "validation.rows"
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class FitResult:
         example: The text of a query, to search for.
         seconds: All of it took, the trials of earlier sessions included.
         budget: Seconds that it was given.
+        notes: What it could not reach, and what to do about it.
     """
 
     folder: Path
@@ -83,6 +88,7 @@ class FitResult:
     example: str
     seconds: float
     budget: float
+    notes: list[str]
 
     def table(self) -> str:
         """The metrics of the systems side by side; empty where there is no test split."""
@@ -95,7 +101,7 @@ def fit(
     out: str | Path,
     *,
     labels: str | Path | None = None,
-    test: Sequence[str | Path] = (),
+    test: str | Path | Sequence[str | Path] = (),
     split: float | None = 0.1,
     tables: TableOptions | None = None,
     budget: str | float | None = None,
@@ -109,8 +115,8 @@ def fit(
 
     Rules choose a recipe from counts and lengths. Within the budget a search compares it with others on
     training rows that are held out; the test split is measured at the end and decides nothing. In ``out``:
-    ``recipe.yaml``, which ``xmc train`` repeats; ``choices.json``; ``trials.jsonl``; the run; the index. A
-    fit that was cut short goes on when it is called again.
+    ``recipe.yaml``, which ``xmc train`` repeats; ``choices.json``; ``trials.jsonl``; the run; the index; at
+    last ``fit.json`` with the metrics. A fit that was cut short goes on when it is called again.
 
     Args:
         data: A prepared data set or its folder, or files; see :func:`xmc.data.prepare`.
@@ -124,18 +130,18 @@ def fit(
             is to rank beside it; "best" has an hour.
         metric: What the search compares by, of the validation rows.
         fixed: Options of the recipe that are not up for choice, by dotted name; none of those that a fit sets
-            itself (`OWN`).
+            itself (`xmc.tuning.arguments.OWN`).
         seed: Of the training, and of which rows are held out.
         say: Called with each line of progress.
 
     Raises:
-        KeyboardInterrupt: While the final model trains; while candidates are tried, it ends the search, and
-            the best so far is trained.
+        KeyboardInterrupt: While the final model trains, is measured or indexed; while candidates are tried,
+            it ends the search, and the best so far is trained.
         XMCError: When data, options or folder cannot work, and with several processes.
     """
-    taken = sorted(name for name in fixed or {} if name.startswith(OWN))
-    if taken:
-        raise ConfigError(f"fixed: expected options that a fit leaves to you, got {', '.join(taken)}")
+    check_plain(out=out, labels=labels, split=split, tables=tables, budget=budget, seed=seed, say=say)
+    source, test, seed = given_data(data), given_files("test", test), int(seed)
+    fixed = check_fixed(fixed)
     one_of("quality", quality, tuple(BUDGETS))
     one_of("metric", metric, METRICS)
     if current_world().size > 1:
@@ -147,12 +153,12 @@ def fit(
     new = not Path(out).exists()
     folder = _prepared(Path(out))
     try:
-        dataset = _dataset(data, folder / "data", labels, test, split, tables, seed)
+        dataset = _dataset(source, folder / "data", labels, test, split, tables, seed)
     except BaseException:
         if new and not any(folder.iterdir()):
             folder.rmdir()
         raise
-    work = FitWork(dataset, folder, dict(fixed or {}), metric, clock, say)
+    work = FitWork(dataset, folder, fixed, metric, clock, say)
     rules = work.rules(seed)
     rules_of = {choice.option: choice.value for choice in rules}
     settings = {"data": dataset.fingerprint, "metric": metric, "judged": "seen labels", "rules": rules_of}
@@ -162,9 +168,9 @@ def fit(
     if choices is None:
         choices = [*rules, *work.searched(rules, journal, quality)]
         choices += work.in_time(choices, journal)
-        choices.append(Choice("validation.rows", 0, "the chosen recipe is trained on all rows"))
+        choices.append(Choice(HELD_OUT, 0, "the chosen recipe is trained on all rows"))
         choices += work.beside(quality)
-        head = f"Chosen for {dataset.name} by xmc fit, from rules and {len(journal.trials)} trials."
+        head = f"Chosen for {dataset.name} by xmc fit, from rules and {counted(len(journal.trials))}."
         write_recipe(folder / "recipe.yaml", of_recipe(choices), head)
         # From here on the recipe is settled: a training that is cut short goes on as what it began as.
         work.settle()
@@ -173,15 +179,18 @@ def fit(
         work.resume()
     config = work.config(choices)
     say(f"training on all {work.facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
-    resumed = (folder / "run" / "config.yaml").is_file()
-    result = train(replace(config, run=replace(config.run, resume=resumed)))
-    # Only now, as the test split is not looked at before.
-    for line in advice_on(dataset):
-        say(f"note: {line}")
-    encoder = DualEncoder.load(folder / "run")
-    work.calibrate(encoder)
-    evaluations = work.measured(encoder, config) if dataset.num_test else {}
-    sampled = _indexed(work, encoder, ensemble_of(choices), evaluations)
+    with _saying_how_to_go_on(say):
+        before = is_trained(folder / RUN)
+        result = train_once(config)
+        clock.spent += result.seconds if before else 0.0
+        # Only now, as the test split is not looked at before.
+        for line in advice_on(dataset):
+            say(f"note: {line}")
+        encoder = DualEncoder.load(folder / RUN)
+        work.calibrate(encoder)
+        evaluations = work.measured(encoder, config) if dataset.num_test else {}
+        sampled = _indexed(work, encoder, ensemble_of(choices), evaluations)
+        write_end(folder, evaluations, clock.used, clock.seconds)
     work.kept.remove()
     return FitResult(
         folder=folder,
@@ -191,11 +200,36 @@ def fit(
         evaluations=evaluations,
         sampled=sampled,
         run=result,
-        index=folder / "index",
+        index=folder / INDEX,
         example=_example(dataset),
         seconds=clock.used,
         budget=clock.seconds,
+        notes=_notes(work, choices, journal.trials, evaluations, quality),
     )
+
+
+def _notes(
+    work: FitWork,
+    choices: Sequence[Choice],
+    trials: Sequence[Trial],
+    evaluations: dict[str, Evaluation],
+    quality: Quality,
+) -> list[str]:
+    notes = [words_note(evaluations, work.metric, quality, choices, trials)]
+    if work.calibration is None:
+        ruled = [choice.value for choice in choices if choice.option == HELD_OUT]
+        has_test, run = bool(work.dataset.num_test), work.folder / RUN
+        notes.append(calibration_note(run, quality, trials, held_out=ruled[0], has_test=has_test))
+    return [note for note in notes if note is not None]
+
+
+@contextmanager
+def _saying_how_to_go_on(say: Callable[[str], object]) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted: the same command, or call of xmc.fit, goes on")
+        raise
 
 
 def _indexed(
@@ -209,7 +243,7 @@ def _indexed(
     dataset, folder = work.dataset, work.folder
     sampled: dict[str, Evaluation] = {}
     # By the model's place, which the index remembers: a search finds the model by it.
-    index = LabelIndex.build(folder / "run", dataset, progress=False)
+    index = LabelIndex.build(folder / RUN, dataset, progress=False)
     if options:
         votes = query_votes(encoder, dataset, progress=False)[0] if options.vote is not None else None
         classifiers = None
@@ -227,10 +261,10 @@ def _indexed(
                 names = {"trained": alone, "ensemble": together}
                 trained = evaluations["trained"]
                 sampled = {n: of_rows(trained, dataset, rows, lists, SHOWN) for n, lists in names.items()}
-    index.save(folder / "index", overwrite=True)
+    index.save(folder / INDEX, overwrite=True)
     if options and work.index_calibration is not None:
         known = replace(work.index_calibration, model_fingerprint=index.manifest.model_fingerprint)
-        known.save(folder / "index" / FILE)
+        known.save(folder / INDEX / FILE)
     return sampled
 
 
@@ -241,10 +275,11 @@ def _example(dataset: Dataset) -> str:
 
 
 def _prepared(folder: Path) -> Path:
-    if (folder / "run" / "result.json").is_file():
+    if is_done(folder):
+        TrialFiles(folder / "held-out").remove()  # which a fit leaves that was killed while it removed them
         raise ConfigError(f"out: expected a new folder, or a fit to go on with, but that in {folder} is done")
-    if folder.is_file():
-        raise ConfigError(f"out: expected a folder, but {folder} is a file")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"out: expected a folder to make, or that of a fit, but {folder} is no folder")
     others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if others and not {"trials.jsonl", "data"} & set(others):
         raise ConfigError(f"out: expected {folder} to be new or empty, but it holds {', '.join(others[:3])}")
@@ -253,7 +288,7 @@ def _prepared(folder: Path) -> Path:
 
 
 def _dataset(
-    data: Dataset | str | Path | Sequence[str | Path],
+    data: Dataset | list[str | Path],
     place: Path,
     labels: str | Path | None,
     test: Sequence[str | Path],
@@ -261,10 +296,7 @@ def _dataset(
     tables: TableOptions | None,
     seed: int,
 ) -> Dataset:
-    given = data.path if isinstance(data, Dataset) else data
-    source = [given] if isinstance(given, (str, Path)) else list(given)
-    if not source:
-        raise ConfigError("data: expected a data set or files, got none")
+    source = [data.path] if isinstance(data, Dataset) else data
     if len(source) == 1 and is_prepared(Path(source[0])):
         # What is of files alone is refused with it.
         opened = prepare(source, place, test=test, labels=labels, options=tables)

@@ -13,7 +13,10 @@ from xmc.nested import finite
 from xmc.received import reading
 from xmc.typed import from_plain
 
-__all__ = ["Journal", "Trial"]
+__all__ = ["DIVERGED", "OUT_OF_TIME", "Journal", "Trial", "counted", "shown"]
+
+OUT_OF_TIME, DIVERGED = "out of time", "diverged"
+"""Why a trial has no value."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,12 @@ class Trial:
     Attributes:
         changes: Options that differ from the rules' recipe, by dotted name; empty for the rules' own.
         fold: Which rows were held out.
-        value: The metric on them, in percent; None when it could not be trained or ran out of time.
+        value: The metric on them, in percent; None when it was not trained to its end.
         metrics: All of them.
         seconds: It took.
         num_steps: Steps taken.
         step_seconds: Of a step.
+        ended: Why it was not, `OUT_OF_TIME` or `DIVERGED`; "" of one that was.
     """
 
     changes: dict[str, Any]
@@ -37,11 +41,24 @@ class Trial:
     seconds: float
     num_steps: int
     step_seconds: float
+    ended: str = ""
 
     @property
     def name(self) -> str:
         """The changes in a line."""
-        return ", ".join(f"{name} {value}" for name, value in self.changes.items()) or "the rules' recipe"
+        return (
+            ", ".join(f"{name} {shown(value)}" for name, value in self.changes.items()) or "the rules' recipe"
+        )
+
+
+def shown(value: Any) -> Any:
+    """The value of an option as a line shows it: four digits of a number with a fraction."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def counted(number: int) -> str:
+    """So many trials in words."""
+    return "1 trial" if number == 1 else f"{number or 'no'} trials"
 
 
 class Journal:

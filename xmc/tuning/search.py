@@ -187,6 +187,7 @@ class Search:
             seconds=result.seconds,
             num_steps=result.num_steps,
             step_seconds=result.step_seconds,
+            ended=result.ended,
         )
         self.journal.add(trial)
         self.tell(trial, self.best())

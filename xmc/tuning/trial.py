@@ -26,6 +26,7 @@ from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.step import StepInputs, optimise
 from xmc.training.validation import Validator
 from xmc.tuning.held_out import HeldOut, Learned
+from xmc.tuning.journal import DIVERGED, OUT_OF_TIME
 
 __all__ = ["EncoderCache", "Pace", "TrialResult", "run_trial", "typical"]
 
@@ -44,6 +45,7 @@ class TrialResult:
         step_seconds: Of a step, the first few left out where there are more.
         calibration: What the held-out rows say of the scores; None where there are no metrics.
         held_out: Their rankings, where they were asked for.
+        ended: Why it ended before its last step, `OUT_OF_TIME` or `DIVERGED`; "" where it did not.
     """
 
     metrics: dict[str, float] | None
@@ -52,6 +54,7 @@ class TrialResult:
     step_seconds: float
     calibration: Calibration | None = None
     held_out: HeldOut | None = None
+    ended: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def run_trial(
     """
     started = time.perf_counter()
     times: list[float] = []
-    metrics, skipped = None, 0
+    metrics, skipped, ended = None, 0, ""
     with tempfile.TemporaryDirectory(prefix="xmc-trial-") as folder:
         run = replace(config.run, dir=str(Path(folder) / "run"), trackers=[], resume=False, overwrite=False)
         encoder = encoders.copy(config, dataset)
@@ -132,23 +135,25 @@ def run_trial(
             try:
                 for step in range(trainer.num_steps):
                     if stop(Pace(step, trainer.num_steps, typical(times), time.perf_counter() - started)):
+                        ended = OUT_OF_TIME
                         break
                     before = time.perf_counter()
                     result = optimise(inputs, step)
                     skipped = skipped + 1 if result.skipped is not None else 0
                     if skipped >= config.training.max_skipped:
-                        break  # it diverged
+                        ended = DIVERGED
+                        break
                     times.append(time.perf_counter() - before)
                 else:
                     metrics = (
                         trainer.validator(trainer.learner, inputs.frozen) if config.validation.rows else None
                     )
             except NonFiniteError:
-                metrics = None
+                metrics, ended = None, DIVERGED
         calibration = None if metrics is None else trainer.validator.calibration()
         held_out = None if metrics is None or not keep(metrics) else _held_out(trainer, inputs, dataset)
     return TrialResult(
-        metrics, time.perf_counter() - started, len(times), _mean(times), calibration, held_out
+        metrics, time.perf_counter() - started, len(times), _mean(times), calibration, held_out, ended
     )
 
 

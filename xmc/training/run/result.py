@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from xmc.files import atomic_file
+from xmc.received import read_json, reading
 
-__all__ = ["TrainResult", "save_result"]
+__all__ = ["TrainResult", "is_trained", "read_result", "save_result"]
+
+_FILE = "result.json"
 
 
 @dataclass(frozen=True)
@@ -48,5 +51,28 @@ class TrainResult:
 
 def save_result(result: TrainResult, folder: Path) -> None:
     """Write ``result.json`` into a run's folder, which is then finished."""
-    with atomic_file(folder / "result.json") as temporary:
+    with atomic_file(folder / _FILE) as temporary:
         temporary.write_text(json.dumps(asdict(result), default=str, indent=2), encoding="utf-8")
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a run's folder is that of a finished run."""
+    return (folder / _FILE).is_file()
+
+
+def read_result(folder: Path, mend: str) -> TrainResult:
+    """What :func:`save_result` wrote.
+
+    Args:
+        folder: Of the run.
+        mend: What to do about a damaged file.
+
+    Raises:
+        DataError: When it is damaged.
+    """
+    file = folder / _FILE
+    with reading(file, "a run's result", mend):
+        content = read_json(file)
+        content |= {name: Path(content[name]) for name in ("model_path", "last_path")}
+        content["kept"] = [{**model, "path": Path(model["path"])} for model in content["kept"]]
+        return TrainResult(**content)
