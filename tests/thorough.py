@@ -41,6 +41,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "bench/test_spherical.py": "test_the_command_writes_figures_and_a_plot; test_a_png_and_no_other_kind",
         "bench/test_training_steps.py": "test_collectives_are_told_apart",
         "benchmarks/test_gpu_bare.py": "test_the_smoke_test_and_a_training_run",
+        "benchmarks/test_gpu_texts.py": "test_a_data_set_that_is_given_is_cut_and_the_time_ends_a_training",
         "benchmarks/test_methods.py": (
             "test_every_method_is_one_that_the_recipe_takes[yso-finnatitles-24k]; "
             "test_every_method_is_one_that_the_recipe_takes[debian-related-30k]"
