@@ -149,7 +149,11 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_a_short_prefix_learns_what_it_does_not_learn_by_itself"
         ),
         "training/test_label_texts.py": "test_a_run_is_ranked_by_all_texts_and_resumes",
-        "training/test_step_without_values.py": "test_a_step_stays_on_its_device_and_asks_for_few_numbers",
+        "training/test_step_without_values.py": (
+            "test_a_step_stays_on_its_device_and_asks_for_few_numbers; "
+            "test_no_copy_to_the_device_is_waited_for[elastic arcface]; "
+            "test_no_copy_to_the_device_is_waited_for[labels kept]"
+        ),
         "training/batches/clusters/test_kept_vectors.py": (
             "test_ranks_cluster_as_one; test_a_run_encodes_only_what_no_step_has_and_is_resumed"
         ),
