@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import platform
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 
 from benchmarks.gpu_cases import CheckCase
 from benchmarks.gpu_data import cut_data
+from benchmarks.gpu_files import case_folder
 from benchmarks.gpu_models import build_encoder, words
 from benchmarks.gpu_shapes import SHAPES
 from benchmarks.gpu_timing import matrix_rate, wait_for
@@ -135,7 +135,7 @@ class TrainCase:
             ValidationConfig,
         )
 
-        with tempfile.TemporaryDirectory(prefix="xmc-gpu-") as folder:
+        with case_folder() as folder:
             whole = Dataset.load(self._data(Path(folder)))
             dataset = cut_data(whole, Path(folder) / "cut", labels=self.labels, queries=self.queries)
             fewest = SHAPES[self.tower].vocabulary if self.tower in SHAPES else None
@@ -203,7 +203,7 @@ class EncodeCase:
     def measure(self, device: str) -> dict[str, Any]:
         """See :class:`benchmarks.gpu_cases.Case`."""
         draw = np.random.default_rng(0)
-        with tempfile.TemporaryDirectory(prefix="xmc-gpu-") as folder:
+        with case_folder() as folder:
             encoder = build_encoder(self.tower, Path(folder), length=self.longest).to(device).eval()
         known = np.array(words(SHAPES[self.tower]) if self.tower in SHAPES else ["house", "river", "bird"])
         lengths = np.minimum(1 + draw.poisson(self.longest / 6, self.texts), self.longest - 2)
