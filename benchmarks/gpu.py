@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, TimeoutError, wait
@@ -33,9 +35,12 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from benchmarks.gpu_cases import Case, asked, run_case
+from benchmarks.gpu_files import keep_files_in
+from benchmarks.gpu_given import check_data, check_encoder
 from benchmarks.gpu_report import report
 from benchmarks.gpu_stages import PATIENCE, STAGES, Choices, Stage, stages
 from benchmarks.gpu_texts import SmokeCase
+from xmc.errors import XMCError
 from xmc.files import atomic_file
 
 __all__ = ["main", "run_stage"]
@@ -43,6 +48,13 @@ __all__ = ["main", "run_stage"]
 NOT_RUN = "not run: out of time"
 BUDGET = 470.0
 START_SECONDS = 90.0
+DEATH_SECONDS = 3.0
+"""A killed process that is within a call of the driver ends a little later."""
+
+
+def is_fault(error: str | None) -> bool:
+    """Whether an error is one of a launch: "CUDA error" as torch says it, "Triton Error [CUDA]" as Triton."""
+    return error is not None and "CUDA" in error
 
 
 class Worker:
@@ -51,38 +63,54 @@ class Worker:
     def __init__(self, device: str, seconds: float = START_SECONDS) -> None:
         self.device, self.seconds = device, seconds
         self.pool: ProcessPoolExecutor | None = None
+        self.folder: tempfile.TemporaryDirectory[str] | None = None
+        """Of the files of its cases, which a process that is killed leaves."""
 
-    def start(self) -> None:
-        """Begin a process where there is none, and wait for its imports, which no case is to pay for."""
+    def start(self, seconds: float = math.inf) -> None:
+        """Begin a process where there is none, and wait for its imports, for ``seconds`` at most."""
         if self.pool is None:
+            self.folder = tempfile.TemporaryDirectory(prefix="xmc-gpu-", ignore_cleanup_errors=True)
             # Spawned, as CUDA does not survive a fork; one process at a time, kept while it is well.
             context = multiprocessing.get_context("spawn")
-            self.pool = ProcessPoolExecutor(1, mp_context=context)
+            self.pool = ProcessPoolExecutor(
+                1, mp_context=context, initializer=keep_files_in, initargs=(self.folder.name,)
+            )
             # A process that never answers is found by the case that waits for it next.
-            wait([self.pool.submit(asked, SmokeCase())], self.seconds)
+            wait([self.pool.submit(asked, SmokeCase())], min(seconds, self.seconds))
 
     def run(self, case: Case, seconds: float) -> dict[str, Any]:
-        """What :func:`benchmarks.gpu_cases.run_case` says, or that it took longer than ``seconds``."""
-        self.start()
+        """What :func:`benchmarks.gpu_cases.run_case` says, or that it took longer than ``seconds``.
+
+        Where a process has to be begun first, that is within them.
+        """
+        until = time.monotonic() + seconds
+        self.start(seconds)
         assert self.pool is not None
+        left = max(0.0, until - time.monotonic())
         try:
-            found: dict[str, Any] = self.pool.submit(run_case, case, self.device).result(seconds)
+            found: dict[str, Any] = self.pool.submit(run_case, case, self.device).result(left)
         except (TimeoutError, BrokenProcessPool) as error:
             text = f"took longer than {seconds:.0f} s" if isinstance(error, TimeoutError) else "process died"
             found = asked(case) | {"error": text}
             self.end()
-        if "CUDA error" in (found["error"] or ""):
-            self.end()  # after a fault no later call of that process can succeed
+        if is_fault(found["error"]):
+            self.end()  # no later call of that process can succeed
         return found
 
     def end(self) -> None:
-        """Stop the process, also while it is at work."""
+        """Stop the process, also while it is at work, and remove the files that it left."""
         if self.pool is not None:
             # shutdown waits for the work at hand, which may hang forever in a kernel.
-            for process in list(self.pool._processes.values()):
+            processes = list(self.pool._processes.values())
+            for process in processes:
                 process.kill()
             self.pool.shutdown(wait=False, cancel_futures=True)
             self.pool = None
+            for process in processes:
+                process.join(DEATH_SECONDS)  # until then it may write
+        if self.folder is not None:
+            self.folder.cleanup()
+            self.folder = None
 
 
 def run_stage(
@@ -96,15 +124,13 @@ def run_stage(
         left: Seconds left to the whole run, if those are fewer than the stage's own.
         worker: Runs the cases; this process does when None, without a limit for one.
     """
-    if worker is not None:
-        before = time.monotonic()
-        worker.start()
-        left -= time.monotonic() - before
     until = time.monotonic() + min(left, stage.seconds)
     for case in tqdm(stage.cases, desc=stage.name, mininterval=1.0):
         # What does not fit is listed as not run, so that nothing is missing without a word.
-        seconds = min(until - time.monotonic(), stage.case_seconds)
         started = time.monotonic()
+        if worker is not None and until > started:
+            worker.start(until - started)  # in place of one that broke: the stage pays for it, not the case
+        seconds = min(until - time.monotonic(), stage.case_seconds)
         if seconds <= 0:
             found = asked(case) | {"error": NOT_RUN}
         else:
@@ -140,10 +166,12 @@ def main(arguments: Sequence[str] | None = None, *, isolate: bool = True) -> int
         dimensions=tuple(given.dimensions),
     )
     results: list[dict[str, Any]] = []
-    budget = given.budget or (PATIENCE if choices.miniature else 1) * BUDGET
+    budget = (PATIENCE if choices.miniature else 1) * BUDGET if given.budget is None else given.budget
     worker = Worker(device, PATIENCE * START_SECONDS if choices.miniature else START_SECONDS)
     started = time.monotonic()
     try:
+        if isolate:
+            worker.start(budget)  # its imports are no stage's
         for stage in stages(choices):
             if stage.name not in given.stages:
                 continue
@@ -169,8 +197,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--miniature", action="store_true", help="everything small; always without a GPU")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only these")
-    parser.add_argument("--encoder", help="a model's folder; random weights of well-known shapes without")
-    parser.add_argument("--data", help="a prepared data set to train on; one is made without")
+    parser.add_argument("--encoder", help="a model's folder or a shape's name; random weights without")
+    parser.add_argument("--data", help="a prepared data set to train on a part of; one is made without")
     parser.add_argument("--queries", type=int, nargs="+", default=plain.queries, help="values of B to time")
     parser.add_argument("--labels", type=int, nargs="+", default=plain.labels, help="values of L to time")
     parser.add_argument("--dimensions", type=int, nargs="+", default=plain.dimensions, help="values of D")
@@ -179,7 +207,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         help=f"seconds in all; what is left then is not run (default {BUDGET:.0f}, more with --miniature)",
     )
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if given.budget is not None and not given.budget > 0:
+        parser.error(f"--budget: expected seconds above 0, got {given.budget:g}")
+    for name, check in (("encoder", check_encoder), ("data", check_data)):
+        if (place := getattr(given, name)) is not None:
+            try:
+                check(place)
+            except XMCError as error:
+                parser.error(f"--{name}: {error}")
+    return given
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def run_case(case: Case, device: str) -> dict[str, Any]:
     except torch.OutOfMemoryError:
         return asked(case) | {"error": "out of memory"}
     except Exception as error:  # whatever goes wrong in one case is to be read beside the others
-        return asked(case) | {"error": f"{type(error).__name__}: {error}"[:2000]}
+        return asked(case) | {"error": f"{type(error).__name__}: {error}"}
     finally:
         gc.collect()
         if device == "cuda":

@@ -9,6 +9,8 @@ __all__ = ["report"]
 
 Found = dict[str, Any]
 GIB = 2**30
+WIDEST = 80
+"""Characters of an error in a table."""
 
 
 def report(results: Sequence[Found]) -> str:
@@ -28,13 +30,19 @@ def _table(heads: str, row: Callable[[Found], str]) -> Callable[[Sequence[Found]
         lines = [heads, "|" + "---|" * columns]
         for one in results:
             if one["error"]:
-                cells = [_asked(one), one["error"].splitlines()[0][:80]]
+                cells = [_asked(one), _short(one["error"])]
                 lines.append("| " + " | ".join(cells) + " |" + " |" * (columns - len(cells)))
             else:
                 lines.append(f"| {_asked(one)} | {row(one)} |")
         return "\n".join(lines)
 
     return made
+
+
+def _short(error: str) -> str:
+    """As much of an error as a table has room for; the file has all of it."""
+    first, more = error.partition("\n")[::2]
+    return f"{first[:WIDEST]} ..." if more or len(first) > WIDEST else first
 
 
 def _asked(one: Found) -> str:
@@ -151,6 +159,6 @@ def _name(one: Found) -> str:
 
 def _fault(one: Found) -> str:
     if one["error"]:
-        return str(one["error"].splitlines()[0])
+        return _short(one["error"])
     errors = ", ".join(f"{part} {error:.1e}" for part, error in one["errors"].items())
     return errors if not one["within_tolerance"] else f"two runs differ; {errors}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import warnings
 from collections import Counter
@@ -15,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from benchmarks.gpu_files import case_folder
 from benchmarks.gpu_models import build_encoder
 from benchmarks.gpu_shapes import SHAPES
 from benchmarks.gpu_timing import matrix_rate, wait_for
@@ -72,7 +72,7 @@ class StepCase:
 
     def measure(self, device: str) -> dict[str, Any]:
         """See :class:`benchmarks.gpu_cases.Case`."""
-        with tempfile.TemporaryDirectory(prefix="xmc-gpu-") as folder:
+        with case_folder() as folder:
             inputs = step_inputs_of(self, device, Path(folder))
             return _measured(self, inputs, device)
 

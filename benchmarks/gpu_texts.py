@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import platform
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.gpu_cases import CheckCase
+from benchmarks.gpu_data import cut_data
+from benchmarks.gpu_files import case_folder
 from benchmarks.gpu_models import build_encoder, words
 from benchmarks.gpu_shapes import SHAPES
 from benchmarks.gpu_timing import matrix_rate, wait_for
@@ -103,15 +104,18 @@ class TrainCase:
 
     Attributes:
         tower: A name of :data:`benchmarks.gpu_shapes.SHAPES`, or a model's folder.
-        data: A prepared data set; one is made with a known best precision when None.
-        epochs: Of training.
-        labels: Of a data set that is made.
-        queries: Training rows of it.
+        data: A prepared data set, cut to ``labels`` and ``queries``; one is made with a known best precision
+            when None.
+        epochs: Of training, at most.
+        train_seconds: Of training, about: no step begins after them.
+        labels: Of a data set that is made, and at most.
+        queries: Training rows, in the same way; of test rows a tenth.
     """
 
     tower: str
     data: str | None = None
     epochs: float = 20.0
+    train_seconds: float = 20.0
     labels: int = 2_000
     queries: int = 10_000
     batch: int = 512
@@ -120,6 +124,7 @@ class TrainCase:
 
     def measure(self, device: str) -> dict[str, Any]:
         """See :class:`benchmarks.gpu_cases.Case`."""
+        from benchmarks.gpu_clock import StopAfter
         from xmc.evaluation import evaluate
         from xmc.training import TrainConfig, Trainer
         from xmc.training.config import (
@@ -130,11 +135,14 @@ class TrainCase:
             ValidationConfig,
         )
 
-        with tempfile.TemporaryDirectory(prefix="xmc-gpu-") as folder:
-            dataset = Dataset.load(self._data(Path(folder)))
+        with case_folder() as folder:
+            whole = Dataset.load(self._data(Path(folder)))
+            dataset = cut_data(whole, Path(folder) / "cut", labels=self.labels, queries=self.queries)
             fewest = SHAPES[self.tower].vocabulary if self.tower in SHAPES else None
             known = None if fewest is None else _frequent_words(dataset, fewest)
             encoder = build_encoder(self.tower, Path(folder), length=self.length, vocabulary=known)
+            # Before anything is encoded: an encoder is opened on the CPU.
+            encoder.to(device)
             config = TrainConfig(
                 data=DataConfig(str(dataset.path)),
                 run=RunOptions(str(Path(folder) / "run"), trackers=[]),
@@ -146,12 +154,16 @@ class TrainCase:
             )
             before = evaluate(encoder, dataset, ks=(1, 5), recall_ks=(10,), progress=False).metrics
             started = time.perf_counter()
-            result = Trainer(config, dataset=dataset, encoder=encoder).fit()
+            clock = StopAfter(self.train_seconds)
+            result = Trainer(config, dataset=dataset, encoder=encoder, callbacks=[clock]).fit()
             seconds = time.perf_counter() - started
             after = evaluate(encoder, dataset, ks=(1, 5), recall_ks=(10,), progress=False)
             return {
                 "dataset": dataset.name,
+                "rows": {"train": dataset.num_train, "test": dataset.num_test, "labels": dataset.num_labels},
+                "rows_of": {"train": whole.num_train, "test": whole.num_test, "labels": whole.num_labels},
                 "seconds": seconds,
+                "stopped": result.stopped,
                 "steps": result.num_steps,
                 "rows_per_second": result.rows_per_second,
                 "skipped_steps": result.skipped_steps,
@@ -191,7 +203,7 @@ class EncodeCase:
     def measure(self, device: str) -> dict[str, Any]:
         """See :class:`benchmarks.gpu_cases.Case`."""
         draw = np.random.default_rng(0)
-        with tempfile.TemporaryDirectory(prefix="xmc-gpu-") as folder:
+        with case_folder() as folder:
             encoder = build_encoder(self.tower, Path(folder), length=self.longest).to(device).eval()
         known = np.array(words(SHAPES[self.tower]) if self.tower in SHAPES else ["house", "river", "bird"])
         lengths = np.minimum(1 + draw.poisson(self.longest / 6, self.texts), self.longest - 2)

@@ -118,10 +118,12 @@ def record(file: Path, ratios: Ratios, options: argparse.Namespace) -> None:
 
 def compare(recorded: Mapping[str, Any], data: Path, options: argparse.Namespace) -> int:
     """Print every ratio beside the recorded one; 1 when one of them is slower each time."""
-    if any(recorded[name] != value for name, value in _size(options).items()):
-        raise SystemExit(
-            f"expected the size that was recorded, {recorded['labels']} labels, got {options.labels}"
-        )
+    size = _size(options)
+    if missing := [name for name in size if name not in recorded]:
+        raise SystemExit(f"expected the number of {missing[0]} in {options.file}, got none: --record anew")
+    if any(recorded[name] != value for name, value in size.items()):
+        asked, told = (" and ".join(f"{of[name]} {name}" for name in size) for of in (recorded, size))
+        raise SystemExit(f"expected the size that was recorded, {asked}, got {told}")
     machine = asdict(this_machine())
     changed = [name for name in MACHINE if recorded["machine"][name] != machine[name]]
     if changed:
@@ -144,7 +146,7 @@ def compare(recorded: Mapping[str, Any], data: Path, options: argparse.Namespace
 
 
 def _size(options: argparse.Namespace) -> dict[str, int]:
-    return {"labels": options.labels}
+    return {"labels": options.labels, "steps": options.steps}
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "bench/test_spherical.py": "test_the_command_writes_figures_and_a_plot; test_a_png_and_no_other_kind",
         "bench/test_training_steps.py": "test_collectives_are_told_apart",
         "benchmarks/test_gpu_bare.py": "test_the_smoke_test_and_a_training_run",
+        "benchmarks/test_gpu_texts.py": "test_a_data_set_that_is_given_is_cut_and_the_time_ends_a_training",
         "benchmarks/test_methods.py": (
             "test_every_method_is_one_that_the_recipe_takes[yso-finnatitles-24k]; "
             "test_every_method_is_one_that_the_recipe_takes[debian-related-30k]"
@@ -148,7 +149,11 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_a_short_prefix_learns_what_it_does_not_learn_by_itself"
         ),
         "training/test_label_texts.py": "test_a_run_is_ranked_by_all_texts_and_resumes",
-        "training/test_step_without_values.py": "test_a_step_stays_on_its_device_and_asks_for_few_numbers",
+        "training/test_step_without_values.py": (
+            "test_a_step_stays_on_its_device_and_asks_for_few_numbers; "
+            "test_no_copy_to_the_device_is_waited_for[elastic arcface]; "
+            "test_no_copy_to_the_device_is_waited_for[labels kept]"
+        ),
         "training/batches/clusters/test_kept_vectors.py": (
             "test_ranks_cluster_as_one; test_a_run_encodes_only_what_no_step_has_and_is_resumed"
         ),

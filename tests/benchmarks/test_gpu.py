@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import os
+import signal
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,11 +17,13 @@ import torch
 from benchmarks import gpu, gpu_cases, gpu_stages
 from benchmarks.gpu import main, run_stage
 from benchmarks.gpu_cases import IMPLEMENTATIONS, CheckCase, TimeCase, run_case
+from benchmarks.gpu_files import case_folder
 from benchmarks.gpu_parts import PARTS, PartCase
 from benchmarks.gpu_report import report
 from benchmarks.gpu_stages import STAGES, Choices, Stage, stages
 from benchmarks.gpu_steps import StepCase, random_relevance
 from tests.scoring.fused.interpreted import needs_interpreter
+from xmc.corpora.synthetic import build_synthetic
 from xmc.objectives import CATALOGUE, build_objective
 from xmc.scoring import ScoreInputs
 
@@ -146,15 +151,148 @@ def test_an_objective_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert "0 of 1 checks" in report([found]) and "loss 1.0e-01" in report([found])
 
 
-def test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run() -> None:
+def test_a_long_error_is_whole_in_the_file_and_short_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "word " * 1_000 + "\nand a second line"
+
+    def measure(self: TimeCase, device: str) -> dict[str, Any]:
+        raise ValueError(told)
+
+    monkeypatch.setattr(TimeCase, "measure", measure)
+    found = run_case(TimeCase("tiled", 5, 40, 6), "cpu")
+    assert found["error"] == f"ValueError: {told}"
+    (line,) = (line for line in report([found]).splitlines() if "word" in line)
+    assert len(line) < 200 and " ... |" in line
+    assert " ... " not in report([found | {"error": "out of memory"}])
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        ("AcceleratorError: CUDA error: an illegal memory access was encountered", True),
+        ("RuntimeError: Triton Error [CUDA]: an illegal memory access was encountered", True),
+        ("RuntimeError: CUDA driver error: device-side assert", True),
+        ("out of memory", False),
+        ("ConfigError: expected alpha", False),
+        (None, False),
+    ],
+)
+def test_a_process_is_replaced_after_a_fault_of_its_device(
+    error: str | None, fault: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = gpu.Worker("cpu")
+    ended: list[bool] = []
+    monkeypatch.setattr(worker, "start", lambda seconds: setattr(worker, "pool", Answers({"error": error})))
+    monkeypatch.setattr(worker, "end", lambda: ended.append(True))
+    assert worker.run(SMALL, 1.0) == {"error": error}
+    assert bool(ended) is fault
+
+
+class Answers:
+    """In place of a pool of processes: each call is answered at once."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.answer = answer
+
+    def submit(self, *arguments: Any) -> Answers:
+        return self
+
+    def result(self, seconds: float) -> dict[str, Any]:
+        return self.answer
+
+
+class PlayedClock:
+    """In place of ``time``: it goes on only where something takes time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_a_stage_pays_for_the_processes_that_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each case breaks its process, and each new one takes 20 s of the stage's 50, and none of the case's."""
+    clock = PlayedClock()
+    monkeypatch.setattr(gpu, "time", clock)
+    worker, given = gpu.Worker("cpu"), []
+
+    def start(seconds: float) -> None:
+        clock.now += min(20.0, seconds)
+
+    def run(case: CheckCase, seconds: float) -> dict[str, Any]:
+        given.append(seconds)
+        clock.now += min(2.0, seconds)
+        return {"error": "process died"}
+
+    monkeypatch.setattr(worker, "start", start)
+    monkeypatch.setattr(worker, "run", run)
+    stage = Stage("check", 50.0, 10.0, [SMALL] * 4)
+    errors = [one["error"] for one in run_stage(stage, "cpu", left=1e6, worker=worker)]
+    assert errors == ["process died"] * 2 + [gpu.NOT_RUN] * 2
+    assert given == [10.0, 8.0] and clock.now == 50.0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--budget", "0"], "--budget: expected seconds above 0, got 0"),
+        (["--budget", "-3"], "--budget: expected seconds above 0, got -3"),
+        (["--budget", "nan"], "--budget: expected seconds above 0, got nan"),
+        (["--encoder", "nowhere"], "--encoder: expected a model's folder"),
+        (["--data", "nowhere"], "--data: "),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_run(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["--stages", "smoke", *words], isolate=False)
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_that_can_work_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").touch()
+    build_synthetic(tmp_path / "data", num_labels=20, num_queries=20, num_test=5, progress=False)
+    for words in (["--encoder", str(tmp_path / "model")], ["--encoder", "MiniLM"]):
+        assert gpu._parse([*words, "--data", str(tmp_path / "data"), "--budget", "0.5"]).budget == 0.5
+
+
+@dataclass(frozen=True)
+class LeavingCase:
+    """Makes a file, says where, and is killed."""
+
+    told: str
+
+    kind: ClassVar[str] = "leaving"
+
+    def measure(self, device: str) -> dict[str, Any]:
+        with case_folder() as folder:
+            (Path(folder) / "file").touch()
+            Path(self.told).write_text(folder)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {}
+
+
+def test_a_process_that_hangs_is_replaced_and_the_budget_ends_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     worker = gpu.Worker("cpu")
     try:
         worker.start()
         assert worker.run(SMALL, 0.05)["error"] == "took longer than 0 s"
-        assert worker.pool is None
+        assert worker.pool is None and not list(tmp_path.glob("xmc-gpu-*"))
+        assert worker.run(LeavingCase(str(tmp_path / "told")), 300.0)["error"] == "process died"
+        left = Path((tmp_path / "told").read_text())
+        assert left.parent.parent == tmp_path and not left.parent.exists(), "nothing of it is left"
         assert worker.run(SMALL, 300.0)["error"] is None
+        assert len(list(tmp_path.glob("xmc-gpu-*"))) == 1
     finally:
         worker.end()
-    for left, seconds in ((0.0, 1e6), (1e6, 0.0)):
-        found = list(run_stage(Stage("check", seconds, 1e6, [SMALL]), "cpu", left=left))
+    assert not list(tmp_path.glob("xmc-gpu-*"))
+    for budget, seconds in ((0.0, 1e6), (1e6, 0.0)):
+        found = list(run_stage(Stage("check", seconds, 1e6, [SMALL]), "cpu", left=budget))
         assert [one["error"] for one in found] == [gpu.NOT_RUN]

@@ -70,13 +70,20 @@ def test_another_machine_is_told_and_another_size_refused(run: Any, tmp_path: Pa
     file.write_text(json.dumps(recorded))
     assert run([PLAIN]) == 0
     assert "recorded elsewhere (cpu an abacus, now " in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="5000 labels, got 300"):
+    with pytest.raises(SystemExit, match="5000 labels and 15 steps, got 300 labels and 15 steps"):
         run([], "--labels", "300")
+    with pytest.raises(SystemExit, match="5000 labels and 15 steps, got 5000 labels and 14 steps"):
+        run([], "--steps", "14")
+    del recorded["steps"]
+    file.write_text(json.dumps(recorded))
+    with pytest.raises(SystemExit, match="expected the number of steps in .*, got none: --record anew"):
+        run([])
 
 
 def test_the_recorded_ratios_are_of_the_cases_there_are() -> None:
     recorded = json.loads(guard.FILE.read_text())
     assert recorded["cases"].keys() == guard.CASES.keys()
+    assert (recorded["labels"], recorded["steps"]) == (5_000, 15), "what is compared without options"
     assert all(ratios[name] > 0 for ratios in recorded["cases"].values() for name in guard.GUARDED)
 
 

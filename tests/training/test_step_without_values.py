@@ -1,24 +1,32 @@
 """A step of a transformer on torch's meta device, whose tensors have shapes and no numbers.
 
 What asks a tensor for its number would make a step on a GPU wait for it, and fails here unless it is listed;
-so does what brings together tensors of two devices, and what takes a tensor off its device.
+so does what brings together tensors of two devices, and what takes a tensor off its device. What is copied to
+the device goes by `xmc.distributed.world.to_device`, through page-locked memory: the host waits for no copy.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from benchmarks.gpu_steps import StepCase, step_inputs_of
+from xmc.distributed.world import to_device
 from xmc.encoders import micro_batches
+from xmc.objectives import build_objective
+from xmc.objectives.margins.config import MarginConfig
+from xmc.objectives.margins.margin import with_margin
 from xmc.training import step as training_step
 from xmc.training.batches.batch import Moment
 from xmc.training.step import StepInputs, accumulate_gradients
@@ -72,6 +80,59 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[Place]]:
     yield found
 
 
+class Copies(TorchDispatchMode):
+    """Where something was copied to the meta device other than by `to_device`: a copy that is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_hand = Counter[Place]()
+        self.by_helper = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        found = func(*args, **given)
+        taken = [x for x in tree_flatten((args, given))[0] if isinstance(x, torch.Tensor)]
+        made = [x for x in tree_flatten(found)[0] if isinstance(x, torch.Tensor)]
+        # A number that torch made a tensor of travels with what is launched; it has no dimension.
+        moved = func is torch.ops.aten._to_copy.default or any(x.ndim for x in taken)
+        host = any(x.device.type == "cpu" for x in taken)
+        if host and moved and any(x.device == META for x in [*taken, *made]):
+            self.note(traceback.extract_stack()[:-1])
+        return found
+
+    def note(self, frames: traceback.StackSummary) -> None:
+        if (place := place_of(frames)) == ("world.py", "to_device"):
+            self.by_helper += 1
+        else:
+            self.by_hand[place] += 1
+
+    def __enter__(self) -> Copies:
+        self.by_hand.clear()
+        self.by_helper = 0
+        super().__enter__()
+        return self
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> Copies:
+    """Counts from where it is entered."""
+    counted = Copies()
+    for name in ("tensor", "as_tensor"):
+        original = getattr(torch, name)
+
+        def made(data: Any, *arguments: Any, _original: Any = original, **options: Any) -> torch.Tensor:
+            found: torch.Tensor = _original(data, *arguments, **options)
+            # These make a tensor of the host and copy it, which no operation shows.
+            if found.device == META and not (isinstance(data, torch.Tensor) and data.device == META):
+                counted.note(traceback.extract_stack()[:-1])
+            return found
+
+        monkeypatch.setattr(torch, name, made)
+    return counted
+
+
 def step_on_meta(folder: Path, tokens: int) -> StepInputs:
     small = StepCase("miniature", 60, batch=32, labels=300, rows=200, tokens=8, micro_batch_tokens=tokens)
     inputs = step_inputs_of(small, "cpu", folder)
@@ -97,6 +158,51 @@ def test_a_step_stays_on_its_device_and_asks_for_few_numbers(tmp_path: Path, rea
     assert few == many, "no number is read for each micro-batch"
     # transformers asks of each batch whether its mask masks anything, to take a quicker kernel if not.
     assert many_masks > few_masks > 0
+
+
+@pytest.mark.parametrize("kind", ["plain", "elastic arcface", "weights", "labels kept"])
+def test_no_copy_to_the_device_is_waited_for(
+    kind: str, tmp_path: Path, reads: Counter[Place], copies: Copies
+) -> None:
+    inputs = step_on_meta(tmp_path, 256)
+    batch = inputs.batches.next(Moment(0, 0, inputs.frozen, inputs.learner.parameters))
+    if kind == "elastic arcface":
+        margin = MarginConfig("arcface", size=0.2, deviation=0.05)
+        inputs = replace(inputs, objective=with_margin(build_objective("softmax"), margin, seed=0))
+    if kind == "weights":
+        batch = replace(batch, weights=np.ones(len(batch.queries), dtype=np.float32))
+    if kind == "labels kept":
+        kept = np.ones((300, inputs.learner.encoder.dimension), dtype=np.float32)
+        inputs = replace(inputs, frozen=replace(inputs.frozen, kept=kept))
+    with copies:
+        accumulate_gradients(inputs, batch)
+    assert not copies.by_hand, copies.by_hand
+    assert copies.by_helper > 5
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda: torch.ones(3).to(META),
+        lambda: torch.from_numpy(np.ones(3)).to(META, torch.float32),
+        lambda: torch.ones(3, device=META).copy_(torch.ones(3)),
+        lambda: torch.tensor([1, 2], device=META),
+        lambda: torch.tensor(1.0, device=META),
+        lambda: torch.as_tensor(0.5, device=META),
+        lambda: torch.ones(3, device=META)[torch.tensor([0, 2])],
+    ],
+)
+def test_a_copy_that_is_waited_for_is_seen(copy: Callable[[], torch.Tensor], copies: Copies) -> None:
+    with copies:
+        copy()
+    assert sum(copies.by_hand.values()) == 1 and copies.by_helper == 0
+
+
+def test_a_copy_through_page_locked_memory_is_told_apart(copies: Copies) -> None:
+    with copies:
+        to_device(np.arange(3), META)
+        torch.ones(3, device=META) * 2.0 + torch.ones(3, device=META).sum()
+    assert copies.by_helper == 1 and not copies.by_hand
 
 
 def test_a_number_that_is_read_is_seen(tmp_path: Path, reads: Counter[Place]) -> None:

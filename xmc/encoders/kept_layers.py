@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from xmc.data.cache import writable_folder
+from xmc.distributed.world import to_device
 from xmc.encoders.frozen_layers import lower_parts, num_frozen
 from xmc.encoders.micro_batches import gather_rows, pack_by_length
 from xmc.encoders.model_fingerprint import Weights, digest
@@ -55,11 +56,12 @@ class KeptLayers:
         for number, vectors in enumerate(self._vectors):
             chosen = file == number
             out[chosen] = vectors[start[chosen] + within[chosen]]
-        hidden = torch.from_numpy(out).to(ids.device)
-        missing = torch.from_numpy(file < 0).to(ids.device)
-        if bool(missing.any()):
-            rest = lengths[torch.from_numpy(np.array(places)[:, 0] < 0).to(ids.device)]
-            hidden[missing] = lower_vectors(self.model, self.num_layers, ids[missing], rest)
+        hidden = to_device(out, ids.device)
+        missing = np.flatnonzero(file < 0)
+        if len(missing):
+            of_texts = np.flatnonzero(np.array(places)[:, 0] < 0)
+            tokens, whole = to_device(missing, ids.device), to_device(of_texts, ids.device)
+            hidden[tokens] = lower_vectors(self.model, self.num_layers, ids[tokens], lengths[whole])
         return hidden
 
 

@@ -282,14 +282,14 @@ def _loss(
     inputs: StepInputs, queries: Tensor, labels: Tensor, batch: Batch, bounds: tuple[int, int]
 ) -> Tensor:
     (start, stop), pool, scoring = bounds, batch.pool, inputs.config.scoring
-    ids = to_device(pool.label_ids[start:stop], inputs.device)
+    every = to_device(pool.label_ids, inputs.device)
     weights = None if pool.log_weights is None else to_device(pool.log_weights[start:stop], inputs.device)
     scored = ScoreInputs(
         queries,
         labels,
         pool.positives,
         scale=inputs.learner.parameters.scale,
-        offsets=inputs.learner.parameters.offsets(ids),
+        offsets=inputs.learner.parameters.offsets(every[start:stop]),
         log_weights=weights,
         shard=LabelShard(start, len(pool.label_ids), inputs.world),
         implementation=scoring.implementation,
@@ -299,7 +299,7 @@ def _loss(
         apart=_apart(inputs, pool, (start, stop)),
         batch_index=batch.batch_index,
         targets=batch.targets,
-        label_ids=torch.from_numpy(pool.label_ids).to(inputs.device),
+        label_ids=every,
         row_weights=_row_weights(inputs, batch),
     )
     return inputs.objective(scored)
@@ -307,9 +307,7 @@ def _loss(
 
 def _row_weights(inputs: StepInputs, batch: Batch) -> Tensor | None:
     """What each query of a batch counts for, [B]; None where all count alike."""
-    if batch.weights is None:
-        return None
-    return torch.from_numpy(batch.weights).to(inputs.device)
+    return None if batch.weights is None else to_device(batch.weights, inputs.device)
 
 
 def _apart(inputs: StepInputs, pool: Pool, bounds: tuple[int, int]) -> RowsApart | None:

@@ -6,10 +6,12 @@ gradient, a tile of labels at a time and over all ranks; its distance is then co
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from xmc.distributed import all_reduce_max
+from xmc.distributed.world import to_device
 from xmc.scoring import LabelShard, Positives
 
 __all__ = ["excluded_pairs", "nearest_boundaries", "signed_distances"]
@@ -92,7 +94,11 @@ def nearest_boundaries(
     reached = (vectors * means).sum(1) + own[:, -1]
     # Three matrices of a row for each class: products, distances and what is made on the way.
     tile = max(1, memory_bytes // max(1, 4 * means.element_size() * len(means)))
-    for start in range(0, len(labels), tile):
+    starts = range(0, len(labels), tile)
+    # Where the excluded pairs of each tile are, in one number each that is read at once for all of them.
+    edges = to_device(np.array([*starts, len(labels)], dtype=np.int64), means.device)
+    cuts = torch.searchsorted(excluded[0], edges).tolist()
+    for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
         part = labels[start : start + tile]
         sizes = part[:, :-1].square().sum(1)
         total = lengths[:, None] + sizes
@@ -100,8 +106,6 @@ def nearest_boundaries(
         beyond = means @ part[:, :-1].T + part[:, -1] - reached[:, None]
         beyond /= apart.clamp(min=torch.finfo(apart.dtype).tiny).sqrt()
         beyond.masked_fill_(apart <= NEAR * total, -torch.inf)
-        ends = torch.tensor([start, start + len(part)], device=means.device)
-        first, last = torch.searchsorted(excluded[0], ends).tolist()
         beyond[excluded[1][first:last], excluded[0][first:last] - start] = -torch.inf
         highest, place = beyond.max(1)
         better = highest > best

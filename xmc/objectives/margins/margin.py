@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from xmc.distributed.world import to_device
 from xmc.errors import ConfigError
 from xmc.objectives.margins.config import MarginConfig
 from xmc.objectives.margins.transforms import angular, annealed, cosine_less, large_margin
@@ -31,8 +32,8 @@ def drawn_sizes(config: MarginConfig, cosines: Tensor, seed: int, batch_index: i
         batch_index: Of the batch: another has other draws.
     """
     draw = generator(seed, Stream.MARGINS, batch_index)
-    sizes = torch.from_numpy(draw.normal(config.size, config.deviation, len(cosines))).clamp_min_(0.0)
-    sizes = sizes.to(cosines.device, cosines.dtype)
+    drawn = draw.normal(config.size, config.deviation, len(cosines)).clip(min=0.0)
+    sizes = to_device(drawn, cosines.device).to(cosines.dtype)
     if not config.ranked:
         return sizes
     hardest_last = torch.argsort(cosines.detach(), descending=True, stable=True)

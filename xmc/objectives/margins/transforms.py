@@ -36,7 +36,8 @@ def angular(cosines: Tensor, size: float | Tensor) -> Tensor:
         cosines: [P] in [-1, 1].
         size: m in radians, from 0 to pi / 2, a number or [P].
     """
-    size = torch.as_tensor(size, dtype=cosines.dtype, device=cosines.device)
+    if not isinstance(size, Tensor):
+        size = cosines.new_full((), size)  # filled where it is: a copy of one number would be waited for
     cosine, sine = torch.cos(size), torch.sin(size)
     turned = cosines * cosine - (1 - cosines.square()).clamp_min(_LEAST).sqrt() * sine
     # The clamp above is right to 3e-4 at the ends, and exact where there is no margin.

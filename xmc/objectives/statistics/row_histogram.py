@@ -14,6 +14,8 @@ __all__ = ["NUM_BINS", "RowHistogram"]
 
 # One pass narrows a row's bracket by about this factor.
 NUM_BINS = 128
+BLOCKS = 16
+"""A tile with weights is counted in so many blocks, at least, of equal size."""
 
 
 class RowHistogram:
@@ -44,15 +46,21 @@ class RowHistogram:
         torch.minimum(self.lowest, lowest.amin(1), out=self.lowest)
         # Scores outside the range are in the outermost bins, whose outer edges are exact: see bins.
         bins = torch.sub(scores, self.low[:, None], out=tile.scratch).div_(self.width[:, None])
-        flat = bins.clamp_(0, self.num_bins - 1).to(torch.int32).add_(self._rows).view(-1)
+        bins.clamp_(0, self.num_bins - 1)
         weights = tile_weights(tile)
-        if weights is not None and weights.is_cuda:
-            # There bincount adds weights by atomics, in whatever order.
-            deterministic_index_add(self.weights, flat.long(), weights.reshape(-1).double())
+        if weights is None:
+            flat = bins.to(torch.int32).add_(self._rows).view(-1)
+            self.weights.add_(torch.bincount(flat, None, len(self.weights)))
             return
-        self.weights.add_(
-            torch.bincount(flat, None if weights is None else weights.view(-1), len(self.weights))
-        )
+        # What is made of a block of weights on the way is several times its size.
+        most = max(1, bins.numel() // BLOCKS)
+        rows_at_once = max(1, most // max(1, bins.shape[1]))
+        for start in range(0, len(bins), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            own = self.weights[start * self.num_bins : (start + rows_at_once) * self.num_bins]
+            # Rows longer than a block are cut, too.
+            for part, by in zip(bins[rows].split(most, 1), weights[rows].split(most, 1), strict=True):
+                _add_weights(own, part.to(torch.int32).add_(self._rows[: len(part)]).view(-1), by.reshape(-1))
 
     def add_parts(self, parts: Tensor) -> None:
         """Count scores counted elsewhere: [parts, num_bins + 2, B], the largest and the smallest last."""
@@ -82,3 +90,16 @@ class RowHistogram:
         edges = edges.clamp(self.lowest.double()[:, None], self.highest.double()[:, None])
         edges[:, 0], edges[:, -1] = self.lowest, self.highest
         return edges[:, :-1], edges[:, 1:], self.weights.view(-1, self.num_bins)
+
+
+def _add_weights(total: Tensor, places: Tensor, weights: Tensor) -> None:
+    """``total[places] += weights``: float64 [n], int32 [P] and float [P]."""
+    if _adds_by_atomics(weights):
+        deterministic_index_add(total, places.long(), weights.double())
+    else:
+        total.add_(torch.bincount(places, weights, len(total)))
+
+
+def _adds_by_atomics(weights: Tensor) -> bool:
+    """Whether bincount adds weights in whatever order, as it does on a GPU."""
+    return weights.is_cuda

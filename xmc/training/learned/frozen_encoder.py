@@ -75,7 +75,7 @@ class FrozenEncoder:
         if self.kept is None:
             raise ValueError("expected the vectors of labels that are not trained, got none: encode them")
         rows = self.kept[label_ids]  # a copy, of what may be on disk
-        return torch.from_numpy(rows).to(self.encoder.label_tower.device)
+        return to_device(rows, self.encoder.label_tower.device)
 
     def encode_label_texts(self, start: int, stop: int) -> tuple[Tensor, NDArray[np.int64]]:
         """Embeddings [T, D] of all texts of the labels ``start:stop``, and the bounds of each label's."""

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.distributed.ranks import Ranks
 from xmc.distributed import World, current_world
@@ -65,6 +67,53 @@ def test_noise_of_any_two_components_is_independent(monkeypatch: pytest.MonkeyPa
     for i, j in itertools.combinations(range(5), 2):
         counts = torch.bincount(4 * classes[:, i] + classes[:, j], minlength=16)
         assert (counts - 100).abs().max() < 5 * 100**0.5
+
+
+def test_a_row_has_the_same_noise_however_many_are_changed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    start = torch.randn(2_000, 3, generator=draw).bfloat16()
+    rows = torch.randperm(2_000, generator=draw)[:1_500]
+    factors, values = torch.rand(1_500, generator=draw), torch.randn(1_500, 3, generator=draw)
+
+    def changed() -> torch.Tensor:
+        table, rounding = start.clone(), StochasticRounding(0, 0)
+        rounding.begin()
+        rounding.subtract_(table, rows, factors, values)
+        return table
+
+    in_small_blocks = changed()
+    for blocks in (2, 4, 100):
+        monkeypatch.setattr(stochastic_rounding, "_rows_at_once", lambda device, n=blocks: 256 * n)
+        assert torch.equal(changed(), in_small_blocks)
+    assert not torch.equal(in_small_blocks, start)
+
+
+class Writes(TorchDispatchMode):
+    """Counts what is written into a table by rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.index_copy_.default:
+            self.sizes.append(len(args[2]))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", [256] * 4 + [76]), ("meta", [1_024, 76])])
+def test_a_gpu_changes_more_rows_at_once_than_a_core_s_cache_holds(
+    device: str, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stochastic_rounding, "GPU_ROWS", 1_100)
+    count = sum(sizes)
+    table = torch.zeros(2_000, 3, dtype=torch.bfloat16, device=device)
+    rows = torch.arange(count, device=device)
+    rounding = StochasticRounding(0, 0)
+    rounding.begin()
+    with Writes() as writes:
+        rounding.subtract_(table, rows, torch.ones(count, device=device), torch.ones(count, 3, device=device))
+    assert writes.sizes == sizes
 
 
 def stepped(

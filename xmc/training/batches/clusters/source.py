@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from xmc.distributed import World, all_reduce_sum, gather_rows_to_main
+from xmc.distributed.world import to_device
 from xmc.retrieval.faiss_module import import_faiss
 from xmc.training.batches.batch import Batch, Moment
 from xmc.training.batches.clusters.config import ClustersConfig
@@ -108,7 +109,7 @@ class QueryClusters(BatchSource):
         # Labels may be queries too; only training queries are clustered.
         at = np.searchsorted(self.queries, batch.queries).clip(max=len(self.queries) - 1)
         own = np.flatnonzero(self.queries[at] == batch.queries)
-        rows = torch.from_numpy(own).to(embeddings.device)
+        rows = to_device(own, embeddings.device)
         self.kept.keep(at[own], embeddings[rows], batch.batch_index)
 
     def metrics(self, batch_index: int, step: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from xmc.distributed import World, all_reduce_max, all_reduce_sum
+from xmc.distributed.world import to_device
 from xmc.errors import ConfigError
 from xmc.random_streams import Stream, generator
 from xmc.scoring import LabelShard
@@ -152,21 +153,21 @@ class LabelMemory:
         mine = (label_ids >= self.bounds[0]) & (label_ids < self.bounds[1])
         places = label_ids[mine] - self.bounds[0]
         device = self.embeddings.device
-        fresh = embeddings[torch.from_numpy(mine).to(embeddings.device)].to(device)
-        finite = torch.isfinite(fresh).all(1)
-        places, fresh = places[finite.cpu().numpy()], fresh[finite]
-        rows = torch.from_numpy(places).to(device)
+        fresh = embeddings[to_device(np.flatnonzero(mine), embeddings.device)].to(device)
+        # Rows by number: a mask on a GPU would be waited for, to know how many it has.
+        finite = np.flatnonzero(torch.isfinite(fresh).all(1).cpu().numpy())
+        places, fresh = places[finite], fresh[to_device(finite, device)]
+        rows = to_device(places, device)
+        known = to_device(np.flatnonzero(self.written[places] != NEVER), device)
         if measure:
-            known = torch.from_numpy(self.written[places] != NEVER).to(device)
             old = self.embeddings[rows[known]].float()
             cosines = torch.nn.functional.cosine_similarity(old, fresh[known].float())
             self._drift += torch.tensor([float((1 - cosines).double().sum()), len(cosines)])
         if self.moments is not None:
-            known = torch.from_numpy(self.written[places] != NEVER).to(device)
             # As they will be read again, rounded: what is taken out later has to be what was put in.
-            kept = fresh.to(self.embeddings.dtype).to(self.device)
+            kept = to_device(fresh.to(self.embeddings.dtype), self.device)
             # Labels written for the first time are put in and take nothing out.
-            self.moments.replace(self.embeddings[rows[known]].to(self.device), kept, self.world)
+            self.moments.replace(to_device(self.embeddings[rows[known]], self.device), kept, self.world)
         self.embeddings[rows] = fresh.to(self.embeddings.dtype)
         self.written[places] = batch_index
 
@@ -190,8 +191,8 @@ class LabelMemory:
         if self.moments is None:
             raise ConfigError("expected a label memory that keeps moments, got one that does not")
         mine = pool_ids[slice(*np.searchsorted(pool_ids, self.bounds))] - self.bounds[0]
-        rows = torch.from_numpy(mine).to(self.embeddings.device)
-        return self.moments.without(self.embeddings[rows].to(self.device), self.world)
+        rows = to_device(mine, self.embeddings.device)
+        return self.moments.without(to_device(self.embeddings[rows], self.device), self.world)
 
     def frozen(
         self,
@@ -224,7 +225,7 @@ class LabelMemory:
             weights[torch.from_numpy(mine)] = -torch.inf
             part = None if offsets is None else offsets[start:stop]
             shard = LabelShard(start, self.num_labels, self.world)
-            return FrozenLabels(self.embeddings, weights.to(self.device), part, shard, dropped)
+            return FrozenLabels(self.embeddings, to_device(weights, self.device), part, shard, dropped)
         first, last = self.world.shard(self.config.sample)
         draw = generator(seed, Stream.MEMORY_SAMPLE, batch_index, self.world.rank)
         drawn = np.sort(draw.choice(stop - start, last - first, replace=False, shuffle=False))
@@ -232,9 +233,9 @@ class LabelMemory:
         # label that is in the pool counts there.
         weights = torch.full((last - first,), math.log((stop - start) / max(last - first, 1)))
         weights[torch.from_numpy(np.isin(drawn, mine))] = -torch.inf
-        rows = torch.from_numpy(drawn)
-        part = None if offsets is None else offsets[(rows + start).to(offsets.device)]
-        embeddings = self.embeddings[rows.to(self.embeddings.device)].to(self.device)
+        part = None if offsets is None else offsets[to_device(drawn + start, offsets.device)]
+        rows = to_device(drawn, self.embeddings.device)
+        embeddings = to_device(self.embeddings[rows], self.device)
         shard = LabelShard(first, self.config.sample, self.world)
         if dropped is not None:
             # The columns of this rank's part of the sample: no rank scores the others'.
@@ -242,7 +243,7 @@ class LabelMemory:
             dropped = sp.csr_matrix(
                 (own.data, own.indices + first, own.indptr), shape=(own.shape[0], self.config.sample)
             )
-        return FrozenLabels(embeddings, weights.to(self.device), part, shard, dropped)
+        return FrozenLabels(embeddings, to_device(weights, self.device), part, shard, dropped)
 
     def _check_written(self) -> None:
         missing = int((self.written == NEVER).sum())

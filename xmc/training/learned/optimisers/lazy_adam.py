@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xmc.training.learned.optimisers.row_optimiser import GPU_ROWS, TouchedRows, subtract_rows_
+from xmc.training.learned.optimisers.blocks import GPU_ROWS
+from xmc.training.learned.optimisers.row_optimiser import TouchedRows, subtract_rows_
 
 __all__ = ["LazyAdam", "lazy_adam_"]
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from xmc.distributed import World
+from xmc.training.learned.optimisers.blocks import GPU_ROWS
 from xmc.training.learned.optimisers.gathered_rows import rows_over_ranks
 from xmc.training.learned.optimisers.stochastic_rounding import StochasticRounding
 
 __all__ = [
-    "GPU_ROWS",
     "RowGradients",
     "RowOptimiser",
     "RowRMSProp",
@@ -29,9 +29,6 @@ __all__ = [
     "row_rmsprop_",
     "subtract_rows_",
 ]
-
-GPU_ROWS = 1 << 16
-"""Rows that a GPU changes at once: few launches, and what is gathered of a large table stays bounded."""
 
 _FADING = 0.999
 _EPSILON = 1e-12

@@ -15,13 +15,15 @@ from torch import Tensor
 
 from xmc.distributed.world import to_device
 from xmc.random_streams import Stream, generator
+from xmc.training.learned.optimisers.blocks import GPU_ROWS
 
 __all__ = ["StochasticRounding", "round_stochastically"]
 
 # Where the upper half of a float32 is among its two.
 _UPPER = 1 if sys.byteorder == "little" else 0
 _NOISES = 1 << 16
-# Rows that stay in a core's cache between being read, changed, rounded and written.
+# Rows that noise is drawn for. On a CPU so many are changed at once, too: they stay in a core's cache between
+# being read, changed, rounded and written.
 _BLOCK = 256
 
 
@@ -41,6 +43,11 @@ def round_stochastically(values: Tensor, noise: Tensor) -> Tensor:
     # A bfloat16 is the upper half of a float32. Noise added to the lower half carries over into the upper
     # one with a chance of lower half / 65,536, which is the value's place between its neighbours.
     return _upper_halves(noise.add_(values.view(torch.int32)))
+
+
+def _rows_at_once(device: torch.device) -> int:
+    """A multiple of the rows that noise is drawn for."""
+    return _BLOCK if device.type == "cpu" else _BLOCK * max(1, GPU_ROWS // _BLOCK)
 
 
 def _upper_halves(bits: Tensor) -> Tensor:
@@ -86,14 +93,18 @@ class StochasticRounding:
         """
         if self._block is None:
             self._block = self._drawn(_BLOCK, table.shape[1], table.device)
-        # Blocks go through the same buffers, which stay in a core's cache.
-        exact, noise = torch.empty_like(self._block, dtype=torch.float32), torch.empty_like(self._block)
+        size = _rows_at_once(table.device)
+        # As often one after the other as rows are changed at once: each row has the noise of its place, on
+        # every device.
+        block = self._block.repeat(-(-min(size, len(rows)) // _BLOCK), 1)
+        # Blocks go through the same buffers, which on a CPU stay in a core's cache.
+        exact, noise = torch.empty_like(block, dtype=torch.float32), torch.empty_like(block)
         shifts = self._drawn(len(rows), 1, table.device)
-        parts = zip(*(x.split(_BLOCK) for x in (rows, factors[:, None], values, shifts)), strict=True)
+        parts = zip(*(x.split(size) for x in (rows, factors[:, None], values, shifts)), strict=True)
         for chosen, by, part, shift in parts:
             count = len(chosen)
             new = exact[:count].copy_(table.index_select(0, chosen)).addcmul_(by, part, value=-1)
-            turned = torch.add(self._block[:count], shift, out=noise[:count]).bitwise_and_(_NOISES - 1)
+            turned = torch.add(block[:count], shift, out=noise[:count]).bitwise_and_(_NOISES - 1)
             table.index_copy_(0, chosen, round_stochastically(new, turned))
 
     def _drawn(self, rows: int, columns: int, device: torch.device) -> Tensor:
