@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from xmc.errors import ConfigError
 if TYPE_CHECKING:
     from xmc.training import TrainConfig, TrainResult
 
-__all__ = ["run", "seeds_summary", "summary"]
+__all__ = ["notes", "run", "seeds_summary", "summary"]
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -30,6 +31,9 @@ def run(arguments: Sequence[str]) -> None:
     from xmc.training import train
 
     is_main = os.environ.get("RANK", "0") == "0"
+    if is_main:
+        for line in notes(config, several_seeds=seeds is not None):
+            print(f"note: {line}", flush=True)
     if steps is not None:
         measured = profile_steps(config, steps)
         if is_main:
@@ -45,6 +49,15 @@ def run(arguments: Sequence[str]) -> None:
     result = train(config)
     if is_main:
         print(summary(result, config.validation.metric))
+
+
+def notes(config: TrainConfig, *, several_seeds: bool = False) -> list[str]:
+    """What to know before the first step: a line for each option that is given and has no effect."""
+    from xmc.training.idle_options import idle_options
+
+    # What is there of several seeds is gone on with, whether or not that was said.
+    run = dataclasses.replace(config.run, resume=True, overwrite=False) if several_seeds else config.run
+    return idle_options(dataclasses.replace(config, run=run))
 
 
 def seeds_summary(results: Sequence[TrainResult], seeds: Sequence[int], config: TrainConfig) -> str:
