@@ -10,6 +10,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils.launch import prepare_multi_gpu_env
 
 from xmc.cli.config import load_train_config
+from xmc.training.idle_options import idle_options
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCH = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
@@ -24,6 +25,11 @@ def test_there_are_some() -> None:
 def test_recipe_parses(path: Path) -> None:
     config = load_train_config([str(path)])
     assert config.data.path.startswith("data/") and config.run.dir.startswith("runs/")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_recipe_sets_nothing_that_has_no_effect(path: Path) -> None:
+    assert idle_options(load_train_config([str(path)])) == []
 
 
 @pytest.mark.parametrize("path", LAUNCH, ids=lambda path: path.name)

@@ -160,3 +160,23 @@ def test_a_term_has_a_weight_above_0(tmp_path: Path, weight: str) -> None:
     recipe = write(tmp_path, f"data: {{path: d}}\nrun: {{dir: r}}\n{terms}")
     with pytest.raises(ConfigError, match="weight of softmax: expected a number above 0"):
         load_train_config([recipe])
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ("[{name: softmax, weigth: 2}]", "objective.terms: no option 'weigth': did you mean 'weight'?"),
+        ("[{name: softmax, q: 2}]", "objective.terms: no option 'q': expected some of name, weight, options"),
+        ("[{weight: 2}]", "objective.terms: name must be given"),
+        ("[{name: softmax, weight: x}]", "objective.terms: expected float, got 'x'"),
+        ("[3]", "objective.terms: expected a mapping of keys, got '3'"),
+    ],
+)
+def test_a_term_that_is_wrong_is_told_by_its_keys(tmp_path: Path, terms: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_train_config([*REQUIRED, "--objective.terms", terms])
+    assert str(error.value).startswith(expected)
+    recipe = write(tmp_path, f"data: {{path: d}}\nrun: {{dir: r}}\nobjective: {{terms: {terms}}}\n")
+    with pytest.raises(ConfigError) as error:
+        load_train_config([recipe])
+    assert str(error.value) == f"{recipe}: {expected}"

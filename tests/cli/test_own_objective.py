@@ -30,6 +30,15 @@ def no_tensor(queries, labels, positives):
 def wants_more(queries, labels, positives, temperature):
     return (queries @ labels.T).mean() * temperature
 
+def no_scale(queries, labels, positives):
+    return my_loss(queries, labels, positives, 20.0)
+
+def breaks(queries, labels, positives, scale):
+    return inner(queries, labels)
+
+def inner(queries, labels):
+    return (queries @ labels[:, :3].T).sum(1)
+
 def builder(weight):
     return my_loss
 
@@ -99,6 +108,49 @@ def test_what_is_wrong_is_told_in_a_line(
     assert main(words) == 2
     [line] = [line for line in capsys.readouterr().err.splitlines() if "xmc:" in line or "error" in line]
     assert message in line
+
+
+@pytest.mark.parametrize("option", ["objective.name", "objective.terms"])
+def test_where_it_failed_is_told_in_a_line(
+    here: Path, recipe: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    name = "./mine.py:breaks"
+    given = name if option == "objective.name" else f"[{{name: ./mine.py:my_loss}}, {{name: {name}}}]"
+    assert main(["train", str(recipe), f"--{option}", given]) == 2
+    line = 1 + MINE.splitlines().index("    return (queries @ labels[:, :3].T).sum(1)")
+    place = f"{here / 'mine.py'}:{line}"
+    told = capsys.readouterr().err
+    assert f"error: {option}: {name} failed at {place}: RuntimeError: mat1 and mat2 shapes" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--objective.learn_scale", "true"], "learn_scale: expected false with ./mine.py:no_scale"),
+        (["--objective.label_offsets", "true"], "./mine.py:no_scale: labels learn offsets"),
+        (["--negatives.mode", "sampled", "--negatives.uniform", "5"], "the labels of a step are a sample"),
+    ],
+)
+def test_what_its_arguments_refuse_is_refused_before_anything_is_made(
+    here: Path, recipe: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["train", str(recipe), "--objective.name", "./mine.py:no_scale", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (here / "run").exists()
+
+
+def test_what_it_does_not_read_is_told(here: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def notes(name: str) -> list[str]:
+        words = ["--objective.scale", "5", "--scoring.memory_mb", "9", "--training.max_steps", "1"]
+        words += ["--run.overwrite", "true"]
+        assert main(["train", str(recipe), "--objective.name", name, *words]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+
+    scores = "note: scoring.memory_mb = 9 has no effect with ./mine.py:{}, which computes its scores itself"
+    scale = "note: objective.scale = 5.0 has no effect with ./mine.py:no_scale, which has no argument `scale`"
+    assert notes("./mine.py:no_scale") == [scores.format("no_scale"), scale]
+    assert notes("./mine.py:my_loss") == [scores.format("my_loss")]
 
 
 def test_terms_of_a_recipe_are_read(here: Path, recipe: Path) -> None:

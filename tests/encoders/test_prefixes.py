@@ -80,7 +80,7 @@ def test_the_model_folder_keeps_its_dimensions(static_folder: Path, tmp_path: Pa
         ({"dimensions": [8, 8]}, "different numbers"),
         ({"dimensions": [8, 0]}, "different numbers"),
         ({"dimensions": [8, 4.5]}, "different numbers"),
-        ({"dimension_weights": [1.0]}, "a number for each"),
+        ({"dimension_weights": [1.0]}, "dimension_weights only with dimensions"),
         ({"dimensions": [8, 4], "dimension_weights": [1.0]}, "a number for each"),
         ({"dimensions": [8, 4], "dimension_weights": [1.0, 0.0]}, "above 0"),
     ],

@@ -194,7 +194,7 @@ def test_relevance_may_repeat_pairs_and_hold_zeros_and_stays_as_it_is() -> None:
     ("given", "said"),
     [
         ({"objective": "sotfmax"}, "an objective, one of softmax, .*got 'sotfmax': did you mean 'softmax'"),
-        ({"options": {"k": 5}}, "decoupled_softmax has no option 'k': expected one of none"),
+        ({"options": {"k": 5}}, "decoupled_softmax has no option 'k': it has none"),
         (
             {"objective": "soft_top_k", "options": {"scale": 5}},
             "soft_top_k has no option 'scale': expected one of alpha, k",

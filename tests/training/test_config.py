@@ -9,7 +9,9 @@ from xmc.training.config import (
     OptimisationConfig,
     RunOptions,
     ScoringConfig,
+    TrainConfig,
     ValidationConfig,
+    least_share,
 )
 
 
@@ -33,3 +35,18 @@ from xmc.training.config import (
 def test_options_that_cannot_work_are_refused(make):
     with pytest.raises(ConfigError, match="expected"):
         make()
+
+
+def test_label_queries_of_which_a_batch_has_none_are_refused() -> None:
+    def config(share: float, size: int = 32) -> TrainConfig:
+        data = DataConfig(path="x", label_queries=share)
+        return TrainConfig(data, RunOptions("y"), training=OptimisationConfig(batch_size=size))
+
+    expected = "data.label_queries: .* batch of training.batch_size 32, got 0.001: give 0.031 or more"
+    with pytest.raises(ConfigError, match=expected):
+        config(0.001)
+    assert config(0.031).data.num_label_queries(32) == 1
+    assert config(0.001, 1000).data.num_label_queries(1000) == 1
+    assert config(0.0).data.num_label_queries(32) == 0
+    for size in range(1, 2000):  # what is asked for is enough
+        assert DataConfig("x", label_queries=least_share(size)).num_label_queries(size) == 1

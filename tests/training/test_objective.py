@@ -39,7 +39,7 @@ def test_terms_are_added():
     ("name", "option", "hint"),
     [
         ("soft_top_k", "alfa", "did you mean 'alpha'"),
-        ("decoupled_softmax", "k", "expected one of none"),
+        ("decoupled_softmax", "k", "decoupled_softmax has no option 'k': it has none"),
         ("soft_top_k", "scale", "alpha, k"),
     ],
 )

@@ -104,6 +104,14 @@ def test_tied_towers_of_two_lengths_are_checkpointed(config, changed):
     assert list((Path(config.run.dir) / "checkpoints").glob("step-*"))
 
 
+def test_accumulation_over_more_batches_than_the_run_has_is_refused(config, changed):
+    expected = "training.accumulation: expected at most the 28 batches .* 4 epochs of 7, got 29: lower it"
+    with pytest.raises(ConfigError, match=expected):
+        train(changed(config, training={"accumulation": 29}))
+    assert not Path(config.run.dir).exists()
+    assert train(changed(config, training={"accumulation": 28})).num_steps == 1
+
+
 def test_accumulation_is_one_larger_batch(config, changed, tmp_path):
     exact = changed(config, negatives={"mode": "all"}, encoder={"dropout": 0.0})
     train(exact)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
+import importlib
 import re
 import typing
 import warnings
@@ -126,13 +128,17 @@ def explain(message: str, parser: jsonargparse.ArgumentParser) -> str:
     """An error of the parser in one line, with the nearest valid word."""
     if unknown := re.search(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
         return _unknown_argument(unknown[1], parser)
+    key = re.search(r'Parser key "([^"]+)"', message)
+    if key and (part := re.search(r"given class_path '([\w.]+)':\s*(.+)", message)):
+        if wrong := _wrong_key(part[1], part[2]):
+            return f"{key[1]}: {wrong}"
     if missing := re.search(r"following arguments are required: (.+)", message):
         names = [n if n.startswith("-") or "." not in n else f"--{n}" for n in missing[1].split(", ")]
         return f"{' and '.join(names)} must be given"
     if choice := re.search(r"argument (\S+): invalid choice: (.+?) \(choose from (.+)\)", message):
         choices = choice[3].replace("'", "")
         return f"{choice[1]}: expected one of {choices}, got {choice[2]}"
-    if key := re.search(r'Parser key "([^"]+)"', message):
+    if key:
         return _wrong_value(key[1], message)
     return _one_line(message)
 
@@ -145,12 +151,27 @@ def _unknown_argument(word: str, parser: jsonargparse.ArgumentParser) -> str:
     return f"unknown option {option}" + (f": did you mean --{near}?" if near else "")
 
 
+def _wrong_key(class_path: str, said: str) -> str | None:
+    """What is wrong with the keys of a mapping that is to become an object of the class, or None."""
+    if missing := re.match(r"the following arguments are required: (.+)", said):
+        return f"{missing[1]} must be given"
+    if unknown := re.match(r"Option '(.+)' is not accepted", said):
+        module, _, name = class_path.rpartition(".")
+        known = [field.name for field in dataclasses.fields(getattr(importlib.import_module(module), name))]
+        near = nearest(unknown[1], known)
+        hint = f"did you mean '{near}'?" if near else f"expected some of {', '.join(known)}"
+        return f"no option '{unknown[1]}': {hint}"
+    return None
+
+
 def _wrong_value(key: str, message: str) -> str:
     """``scale: expected float, got 'much'`` out of a message of several lines."""
     expected = re.search(r"Subtypes: [\[(](.*)[\])]", message) or re.search(
         r"Expected an? (.+?)\. Got", message
     )
     got = re.search(r"(?:Got|Given) value: (.*)", message)
+    if not_a_mapping := re.search(r"Not a valid subclass of \w+\. Got value: (.*)", message):
+        return f"{key}: expected a mapping of keys, got '{not_a_mapping[1]}'"
     if not (expected and got):
         return _one_line(message)
     words = (

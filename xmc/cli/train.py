@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,11 +11,13 @@ from xmc.cli.config import parse_train, train_parser
 from xmc.cli.train_help import train_help
 from xmc.distributed import start_missing_processes
 from xmc.errors import ConfigError
+from xmc.plugins import is_reference
 
 if TYPE_CHECKING:
     from xmc.training import TrainConfig, TrainResult
+    from xmc.training.idle_options import ReadWhere
 
-__all__ = ["run", "seeds_summary", "summary"]
+__all__ = ["notes", "run", "seeds_summary", "summary"]
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -30,6 +33,9 @@ def run(arguments: Sequence[str]) -> None:
     from xmc.training import train
 
     is_main = os.environ.get("RANK", "0") == "0"
+    if is_main:
+        for line in notes(config, several_seeds=seeds is not None):
+            print(f"note: {line}", flush=True)
     if steps is not None:
         measured = profile_steps(config, steps)
         if is_main:
@@ -45,6 +51,26 @@ def run(arguments: Sequence[str]) -> None:
     result = train(config)
     if is_main:
         print(summary(result, config.validation.metric))
+
+
+def notes(config: TrainConfig, *, several_seeds: bool = False) -> list[str]:
+    """What to know before the first step: a line for each option that is given and has no effect."""
+    from xmc.training.idle_options import idle_options
+
+    # What is there of several seeds is gone on with, whether or not that was said.
+    run = dataclasses.replace(config.run, resume=True, overwrite=False) if several_seeds else config.run
+    return idle_options(dataclasses.replace(config, run=run), _read_by_own(config))
+
+
+def _read_by_own(config: TrainConfig) -> list[ReadWhere]:
+    """What an objective of the user's own says of options, once it is loaded."""
+    names = [config.objective.name, *(term.name for term in config.objective.terms)]
+    if not any(is_reference(name) for name in names):
+        return []
+    from xmc.training.objective import configured_objective
+    from xmc.training.objective_checks import read_where
+
+    return read_where(configured_objective(config.objective, seed=config.seed), config)
 
 
 def seeds_summary(results: Sequence[TrainResult], seeds: Sequence[int], config: TrainConfig) -> str:

@@ -153,7 +153,12 @@ def _check_dimensions(dimensions: list[int] | None, weights: list[float] | None)
                 f"expected dimensions to be different numbers of components above 0, got {dimensions}"
             )
     if weights is not None:
-        if dimensions is None or len(weights) != len(dimensions):
+        if dimensions is None:
+            raise ConfigError(
+                f"expected dimension_weights only with dimensions, which they weigh, got {weights}: "
+                "give dimensions too, or leave dimension_weights null"
+            )
+        if len(weights) != len(dimensions):
             raise ConfigError(
                 f"expected dimension_weights to be a number for each of {dimensions}, got {weights}"
             )

@@ -95,5 +95,6 @@ def _check_options(name: str, function: Callable[..., Any], options: Mapping[str
     for option in options:
         if option in GIVEN or not (any_name or option in own):
             near = difflib.get_close_matches(option, own, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(own) or 'none'}"
+            known = f"expected one of {', '.join(own)}" if own else "it has none"
+            hint = f"did you mean '{near[0]}'?" if near else known
             raise ConfigError(f"objective.options: {name} has no option '{option}': {hint}")

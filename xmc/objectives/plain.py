@@ -59,7 +59,12 @@ class PlainObjective:
             ConfigError: When a sample is to be corrected and the function has no ``log_weights``, when there
                 are masked pairs, extra negatives or offsets it would not see, or what it gives is no loss.
         """
-        self._check(inputs)
+        self.check_sees(
+            extra=inputs.extra is not None,
+            log_weights=inputs.log_weights is not None,
+            masked=inputs.masked_pairs is not None,
+            offsets=inputs.offsets is not None,
+        )
         # Every rank computes the whole loss; on_one_rank keeps gradients from being counted W times.
         whole = inputs.on_one_rank()
         has: dict[str, Tensor | float | None] = {
@@ -100,25 +105,38 @@ class PlainObjective:
             )
         return loss
 
-    def _check(self, inputs: ScoreInputs) -> None:
-        if inputs.extra is not None:
+    def check_sees(
+        self, *, extra: bool = False, log_weights: bool = False, masked: bool = False, offsets: bool = False
+    ) -> None:
+        """Refuse what steps have and the function would not see.
+
+        Args:
+            extra: Whether steps have extra negatives.
+            log_weights: Whether their labels are a sample that is to be corrected for.
+            masked: Whether they have masked pairs.
+            offsets: Whether labels learn offsets.
+
+        Raises:
+            ConfigError: Naming the argument that is missing, and what to give else.
+        """
+        if extra:
             raise ConfigError(
                 f"{self.facts.name} takes no extra negatives, as a plain function: turn negatives.memory, "
                 "negatives.mined and negatives.clusters off, or give it a row statistic (docs/extending.md)"
             )
-        if inputs.log_weights is not None and "log_weights" not in self.wants:
+        if log_weights and "log_weights" not in self.wants:
             raise ConfigError(
                 f"{self.facts.name}: the labels of a step are a sample, and the function has no argument "
                 "`log_weights` to correct for it: add one, or give --negatives.corrected false, or "
                 "--negatives.mode all"
             )
-        if inputs.masked_pairs is not None and "masked" not in self.wants:
+        if masked and "masked" not in self.wants:
             raise ConfigError(
                 f"{self.facts.name}: the data set's filter has pairs that are neither positive nor negative, "
                 "and the function has no argument `masked` to leave them out: add one, or give "
                 "--negatives.filter_pairs negative"
             )
-        if inputs.offsets is not None and "offsets" not in self.wants:
+        if offsets and "offsets" not in self.wants:
             raise ConfigError(
                 f"{self.facts.name}: labels learn offsets, and the function has no argument `offsets`: add "
                 "one, or give --objective.label_offsets false"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from xmc.objectives.objective import Loss
-from xmc.objectives.terms import WeightedTerms
+from xmc.objectives.terms import parts_of
 
 __all__ = ["KeepsState", "LossStates"]
 
@@ -40,7 +39,7 @@ class LossStates:
     def __init__(self, loss: Loss) -> None:
         self.by_name = {
             f"{place}.{part.facts.name}": part
-            for place, part in enumerate(_parts(loss))
+            for place, part in enumerate(parts_of(loss))
             if isinstance(part, KeepsState)
         }
 
@@ -74,11 +73,3 @@ class LossStates:
         for name, part in self.by_name.items():
             start = f"{name}."
             part.load({key[len(start) :]: x for key, x in tensors.items() if key.startswith(start)})
-
-
-def _parts(loss: Loss) -> Iterator[Loss]:
-    if isinstance(loss, WeightedTerms):
-        for term in loss.terms:
-            yield from _parts(term.loss)
-    else:
-        yield loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +22,7 @@ from xmc.objectives.objective import (
 )
 from xmc.scoring import ScoreInputs
 
-__all__ = ["Term", "WeightedTerms"]
+__all__ = ["Term", "WeightedTerms", "parts_of"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,15 @@ class WeightedTerms:
             total = total + term.weight * loss
         refuse_non_finite(total, inputs, self.facts.name)
         return total
+
+
+def parts_of(loss: Loss) -> Iterator[Loss]:
+    """The losses that a loss is the sum of, sums among them taken apart; itself where it is none."""
+    if isinstance(loss, WeightedTerms):
+        for term in loss.terms:
+            yield from parts_of(term.loss)
+    else:
+        yield loss
 
 
 def _with_known(

@@ -32,6 +32,7 @@ __all__ = [
     "TrainConfig",
     "ValidationConfig",
     "check_objective",
+    "least_share",
     "with_encoder_choices",
     "with_scale_rate",
 ]
@@ -207,6 +208,12 @@ class TrainConfig:
                 "data.label_query_weight: expected 1 with a factored head, whose rows count alike, got "
                 f"{self.data.label_query_weight}"
             )
+        size = self.training.batch_size
+        if self.data.label_queries and not self.data.num_label_queries(size):
+            raise ConfigError(
+                f"data.label_queries: expected 0, or a share that gives a query in a batch of "
+                f"training.batch_size {size}, got {self.data.label_queries}: give {least_share(size)} or more"
+            )
         if self.distillation.enabled:
             _check_distillation(self)
         if self.data.label_texts != "joint" and self.head.kind != "none":
@@ -267,6 +274,11 @@ def check_objective(config: TrainConfig, objective: ObjectiveFacts) -> None:
             f"objective.learn_scale: expected false with {objective.name}, which does not depend on the "
             "scale of scores without offsets, got true"
         )
+
+
+def least_share(batch_size: int) -> float:
+    """A share of a batch that is one of its queries, in as many digits as say it."""
+    return float(f"{1 / batch_size:.2g}")
 
 
 def _check_distillation(config: TrainConfig) -> None:

@@ -24,6 +24,7 @@ from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
 from xmc.training.learned.label_texts import FirstTexts
 from xmc.training.learned.learner import Learner
 from xmc.training.memory_limit import MicroBatchLimit
+from xmc.training.objective_failures import with_named_failures
 from xmc.training.step import StepInputs
 
 __all__ = ["step_inputs"]
@@ -77,7 +78,7 @@ def step_inputs(
         states=states if states else None,
         batches=batches,
         frozen=frozen,
-        objective=objective,
+        objective=with_named_failures(objective, config.objective),
         world=world,
         device=accelerator.device,
         autocast=accelerator.autocast,

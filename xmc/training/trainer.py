@@ -41,6 +41,7 @@ from xmc.training.learned.learner import build_learner
 from xmc.training.loop import GO_ON, Loop
 from xmc.training.memory_limit import MicroBatchLimit
 from xmc.training.objective import check_cosines, configured_objective, over_dimensions
+from xmc.training.objective_checks import check_masked, check_steps
 from xmc.training.run.allocator import keep_freed_memory
 from xmc.training.run.changes import check_changes, read_changes, record_changes
 from xmc.training.run.checkpoint import CHECKPOINTS, Checkpointer
@@ -144,6 +145,7 @@ class Trainer:
         main = configured_objective(config.objective, given.loss, seed=config.seed)
         self.objective = with_distillation(main, config.distillation, discriminator)
         check_objective(config, self.objective.facts)
+        check_steps(self.objective, config, self.device)
         config = with_scale_rate(config, self.objective.facts)
         texts = TrainingTexts(self.dataset, config.data)
         self.encoder = given.dual_encoder or DualEncoder.build(config.encoder, texts)
@@ -171,6 +173,7 @@ class Trainer:
             filtered=self.dataset.filter("train"),
             teachers=TeacherFile.of(config.distillation.teachers, self.dataset),
         )
+        check_masked(self.objective, self.batches.masked is not None)
         whole = self.batches.num_steps(config.training.epochs, config.training.accumulation)
         self.num_steps = min(whole, config.training.max_steps or whole)
         label_texts = self.dataset.texts("labels", config.data.label_fields)

@@ -31,7 +31,7 @@ from xmc.training.batches import (
     TemperedConfig,
 )
 from xmc.training.batches.mined.source import HardNegatives
-from xmc.training.config import TermConfig
+from xmc.training.config import ObjectiveConfig, TermConfig
 from xmc.training.run.interrupt import InterruptGuard, Verdict
 from xmc.training.step import StepInputs, accumulate_gradients
 
@@ -170,6 +170,16 @@ def filtered(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> sp.csr_matrix
     pairs = sp.csr_matrix(np.random.default_rng(5).random(shape) < 0.1)
     monkeypatch.setattr(Dataset, "filter", lambda self, split: pairs if split == "train" else None)
     return pairs
+
+
+def test_a_function_that_would_not_see_masked_pairs_is_refused_before_a_run_is_begun(
+    config: TrainConfig, changed: Change, filtered: sp.csr_matrix
+) -> None:
+    simple = replace(changed(config, negatives={"mode": "all"}), objective=ObjectiveConfig())
+    with pytest.raises(ConfigError, match="plain: the data set's filter has pairs .*`masked`"):
+        Trainer(simple, objective=plain)
+    assert not Path(config.run.dir).exists()
+    Trainer(changed(simple, negatives={"filter_pairs": "negative"}), objective=plain)
 
 
 @pytest.mark.parametrize("label_queries", [0.0, 0.5], ids=["rows", "labels as queries"])

@@ -10,7 +10,7 @@ from torch import Tensor
 from xmc.errors import ConfigError, DependencyError
 from xmc.scoring.statistic import FusedStatistic, RowStatistic
 
-__all__ = ["chosen_by_auto", "require_triton", "served_dtypes"]
+__all__ = ["chosen_by_auto", "require_device", "require_triton", "served_dtypes"]
 
 served_dtypes = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -22,7 +22,7 @@ def chosen_by_auto(queries: Tensor, labels: Tensor, statistic: RowStatistic) -> 
     # Only now, as it imports Triton.
     from xmc.scoring.fused.kernels import INTERPRETED
 
-    return not INTERPRETED and _too_old(queries) is None
+    return not INTERPRETED and _too_old(queries.device) is None
 
 
 def require_triton(queries: Tensor, labels: Tensor, statistic: RowStatistic) -> None:
@@ -33,12 +33,31 @@ def require_triton(queries: Tensor, labels: Tensor, statistic: RowStatistic) -> 
         ConfigError: When tensors are not on a GPU (and Triton's interpreter is not asked for), or their type
             or the statistic is not served.
     """
+    _require_installed()
+    _refuse(_unserved(queries, labels, statistic))
+    require_device(queries.device)
+
+
+def require_device(device: torch.device) -> None:
+    """Check that ``implementation="triton"`` can run on a device.
+
+    Raises:
+        DependencyError: When Triton is not installed.
+        ConfigError: When it is no GPU (and Triton's interpreter is not asked for), or one that is too old.
+    """
+    _require_installed()
+    _refuse(_too_old(device) or _not_runnable(device))
+
+
+def _require_installed() -> None:
     if find_spec("triton") is None:
         raise DependencyError(
             "the triton implementation needs Triton, which CUDA builds of torch for Linux bring along: "
             "pip install 'triton>=3.4', or use implementation 'tiled'"
         )
-    reason = _unserved(queries, labels, statistic) or _too_old(queries) or _not_runnable(queries)
+
+
+def _refuse(reason: str | None) -> None:
     if reason is not None:
         raise ConfigError(f"the triton implementation {reason}; use 'tiled' or 'auto'")
 
@@ -53,21 +72,21 @@ def _unserved(queries: Tensor, labels: Tensor, statistic: RowStatistic) -> str |
     return None
 
 
-def _too_old(queries: Tensor) -> str | None:
-    if not queries.is_cuda or torch.version.hip is not None:
+def _too_old(device: torch.device) -> str | None:
+    if device.type != "cuda" or torch.version.hip is not None:
         return None
-    capability = torch.cuda.get_device_capability(queries.device)
+    capability = torch.cuda.get_device_capability(device)
     if capability >= (8, 0):
         return None
     return f"needs a GPU of compute capability 8.0 or later, got {capability[0]}.{capability[1]}"
 
 
-def _not_runnable(queries: Tensor) -> str | None:
+def _not_runnable(device: torch.device) -> str | None:
     from xmc.scoring.fused.kernels import INTERPRETED
 
-    if queries.is_cuda or INTERPRETED:
+    if device.type == "cuda" or INTERPRETED:
         return None
     return (
-        f"runs on a GPU, got tensors on {queries.device.type} (to test without one, set TRITON_INTERPRET=1 "
+        f"runs on a GPU, got tensors on {device.type} (to test without one, set TRITON_INTERPRET=1 "
         "before Python starts)"
     )

@@ -65,8 +65,19 @@ class Batches:
         self._clustered: int | None = None
 
     def num_steps(self, epochs: float, accumulation: int) -> int:
-        """Optimiser steps of ``accumulation`` batches that ``epochs`` take."""
-        return max(1, math.ceil(epochs * self.sampler.steps_per_epoch / accumulation))
+        """Optimiser steps of ``accumulation`` batches that ``epochs`` take; the last may begin another epoch.
+
+        Raises:
+            ConfigError: When one step takes more batches than all epochs have.
+        """
+        batches = math.ceil(epochs * self.sampler.steps_per_epoch)
+        if accumulation > batches:
+            raise ConfigError(
+                f"training.accumulation: expected at most the {batches} batches of the run, which are "
+                f"{epochs:g} epochs of {self.sampler.steps_per_epoch}, got {accumulation}: lower it, or "
+                "raise training.epochs"
+            )
+        return math.ceil(epochs * self.sampler.steps_per_epoch / accumulation)
 
     def next(self, moment: Moment, watch: Watch = SILENT) -> Batch:
         """The next batch, when all sources are ready for it. ``watch`` is told what that took."""

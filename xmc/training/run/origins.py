@@ -8,13 +8,14 @@ import inspect
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from xmc.files import sha256_file
 from xmc.plugins import is_reference, load_object
 from xmc.training.config import TrainConfig
 from xmc.training.parts import was_given
 
-__all__ = ["origins", "references"]
+__all__ = ["origins", "references", "source_file"]
 
 
 def references(config: TrainConfig) -> list[str]:
@@ -41,14 +42,22 @@ def origins(config: TrainConfig, given: Iterable[tuple[str, object]] = ()) -> li
     return [{"name": name, **_origin(part)} for name, part in [*found, *given]]
 
 
+def source_file(part: object) -> Path | None:
+    """The file of the module that a part, or its class, is of; None where there is none."""
+    file = getattr(sys.modules.get(_owner(part).__module__), "__file__", None)
+    return None if file is None else Path(file).resolve()
+
+
+def _owner(part: object) -> Any:
+    return part if inspect.isclass(part) or inspect.isroutine(part) else type(part)
+
+
 def _origin(part: object) -> dict[str, str]:
-    owner = part if inspect.isclass(part) or inspect.isroutine(part) else type(part)
-    module = sys.modules.get(owner.__module__)
-    file = getattr(module, "__file__", None)
+    file = source_file(part)
     if file is None:
         return {}
-    origin = {"file": str(Path(file).resolve()), "sha256": sha256_file(file)}
-    package = owner.__module__.partition(".")[0]
+    origin = {"file": str(file), "sha256": sha256_file(file)}
+    package = _owner(part).__module__.partition(".")[0]
     if package != "xmc" and (known := _distributions().get(package)):
         origin["distribution"] = f"{known[0]} {importlib.metadata.version(known[0])}"
     return origin

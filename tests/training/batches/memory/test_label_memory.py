@@ -107,6 +107,9 @@ def test_staleness_and_drift() -> None:
 def test_what_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="memory.sample: expected at most the 29 labels, got 30"):
         filled(sample=30)
+    with pytest.raises(ConfigError, match="memory.refresh: expected at most the 29 labels, got 30; 29"):
+        filled(refresh=30)
+    assert filled(refresh=29).num_labels == 29 == filled().num_labels < MemoryConfig().refresh
     with pytest.raises(ConfigError, match="needs memory.sample"):
         LabelMemory(MemoryConfig(storage="disk"), L, D, device="cuda", folder=tmp_path)
     empty = LabelMemory(MemoryConfig(), L, D)

@@ -25,7 +25,8 @@ class MemoryConfig:
     """"device" keeps them where the model is; "disk" in a memory-mapped file in the run's folder."""
 
     refresh: int = 4096
-    """Labels encoded anew each step, in turn and over all ranks, besides those of the pool."""
+    """Labels encoded anew each step, in turn and over all ranks, besides those of the pool; by default all
+    where there are fewer."""
 
     sample: int | None = None
     """Labels of the memory that a step scores, drawn evenly and weighted; null for all of them."""

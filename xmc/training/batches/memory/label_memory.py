@@ -79,7 +79,8 @@ class LabelMemory:
             keeps_moments: Whether `outside` will be asked for; then every rank calls `write` together.
 
         Raises:
-            ConfigError: When more labels are to be sampled than there are, or the memory is to be scored in
+            ConfigError: When more labels are to be sampled or refreshed than there are (but the default is
+                all of fewer), or the memory is to be scored in
                 full on an accelerator from disk.
         """
         self.config, self.num_labels = config, num_labels
@@ -88,6 +89,11 @@ class LabelMemory:
             raise ConfigError(
                 f"negatives.memory.sample: expected at most the {num_labels} labels, got {config.sample}; "
                 "null scores all"
+            )
+        if config.refresh > num_labels and config.refresh != MemoryConfig.refresh:
+            raise ConfigError(
+                f"negatives.memory.refresh: expected at most the {num_labels} labels, got {config.refresh}; "
+                f"{num_labels} encodes all anew in each step"
             )
         # Moments are kept on the device: then only the pool's embeddings cross, not all.
         crosses = config.sample is None and not keeps_moments
