@@ -82,7 +82,7 @@ def test_what_lies_beside_a_file_is_pointed_out(
     clicks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     prepare(clicks, tmp_path / "one", progress=False)
-    assert "beside" not in caplog.text
+    assert "is not read: --labels" not in caplog.text
     for name in ("products.csv", "labels.csv"):
         (tmp_path / name).write_text("uid,title\nx,X\ny,Y\n", encoding="utf-8")
     prepare(clicks, tmp_path / "two", progress=False)

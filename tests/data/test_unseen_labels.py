@@ -63,7 +63,7 @@ def test_a_draw_of_fewer_labels_than_the_share_says_so(
         # Of 40 labels 38 have training rows, so that 19 are half of them.
         said = f"{count} labels held out, fewer than the 19 that are a share of 0.5 of the 38" in caplog.text
         sides.add(count < 19)
-        assert said == (count < 19) and ("fewer" in caplog.text) == said
+        assert said == (count < 19) and ("fewer than" in caplog.text) == said
     assert sides == {True, False}
 
 
