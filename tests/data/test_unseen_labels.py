@@ -57,13 +57,14 @@ def test_a_draw_of_fewer_labels_than_the_share_says_so(
     dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sides = set()
-    for seed in range(6):
+    for seed in range(12):
         caplog.clear()
         count = len(split_labels(dataset, tmp_path / f"{seed}", unseen=0.5, seed=seed).unseen_labels)
         # Of 40 labels 38 have training rows, so that 19 are half of them.
         said = f"{count} labels held out, fewer than the 19 that are a share of 0.5 of the 38" in caplog.text
-        sides.add(count < 19)
-        assert said == (count < 19) and ("fewer than" in caplog.text) == said
+        few = count < 0.9 * 19
+        sides.add(few)
+        assert said == few and ("fewer than" in caplog.text) == said
     assert sides == {True, False}
 
 

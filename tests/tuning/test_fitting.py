@@ -22,6 +22,7 @@ from xmc.training import train
 from xmc.training.step import optimise
 from xmc.tuning import ending, fit_work
 from xmc.tuning.budget import Budget
+from xmc.tuning.fitting import _example
 from xmc.tuning.trial import EncoderCache, TrialResult, run_trial
 
 
@@ -185,6 +186,17 @@ def test_fast_tries_the_rules_alone_where_rows_are_few(
         choice.option == "index.vote" and "held-out rows" in choice.reason for choice in result.choices
     )
     assert (tmp_path / "fit" / "run" / "model" / "calibration.json").exists()
+
+
+def test_a_long_query_is_searched_for_by_its_first_words(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "d", name="d", query_fields=("title",), label_fields=("title",)) as writer:
+        writer.add_label("a", "tent", "")
+        writer.add_row("train", "q", "a\n tent " + "for the hills " * 900, "", [0])
+    assert _example(Dataset.load(tmp_path / "d")) == "a tent" + " for the hills" * 5 + " for"
+    with DatasetWriter(tmp_path / "e", name="e", query_fields=("title",), label_fields=("title",)) as writer:
+        writer.add_label("a", "tent", "")
+        writer.add_row("train", "q", "x" * 900, "", [0])
+    assert _example(Dataset.load(tmp_path / "e")) == "x" * 80
 
 
 def test_fast_takes_the_rules_as_they_are_of_many_rows(

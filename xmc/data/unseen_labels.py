@@ -18,6 +18,9 @@ __all__ = ["split_labels"]
 
 _log = logging.getLogger(__name__)
 
+_MOST_OF = 0.9
+"""Of the labels that a share asks for: that many are had but for chance, and fewer are told."""
+
 
 def split_labels(
     dataset: Dataset | str | Path,
@@ -86,7 +89,7 @@ def split_labels(
         *(f"{tested:,}", f"{test.nnz:,}"),
     )
     asked = round(unseen * len(trained))
-    if len(held_out) < asked:
+    if len(held_out) < _MOST_OF * asked:
         _log.warning(
             "%s labels held out, fewer than the %s that are a share of %s of the %s labels with training "
             "rows: each is drawn by a hash of its uid, so that it stays on its side as data grow; another "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -46,6 +47,9 @@ __all__ = ["BUDGETS", "FitResult", "Quality", "fit"]
 
 SOURCES = "sources.json"
 """What the data were made of, in the folder of a fit of files."""
+
+EXAMPLE = 80
+"""Characters of a query that a search for is shown, at most."""
 
 BUDGETS: dict[str, str] = {"fast": "10m", "good": "10m", "best": "1h"}
 """The time of each quality, where none is given."""
@@ -269,9 +273,10 @@ def _indexed(
 
 
 def _example(dataset: Dataset) -> str:
-    """The title of a query, of the test split where there is one."""
+    """The title of a query, of the test split where there is one; the first words of a long one."""
     titles = dataset.texts("test" if dataset.num_test else "train", ["title"])
-    return next((text for text in titles[: min(len(titles), 50)] if text.strip()), "")
+    first = next((text for text in titles[: min(len(titles), 50)] if text.strip()), "")
+    return textwrap.shorten(first, EXAMPLE, placeholder="") or first[:EXAMPLE]
 
 
 def _prepared(folder: Path) -> Path:
