@@ -25,9 +25,12 @@ from benchmarks.gpu_steps import StepCase, step_inputs_of
 from xmc.distributed.world import to_device
 from xmc.encoders import micro_batches
 from xmc.objectives import build_objective
+from xmc.objectives.classes.boundaries import nearest_boundaries
 from xmc.objectives.margins.config import MarginConfig
 from xmc.objectives.margins.margin import with_margin
+from xmc.scoring import LabelShard
 from xmc.training import step as training_step
+from xmc.training.batches import LabelMemory, MemoryConfig
 from xmc.training.batches.batch import Moment
 from xmc.training.step import StepInputs, accumulate_gradients
 
@@ -87,6 +90,7 @@ class Copies(TorchDispatchMode):
         super().__init__()
         self.by_hand = Counter[Place]()
         self.by_helper = 0
+        self.patch = pytest.MonkeyPatch()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -109,28 +113,32 @@ class Copies(TorchDispatchMode):
             self.by_hand[place] += 1
 
     def __enter__(self) -> Copies:
-        self.by_hand.clear()
-        self.by_helper = 0
+        # Within the block alone: transformers asks torch for its functions when it makes a model.
+        for name in ("tensor", "as_tensor"):
+            self.patch.setattr(torch, name, self.watched(getattr(torch, name)))
         super().__enter__()
         return self
 
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self.patch.undo()
 
-@pytest.fixture
-def copies(monkeypatch: pytest.MonkeyPatch) -> Copies:
-    """Counts from where it is entered."""
-    counted = Copies()
-    for name in ("tensor", "as_tensor"):
-        original = getattr(torch, name)
+    def watched(self, original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """Of those that make a tensor on the host and copy it, which no operation shows."""
 
-        def made(data: Any, *arguments: Any, _original: Any = original, **options: Any) -> torch.Tensor:
-            found: torch.Tensor = _original(data, *arguments, **options)
-            # These make a tensor of the host and copy it, which no operation shows.
+        def made(data: Any, *arguments: Any, **options: Any) -> torch.Tensor:
+            found = original(data, *arguments, **options)
             if found.device == META and not (isinstance(data, torch.Tensor) and data.device == META):
-                counted.note(traceback.extract_stack()[:-1])
+                self.note(traceback.extract_stack()[:-1])
             return found
 
-        monkeypatch.setattr(torch, name, made)
-    return counted
+        return made
+
+
+@pytest.fixture
+def copies() -> Copies:
+    """To be entered around what is watched."""
+    return Copies()
 
 
 def step_on_meta(folder: Path, tokens: int) -> StepInputs:
@@ -196,6 +204,25 @@ def test_a_copy_that_is_waited_for_is_seen(copy: Callable[[], torch.Tensor], cop
     with copies:
         copy()
     assert sum(copies.by_hand.values()) == 1 and copies.by_helper == 0
+
+
+@pytest.mark.parametrize("sample", [None, 10])
+def test_a_label_memory_waits_for_no_copy(sample: int | None, copies: Copies) -> None:
+    memory = LabelMemory(MemoryConfig(enabled=True, sample=sample), 30, 4, device=META)
+    memory.written[:] = 0
+    with copies:
+        frozen = memory.frozen(np.array([2, 3, 7]), 0, 0, offsets=torch.zeros(30, device=META))
+    assert frozen.log_weights is not None and frozen.log_weights.device == META
+    assert copies.by_helper > 0 and not copies.by_hand, copies.by_hand
+
+
+def test_tiles_of_boundaries_are_asked_about_once(reads: Counter[Place], copies: Copies) -> None:
+    means, own, labels = (torch.ones(*shape, device=META) for shape in ((5, 3), (5, 4), (40, 4)))
+    excluded = torch.zeros(6, dtype=torch.int64, device=META), torch.zeros(6, dtype=torch.int64, device=META)
+    with copies:
+        nearest_boundaries(means, own, labels, excluded, LabelShard.whole(40), memory_bytes=4 * 4 * 5 * 8)
+    assert copies.by_helper == 1 and not copies.by_hand, copies.by_hand
+    assert reads == {("boundaries.py", "nearest_boundaries"): 1}
 
 
 def test_a_copy_through_page_locked_memory_is_told_apart(copies: Copies) -> None:
