@@ -75,6 +75,26 @@ def test_what_must_not_fall_does_not() -> None:
     assert kept.metrics == {"P@1": 100.0, "P@4": 50.0} and kept.weights == (1.0, 0.0)
 
 
+@pytest.mark.parametrize(("helped", "weights"), [(3, (1.0, 0.0)), (30, (0.45, 0.55))])
+def test_what_a_few_rows_say_by_chance_gives_no_weight(helped: int, weights: tuple[float, float]) -> None:
+    """The second system turns 2 rows wrong and some right, and is wrong alone on 40 where it is not sure."""
+    truth = np.repeat([0, 1, 2], [2, helped, 40])
+    first, second = np.zeros((len(truth), 4), dtype=int), np.zeros((len(truth), 4), dtype=int)
+    first[:], second[:] = (0, 1, 4, 5), (1, 0, 6, 7)
+    first[truth == 2], second[truth == 2] = (2, 3, 4, 5), (3, 2, 6, 7)
+    ours, theirs = (
+        np.tile([1.0, 0.1, 0.1, 0.0], (len(truth), 1)),
+        np.tile([1.0, 0.1, 0.1, 0.0], (len(truth), 1)),
+    )
+    theirs[truth == 2, 1] = 0.99
+    relevance = sp.csr_matrix((np.ones(len(truth)), (np.arange(len(truth)), truth)), shape=(len(truth), 8))
+    measure = measure_by(relevance, None, ["P@1"])
+    chosen = choose_weights([(first, ours), (second, theirs)], measure, "P@1", k=4)
+    best = measure(weighted_fusion([(first, ours), (second, theirs)], (0.45, 0.55), 4)[0])["P@1"]
+    assert best > chosen.alone[0]["P@1"] > chosen.alone[1]["P@1"]
+    assert chosen.weights == weights
+
+
 def test_bm25_is_a_system_of_its_own(data: Path) -> None:
     pytest.importorskip("bm25s")
     dataset = Dataset.load(data)
