@@ -16,7 +16,7 @@ from xmc.errors import ConfigError, DataError
 from xmc.evaluation import load_lists, load_predictions, save_predictions, score_predictions
 from xmc.evaluation.weights import choose_weights, measure_by
 from xmc.prediction import held_out_rows
-from xmc.prediction.fusing import fuse
+from xmc.prediction.fusing import Fusion, fuse
 from xmc.prediction.sources import open_sources
 from xmc.retrieval import BM25Ranker
 from xmc.retrieval.fusion import weighted_fusion
@@ -186,3 +186,52 @@ def test_the_command(
     assert f"{scored.metrics['P@1']:.2f}" in shown
     assert main(["fuse", str(run), "--out", str(tmp_path)]) == 2
     assert "--out: expected a file to write" in capsys.readouterr().err
+
+
+def negated(source: Path, target: Path, row: int) -> Path:
+    """The file with a score of -0.001 at the end of a row's list."""
+    ids, scores = load_predictions(source)
+    scores[row, (ids[row] >= 0).sum() - 1] = -1e-3
+    save_predictions(target, ids, scores)
+    return target
+
+
+def test_scores_are_read_one_way_for_the_held_out_and_the_test_rows(
+    run: Path, data: Path, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    def by_share(test: Path, held_out: Path) -> Fusion:
+        systems = [str(run), str(test)]
+        return fuse(systems, data, normalisation="share", validation=[held_out], progress=False)
+
+    plain = by_share(*files)
+    assert plain.readings == ("logits", "amounts")
+    assert "run as logits (the softmax of a list), other as they are" in plain.reason()
+    row = int(held_out_rows(run, Dataset.load(data))[0])
+    below, below_held = negated(files[0], tmp_path / "a.npz", 0), negated(files[1], tmp_path / "b.npz", row)
+    # What the held-out lists are decides, whatever the test lists have.
+    for test in (files[0], below):
+        assert by_share(test, below_held).readings == ("logits", "logits")
+    with pytest.raises(DataError, match=r"a: expected scores of at least 0.*-0.001 in row 0.*min_max"):
+        fuse([str(below), "lexical"], data, normalisation="share", validation=[files[1]], progress=False)
+    # Of weight 0 it adds nothing, and is not refused.
+    assert by_share(below, files[1]).weights == (1.0, 0.0)
+    other = fuse([str(run), str(below)], data, normalisation="min_max", validation=[files[1]], progress=False)
+    assert other.readings is None and "read:" not in other.reason()
+    # Without held-out rows the test lists say it.
+    given = fuse([str(run), str(below)], data, normalisation="share", weights=[0.5, 0.5], progress=False)
+    assert given.readings == ("logits", "logits")
+
+
+def test_reciprocal_ranks_take_no_normalisation(run: Path, data: Path, files: tuple[Path, Path]) -> None:
+    with pytest.raises(ConfigError, match="no normalisation with reciprocal ranks.*got min_max"):
+        fuse([str(run), str(files[0])], data, method="rrf", normalisation="min_max", progress=False)
+
+
+def test_short_lists_are_told_of_by_the_name_of_their_system(
+    run: Path, data: Path, files: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING", logger="xmc"):
+        fuse([str(run), str(files[0])], data, method="rrf", progress=False)
+    told = [message for message in caplog.messages if "have fewer than" in message]
+    assert any(message.startswith("other: ") for message in told)
+    assert not any("ranking.npz" in message for message in told)
