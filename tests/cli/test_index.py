@@ -44,7 +44,7 @@ def test_add_update_and_remove(index: str, tmp_path: Path, capsys: Capture) -> N
     assert not {"new", "l0", "l1", "l2"} & set(found(index, "red house", capsys, 22))
     assert main(["index", "remove", index, "--labels", table(tmp_path, "new2,", "l9,")]) == 0
     assert main(["index", "remove", index, "l9", "l8", "--unknown", "skip"]) == 0
-    assert "1 labels removed: 15" in capsys.readouterr().out
+    assert "1 label removed: 15" in capsys.readouterr().out
 
 
 def test_labels_that_are_known(index: str, dataset_folder: Path, tmp_path: Path, capsys: Capture) -> None:
