@@ -164,6 +164,18 @@ def test_what_is_missing_is_said(run: Path, data: Path, files: tuple[Path, Path]
         fuse([str(run), other], data, weights=[1.0])
 
 
+def test_an_index_is_no_system(run: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "current.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match="index is an index of labels: rank the test rows with it"):
+        fuse([str(run), str(tmp_path / "index")], data, progress=False)
+
+
+def test_a_system_is_named_once(data: Path, files: tuple[Path, Path]) -> None:
+    with pytest.raises(ConfigError, match=r"expected different systems, got .*name each once"):
+        fuse([str(files[0]), str(files[0])], data, method="rrf", progress=False)
+
+
 def test_runs_that_held_out_other_rows(run: Path, data: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(run, tmp_path / "seed4"))
     config = (run / "config.yaml").read_text()
@@ -184,7 +196,10 @@ def test_the_command(
     assert ids.shape == scores.shape == (30, 100)
     scored = score_predictions(out, data)
     assert f"{scored.metrics['P@1']:.2f}" in shown
-    assert main(["fuse", str(run), "--out", str(tmp_path)]) == 2
+    assert main(["fuse", str(run), "--out", str(tmp_path / "fused.csv")]) == 2
+    assert "--out: expected a file that ends in .npz" in capsys.readouterr().err
+    (tmp_path / "folder.npz").mkdir()
+    assert main(["fuse", str(run), "--out", str(tmp_path / "folder.npz")]) == 2
     assert "--out: expected a file to write" in capsys.readouterr().err
 
 
@@ -234,4 +249,4 @@ def test_short_lists_are_told_of_by_the_name_of_their_system(
         fuse([str(run), str(files[0])], data, method="rrf", progress=False)
     told = [message for message in caplog.messages if "have fewer than" in message]
     assert any(message.startswith("other: ") for message in told)
-    assert not any("ranking.npz" in message for message in told)
+    assert not any("ranking.npz" in message or message.startswith("fused") for message in told)

@@ -123,8 +123,13 @@ def run_remove(arguments: Sequence[str]) -> None:
 
     with LabelIndex.edit(options.index) as index:
         uids = _uids(options, index)
-        if options.unknown == "skip":
-            uids = [uid for uid in uids if uid in index]
+        unknown = [uid for uid in uids if uid not in index]
+        if unknown and options.unknown == "refuse":
+            raise DataError(
+                f"expected uids of labels in the index, but {_these(unknown)} of {len(uids):,} are not "
+                "there: --unknown skip leaves them out"
+            )
+        uids = [uid for uid in uids if uid in index]
         before = len(index)
         if uids:
             index.remove(uids)
@@ -185,6 +190,12 @@ def _update(index: LabelIndex, given: GivenLabels, rows: Sequence[int]) -> None:
     index.update([given.texts[i] for i in rows], [given.uids[i] for i in rows])
 
 
+def _these(given: Sequence[str | int]) -> str:
+    """How many, and the first three: ``4 ('a', 'b', 'c' and others)``."""
+    more = " and others" if len(given) > 3 else ""
+    return f"{len(given):,} ({', '.join(f'{one!r:.80}' for one in given[:3])}{more})"
+
+
 def _labels(count: int) -> str:
     return f"{count:,} label{'' if count == 1 else 's'}"
 
@@ -197,5 +208,8 @@ def _uids(options: Namespace, index: LabelIndex) -> list[str]:
     live = set(index.live_ids.tolist())
     unknown = [label for label in options.ids if label not in live]
     if unknown and options.unknown == "refuse":
-        raise DataError(f"expected ids of labels in the index, got {unknown[0]} ({len(unknown)} unknown)")
+        raise DataError(
+            f"expected ids of labels in the index, but {_these(unknown)} of {len(options.ids):,} are not "
+            "there: --unknown skip leaves them out"
+        )
     return [index.uids[label] for label in options.ids if label in live]

@@ -31,6 +31,8 @@ _LEAVE_OUT = [
 
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _WEIGHTS = {"model.safetensors", "model.safetensors.index.json"}
+_INDEX_MARKS = ("current.json", "index.faiss")
+"""Files of an index folder that a model folder has not."""
 _UNREAD = {"onnx", "openvino"}
 """Folders of other runtimes' weights, whose ``.bin`` files are no pickles and are not read."""
 
@@ -78,6 +80,11 @@ def _folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / "modules.json").exists() or (folder / "config.json").exists():
             return folder
+    if any((path / mark).is_file() for mark in _INDEX_MARKS):
+        raise ModelError(
+            f"expected a model folder or a run folder, but {path} is an index of labels: `xmc predict` ranks "
+            "with it, and `xmc score` measures the file that it writes"
+        )
     raise ModelError(
         f"expected a model folder (modules.json or config.json) or a run folder (model/) at {path}: "
         "found neither"

@@ -154,8 +154,11 @@ def fuse(
     else:
         used = _ready(sources, tested, scaling, readings, shares)
         ids, scores = weighted_fusion(used, shares, DEPTH, normalisation=scaling)
-    every = [*zip(names, tested, strict=True), (FUSED, (ids, scores))]
-    evaluations = {name: _measured(name, one, dataset) for name, one in every}
+    evaluations = {
+        source.name: _measured(source, one, dataset) for source, one in zip(sources, tested, strict=True)
+    }
+    # Lists of it are short where those of the systems are, which is told of them.
+    evaluations[FUSED] = _measured_lists(FUSED, (ids, scores), dataset, quiet=True)
     way = None if method == "rrf" else scaling
     told = readings if way == "share" else None
     return Fusion(names, shares, way, told, ids, scores, evaluations, chosen, num_validation)
@@ -228,8 +231,14 @@ def _chosen(
     return choose_weights(lists, measure, metric, keep=keep, k=DEPTH, normalisation=normalisation)
 
 
-def _measured(name: str, lists: Lists, dataset: Dataset) -> Evaluation:
+def _measured(source: Source, lists: Lists, dataset: Dataset) -> Evaluation:
+    if source.is_file:
+        return score_predictions(source.place, dataset, named=source.name)
+    return _measured_lists(source.name, lists, dataset)
+
+
+def _measured_lists(name: str, lists: Lists, dataset: Dataset, *, quiet: bool = False) -> Evaluation:
     with tempfile.TemporaryDirectory(prefix="xmc-fuse-") as folder:
         path = Path(folder) / "ranking.npz"
         save_predictions(path, *lists)
-        return score_predictions(path, dataset, named=name)
+        return score_predictions(path, dataset, named=name, quiet=quiet)
