@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from xmc.cli.main import main
+from xmc.data import Dataset
+from xmc.encoders import DualEncoder
+from xmc.prediction.ensembling import query_votes
+from xmc.retrieval import LabelIndex
+from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 
 
 def test_export_and_search(model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys) -> None:
@@ -42,6 +47,23 @@ def test_export_and_search(model_folder: Path, dataset_folder: Path, tmp_path: P
     assert "has 20 labels and the index 19" in capsys.readouterr().err
     assert main(export) == 0
     assert "0 labels written, 1 removed, 19 as they were: 19 in" in capsys.readouterr().out
+
+
+def test_what_stays_behind_is_named(model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys) -> None:
+    dataset = Dataset.load(dataset_folder)
+    index = LabelIndex.build(model_folder, dataset, progress=False)
+    votes = query_votes(DualEncoder.load(model_folder), dataset, progress=False)[0]
+    index.add_ensemble(EnsembleOptions(VoteOptions(0.3, 0.1)), votes)
+    index.save(tmp_path / "index")
+    export = ["export", str(tmp_path / "index"), "--to", "parquet", "--out", str(tmp_path / "out")]
+    behind = "vote of training queries 0.3, temperature 0.1\n"
+    assert main(export) == 0
+    shown = capsys.readouterr().out
+    assert f"what the index ranks with beside them stays behind: {behind}" in shown
+    assert main([*export, "--search", "red house", "--json"]) == 0
+    found = capsys.readouterr()
+    assert "ranks by the vectors alone" in found.err and behind in found.err
+    assert list(json.loads(found.out)) and "vote" not in found.out
 
 
 @pytest.mark.parametrize(

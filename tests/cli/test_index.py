@@ -44,7 +44,7 @@ def test_add_update_and_remove(index: str, tmp_path: Path, capsys: Capture) -> N
     assert not {"new", "l0", "l1", "l2"} & set(found(index, "red house", capsys, 22))
     assert main(["index", "remove", index, "--labels", table(tmp_path, "new2,", "l9,")]) == 0
     assert main(["index", "remove", index, "l9", "l8", "--unknown", "skip"]) == 0
-    assert "1 labels removed: 15" in capsys.readouterr().out
+    assert "1 label removed: 15" in capsys.readouterr().out
 
 
 def test_labels_that_are_known(index: str, dataset_folder: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -148,7 +148,7 @@ def test_tune_keeps_what_reaches_the_recall(
         (["update", "INDEX", "--labels", "CSV"], "'nobody'"),
         (["remove", "INDEX"], "expected uids, --ids or --labels"),
         (["remove", "INDEX", "nobody"], "'nobody'"),
-        (["remove", "INDEX", "--ids", "99"], "expected ids of labels in the index, got 99"),
+        (["remove", "INDEX", "--ids", "99"], "expected ids of labels in the index, but 1 (99)"),
         (["merge", "INDEX", "INDEX", "--out", "OUT"], "'l0' again"),
         (["tune", "INDEX", "--recall", "1.5"], "a recall above 0"),
         (["tune", "INDEX", "--plot", "front.pdf"], "ends in .svg or .png"),
@@ -177,3 +177,24 @@ def test_help_lists_the_commands(capsys: Capture) -> None:
     assert all(
         f"\n  {verb} " in said for verb in ("build", "add", "update", "remove", "info", "merge", "tune")
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["l1", "a", "b"], "but 2 ('a', 'b') of 3 are not there: --unknown skip leaves them out"),
+        (["a", "b", "c", "d"], "but 4 ('a', 'b', 'c' and others) of 4 are not there"),
+        (["--ids", "1", "99"], "expected ids of labels in the index, but 1 (99) of 2 are not there"),
+    ],
+)
+def test_unknown_labels_are_not_removed(index: str, words: list[str], said: str, capsys: Capture) -> None:
+    assert main(["index", "remove", index, *words]) == 2
+    assert said in capsys.readouterr().err and len(LabelIndex.load(index)) == 20
+
+
+@pytest.mark.parametrize("verb", ["build", "merge"])
+def test_help_names_storages(verb: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main(["index", verb, "--help"])
+    shown = capsys.readouterr().out
+    assert "--storage {float32,float16,int8}" in shown and "lambda" not in shown

@@ -67,3 +67,57 @@ def test_support_is_for_new_labels(capsys: Capture) -> None:
     words = ["index", "add", "no/such/index", "--labels", "labels.csv", "--support", "clicks.csv"]
     assert main([*words, "--known", "update"]) == 2
     assert "--support: expected with new labels" in capsys.readouterr().err
+
+
+@pytest.fixture
+def index_folder(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> Path:
+    """An index of the data set's 20 labels."""
+    folder = tmp_path / "index"
+    assert main(["index", str(model_folder), "--labels", str(dataset_folder), "--out", str(folder)]) == 0
+    return folder
+
+
+def add(index: Path, name: str, text: str, *more: str) -> int:
+    """Write a table beside the index and add its labels."""
+    table = index.parent / name
+    table.write_text(text, encoding="utf-8")
+    return main(["index", "add", str(index), "--labels", str(table), *more])
+
+
+def test_labels_without_a_text_are_told_of(
+    index_folder: Path, capsys: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert add(index_folder, "new.csv", "uid,title,content\nn1,,\nn2,red tree,x\n") == 0
+    assert any("new.csv: 1 of 2 labels have no text, such as 'n1'" in said for said in caplog.messages)
+    assert "2 labels added, 0 updated: 22 in" in capsys.readouterr().out
+    caplog.clear()
+    lines = '{"uid": "e1", "text": " "}\n{"uid": "e2", "text": "red", "txt": "bird"}\n'
+    assert add(index_folder, "new.jsonl", lines) == 0
+    unread, empty = caplog.messages
+    assert unread.endswith("new.jsonl: not read: 'txt'")
+    assert empty.startswith("new.jsonl: 1 of 2 labels have no text, such as 'e1'")
+    caplog.clear()
+    assert add(index_folder, "whole.jsonl", '{"uid": "f1", "title": "red"}\n') == 0
+    assert not caplog.messages and "1 label added, 0 updated: 25 in" in capsys.readouterr().out
+
+
+def test_a_table_whose_texts_are_not_found(
+    index_folder: Path, capsys: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in (("new.jsonl", '{"uid": "j1", "txt": "red"}\n'), ("new.csv", "uid,txt\nj1,red\n")):
+        assert add(index_folder, name, text) == 2
+        said = capsys.readouterr().err
+        assert "a column with the labels' texts" in said and "has 'uid', 'txt'" in said
+        assert add(index_folder, name, text, "--columns", "title=txt", "--known", "update") == 0
+    assert not caplog.messages
+    assert add(index_folder, "uids.csv", "uid\nred bird\n") == 0
+    assert [said.partition(": ")[2] for said in caplog.messages] == [
+        "no column of texts, so that the uid of a label is its text"
+    ]
+    assert LabelIndex.load(index_folder).texts[-1] == "red bird"
+    caplog.clear()
+    # Uids alone are asked for where labels are removed.
+    table = index_folder.parent / "gone.csv"
+    table.write_text("uid,why\nl0,sold\n", encoding="utf-8")
+    assert main(["index", "remove", str(index_folder), "--labels", str(table)]) == 0
+    assert "1 label removed: 21 in" in capsys.readouterr().out and not caplog.messages

@@ -26,6 +26,15 @@ def test_a_folder_without_a_model_or_without_safetensors(tmp_path: Path) -> None
         resolve_model(tmp_path)
 
 
+@pytest.mark.parametrize("mark", ["current.json", "index.faiss"])
+def test_an_index_is_no_model(tmp_path: Path, mark: str) -> None:
+    (tmp_path / mark).write_text("{}", encoding="utf-8")
+    with pytest.raises(
+        ModelError, match="is an index of labels: `xmc predict` ranks with it, and `xmc score`"
+    ):
+        resolve_model(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["no/such/folder", "./nothing", "/nothing/here"])
 def test_a_path_that_is_not_there_is_not_looked_up(name: str) -> None:
     with pytest.raises(ModelError, match="does not exist"):

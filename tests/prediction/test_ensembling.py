@@ -105,3 +105,34 @@ def test_the_command(run: Path, data: Path, tmp_path: Path, capsys: pytest.Captu
     words[1] = str(run / "model")
     assert main([*words, "--overwrite"]) == 2
     assert "--ensemble auto: expected a run's folder" in capsys.readouterr().err
+
+
+def test_the_command_refuses_before_labels_are_encoded(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encodes(*given: object, **options: object) -> None:
+        raise AssertionError("labels are encoded")
+
+    monkeypatch.setattr(LabelIndex, "build", encodes)
+    words = ["index", str(run), "--labels", str(data), "--ensemble", "auto", "--out", str(tmp_path / "index")]
+    table = tmp_path / "labels.csv"
+    table.write_text("uid,title\nl0,label0\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="labels are encoded"):
+        main(words)  # nothing to refuse
+
+    def refused(*more: str) -> str:
+        assert main([*words, *more]) == 2
+        return capsys.readouterr().err
+
+    assert "expected a metric such as P@1" in refused("--metric", "nothing")
+    assert f"the prepared data set that the run was trained on, whose held-out rows decide, got {table}" in (
+        refused("--labels", str(table))
+    )
+    config = run / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("rows: 20", "rows: 0"), encoding="utf-8")
+    said = refused()
+    assert "it held out none: train it with validation.rows" in said and "--split" not in said
+    (run.parent / "choices.json").write_text("{}", encoding="utf-8")
+    (run.parent / "index").mkdir()
+    assert f"{run.parent / 'index'} is the index of the fit that made the run" in refused()

@@ -16,7 +16,7 @@ from xmc.errors import ConfigError, DataError
 from xmc.evaluation import load_lists, load_predictions, save_predictions, score_predictions
 from xmc.evaluation.weights import choose_weights, measure_by
 from xmc.prediction import held_out_rows
-from xmc.prediction.fusing import fuse
+from xmc.prediction.fusing import Fusion, fuse
 from xmc.prediction.sources import open_sources
 from xmc.retrieval import BM25Ranker
 from xmc.retrieval.fusion import weighted_fusion
@@ -73,6 +73,26 @@ def test_what_must_not_fall_does_not() -> None:
     kept = choose_weights([first, second], measure, "P@4", k=5, keep=["P@1"])
     assert free.metrics == {"P@1": 0.0, "P@4": 75.0} and free.weights == (0.45, 0.55)
     assert kept.metrics == {"P@1": 100.0, "P@4": 50.0} and kept.weights == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(("helped", "weights"), [(3, (1.0, 0.0)), (30, (0.45, 0.55))])
+def test_what_a_few_rows_say_by_chance_gives_no_weight(helped: int, weights: tuple[float, float]) -> None:
+    """The second system turns 2 rows wrong and some right, and is wrong alone on 40 where it is not sure."""
+    truth = np.repeat([0, 1, 2], [2, helped, 40])
+    first, second = np.zeros((len(truth), 4), dtype=int), np.zeros((len(truth), 4), dtype=int)
+    first[:], second[:] = (0, 1, 4, 5), (1, 0, 6, 7)
+    first[truth == 2], second[truth == 2] = (2, 3, 4, 5), (3, 2, 6, 7)
+    ours, theirs = (
+        np.tile([1.0, 0.1, 0.1, 0.0], (len(truth), 1)),
+        np.tile([1.0, 0.1, 0.1, 0.0], (len(truth), 1)),
+    )
+    theirs[truth == 2, 1] = 0.99
+    relevance = sp.csr_matrix((np.ones(len(truth)), (np.arange(len(truth)), truth)), shape=(len(truth), 8))
+    measure = measure_by(relevance, None, ["P@1"])
+    chosen = choose_weights([(first, ours), (second, theirs)], measure, "P@1", k=4)
+    best = measure(weighted_fusion([(first, ours), (second, theirs)], (0.45, 0.55), 4)[0])["P@1"]
+    assert best > chosen.alone[0]["P@1"] > chosen.alone[1]["P@1"]
+    assert chosen.weights == weights
 
 
 def test_bm25_is_a_system_of_its_own(data: Path) -> None:
@@ -144,6 +164,18 @@ def test_what_is_missing_is_said(run: Path, data: Path, files: tuple[Path, Path]
         fuse([str(run), other], data, weights=[1.0])
 
 
+def test_an_index_is_no_system(run: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "current.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match="index is an index of labels: rank the test rows with it"):
+        fuse([str(run), str(tmp_path / "index")], data, progress=False)
+
+
+def test_a_system_is_named_once(data: Path, files: tuple[Path, Path]) -> None:
+    with pytest.raises(ConfigError, match=r"expected different systems, got .*name each once"):
+        fuse([str(files[0]), str(files[0])], data, method="rrf", progress=False)
+
+
 def test_runs_that_held_out_other_rows(run: Path, data: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(run, tmp_path / "seed4"))
     config = (run / "config.yaml").read_text()
@@ -164,5 +196,57 @@ def test_the_command(
     assert ids.shape == scores.shape == (30, 100)
     scored = score_predictions(out, data)
     assert f"{scored.metrics['P@1']:.2f}" in shown
-    assert main(["fuse", str(run), "--out", str(tmp_path)]) == 2
+    assert main(["fuse", str(run), "--out", str(tmp_path / "fused.csv")]) == 2
+    assert "--out: expected a file that ends in .npz" in capsys.readouterr().err
+    (tmp_path / "folder.npz").mkdir()
+    assert main(["fuse", str(run), "--out", str(tmp_path / "folder.npz")]) == 2
     assert "--out: expected a file to write" in capsys.readouterr().err
+
+
+def negated(source: Path, target: Path, row: int) -> Path:
+    """The file with a score of -0.001 at the end of a row's list."""
+    ids, scores = load_predictions(source)
+    scores[row, (ids[row] >= 0).sum() - 1] = -1e-3
+    save_predictions(target, ids, scores)
+    return target
+
+
+def test_scores_are_read_one_way_for_the_held_out_and_the_test_rows(
+    run: Path, data: Path, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    def by_share(test: Path, held_out: Path) -> Fusion:
+        systems = [str(run), str(test)]
+        return fuse(systems, data, normalisation="share", validation=[held_out], progress=False)
+
+    plain = by_share(*files)
+    assert plain.readings == ("logits", "amounts")
+    assert "run as logits (the softmax of a list), other as they are" in plain.reason()
+    row = int(held_out_rows(run, Dataset.load(data))[0])
+    below, below_held = negated(files[0], tmp_path / "a.npz", 0), negated(files[1], tmp_path / "b.npz", row)
+    # What the held-out lists are decides, whatever the test lists have.
+    for test in (files[0], below):
+        assert by_share(test, below_held).readings == ("logits", "logits")
+    with pytest.raises(DataError, match=r"a: expected scores of at least 0.*-0.001 in row 0.*min_max"):
+        fuse([str(below), "lexical"], data, normalisation="share", validation=[files[1]], progress=False)
+    # Of weight 0 it adds nothing, and is not refused.
+    assert by_share(below, files[1]).weights == (1.0, 0.0)
+    other = fuse([str(run), str(below)], data, normalisation="min_max", validation=[files[1]], progress=False)
+    assert other.readings is None and "read:" not in other.reason()
+    # Without held-out rows the test lists say it.
+    given = fuse([str(run), str(below)], data, normalisation="share", weights=[0.5, 0.5], progress=False)
+    assert given.readings == ("logits", "logits")
+
+
+def test_reciprocal_ranks_take_no_normalisation(run: Path, data: Path, files: tuple[Path, Path]) -> None:
+    with pytest.raises(ConfigError, match="no normalisation with reciprocal ranks.*got min_max"):
+        fuse([str(run), str(files[0])], data, method="rrf", normalisation="min_max", progress=False)
+
+
+def test_short_lists_are_told_of_by_the_name_of_their_system(
+    run: Path, data: Path, files: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING", logger="xmc"):
+        fuse([str(run), str(files[0])], data, method="rrf", progress=False)
+    told = [message for message in caplog.messages if "have fewer than" in message]
+    assert any(message.startswith("other: ") for message in told)
+    assert not any("ranking.npz" in message or message.startswith("fused") for message in told)

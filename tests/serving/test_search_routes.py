@@ -39,6 +39,14 @@ def test_the_address_takes_a_text_too(client: TestClient) -> None:
     assert len(client.get("/search", params={"q": "green"}).json()["results"][0]["labels"]) == len(LABELS)
 
 
+def test_what_is_escaped_in_an_address_is_text(client: TestClient) -> None:
+    for query in ("q=%ff", "q=red&more=%C3", "q=%ED%A0%80"):
+        answer = client.get(f"/search?{query}")
+        assert (answer.status_code, answer.json()["code"]) == (422, "unicode")
+        assert "UTF-8" in answer.json()["expected"] and answer.json()["mend"]
+    assert client.get("/search?q=gr%C3%BCn%20tree").status_code == 200
+
+
 CASES: list[tuple[Any, int, str, str]] = [
     ({"text": " \n"}, 422, "blank", "position 0"),
     ({"text": ["red", ""]}, 422, "blank", "position 1"),

@@ -54,7 +54,8 @@ def run(arguments: Sequence[str]) -> None:
             return
         if index.manifest.ensemble:
             print(
-                "exporting the vectors alone, without the vote of training queries or the words of the index"
+                "exporting the vectors alone; what the index ranks with beside them stays behind: "
+                f"{index.manifest.ensemble}"
             )
         tally = export_labels(index, engine, batch=options.batch, overwrite=options.overwrite)
         print(
@@ -119,6 +120,12 @@ def _search(index: LabelIndex, engine: Engine, options: Namespace) -> None:
     if options.queries is not None:
         asked = queries_of(options, options.queries, encoder.metadata.query_fields)
     _warn_of_other_counts(index, engine, options)
+    if index.manifest.ensemble:
+        print(
+            f"{engine.where} ranks by the vectors alone; `xmc search {options.index}` ranks with more: "
+            f"{index.manifest.ensemble}",
+            file=sys.stderr,
+        )
     cuts = CutCount()
     while block := list(islice(asked, _BLOCK)):
         hits: list[list[Hit]] = [[] for _ in block]

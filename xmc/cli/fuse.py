@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
+from xmc.errors import ConfigError
 
 __all__ = ["run"]
 
@@ -54,6 +55,10 @@ def run(arguments: Sequence[str]) -> None:
         help="For each file of predictions, in order, one for the training split with the held-out rows.",
     )
     options = parse(parser, arguments)
+    if options.out is not None and not options.out.endswith(".npz"):
+        raise ConfigError(
+            f"--out: expected a file that ends in .npz, which is what is written, got {options.out}"
+        )
     check_output_file("--out", options.out)
 
     from xmc.evaluation import save_predictions

@@ -116,10 +116,19 @@ def _build(arguments: Sequence[str]) -> None:
         )
     if options.ensemble == "auto" and part is not None:
         raise ConfigError("--ensemble auto: expected an index of all labels, got --shard")
+    if options.ensemble == "auto" and not Path(options.labels).is_dir():
+        raise ConfigError(
+            "--ensemble auto: expected in --labels the prepared data set that the run was trained on, whose "
+            f"held-out rows decide, got {options.labels}"
+        )
 
     from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
 
     check_replaceable(out, *INDEX_MARKS, overwrite=options.overwrite)
+    if options.ensemble == "auto":
+        from xmc.prediction.ensembling import rows_to_choose_on
+
+        rows_to_choose_on(options.model, options.labels, metric=options.metric)
     # The model goes in by its place, not loaded, so that the index remembers it and `xmc search` finds it.
     index = LabelIndex.build(
         options.model,

@@ -70,7 +70,7 @@ def run_add(arguments: Sequence[str]) -> None:
         if new:
             _add(index, [given.texts[i] for i in new], [given.uids[i] for i in new], options)
         updated = len(known) if options.known == "update" else 0
-    print(f"{len(new):,} labels added, {updated:,} updated: {len(index):,} in {options.index}")
+    print(f"{_labels(len(new))} added, {updated:,} updated: {len(index):,} in {options.index}")
 
 
 def run_update(arguments: Sequence[str]) -> None:
@@ -123,12 +123,17 @@ def run_remove(arguments: Sequence[str]) -> None:
 
     with LabelIndex.edit(options.index) as index:
         uids = _uids(options, index)
-        if options.unknown == "skip":
-            uids = [uid for uid in uids if uid in index]
+        unknown = [uid for uid in uids if uid not in index]
+        if unknown and options.unknown == "refuse":
+            raise DataError(
+                f"expected uids of labels in the index, but {_these(unknown)} of {len(uids):,} are not "
+                "there: --unknown skip leaves them out"
+            )
+        uids = [uid for uid in uids if uid in index]
         before = len(index)
         if uids:
             index.remove(uids)
-    print(f"{before - len(index):,} labels removed: {len(index):,} in {options.index}")
+    print(f"{_labels(before - len(index))} removed: {len(index):,} in {options.index}")
 
 
 def add_label_options(parser: ArgumentParser, *, required: bool, help: str) -> None:
@@ -137,7 +142,7 @@ def add_label_options(parser: ArgumentParser, *, required: bool, help: str) -> N
     add_label_columns(parser)
 
 
-def given_labels(options: Namespace, index: LabelIndex) -> GivenLabels:
+def given_labels(options: Namespace, index: LabelIndex, *, need_texts: bool = True) -> GivenLabels:
     """The labels of --labels, with the texts that the index's model reads."""
     from xmc.data.tables import TextOptions
     from xmc.retrieval.given_labels import read_labels
@@ -153,6 +158,7 @@ def given_labels(options: Namespace, index: LabelIndex) -> GivenLabels:
         columns=columns_option(options.columns),
         written=None if written == TextOptions() else written,
         split=index.manifest.label_texts,
+        need_texts=need_texts,
     )
 
 
@@ -184,13 +190,26 @@ def _update(index: LabelIndex, given: GivenLabels, rows: Sequence[int]) -> None:
     index.update([given.texts[i] for i in rows], [given.uids[i] for i in rows])
 
 
+def _these(given: Sequence[str | int]) -> str:
+    """How many, and the first three: ``4 ('a', 'b', 'c' and others)``."""
+    more = " and others" if len(given) > 3 else ""
+    return f"{len(given):,} ({', '.join(f'{one!r:.80}' for one in given[:3])}{more})"
+
+
+def _labels(count: int) -> str:
+    return f"{count:,} label{'' if count == 1 else 's'}"
+
+
 def _uids(options: Namespace, index: LabelIndex) -> list[str]:
     if options.labels is not None:
-        return list(given_labels(options, index).uids)
+        return list(given_labels(options, index, need_texts=False).uids)
     if not options.ids:
         return list(options.uid)
     live = set(index.live_ids.tolist())
     unknown = [label for label in options.ids if label not in live]
     if unknown and options.unknown == "refuse":
-        raise DataError(f"expected ids of labels in the index, got {unknown[0]} ({len(unknown)} unknown)")
+        raise DataError(
+            f"expected ids of labels in the index, but {_these(unknown)} of {len(options.ids):,} are not "
+            "there: --unknown skip leaves them out"
+        )
     return [index.uids[label] for label in options.ids if label in live]

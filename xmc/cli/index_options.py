@@ -21,9 +21,8 @@ def add_kind_options(parser: ArgumentParser, default: str | None) -> None:
     )
     parser.add_argument(
         "--storage",
-        type=str | None,
         default=None,
-        choices=(None, "float32", "float16", "int8"),
+        choices=("float32", "float16", "int8"),
         help="Of the vectors of an exact, binary, fastscan or refined index: half and a quarter the size.",
     )
     parser.add_argument(

@@ -32,6 +32,8 @@ _LEAVE_OUT = [
 
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _WEIGHTS = {"model.safetensors", "model.safetensors.index.json"}
+_INDEX_MARKS = ("current.json", "index.faiss")
+"""Files of an index folder that a model folder has not."""
 _UNREAD = {"onnx", "openvino"}
 """Folders of other runtimes' weights, whose ``.bin`` files are no pickles and are not read."""
 
@@ -81,6 +83,11 @@ def _folder(path: Path) -> Path:
             return folder
     if (named := part_of_fit(path, RUN)) is not None:
         raise ModelError(f"expected a model folder or a run folder, but {named}")
+    if any((path / mark).is_file() for mark in _INDEX_MARKS):
+        raise ModelError(
+            f"expected a model folder or a run folder, but {path} is an index of labels: `xmc predict` ranks "
+            "with it, and `xmc score` measures the file that it writes"
+        )
     raise ModelError(
         f"expected a model folder (modules.json or config.json) or a run folder (model/) at {path}: "
         "found neither"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -15,7 +16,9 @@ from xmc.errors import DataError, XMCError
 from xmc.received import reading
 from xmc.retrieval.hit import Hit
 
-__all__ = ["MilvusLabels", "open_collection"]
+__all__ = ["MilvusLabels", "is_no_missing_method", "open_collection"]
+
+_SERVER_LOG = logging.getLogger("grpc._server")
 
 _MOST_BYTES = 65_535
 """Of a text that Milvus keeps."""
@@ -25,9 +28,24 @@ def open_collection(place: str, name: str) -> MilvusLabels:
     """The collection ``name`` of a server by its address, or of a file that ends in .db."""
     from pymilvus import MilvusClient
 
-    with reading(place, "a Milvus server, or a file that ends in .db (milvus-lite)", error=XMCError):
-        client = MilvusClient(place, token=os.environ.get(KEY_VARIABLE, ""))
+    _SERVER_LOG.addFilter(is_no_missing_method)
+    try:
+        with reading(place, "a Milvus server, or a file that ends in .db (milvus-lite)", error=XMCError):
+            client = MilvusClient(place, token=os.environ.get(KEY_VARIABLE, ""))
+    except XMCError:
+        _SERVER_LOG.removeFilter(is_no_missing_method)
+        raise
     return MilvusLabels(client, place, name)
+
+
+def is_no_missing_method(record: logging.LogRecord) -> bool:
+    """Whether a line of the server's log is to be shown: all but that a method is not there.
+
+    Milvus Lite's server, in this process, has not all that the client asks for and does without. A method
+    that it cannot do without fails in the client, with an error of its own.
+    """
+    kind = record.exc_info[0] if record.exc_info else None
+    return not (kind is NotImplementedError and "Method not implemented!" in record.getMessage())
 
 
 class MilvusLabels:
@@ -133,4 +151,7 @@ class MilvusLabels:
         ]
 
     def close(self) -> None:  # noqa: D102
-        self._client.close()
+        try:
+            self._client.close()
+        finally:
+            _SERVER_LOG.removeFilter(is_no_missing_method)

@@ -43,7 +43,7 @@ class Evaluation:
     processes: int = 1
     """Ranks that shared the work."""
     short_rows: int = 0
-    """Queries with fewer predictions than the depth, where there were labels for more."""
+    """Queries with fewer predictions than the depth, filtered ones too, where there were labels for more."""
     ceiling: dict[str, float] = field(default_factory=dict)
     """The best that any system can expect on this split, in percent by metric; empty when unknown."""
     novel: NovelLabels | None = None
@@ -80,11 +80,6 @@ class Evaluation:
         if self.ceiling:
             best = "  ".join(f"{name} {value:.2f}" for name, value in self.ceiling.items())
             lines.append(f"best possible on these data: {best}")
-        if self.short_rows:
-            lines.append(
-                f"{self.short_rows:,} of {self.num_queries:,} queries have fewer than {self.depth:,} "
-                "predictions: what is missing counts as wrong"
-            )
         if self.dimensions:
             lines.append(self._by_dimension())
         if self.novel is not None:

@@ -22,7 +22,7 @@ from xmc.evaluation.evaluating import (
 from xmc.evaluation.hits import check_ranking, find_hits
 from xmc.evaluation.readers import ListBlock, Target, read_predictions
 from xmc.evaluation.result import Evaluation
-from xmc.evaluation.short_lists import warn_of_short_lists
+from xmc.evaluation.short_lists import short_lists, warn_of_short_lists
 from xmc.evaluation.totals import MetricTotals, walk_hits
 from xmc.files import sha256_file
 
@@ -39,6 +39,7 @@ def score_predictions(
     recall_ks: Sequence[int] = (10, 100),
     propensity: Propensity | None = None,
     named: str | None = None,
+    quiet: bool = False,
 ) -> Evaluation:
     """Measure a file of predictions, block by block, with the metrics of `evaluate`.
 
@@ -55,6 +56,7 @@ def score_predictions(
         recall_ks: Cut-offs of the other metrics.
         propensity: Constants A and B; default the data set's.
         named: What a message calls the predictions; by default their file.
+        quiet: Log nothing of lists that end before a cut-off; the result counts them all the same.
 
     Raises:
         ConfigError: When a cut-off is below 1 or the format unknown.
@@ -70,13 +72,15 @@ def score_predictions(
     truth, target = dataset.relevance(split), Target(dataset, split, depth)
     lengths = np.zeros(target.num_rows, dtype=np.int64)
     for block in _complete(read_predictions(predictions, target, format), target.num_rows):
+        lengths[block.rows] = (block.ids >= 0).sum(axis=1)
         ids = _filtered(block, target)[0]
-        lengths[block.rows] = (ids >= 0).sum(axis=1)
         walk_hits(sp.csr_matrix(truth[block.rows]), ids, totals.add, place=block.place)
         if novel is not None:
             novel.add(sp.csr_matrix(truth[block.rows]), ids, None)
     room = target.num_labels - target.num_excluded
-    short = warn_of_short_lists(named or str(predictions), lengths, room, (*ks, *recall_ks))
+    short = short_lists(lengths, room, depth)
+    if not quiet:
+        warn_of_short_lists(named or str(predictions), lengths, room, (*ks, *recall_ks))
     return Evaluation(
         metrics=totals.metrics(),
         dataset=dataset.name,

@@ -10,26 +10,35 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["warn_of_short_lists"]
+__all__ = ["short_lists", "warn_of_short_lists"]
 
 _log = logging.getLogger(__name__)
 
 
+def short_lists(lengths: NDArray[np.int64], room: NDArray[np.int64], cut: int) -> int:
+    """How many queries have fewer predictions than ``cut`` where there are labels for more.
+
+    Args:
+        lengths: [N], predictions of each query as they were given. Filter pairs among them count, as leaving
+            these out is not the predictions' fault.
+        room: [N], labels that could be predicted: all but the filtered ones.
+        cut: Of a metric.
+    """
+    return int((lengths < np.minimum(cut, room)).sum())
+
+
 def warn_of_short_lists(
     name: str, lengths: NDArray[np.int64], room: NDArray[np.int64], cuts: Sequence[int]
-) -> int:
+) -> None:
     """Log, for all cut-offs, how many queries have fewer predictions where there are labels for more.
 
     Args:
         name: Of the predictions.
-        lengths: [N], predictions of each query, those of filtered pairs left out.
-        room: [N], labels that could be predicted: all but the filtered ones.
+        lengths: [N], as in `short_lists`.
+        room: [N], likewise.
         cuts: Cut-offs of the metrics.
-
-    Returns:
-        The queries that are too short for the largest cut-off.
     """
-    counts = {k: int((lengths < np.minimum(k, room)).sum()) for k in sorted(set(cuts))}
+    counts = {k: short_lists(lengths, room, k) for k in sorted(set(cuts))}
     short, none = {k: count for k, count in counts.items() if count}, int((lengths == 0).sum())
     if set(short.values()) == {none}:
         _log.warning(
@@ -45,7 +54,6 @@ def warn_of_short_lists(
             "%s: %s predictions (%s have none): metrics at these cut-offs count what is missing as wrong",
             *(name, ", ".join(parts), f"{none:,}"),
         )
-    return counts[max(counts)]
 
 
 def _either(cuts: Sequence[int]) -> str:

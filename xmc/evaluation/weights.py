@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xmc.errors import ConfigError
 from xmc.evaluation.kinds import KINDS
 from xmc.evaluation.metrics import ranking_metrics
+from xmc.evaluation.mildest import Tried, mildest
 from xmc.evaluation.per_query import per_query_metrics
 from xmc.retrieval.fusion import Lists, Normalisation, weighted_fusion
 
@@ -43,11 +44,13 @@ def choose_weights(
     k: int = 100,
     normalisation: Normalisation = "min_max",
 ) -> ChosenWeights:
-    """Start from the best system alone; give each other a share while that raises ``metric``.
+    """Start from the best system alone; give others what raises ``metric`` by more than chance.
 
-    Every share of `SHARES` is tried for one system after the other, in at most three passes: with two systems
-    that is the whole grid. So the choice is never worse than the best system alone on these rows, and 0 is a
-    weight like others. Of equal values the smaller share of what is added stands.
+    Every share of `SHARES` is tried for one system after the other, from what was best so far and in at most
+    three passes: with two systems that is the whole grid. Of all that raised ``metric``, and of the best
+    system alone, the mildest that is as good as the best is chosen (see `mildest`): that which takes least
+    from the best system alone, and of several that take as much the best. So a few rows give no weight to
+    what is ahead on them by chance, and 0 is a weight like others.
 
     Args:
         systems: Lists of each, for the same rows.
@@ -67,6 +70,7 @@ def choose_weights(
     first = max(range(len(systems)), key=lambda place: (alone[place][metric], -place))
     floor = alone[first]
     weights, best = np.eye(len(systems))[first], floor
+    found = [Tried(weights, floor, measure.rows(systems[first][0][:, :k], metric), 0.0)]
     for _ in range(PASSES):
         before = weights
         for place in range(len(systems)):
@@ -76,13 +80,19 @@ def choose_weights(
             for share in (0.0, *SHARES):
                 tried = others * (1 - share) / others.sum()
                 tried[place] = share
-                found = measure(weighted_fusion(systems, tried.tolist(), k, normalisation=normalisation)[0])
-                if found[metric] > best[metric] and all(found[name] >= floor[name] for name in keep):
-                    weights, best = tried, found
+                ids = weighted_fusion(systems, tried.tolist(), k, normalisation=normalisation)[0]
+                metrics = measure(ids)
+                if metrics[metric] <= floor[metric] or any(metrics[name] < floor[name] for name in keep):
+                    continue
+                change = round(1 - float(tried[first]), 6)
+                found.append(Tried(tried, metrics, measure.rows(ids, metric), change))
+                if metrics[metric] > best[metric]:
+                    weights, best = tried, metrics
         if weights is before or len(systems) < 3:
             break
-    rounded = tuple(round(float(weight), 6) for weight in weights)
-    return ChosenWeights(rounded, best, tuple(alone))
+    chosen = mildest(sorted(found, key=lambda one: -one.metrics[metric]))
+    rounded = tuple(round(float(weight), 6) for weight in chosen.options)
+    return ChosenWeights(rounded, chosen.metrics, tuple(alone))
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,7 @@ __all__ = [
     "choose_for_run",
     "query_votes",
     "rank_test",
+    "rows_to_choose_on",
 ]
 
 _log = logging.getLogger(__name__)
@@ -260,6 +261,26 @@ def _share(
     return chosen.options, chosen.metrics
 
 
+def rows_to_choose_on(
+    run: str | Path, dataset: Dataset | str | Path, *, metric: str = "nDCG@5"
+) -> NDArray[np.int64]:
+    """The held-out rows that `choose_for_run` goes by, int64 [V]: a check that takes no time.
+
+    Raises:
+        ConfigError: When the metric is none, it is no run, it held no rows out, or ``dataset`` is not the
+            data set that it was trained on.
+        DataError: When there is no data set.
+        ModelError: When it has no model.
+    """
+    check_metric("metric", metric, DEPTH)
+    opened = dataset if isinstance(dataset, Dataset) else Dataset.load(dataset)
+    fit = Path(run).absolute().parent
+    mend = "train it with validation.rows on this data set, or leave --ensemble out"
+    if (fit / "choices.json").is_file() and (fit / "index").is_dir():
+        mend = f"{fit / 'index'} is the index of the fit that made the run, and has its choice already"
+    return held_out_rows(run, opened, mend=mend)
+
+
 def choose_for_run(
     run: str | Path,
     dataset: Dataset | str | Path,
@@ -281,12 +302,11 @@ def choose_for_run(
         progress: Show bars.
 
     Raises:
-        ConfigError: When it is no run, or held no rows out.
+        ConfigError: As `rows_to_choose_on`.
         ModelError: When it has no model.
     """
-    check_metric("metric", metric, DEPTH)
     opened = dataset if isinstance(dataset, Dataset) else Dataset.load(dataset)
-    rows = held_out_rows(run, opened)
+    rows = rows_to_choose_on(run, opened, metric=metric)
     encoder = DualEncoder.load(run)
     if dimensions is not None and dimensions != encoder.dimension:
         encoder = encoder.truncated(dimensions)

@@ -20,6 +20,7 @@ from xmc.reports.stored import is_run_folder
 from xmc.reports.systems import system_names
 from xmc.retrieval import BM25Ranker, LexicalRanker
 from xmc.retrieval.fusion import Lists
+from xmc.retrieval.index_files import is_index
 
 __all__ = ["BM25", "LEXICAL", "Source", "open_sources", "validation_rows"]
 
@@ -119,8 +120,15 @@ def open_sources(places: Sequence[str], validation: Sequence[str | Path] = ()) -
     """The systems with distinct names, and each file's validation file, in order.
 
     Raises:
-        ConfigError: When one is named twice, or there are not as many validation files as files.
+        ConfigError: When one is named twice or is an index, or there are not as many validation files as
+            files.
     """
+    for place in places:
+        if place not in _WORDS and is_index(place):
+            raise ConfigError(
+                f"expected runs, models, files of predictions, {LEXICAL} or {BM25}, but {place} is an index "
+                "of labels: rank the test rows with it (`xmc predict`) and give the file that it writes"
+            )
     names = system_names(list(places))
     files = [place for place in places if place not in _WORDS and Path(place).is_file()]
     if validation and len(validation) != len(files):

@@ -111,10 +111,11 @@ def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System
         ids, scores = load_predictions(path)
         _check_rows(ids, dataset, split, source)
         excluded = dataset.filter(split)
+        lengths = (ids >= 0).sum(axis=1)
         ids, scores = _without_filtered(ids, scores, excluded)
         filtered = 0 if excluded is None else np.diff(excluded.indptr)
         room = np.full(len(ids), dataset.num_labels) - filtered
-        warn_of_short_lists(source, (ids >= 0).sum(axis=1), room, _CUTS)
+        warn_of_short_lists(source, lengths, room, _CUTS)
         return System(path.stem, ids, scores, dataset.relevance(split))
     if not is_run_folder(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -183,7 +184,7 @@ def system_names(sources: Sequence[str]) -> list[str]:
         for name, source in zip(short, sources, strict=True)
     ]
     if len(set(names)) < len(names):
-        raise ConfigError(f"expected different runs, got {', '.join(sources)}: name each once")
+        raise ConfigError(f"expected different systems, got {', '.join(sources)}: name each once")
     return names
 
 

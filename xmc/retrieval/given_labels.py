@@ -11,6 +11,7 @@ from xmc.data.label_texts import several_texts
 from xmc.data.tables import Columns, TextOptions, is_table
 from xmc.data.tables.labels import table_labels
 from xmc.errors import ConfigError
+from xmc.retrieval.given_texts import check_text_columns, warn_of_empty_texts
 
 __all__ = ["GivenLabels", "LabelDifference", "read_labels", "tell_apart"]
 
@@ -33,6 +34,7 @@ def read_labels(
     columns: Columns | None = None,
     written: TextOptions | None = None,
     split: str = "joint",
+    need_texts: bool = True,
     progress: bool = False,
 ) -> GivenLabels:
     """The labels of a CSV, TSV, JSON Lines or Parquet file (uid, title, content), or of a data set's folder.
@@ -45,11 +47,12 @@ def read_labels(
         written: How a CSV file is written, where its beginning does not tell.
         split: What a label's texts are, a line each of what is given where there are several: as the model
             was trained ("joint", "fields", "lines").
+        need_texts: Whether texts are wanted, so that a table's labels without one are told of.
         progress: Show a bar over a file.
 
     Raises:
         ConfigError: When there is neither, or columns are told of a data set.
-        DataError: When it cannot be read.
+        DataError: When it cannot be read, or a table has no column of texts where they are wanted.
     """
     path = Path(source)
     if path.is_dir():
@@ -64,11 +67,17 @@ def read_labels(
             f"expected labels in a file (.csv, .tsv, .jsonl, .parquet) or a prepared data set's folder, got "
             f"{path}"
         )
-    found = list(table_labels(path, columns or Columns(), written or TextOptions(), progress=progress))
+    columns, written = columns or Columns(), written or TextOptions()
+    if need_texts:
+        check_text_columns(path, columns, written)
+    found = list(table_labels(path, columns, written, progress=progress))
     at = [1 + _FIELDS.index(field) for field in (_FIELDS if fields is None else fields)]
     chosen = [[label[i] for i in at if label[i]] for label in found]
     texts = [" ".join(parts) if split == "joint" else several_texts(parts, split) for parts in chosen]
-    return GivenLabels([label[0] for label in found], texts, path.name)
+    uids = [label[0] for label in found]
+    if need_texts:
+        warn_of_empty_texts(path.name, uids, texts)
+    return GivenLabels(uids, texts, path.name)
 
 
 class LabelDifference(NamedTuple):

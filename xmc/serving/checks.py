@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from urllib.parse import unquote_to_bytes
 
 from xmc.serving.limits import ServingLimits
 from xmc.serving.problems import Problem, shown
 
-__all__ = ["check_changes", "check_search"]
+__all__ = ["check_changes", "check_query_string", "check_search"]
 
 
 def check_search(texts: Sequence[str], k: int, limits: ServingLimits) -> None:
@@ -23,6 +24,23 @@ def check_search(texts: Sequence[str], k: int, limits: ServingLimits) -> None:
         raise Problem(
             422, "k", expected=f"k from 1 to {limits.max_k:,}", got=shown(k), mend="ask for fewer labels"
         )
+
+
+def check_query_string(query: bytes) -> None:
+    """Check that what is escaped in an address (``?q=%C3%A9``) is text.
+
+    Raises:
+        Problem: 422, for bytes that are no UTF-8.
+    """
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError:
+        raise Problem(
+            422, "unicode",
+            expected="a text in UTF-8, its bytes escaped with %",
+            got=shown(query.decode("ascii", "backslashreplace")),
+            mend="escape the bytes of the text's UTF-8, as encodeURIComponent does",
+        ) from None  # fmt: skip
 
 
 def check_changes(uids: Sequence[str], texts: Sequence[str], limits: ServingLimits) -> None:

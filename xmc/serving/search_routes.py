@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from xmc.errors import DataError
 from xmc.serving.batcher import Busy
-from xmc.serving.checks import check_search
+from xmc.serving.checks import check_query_string, check_search
 from xmc.serving.documented import problems
 from xmc.serving.problems import Problem
 from xmc.serving.schemas import SearchAnswer, SearchRequest
@@ -45,6 +45,7 @@ def search_routes(service: Service) -> APIRouter:
         k: int = Query(10, ge=1, description="Labels, best first."),
     ) -> Response:
         """Rank the labels of the index for a text that stands in the address."""
+        check_query_string(request.scope["query_string"])
         return await _answer(service, request, [q], k)
 
     return routes

@@ -69,11 +69,14 @@ def detect_format(path: str | Path) -> str:
     lines = LineReader(path)
     with lines.located():
         first = next((line.strip() for line in lines if line.strip()), "")
+    if not first:
+        raise DataError(f"{path}: expected predictions, but the file is empty")
     if first.startswith("{"):
         return "jsonl"
     if len(first.split()) == 6:
         return "trec"
     raise DataError(
         f"{path}: expected an npz file, a TREC run (qid Q0 docid rank score tag) or JSON Lines, but its "
-        f"first line is {first[:80]!r}"
+        f"first line is {first[:80]!r}: `xmc predict --out` writes what is read here to names that end in "
+        ".npz, .trec or .jsonl"
     )

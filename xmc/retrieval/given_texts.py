@@ -1,0 +1,53 @@
+"""What is told of the texts of a table's labels: which are empty, and which columns are not read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from xmc.data.tables import Columns, TextOptions
+from xmc.data.tables.columns import LABEL_NAMES, find_columns, has_names
+from xmc.data.tables.sources import open_source
+from xmc.errors import DataError
+
+__all__ = ["check_text_columns", "warn_of_empty_texts"]
+
+_log = logging.getLogger(__name__)
+
+
+def check_text_columns(path: Path, columns: Columns, written: TextOptions) -> None:
+    """Log which named columns are not read, and that uids are the texts where they are all there is.
+
+    Raises:
+        DataError: When there is no column of texts, but one that may be one by another name.
+    """
+    source, told = open_source(path, written), columns.told(LABEL_NAMES)
+    names = source.names
+    if names is None:
+        names = [cell.strip() for cell in source.sample[0]]
+        if not has_names(names, LABEL_NAMES, told):
+            return  # by place: uid, title and content
+    places = find_columns(str(path), names, LABEL_NAMES, told)
+    unread = [repr(name) for place, name in enumerate(names) if place not in places.values()]
+    if not {"title", "content"} & places.keys():
+        if unread:
+            raise DataError(
+                f"{path}: expected a column with the labels' texts, such as title, the file has "
+                f"{', '.join(map(repr, names))}: say which it is (--columns title=NAME), or leave out all "
+                "but the uids, which are the texts then"
+            )
+        _log.warning("%s: no column of texts, so that the uid of a label is its text", path)
+    elif unread:
+        _log.warning("%s: not read: %s", path, ", ".join(unread))
+
+
+def warn_of_empty_texts(where: str, uids: Sequence[str], texts: Sequence[str]) -> None:
+    """Log how many labels have no text."""
+    empty = [uid for uid, text in zip(uids, texts, strict=True) if not text.strip()]
+    if empty:
+        _log.warning(
+            "%s: %s of %s labels have no text, such as %.80r: a label without one fits every query alike; "
+            "give it a text or leave it out",
+            *(where, f"{len(empty):,}", f"{len(uids):,}", empty[0]),
+        )
