@@ -38,7 +38,7 @@ def test_a_data_set_and_its_index_change_alike(
     update = ["data", "update", data, "--add", labels, "--known", "update", "--remove", "l2"]
     assert main(update) == 0
     said = capsys.readouterr().out
-    assert "1 labels added, 1 updated, 1 removed: 20 in" in said and "3 train rows that had no other" in said
+    assert "1 label added, 1 updated, 1 removed: 20 in" in said and "3 train rows that had no other" in said
     assert main(info) == 0
     assert f"the labels are those of {data}" in capsys.readouterr().out
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from xmc.data import Dataset, DatasetWriter
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import hits, save_predictions
 from xmc.reports import build_report, compare
@@ -29,6 +30,23 @@ def test_filtered_pairs_leave_a_ranking() -> None:
     excluded = sp.csr_matrix((np.ones(2, dtype=bool), ([0, 1], [4, 0])), shape=(2, 9))
     kept, moved = _without_filtered(ids, scores, excluded)
     assert kept.tolist() == [[2, 7, -1], [1, -1, -1]] and moved[0, :2].tolist() == [2, 1]
+
+
+def test_lists_that_filter_pairs_made_shorter_are_not_too_short(tmp_path, caplog) -> None:  # type: ignore[no-untyped-def]
+    with DatasetWriter(tmp_path / "data", name="filtered") as writer:
+        for label in range(9):
+            writer.add_label(f"l{label}", str(label))
+        writer.add_row("train", "a", "x", "", [0])
+        writer.add_row("test", "t", "x", "", [1])
+        writer.add_filter("test", 0, 2)
+    dataset = Dataset.load(tmp_path / "data")
+    for name, count in (("whole", 5), ("short", 4)):
+        save_predictions(
+            tmp_path / f"{name}.npz", np.arange(count)[None], np.arange(9.0, 9 - count, -1)[None]
+        )
+        (found,) = open_systems([str(tmp_path / f"{name}.npz")], dataset, "test")
+        assert (found.ids >= 0).sum() == count - 1
+    assert len(caplog.messages) == 1 and "short.npz: 1 of 1 queries have fewer than 5" in caplog.text
 
 
 def test_names_are_the_last_part_where_that_is_distinct() -> None:

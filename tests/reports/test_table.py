@@ -130,5 +130,5 @@ def test_without_seeds_it_says_what_is_needed(
     assert "needs two seeds or more" in as_text(table)
     with pytest.raises(ConfigError, match="--metrics: expected metrics of a .*, got R@100"):
         build_table(paths, dataset, metrics=["R@100"], progress=False)
-    with pytest.raises(ConfigError, match="different runs"):
+    with pytest.raises(ConfigError, match="different systems"):
         build_table(paths[:1] * 2, dataset, metrics=METRICS, progress=False)

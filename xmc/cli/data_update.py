@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xmc.cli.counted import labels
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.table_options import add_label_columns, columns_option, text_options
@@ -42,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
         return
     changed = change_labels(dataset, changes, options.out, overwrite=options.overwrite)
     print(
-        f"{len(changes.added):,} labels added, {len(changes.updated):,} updated, {len(changes.removed):,} "
+        f"{labels(len(changes.added))} added, {len(changes.updated):,} updated, {len(changes.removed):,} "
         f"removed: {changed.dataset.num_labels:,} in {place}"
     )
     for split, count in changed.rows_left_out.items():

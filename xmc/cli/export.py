@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from xmc.cli.counted import labels
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.query_options import add_query_options, check_query_options, queries_of
 from xmc.cli.search import ranking
@@ -59,7 +60,7 @@ def run(arguments: Sequence[str]) -> None:
             )
         tally = export_labels(index, engine, batch=options.batch, overwrite=options.overwrite)
         print(
-            f"{tally.written:,} labels written, {tally.removed:,} removed, {tally.kept:,} as they were: "
+            f"{labels(tally.written)} written, {tally.removed:,} removed, {tally.kept:,} as they were: "
             f"{engine.count():,} in {engine.where}"
         )
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from xmc.cli.counted import labels
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.table_options import add_label_columns, columns_option, text_options
 from xmc.errors import ConfigError, DataError
@@ -70,7 +71,7 @@ def run_add(arguments: Sequence[str]) -> None:
         if new:
             _add(index, [given.texts[i] for i in new], [given.uids[i] for i in new], options)
         updated = len(known) if options.known == "update" else 0
-    print(f"{_labels(len(new))} added, {updated:,} updated: {len(index):,} in {options.index}")
+    print(f"{labels(len(new))} added, {updated:,} updated: {len(index):,} in {options.index}")
 
 
 def run_update(arguments: Sequence[str]) -> None:
@@ -133,7 +134,7 @@ def run_remove(arguments: Sequence[str]) -> None:
         before = len(index)
         if uids:
             index.remove(uids)
-    print(f"{_labels(before - len(index))} removed: {len(index):,} in {options.index}")
+    print(f"{labels(before - len(index))} removed: {len(index):,} in {options.index}")
 
 
 def add_label_options(parser: ArgumentParser, *, required: bool, help: str) -> None:
@@ -194,10 +195,6 @@ def _these(given: Sequence[str | int]) -> str:
     """How many, and the first three: ``4 ('a', 'b', 'c' and others)``."""
     more = " and others" if len(given) > 3 else ""
     return f"{len(given):,} ({', '.join(f'{one!r:.80}' for one in given[:3])}{more})"
-
-
-def _labels(count: int) -> str:
-    return f"{count:,} label{'' if count == 1 else 's'}"
 
 
 def _uids(options: Namespace, index: LabelIndex) -> list[str]:
