@@ -93,12 +93,14 @@ def test_labels_without_a_text_are_told_of(
     caplog.clear()
     lines = '{"uid": "e1", "text": " "}\n{"uid": "e2", "text": "red", "txt": "bird"}\n'
     assert add(index_folder, "new.jsonl", lines) == 0
-    unread, empty = caplog.messages
-    assert unread.endswith("new.jsonl: not read: 'txt'")
+    columns, empty = sorted(caplog.messages, key=lambda said: "columns" not in said)
+    assert columns.endswith("new.jsonl: columns: uid = uid, title = text; not read: txt")
     assert empty.startswith("new.jsonl: 1 of 2 labels have no text, such as 'e1'")
     caplog.clear()
     assert add(index_folder, "whole.jsonl", '{"uid": "f1", "title": "red"}\n') == 0
-    assert not caplog.messages and "1 label added, 0 updated: 25 in" in capsys.readouterr().out
+    (columns,) = caplog.messages
+    assert columns.endswith("columns: uid = uid, title = title")
+    assert "1 label added, 0 updated: 25 in" in capsys.readouterr().out
 
 
 def test_a_table_whose_texts_are_not_found(
@@ -109,10 +111,12 @@ def test_a_table_whose_texts_are_not_found(
         said = capsys.readouterr().err
         assert "a column with the labels' texts" in said and "has 'uid', 'txt'" in said
         assert add(index_folder, name, text, "--columns", "title=txt", "--known", "update") == 0
-    assert not caplog.messages
+    assert all("columns: title = txt, uid = uid" in said for said in caplog.messages)
+    caplog.clear()
     assert add(index_folder, "uids.csv", "uid\nred bird\n") == 0
     assert [said.partition(": ")[2] for said in caplog.messages] == [
-        "no column of texts, so that the uid of a label is its text"
+        "no column of texts, so that the uid of a label is its text",
+        "columns: uid = uid",
     ]
     assert LabelIndex.load(index_folder).texts[-1] == "red bird"
     caplog.clear()
@@ -120,4 +124,5 @@ def test_a_table_whose_texts_are_not_found(
     table = index_folder.parent / "gone.csv"
     table.write_text("uid,why\nl0,sold\n", encoding="utf-8")
     assert main(["index", "remove", str(index_folder), "--labels", str(table)]) == 0
-    assert "1 label removed: 21 in" in capsys.readouterr().out and not caplog.messages
+    assert "1 label removed: 21 in" in capsys.readouterr().out
+    assert all("columns: uid = uid; not read: why" in said for said in caplog.messages)

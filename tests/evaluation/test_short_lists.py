@@ -20,8 +20,10 @@ def test_each_cut_off_that_a_list_does_not_reach_is_named(caplog: pytest.LogCapt
 
 
 def test_cut_offs_that_as_many_queries_do_not_reach_are_one(caplog: pytest.LogCaptureFixture) -> None:
+    lengths, room = np.array([0, 2, 2]), np.full(3, 3)
     with caplog.at_level(logging.WARNING, logger="xmc"):
-        assert warn_of_short_lists("words", np.array([0, 2, 2]), np.full(3, 3), (1, 3, 5, 10)) == 3
+        warn_of_short_lists("words", lengths, room, (1, 3, 5, 10))
+    assert short_lists(lengths, room, 10) == 3
     assert caplog.messages == [
         "words: 1 of 3 queries have fewer than 1, 3 of 3 queries have fewer than 3, 5 or 10 predictions "
         "(1 have none): metrics at these cut-offs count what is missing as wrong"
@@ -29,8 +31,10 @@ def test_cut_offs_that_as_many_queries_do_not_reach_are_one(caplog: pytest.LogCa
 
 
 def test_lists_that_are_full_or_empty_are_told_in_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    lengths, room = np.array([0, 3, 0]), np.full(3, 3)
     with caplog.at_level(logging.WARNING, logger="xmc"):
-        assert warn_of_short_lists("words", np.array([0, 3, 0]), np.full(3, 3), (1, 3, 100)) == 2
+        warn_of_short_lists("words", lengths, room, (1, 3, 100))
+    assert short_lists(lengths, room, 100) == 2
     assert caplog.messages == [
         "words: 2 of 3 queries have no predictions: metrics count what is missing as wrong"
     ]

@@ -1,4 +1,4 @@
-"""What is told of the texts of a table's labels: which are empty, and which columns are not read."""
+"""What is told of the texts of a table's labels: which are empty, and whether there is a column of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def check_text_columns(path: Path, columns: Columns, written: TextOptions) -> None:
-    """Log which named columns are not read, and that uids are the texts where they are all there is.
+    """Log that uids are the texts where they are all there is.
 
     Raises:
         DataError: When there is no column of texts, but one that may be one by another name.
@@ -29,17 +29,14 @@ def check_text_columns(path: Path, columns: Columns, written: TextOptions) -> No
         if not has_names(names, LABEL_NAMES, told):
             return  # by place: uid, title and content
     places = find_columns(str(path), names, LABEL_NAMES, told)
-    unread = [repr(name) for place, name in enumerate(names) if place not in places.values()]
     if not {"title", "content"} & places.keys():
-        if unread:
+        if len(names) > len(places):
             raise DataError(
                 f"{path}: expected a column with the labels' texts, such as title, the file has "
                 f"{', '.join(map(repr, names))}: say which it is (--columns title=NAME), or leave out all "
                 "but the uids, which are the texts then"
             )
         _log.warning("%s: no column of texts, so that the uid of a label is its text", path)
-    elif unread:
-        _log.warning("%s: not read: %s", path, ", ".join(unread))
 
 
 def warn_of_empty_texts(where: str, uids: Sequence[str], texts: Sequence[str]) -> None:
