@@ -44,13 +44,13 @@ def choose_weights(
     k: int = 100,
     normalisation: Normalisation = "min_max",
 ) -> ChosenWeights:
-    """Start from the best system alone; give others what raises ``metric`` by more than chance.
+    """Start from the best system alone; give others what raises ``metric`` most, if by more than chance.
 
     Every share of `SHARES` is tried for one system after the other, from what was best so far and in at most
-    three passes: with two systems that is the whole grid. Of all that raised ``metric``, and of the best
-    system alone, the mildest that is as good as the best is chosen (see `mildest`): that which takes least
-    from the best system alone, and of several that take as much the best. So a few rows give no weight to
-    what is ahead on them by chance, and 0 is a weight like others.
+    three passes: with two systems that is the whole grid. The best is taken where the best system alone is
+    more than a standard error of the difference behind it (see `mildest`), and else that system alone: a few
+    rows give no weight to what is ahead on them by chance. Of equal values the smaller share of what is
+    added stands.
 
     Args:
         systems: Lists of each, for the same rows.
@@ -70,7 +70,8 @@ def choose_weights(
     first = max(range(len(systems)), key=lambda place: (alone[place][metric], -place))
     floor = alone[first]
     weights, best = np.eye(len(systems))[first], floor
-    found = [Tried(weights, floor, measure.rows(systems[first][0][:, :k], metric), 0.0)]
+    lists = systems[first][0][:, :k]
+    without = Tried(weights, floor, measure.rows(lists, metric), 0.0)
     for _ in range(PASSES):
         before = weights
         for place in range(len(systems)):
@@ -82,15 +83,11 @@ def choose_weights(
                 tried[place] = share
                 ids = weighted_fusion(systems, tried.tolist(), k, normalisation=normalisation)[0]
                 metrics = measure(ids)
-                if metrics[metric] <= floor[metric] or any(metrics[name] < floor[name] for name in keep):
-                    continue
-                change = round(1 - float(tried[first]), 6)
-                found.append(Tried(tried, metrics, measure.rows(ids, metric), change))
-                if metrics[metric] > best[metric]:
-                    weights, best = tried, metrics
+                if metrics[metric] > best[metric] and all(metrics[name] >= floor[name] for name in keep):
+                    weights, best, lists = tried, metrics, ids
         if weights is before or len(systems) < 3:
             break
-    chosen = mildest(sorted(found, key=lambda one: -one.metrics[metric]))
+    chosen = mildest([without, Tried(weights, best, measure.rows(lists, metric), 1.0)])
     rounded = tuple(round(float(weight), 6) for weight in chosen.options)
     return ChosenWeights(rounded, chosen.metrics, tuple(alone))
 
