@@ -62,16 +62,16 @@ def test_compare_two_runs(runs: list[str], tmp_path: Path, capsys: Capture) -> N
 def test_stored_rankings_are_used_until_the_model_changes(
     runs: list[str], recipe: Path, dataset_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xmc.reports import systems
+    from xmc import evaluation
 
     computed: list[str] = []
-    original = systems.evaluate
+    original = evaluation.evaluate
 
     def counted(model, *arguments, **options):  # type: ignore[no-untyped-def]
         computed.append(model.fingerprint)
         return original(model, *arguments, **options)
 
-    monkeypatch.setattr(systems, "evaluate", counted)
+    monkeypatch.setattr(evaluation, "evaluate", counted)
     assert main(["compare", *runs, "--dataset", str(dataset_folder)]) == 0
     assert main(["compare", *runs, "--data.path", str(dataset_folder)]) == 0
     assert len(computed) == 2
