@@ -3,7 +3,8 @@
     python benchmarks/thresholds.py INDEX DATASET [--queries 4000]
 
 Some test queries are drawn; a calibration is fitted on every other one, and its thresholds are measured on
-the rest, where precision and recall are of all kept labels together. The figures are in docs/cli.md.
+the rest, where precision and recall are of all kept labels together. Last comes how probable the best label
+of some texts is that have nothing to do with most data. The figures are in docs/benchmarks/retrieval.md.
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ from xmc.prediction import Calibration, Query, Threshold, predict_blocks
 from xmc.prediction.calibrating import fit_calibration
 from xmc.retrieval import LabelIndex
 
-__all__ = ["main", "measured"]
+__all__ = ["main", "measured", "unlike"]
 
 DEPTH = 100
 THRESHOLDS = ("f1", "precision=0.6", "precision=0.8", "precision=0.9", "0.5")
+UNLIKE = (
+    *("zzz qqq", "12345", "123 456 789", "?!", "asdf", "qwertz uiop", "你好", "红色 食谱 便宜的"),
+    *("hello", "the cat sat on the mat", "what is the capital of France", "lorem ipsum dolor sit amet"),
+    *("I love pizza with mushrooms", "my dog is called Rex and he likes bones"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,11 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         index, dataset = LabelIndex.load(options.index), Dataset.load(options.dataset)
         drawn = np.random.default_rng(0).permutation(dataset.num_test)[: options.queries]
         print(f"{'fitted on':<10}{'threshold':<15}{'precision':>10}{'recall':>8}{'F1':>8}{'coverage':>10}")
-        for name, calibration in calibrations(index, dataset, drawn[::2]).items():
+        fitted = calibrations(index, dataset, drawn[::2])
+        for name, calibration in fitted.items():
             for text in THRESHOLDS:
                 found = measured(index, dataset, drawn[1::2], calibration, text)
                 shown = "  not reached" if found is None else "{:10.3f}{:8.3f}{:8.3f}{:10.3f}".format(*found)
                 print(f"{name:<10}{text:<15}{shown}", flush=True)
+        print(f"\nprobability of the best label of {len(UNLIKE)} texts unlike the data: mean, highest")
+        for name, calibration in fitted.items():
+            chances = unlike(index, calibration)
+            print(f"{name:<10}{chances.mean():.3f}  {chances.max():.3f}")
     except XMCError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -65,6 +76,14 @@ def calibrations(index: LabelIndex, dataset: Dataset, rows: NDArray[np.int64]) -
         name: fit_calibration(hits, ids, scores, num_labels=len(index), evidence=given, **facts)
         for name, given in (("scores", None), ("evidence", evidence))
     }
+
+
+def unlike(index: LabelIndex, calibration: Calibration) -> NDArray[np.float64]:
+    """Probabilities of the best label of texts that are unlike most data, [n]."""
+    queries = [Query(text, text) for text in UNLIKE]
+    blocks = predict_blocks(index, queries, 1, calibration=calibration)
+    given = [prediction.probabilities for block in blocks for prediction in block]
+    return np.array([0.0 if chances is None else float(chances[0]) for chances in given])
 
 
 def measured(

@@ -43,13 +43,20 @@ def test_thresholds_are_measured_on_the_other_queries(
     index.save(tmp_path / "index")
     load = LabelIndex.load
     monkeypatch.setattr(LabelIndex, "load", classmethod(lambda cls, place: load(place, make_encoder())))
+    monkeypatch.setattr("benchmarks.thresholds.UNLIKE", ("-0.9 0.1 0", "0 -0.9 0.1"))
     assert main([str(tmp_path / "index"), str(dataset.path), "--queries", "200"]) == 0
-    head, *lines = capsys.readouterr().out.splitlines()
+    table, told = capsys.readouterr().out.split("\n\n")
+    head, *lines = table.splitlines()
     assert head.split() == ["fitted", "on", "threshold", "precision", "recall", "F1", "coverage"]
     assert len(lines) == 10 and lines[0].startswith("scores") and lines[5].startswith("evidence")
     for line in (lines[0], lines[5]):
         precision, recall, f1, coverage = map(float, line.split()[2:])
         assert f1 == pytest.approx(2 * precision * recall / (precision + recall), abs=2e-3)
         assert 0.4 < f1 < 1 and 0.5 < coverage <= 1
+    said, by_score, by_evidence = told.splitlines()
+    assert "best label of 2 texts unlike the data" in said
+    assert by_score.startswith("scores") and by_evidence.startswith("evidence")
+    mean, highest = map(float, by_evidence.split()[1:])
+    assert 0 < mean <= highest < 1
     assert main([str(tmp_path / "plain"), str(dataset.path)]) == 2
     assert "expected an index that ranks with more than its model" in capsys.readouterr().err
