@@ -60,6 +60,25 @@ def test_words_are_chosen_by_what_they_raise_where_every_label_is_in_a_list(
     assert before["R@100"] == after["R@100"] == 100
 
 
+def test_words_that_raise_the_metric_do_not_lower_recall(tmp_path: Path) -> None:
+    """The model has two of three labels first and one last; words raise it, and before it a wrong one."""
+    labels = ["tent", "boot", "lamp", "rope", "stove", "map"]
+    with DatasetWriter(tmp_path / "hills", name="hills") as writer:
+        for label in labels:
+            writer.add_label(label, label)
+        for row in range(60):
+            writer.add_row("train", f"q{row}", "a map and a stove", "", [0, 1, 5])
+    dataset = Dataset.load(tmp_path / "hills")
+    ids, scores = np.full((60, 100), -1, dtype=np.int64), np.full((60, 100), -np.inf)
+    ids[:, :6], scores[:, :6] = np.arange(6), [1.0, 0.3, 0.29, 0.28, 0.27, 0.0]
+    chosen = choose_ensemble(
+        *(dataset, np.arange(60), (ids, scores), None, np.arange(60), ["a map and a stove"] * 60),
+        lexical=LexicalRanker(labels),
+        lexical_metric="R@2",
+    )
+    assert chosen.options.lexical == 0 and chosen.stages[-1].metrics["R@2"] == pytest.approx(200 / 3)
+
+
 def test_classifiers_that_would_take_too_long_are_left_out(
     run: Path, data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

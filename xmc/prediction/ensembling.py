@@ -171,7 +171,7 @@ def choose_ensemble(
     One after the other, each beside what those before it have come to. Classifiers are the first: what a vote
     makes of scores, shares of a softmax, would leave them little to say. Of several as good the mildest is
     taken, which may be nothing (`xmc.evaluation.mildest`). Nothing is added that lowers a metric of ``keep``
-    on these rows; words must not lower ``metric`` either.
+    on these rows; words must lower neither ``metric`` nor ``lexical_metric``.
 
     Args:
         dataset: The data set.
@@ -229,7 +229,7 @@ def choose_ensemble(
         def with_words(share: float) -> Lists:
             return weighted_fusion([before_words, words], [1 - share, share], DEPTH)
 
-        share, found = _share(current, with_words, before, measure, keep, metric)
+        share, found = _share(current, with_words, before, measure, (*keep, lexical_metric), metric)
         if not share:
             share, found = _share(current, with_words, before, measure, (*keep, metric), lexical_metric)
         if share:
