@@ -119,12 +119,13 @@ def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System
         return System(path.stem, ids, scores, dataset.relevance(split))
     if not is_run_folder(path):
         with tempfile.TemporaryDirectory() as folder:
-            return _evaluated(source, dataset, split, Path(folder) / "ranking.npz", progress)
+            return _evaluated(_whole(source), dataset, split, Path(folder) / "ranking.npz", progress)
     model = StaticQueries.load(source) or _whole(source)  # for its name, without torch where that can be
     stored = load_evaluation(path, dataset, split, model.fingerprint)
     if stored is None:
         ranking = predictions_path(path, dataset.name, split)
-        system = _evaluated(source, dataset, split, ranking, progress)
+        whole = _whole(source) if isinstance(model, StaticQueries) else model
+        system = _evaluated(whole, dataset, split, ranking, progress)
         assert system.evaluation is not None
         store_evaluation(path, system.evaluation)
         return replace(system, run=path)
@@ -138,10 +139,9 @@ def _whole(source: str) -> DualEncoder:
     return DualEncoder.load(source)
 
 
-def _evaluated(source: str, dataset: Dataset, split: Split, ranking: Path, progress: bool) -> System:
+def _evaluated(model: DualEncoder, dataset: Dataset, split: Split, ranking: Path, progress: bool) -> System:
     from xmc.evaluation import evaluate
 
-    model = _whole(source)
     evaluation = evaluate(model, dataset, split=split, predictions=ranking, progress=progress)
     ids, scores = load_predictions(ranking)
     return System("", ids, scores, dataset.relevance(split), None, evaluation, _scale(model))
