@@ -19,9 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, TimeoutError, wait
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, TimeoutError, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 if __package__ in (None, ""):
@@ -38,7 +39,7 @@ from benchmarks.gpu_cases import Case, asked, run_case
 from benchmarks.gpu_files import keep_files_in
 from benchmarks.gpu_given import check_data, check_encoder
 from benchmarks.gpu_report import report
-from benchmarks.gpu_stages import PATIENCE, STAGES, Choices, Stage, stages
+from benchmarks.gpu_stages import AT_ONCE, PATIENCE, STAGES, Choices, Stage, stages
 from benchmarks.gpu_texts import SmokeCase
 from xmc.errors import XMCError
 from xmc.files import atomic_file
@@ -114,7 +115,7 @@ class Worker:
 
 
 def run_stage(
-    stage: Stage, device: str, *, left: float, worker: Worker | None = None
+    stage: Stage, device: str, *, left: float, workers: Sequence[Worker] = ()
 ) -> Iterator[dict[str, Any]]:
     """The answer to each case, as it comes; those that time is too short for say so.
 
@@ -122,20 +123,54 @@ def run_stage(
         stage: Its limit, and its cases.
         device: "cuda" or "cpu".
         left: Seconds left to the whole run, if those are fewer than the stage's own.
-        worker: Runs the cases; this process does when None, without a limit for one.
+        workers: Run the cases, as many at once as the stage allows; this process does where there are none,
+            without a limit for one.
     """
     until = time.monotonic() + min(left, stage.seconds)
-    for case in tqdm(stage.cases, desc=stage.name, mininterval=1.0):
-        # What does not fit is listed as not run, so that nothing is missing without a word.
-        started = time.monotonic()
-        if worker is not None and until > started:
-            worker.start(until - started)  # in place of one that broke: the stage pays for it, not the case
-        seconds = min(until - time.monotonic(), stage.case_seconds)
-        if seconds <= 0:
-            found = asked(case) | {"error": NOT_RUN}
-        else:
-            found = run_case(case, device) if worker is None else worker.run(case, seconds)
-        yield found | {"stage": stage.name, "taken": round(time.monotonic() - started, 2)}
+    answers: Iterator[dict[str, Any]]
+    if len(few := workers[: stage.at_once]) > 1:
+        answers = _side_by_side(stage, device, until, few)
+    else:
+        answers = (_answer(stage, case, device, until, *few) for case in stage.cases)
+    yield from tqdm(answers, desc=stage.name, total=len(stage.cases), mininterval=1.0)
+
+
+def _side_by_side(
+    stage: Stage, device: str, until: float, workers: Sequence[Worker]
+) -> Iterator[dict[str, Any]]:
+    """The answers of several workers, in the order in which they are ready."""
+    free: SimpleQueue[Worker] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def answer(case: Case) -> dict[str, Any]:
+        worker = free.get()
+        try:
+            return _answer(stage, case, device, until, worker)
+        finally:
+            free.put(worker)
+
+    threads = ThreadPoolExecutor(len(workers))
+    try:
+        for done in as_completed([threads.submit(answer, case) for case in stage.cases]):
+            yield done.result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _answer(
+    stage: Stage, case: Case, device: str, until: float, worker: Worker | None = None
+) -> dict[str, Any]:
+    # What does not fit is listed as not run, so that nothing is missing without a word.
+    started = time.monotonic()
+    if worker is not None and until > started:
+        worker.start(until - started)  # in place of one that broke: the stage pays for it, not the case
+    seconds = min(until - time.monotonic(), stage.case_seconds)
+    if seconds <= 0:
+        found = asked(case) | {"error": NOT_RUN}
+    else:
+        found = run_case(case, device) if worker is None else worker.run(case, seconds)
+    return found | {"stage": stage.name, "taken": round(time.monotonic() - started, 2)}
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -166,24 +201,29 @@ def main(arguments: Sequence[str] | None = None, *, isolate: bool = True) -> int
         dimensions=tuple(given.dimensions),
     )
     results: list[dict[str, Any]] = []
-    budget = (PATIENCE if choices.miniature else 1) * BUDGET if given.budget is None else given.budget
-    worker = Worker(device, PATIENCE * START_SECONDS if choices.miniature else START_SECONDS)
+    patience = PATIENCE if choices.miniature else 1
+    # Those beside the first are begun by the stage that has use for them.
+    workers = [Worker(device, patience * START_SECONDS) for _ in range(AT_ONCE)] if isolate else []
+    budget = patience * BUDGET if given.budget is None else given.budget
     started = time.monotonic()
     try:
-        if isolate:
+        for worker in workers[:1]:
             worker.start(budget)  # its imports are no stage's
         for stage in stages(choices):
             if stage.name not in given.stages:
                 continue
             left = budget - (time.monotonic() - started)
-            for found in run_stage(stage, device, left=left, worker=worker if isolate else None):
+            for found in run_stage(stage, device, left=left, workers=workers):
                 results.append(found)
                 # Written each time, so that a run that is ended early leaves what it found.
                 with atomic_file(given.json) as path:
                     path.write_text(json.dumps({"machine": machine(device), "cases": results}, indent=1))
             print(report([one for one in results if one["stage"] == stage.name]) + "\n", flush=True)
+            for worker in workers[1:]:
+                worker.end()  # a stage that takes times has the device to itself
     finally:
-        worker.end()
+        for worker in workers:
+            worker.end()
     print(f"written to {given.json}")
     run = [one for one in results if one["error"] != NOT_RUN]
     return 0 if all(not one["error"] and one.get("within_tolerance", True) for one in run) else 1

@@ -28,6 +28,9 @@ WAYS = ("triton", "tiled", "dense", "compiled tiled")
 PATIENCE = 10
 """How many times the limits of a GPU a small run on a CPU is given, which may have other work to do."""
 
+AT_ONCE = 8
+"""Processes of a stage that takes no times: compiling kernels is work of the host's."""
+
 STAGES = ("smoke", "check", "score", "step", "search", "train", "encode")
 
 
@@ -67,12 +70,14 @@ class Stage:
         seconds: What all of them may take; the rest is not run.
         case_seconds: What one of them may take.
         cases: In order of worth.
+        at_once: Processes that work on them side by side: more than one where no time is taken.
     """
 
     name: str
     seconds: float
     case_seconds: float
     cases: Sequence[Case]
+    at_once: int = 1
 
 
 def stages(asked: Choices) -> list[Stage]:
@@ -80,7 +85,7 @@ def stages(asked: Choices) -> list[Stage]:
     small = asked.miniature
     planned = [
         Stage("smoke", 60, 60, [SmokeCase()]),
-        Stage("check", 100, 30, check_cases(small)),
+        Stage("check", 100, 40, check_cases(small), at_once=1 if small else AT_ONCE),
         Stage("score", 110, 40, _score_cases(asked)),
         Stage("step", 80, 50, _step_cases(asked)),
         Stage("search", 25, 15, _search_cases(small)),

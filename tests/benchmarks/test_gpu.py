@@ -227,7 +227,7 @@ def test_a_stage_pays_for_the_processes_that_it_begins(monkeypatch: pytest.Monke
     monkeypatch.setattr(worker, "start", start)
     monkeypatch.setattr(worker, "run", run)
     stage = Stage("check", 50.0, 10.0, [SMALL] * 4)
-    errors = [one["error"] for one in run_stage(stage, "cpu", left=1e6, worker=worker)]
+    errors = [one["error"] for one in run_stage(stage, "cpu", left=1e6, workers=[worker])]
     assert errors == ["process died"] * 2 + [gpu.NOT_RUN] * 2
     assert given == [10.0, 8.0] and clock.now == 50.0
 
