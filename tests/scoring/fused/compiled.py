@@ -23,7 +23,7 @@ from triton.compiler import ASTSource
 from xmc.errors import ConfigError
 from xmc.objectives import softmax
 from xmc.objectives.statistics.fused import log_partition, negative_softplus, soft_threshold
-from xmc.scoring.fused.blocks import PAIRS, block_sizes
+from xmc.scoring.fused.blocks import block_sizes
 from xmc.scoring.fused.kernels import fold_kernel, slope_kernel
 from xmc.scoring.fused.launch import TRITON_TYPES
 from xmc.scoring.statistic import Fold
@@ -41,7 +41,7 @@ SLOPES = {
     "sums": soft_threshold.slope,
 }
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-ALIGNED = ("dimension", "query_stride", "label_stride", "out_stride")
+ALIGNED = ("query_stride", "label_stride", "out_stride")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,12 @@ class Compilation:
         kernel, form, capability, dtype, precision, *rest = text.split()
         return cls(kernel, form, int(capability), getattr(torch, dtype), precision, rest == ["plain"])
 
+    @property
+    def described(self) -> bool:
+        """Whether tiles are copied by descriptors, as :class:`xmc.scoring.fused.launch.Launcher` decides."""
+        units = self.dtype != torch.float32 or self.precision == "tf32"
+        return units and self.capability >= 90
+
     def constants(self) -> dict[str, Any]:
         fold: Fold = FOLDS[self.form]
         if self.kernel == "slope":
@@ -73,22 +79,38 @@ class Compilation:
         kernel = fold_kernel if self.kernel == "fold" else slope_kernel
         shared = SHARED_BYTES[self.capability]
         units = self.dtype != torch.float32 or self.precision == "tf32"
-        narrow = self.kernel == "fold" and FOLDS[self.form].narrow
-        blocks = block_sizes(self.dtype, 384, matrix_units=units, shared_bytes=shared, narrow=narrow)
+        fold = self.kernel == "fold"
+        blocks = block_sizes(
+            self.dtype,
+            384,
+            matrix_units=units,
+            shared_bytes=shared,
+            narrow=fold and FOLDS[self.form].narrow,
+            described_fold=fold and self.described,
+        )
         constants = self.constants() | {
+            "DIMENSION": 384,
             "M": blocks.rows,
             "N": blocks.labels,
             "K": blocks.depth,
-            "PAIRS": PAIRS,
             "DTYPE": TRITON_TYPES[self.dtype],
             "PRECISION": self.precision,
+            "DESCRIBED": self.described,
         }
-        if self.form in ("log_partition", "negative_softplus"):  # these mask positives, the others have them
-            constants |= dict.fromkeys(("pair_rows", "pair_columns", "pair_starts"))
+        # Of statistics that mask positives there are none to be marked, nor where labels have no weights.
+        if self.plain or self.form in ("log_partition", "negative_softplus"):
+            constants |= dict.fromkeys(("own_columns", "own_firsts", "own_stops"))
         if self.plain:
-            absent = {"offsets", "log_weights", "sums"} & set(kernel.arg_names)
+            absent = {"offsets", "log_weights"} & set(kernel.arg_names)
             constants |= dict.fromkeys(absent)
+        if self.kernel == "slope":
+            assert not constants.keys() - set(kernel.arg_names), "each is one of the kernel's"
         signature = {name: self._type(name, constants) for name in kernel.arg_names}
+        if self.described:
+            tiles = {"queries": (blocks.rows, blocks.depth), "labels": (blocks.labels, blocks.depth)}
+            tiles |= {"out": (blocks.rows, blocks.labels)} if self.kernel == "slope" else {}
+            for name, (rows, columns) in tiles.items():
+                signature[name] = f"tensordesc<{signature[name][1:]}[{rows}, {columns}]>"
         aligned = [
             number
             for number, (name, kind) in enumerate(signature.items())
@@ -109,6 +131,7 @@ class Compilation:
             "matrix_products": ptx.count("wgmma.mma_async") + ptx.count("mma.sync"),
             "atomics": made.asm["ttgir"].count("atomic"),
             "asynchronous_loads": ptx.count("cp.async"),
+            "tiles_copied": ptx.count("cp.async.bulk.tensor"),
             "machine_code": len(made.asm.get("cubin", b"")),
             "threads": 32 * blocks.warps,
             **machine_use(made.asm["cubin"]),
@@ -121,9 +144,9 @@ class Compilation:
             return "*" + NAMES[self.dtype]
         if name == "out" and self.kernel == "slope":
             return "*fp32" if self.dtype == torch.float32 else "*bf16"
-        if name.removeprefix("pair_").removeprefix("left_") in ("rows", "columns", "starts"):
+        if name.removeprefix("own_").removeprefix("left_") in ("columns", "firsts", "stops"):
             return "*i32"
-        if name in ("scale", "offsets", "log_weights", "row_first", "row_second", "out", "sums"):
+        if name in ("scale", "offsets", "log_weights", "row_first", "row_second", "out"):
             return "*fp32"
         return "fp32" if name == "constant" else "i32"
 

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["PAIRS", "Blocks", "block_sizes"]
-
-PAIRS = 32
-"""Positives that are masked in one small product."""
+__all__ = ["Blocks", "block_sizes"]
 
 LARGE_SHARED_BYTES = 160 << 10
 """Shared memory a program may take from which on the large tiles fit: A100 163 KiB, H200 227 KiB.
@@ -38,7 +35,13 @@ class Blocks:
 
 
 def block_sizes(
-    dtype: torch.dtype, dimension: int, *, matrix_units: bool, shared_bytes: int, narrow: bool = False
+    dtype: torch.dtype,
+    dimension: int,
+    *,
+    matrix_units: bool,
+    shared_bytes: int,
+    narrow: bool = False,
+    described_fold: bool = False,
 ) -> Blocks:
     """Sizes for embeddings of ``dtype`` and ``dimension``.
 
@@ -50,6 +53,9 @@ def block_sizes(
         shared_bytes: Shared memory that a program may take on the device.
         narrow: For a pass that holds several numbers of each score at once: with 128 labels they would not
             fit a thread's registers.
+        described_fold: For a fold whose tiles the copy engine moves: threads hold no addresses, so that half
+            as many hold a tile, and two programs run on a processor, one's products beside the other's
+            exponentials.
     """
     large = not narrow and shared_bytes >= LARGE_SHARED_BYTES
     if not matrix_units:
@@ -58,7 +64,8 @@ def block_sizes(
     # The same bytes of K per row for both types.
     deepest = 32 if dtype == torch.float32 else 64
     labels, stages = (128, 3) if large else (64, 3)
-    return Blocks(128, labels, _depth(dimension, deepest), warps=8, stages=stages)
+    warps = 4 if described_fold and not narrow else 8
+    return Blocks(128, labels, _depth(dimension, deepest), warps=warps, stages=stages)
 
 
 def _depth(dimension: int, deepest: int) -> int:

@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from xmc.distributed.world import to_device
 from xmc.scoring.arithmetic import HALF, add_product, deterministic_index_add, slope_product
 from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.fused.launch import Launcher
 from xmc.scoring.pairs import add_pair_products, pair_products
+from xmc.scoring.positives import Positives
 from xmc.scoring.statistic import FusedStatistic
 
 __all__ = ["FusedEngine", "slab_tiles"]
@@ -64,7 +63,7 @@ class FusedEngine:
         grad_labels = torch.empty_like(given.labels) if needed.labels else None
         grad_offsets = torch.empty(len(given.labels), device=value.device) if needed.offsets else None
         # The kernel writes the statistic's slopes; those of the positives' own scores are added as pairs.
-        for labels, pairs, slopes, sums in self._slabs(value, grad_value, columns):
+        for labels, pairs, slopes in self._slabs(value, grad_value):
             if needed.queries or needed.scale:
                 add_product(products, slopes, given.labels[labels])
             if grad_labels is not None:
@@ -73,39 +72,45 @@ class FusedEngine:
                 add_pair_products(wide, places, given.queries, rows[pairs], grad_positives[pairs])
                 # Rounded to the labels' type once, after positives and negatives were added up in float32.
                 grad_labels[labels] = wide.mul_(given.scale)
-            if grad_offsets is not None and sums is not None:
-                torch.sum(sums, 0, out=grad_offsets[labels])
+            if grad_offsets is not None:
+                grad_offsets[labels] = torch.sum(slopes, 0, dtype=torch.float32)
         add_pair_products(products, rows, given.labels, columns, grad_positives)
         if grad_offsets is not None:
             deterministic_index_add(grad_offsets, columns, grad_positives)
         return Gradients(products, grad_labels, grad_offsets)
 
-    def _slabs(
-        self, value: Tensor, grad_value: Tensor, columns: Tensor
-    ) -> Iterator[tuple[slice, slice, Tensor, Tensor | None]]:
-        """Each slab's labels, its pairs, its slopes [B, w] and their sums by row block [num_blocks, w]."""
+    def _slabs(self, value: Tensor, grad_value: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Each slab's labels, its pairs, and its slopes [B, w]."""
         launcher, (num_rows, dimension) = self.launcher, self.problem.queries.shape
         tiling, num_labels = launcher.tiling, len(self.problem.labels)
+        inputs, statistic = self.problem.inputs, cast(FusedStatistic, self.problem.statistic)
         block = tiling.blocks.labels
         size = torch.finfo(self.slope_type).bits // 8
-        budget = self.problem.inputs.memory_bytes
-        tiles = min(slab_tiles(num_rows, dimension, block, size, budget), max(1, tiling.num_tiles))
+        tiles = slab_tiles(num_rows, dimension, block, size, inputs.memory_bytes)
+        tiles = min(tiles, max(1, tiling.num_tiles))
         slopes = torch.empty(num_rows, tiles * block, dtype=self.slope_type, device=value.device)
-        sums = None
-        if self.needed.offsets:
-            sums = torch.empty(tiling.num_blocks, tiles * block, device=value.device)
-        statistic = cast(FusedStatistic, self.problem.statistic)
         form, numbers = statistic.fused_slope(value, grad_value)
         # A slab is as many labels as the budget holds slopes of, and its memory serves one after the other.
-        starts = range(0, num_labels, tiles * block)
-        cuts = [0, len(columns)]
-        if len(starts) > 1:  # else the GPU need not be asked, and waited for
-            edges = to_device(np.array([*starts, num_labels]), columns.device)
-            cuts = torch.searchsorted(columns, edges).tolist()  # pairs are ordered by label
-        for number, start in enumerate(starts):
-            stop = min(start + tiles * block, num_labels)
-            first, width = start // block, stop - start
+        edges = [*range(0, num_labels, tiles * block), num_labels]
+        own, left_out = inputs.pairs, inputs.left_out(statistic.masks_positives)
+        slices = self._cut(own, edges)
+        left = slices if left_out is own else self._cut(left_out, edges)
+        for number, pairs in enumerate(slices):
+            start, stop = edges[number : number + 2]
             if num_rows:
-                launcher.slopes(form, numbers, first, -(-width // block), slopes, sums)
-            part = slice(cuts[number], cuts[number + 1])
-            yield slice(start, stop), part, slopes[:, :width], None if sums is None else sums[:, :width]
+                launcher.slopes(form, numbers, start // block, -(-(stop - start) // block), slopes)
+            if left_out is not None:
+                # A scatter of a few costs less than a kernel that looks for them in every tile.
+                rows, columns, _ = inputs.own_pairs(left_out)
+                slopes[rows[left[number]], columns[left[number]] - start] = 0.0
+            yield slice(start, stop), pairs, slopes[:, : stop - start]
+
+    def _cut(self, pairs: Positives | None, edges: list[int]) -> list[slice]:
+        """Which of the pairs of this rank's labels are of those between neighbouring edges."""
+        if pairs is None or len(edges) == 1:
+            return []
+        *_, own = self.problem.inputs.own_pairs(pairs)
+        if len(edges) == 2:  # then a GPU need not be asked, and waited for
+            return [slice(0, own.stop - own.start)]
+        slices = pairs.label_slices([self.problem.inputs.own_shard.start + edge for edge in edges])
+        return [slice(part.start - own.start, part.stop - own.start) for part in slices]
