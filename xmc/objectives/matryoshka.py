@@ -102,7 +102,7 @@ class Matryoshka:
         Raises:
             ConfigError: As :func:`prefix_scores`.
         """
-        share = max(1, inputs.memory_bytes // len(self.dimensions))
+        share = max(1, inputs.tile_bytes // len(self.dimensions))
         # Read once for all: the pairs of every prefix are the same.
         whole = replace(inputs, positives=inputs.pairs, masked=inputs.masked_pairs, memory_bytes=share)
         total: Tensor | None = None

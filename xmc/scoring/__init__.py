@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from xmc.scoring.inputs import (
-    DEFAULT_MEMORY_BYTES,
     ExtraNegatives,
     FrozenLabels,
     LabelShard,
@@ -14,6 +13,7 @@ from xmc.scoring.inputs import (
 from xmc.scoring.positives import Positives, as_positives
 from xmc.scoring.reduction import IMPLEMENTATIONS, reduce_scores
 from xmc.scoring.statistic import RowStatistic, Tile
+from xmc.scoring.tile_memory import DEFAULT_MEMORY_BYTES, default_memory_bytes
 
 __all__ = [
     "DEFAULT_MEMORY_BYTES",
@@ -28,5 +28,6 @@ __all__ = [
     "ScoringOptions",
     "Tile",
     "as_positives",
+    "default_memory_bytes",
     "reduce_scores",
 ]

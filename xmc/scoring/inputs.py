@@ -14,9 +14,9 @@ from xmc.errors import ConfigError
 from xmc.scoring.moments import LabelMoments
 from xmc.scoring.positives import Positives, PositivesLike, as_positives, join_pairs
 from xmc.scoring.scaled_gradient import scaled_gradient
+from xmc.scoring.tile_memory import default_memory_bytes
 
 __all__ = [
-    "DEFAULT_MEMORY_BYTES",
     "ExtraNegatives",
     "FrozenLabels",
     "LabelShard",
@@ -25,8 +25,6 @@ __all__ = [
     "ScoringOptions",
     "check_inputs",
 ]
-
-DEFAULT_MEMORY_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class ScoringOptions(TypedDict, total=False):
     log_weights: Tensor | None
     shard: LabelShard | None
     implementation: str
-    memory_bytes: int
+    memory_bytes: int | None
     extra: ExtraNegatives | None
     masked: PositivesLike | None
     apart: RowsApart | None
@@ -129,7 +127,8 @@ class ScoreInputs:
             they weigh labels in the row statistic and leave positives' scores alone.
         shard: Which labels these are when they are split over ranks; None for all of them on one rank.
         implementation: "auto", "tiled", "triton" or "dense"; see :func:`xmc.scoring.reduce_scores`.
-        memory_bytes: What score tiles may take.
+        memory_bytes: What score tiles may take; None for what suits the device, see
+            :func:`xmc.scoring.tile_memory.default_memory_bytes`.
         extra: Negatives beside the weighted labels.
         masked: Pairs in any form of ``positives``, none of them positive, that are left out: the label is
             neither a positive nor a negative of the row, such as an item of itself. They have no term, and no
@@ -152,7 +151,7 @@ class ScoreInputs:
     log_weights: Tensor | None = None
     shard: LabelShard | None = None
     implementation: str = "auto"
-    memory_bytes: int = DEFAULT_MEMORY_BYTES
+    memory_bytes: int | None = None
     extra: ExtraNegatives | None = None
     masked: PositivesLike | None = None
     apart: RowsApart | None = None
@@ -165,6 +164,11 @@ class ScoreInputs:
     def own_shard(self) -> LabelShard:
         """The shard, also where all labels are on one rank."""
         return self.shard or LabelShard.whole(len(self.labels))
+
+    @property
+    def tile_bytes(self) -> int:
+        """What score tiles may take."""
+        return default_memory_bytes(self.queries.device) if self.memory_bytes is None else self.memory_bytes
 
     @cached_property
     def pairs(self) -> Positives:

@@ -57,8 +57,8 @@ class _Walker:
         self.dtype, self.scale = accumulation_type(queries.dtype), float(self.problem.scale)
         size = torch.finfo(self.dtype).bits // 8
         # On a GPU nothing but the budget bounds a tile: small ones cost launches and leave units idle.
-        cache = CACHE_BYTES if queries.device.type == "cpu" else inputs.memory_bytes
-        width = tile_width(rows, labels, size, inputs.memory_bytes, cache)
+        cache = CACHE_BYTES if queries.device.type == "cpu" else inputs.tile_bytes
+        width = tile_width(rows, labels, size, inputs.tile_bytes, cache)
         self.bounds = [*range(0, labels, width), labels]
         start = inputs.own_shard.start
         # Where each tile's positives lie among the P pairs: found once for all passes.
@@ -67,7 +67,7 @@ class _Walker:
         self.left_out = inputs.left_out(self.problem.statistic.masks_positives)
         self.left_slices = [] if self.left_out is None else self.left_out.label_slices(edges)
         # All scores within the budget: kept for the way back, they save the product that makes them again.
-        self.kept = [] if self.keep and rows * labels * size <= inputs.memory_bytes else None
+        self.kept = [] if self.keep and rows * labels * size <= inputs.tile_bytes else None
         # Buffers are made once and cut to each tile. A fresh tensor per tile would be new pages of memory
         # each time, which cost more to fault in than the elementwise work on them.
         scratch = queries.new_empty((rows * width,), dtype=self.dtype)

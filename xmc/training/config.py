@@ -165,13 +165,14 @@ class ScoringConfig:
     implementation: Literal["auto", "dense", "tiled", "triton"] = "auto"
     """"tiled" never holds all scores of a step, "triton" (a GPU) none; "dense" is the oracle of the tests."""
 
-    memory_mb: int = 256
-    """Megabytes that score tiles may take on each rank."""
+    memory_mb: int | None = None
+    """Megabytes that score tiles may take on each rank; None is 256 on a CPU, more on a large GPU."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, an unknown implementation and a budget that is not above 0."""
         one_of("scoring.implementation", self.implementation, IMPLEMENTATIONS)
-        positive("scoring.memory_mb", self.memory_mb)
+        if self.memory_mb is not None:
+            positive("scoring.memory_mb", self.memory_mb)
 
 
 @dataclass(frozen=True)

@@ -293,7 +293,7 @@ def _loss(
         log_weights=weights,
         shard=LabelShard(start, len(pool.label_ids), inputs.world),
         implementation=scoring.implementation,
-        memory_bytes=scoring.memory_mb << 20,
+        memory_bytes=None if scoring.memory_mb is None else scoring.memory_mb << 20,
         extra=_extra(batch),
         masked=pool.masked,
         apart=_apart(inputs, pool, (start, stop)),

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from xmc.training.batches import MemoryConfig, NegativesConfig
 from xmc.training.run.estimate import estimate_cost
 
@@ -18,6 +20,7 @@ def test_the_estimate_grows_with_what_is_held(config):
             micro_batch_tokens=1000,
             padded=False,
             world_size=1,
+            device=torch.device("cpu"),
         )
         return estimate_cost(config, **{**values, **changes}).memory_bytes
 

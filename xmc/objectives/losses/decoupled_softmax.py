@@ -65,7 +65,7 @@ def decoupled_softmax(
         reduction: "mean" over the B rows, "sum", or "none" for [B].
         shard: Which labels these are when they are split over ranks.
         implementation: "auto", "tiled", "triton" or "dense"; see :func:`xmc.scoring.reduce_scores`.
-        memory_bytes: What score tiles may take.
+        memory_bytes: What score tiles may take; None for what suits the device.
         extra: Negatives beside the weighted labels: pairs of certain weight, and frozen labels.
         masked: Pairs in any form of ``positives`` that are neither positive nor negative.
         apart: Rows with log weights of their own.

@@ -164,7 +164,7 @@ class DiscriminativeLoss:
         shard, listed = inputs.own_shard, inputs.own_pairs(inputs.listed_pairs[0])[:2]
         excluded = excluded_pairs(*listed, inputs.pairs, classes, len(means))
         rivals = nearest_boundaries(
-            means.detach(), own.detach(), labels.detach(), excluded, shard, inputs.memory_bytes
+            means.detach(), own.detach(), labels.detach(), excluded, shard, inputs.tile_bytes
         )
         found = torch.nonzero(rivals >= 0)[:, 0]
         here = rivals[found] - shard.start

@@ -86,7 +86,7 @@ class FusedEngine:
         inputs, statistic = self.problem.inputs, cast(FusedStatistic, self.problem.statistic)
         block = tiling.blocks.labels
         size = torch.finfo(self.slope_type).bits // 8
-        tiles = slab_tiles(num_rows, dimension, block, size, inputs.memory_bytes)
+        tiles = slab_tiles(num_rows, dimension, block, size, inputs.tile_bytes)
         tiles = min(tiles, max(1, tiling.num_tiles))
         slopes = torch.empty(num_rows, tiles * block, dtype=self.slope_type, device=value.device)
         form, numbers = statistic.fused_slope(value, grad_value)

@@ -25,7 +25,7 @@ def _begin(
     inside: tl.tensor,
     num_rows: tl.tensor,
 ) -> tl.tensor:
-    """Of each row [M]: where its first listed pair within the part is, where its list ends, and the column."""
+    """Of each row [M]: where its first listed pair of the part is, where its list ends, and its column."""
     place = tl.load(firsts + part * num_rows + rows, mask=inside, other=0)
     stop = tl.load(stops + rows, mask=inside, other=0)
     return place, stop, tl.load(columns + place, mask=place < stop, other=_NO_COLUMN)
@@ -82,9 +82,7 @@ def _products(
         # addresses, so that two programs fit a processor and one's products hide the other's exponentials.
         for first in range(0, DIMENSION, K):
             left, right = queries.load([first_row, first]), labels.load([first_column, first])
-            products = tl.dot(
-                left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION
-            )
+            products = tl.dot(left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION)
     else:
         rows, columns = first_row + tl.arange(0, M), first_column + tl.arange(0, N)
         row_inside, column_inside = (rows < num_rows)[:, None], (columns < num_labels)[:, None]
@@ -95,12 +93,11 @@ def _products(
             depth = first + tl.arange(0, K)[None, :]
             row_known, column_known = row_inside, column_inside
             if DIMENSION % K != 0:
-                row_known, column_known = row_inside & (depth < DIMENSION), column_inside & (depth < DIMENSION)
+                known = depth < DIMENSION
+                row_known, column_known = row_inside & known, column_inside & known
             left = tl.load(row_start + depth, mask=row_known, other=0.0)
             right = tl.load(column_start + depth, mask=column_known, other=0.0)
-            products = tl.dot(
-                left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION
-            )
+            products = tl.dot(left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION)
     return products
 
 
@@ -261,9 +258,7 @@ def slope_kernel(
     if own_columns is not None:
         place, stop, upcoming = _begin(own_columns, own_firsts, own_stops, tile, rows, inside, num_rows)
         columns = first_column + tl.arange(0, N)
-        own, place, upcoming = _mark(
-            own, True, columns, first_column + N, own_columns, place, stop, upcoming
-        )
+        own, place, upcoming = _mark(own, True, columns, first_column + N, own_columns, place, stop, upcoming)
     slope = SLOPE(scores, weights, own, first, second, constant)
     # The slab is whole tiles wide: what is beyond the last label is written, and read by nobody.
     if DESCRIBED:

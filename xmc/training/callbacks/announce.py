@@ -47,6 +47,7 @@ class Announce(Callback):
             micro_batch_tokens=config.training.micro_batch_tokens or tower.micro_batch_tokens,
             padded=tower.padded,
             world_size=run.world.size,
+            device=run.device,
         )
         tqdm.write(f"{dataset.name}: {estimate}")
         if trained < every:

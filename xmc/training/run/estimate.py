@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
+from xmc.scoring import default_memory_bytes
 from xmc.training.config import TrainConfig
 
 __all__ = ["CostEstimate", "estimate_cost"]
@@ -46,6 +49,7 @@ def estimate_cost(
     micro_batch_tokens: int,
     padded: bool,
     world_size: int,
+    device: torch.device,
 ) -> CostEstimate:
     """Peak memory of a process on top of what it takes to start, in bytes.
 
@@ -54,7 +58,9 @@ def estimate_cost(
     their embeddings while mining (float16) and during a validation.
     """
     embeddings = (batch_size + pool_size / world_size) * dimension * 4 * 3
-    scores = min(config.scoring.memory_mb << 20, batch_size * pool_size / world_size * 4 * 2)
+    given = config.scoring.memory_mb
+    tiles = default_memory_bytes(device) if given is None else given << 20
+    scores = min(tiles, batch_size * pool_size / world_size * 4 * 2)
     activations = micro_batch_tokens * ACTIVATION_BYTES[padded]
     memory = num_parameters * ADAM_BYTES + num_frozen * FROZEN_BYTES + embeddings + scores + activations
     memory += num_labels * dimension * _bytes_per_label_entry(config, world_size)
