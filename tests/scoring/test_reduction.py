@@ -56,6 +56,25 @@ def test_positives_scores_are_in_the_order_of_the_pairs(implementation: str) -> 
         torch.testing.assert_close(score, by_hand)
 
 
+@pytest.mark.parametrize("implementation", ["auto", "dense", "tiled"])
+def test_products_of_rounded_embeddings(implementation: str) -> None:
+    tensors = {name: tensor.detach().float().requires_grad_() for name, tensor in inputs().items()}
+    rounded = dict(tensors)
+    for name in ("queries", "labels"):
+        rounded[name] = tensors[name].bfloat16()
+    found, expected = (
+        reduce_scores(
+            ScoreInputs(positives=POSITIVES, implementation=implementation, memory_bytes=1, **given),
+            TwoPassLogSumExp(),
+        )
+        for given in (tensors | {"products": torch.bfloat16}, rounded)
+    )
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert not torch.equal(found[0], results(TwoPassLogSumExp(), implementation="dense")[0].float())
+    gradient = torch.autograd.grad(found[1].sum(), tensors["labels"])[0]
+    assert gradient.dtype == torch.float32
+
+
 def call(**changes: Any) -> None:
     options: dict[str, Any] = {
         "queries": torch.zeros(B, D),

@@ -97,7 +97,7 @@ def test_what_functions_do_not_read() -> None:
     def options(loss: Loss, config: TrainConfig) -> list[str]:
         return [option for row in read_where(loss, config) for option in row.options]
 
-    scoring = ["scoring.implementation", "scoring.memory_mb"]
+    scoring = ["scoring.implementation", "scoring.memory_mb", "scoring.precision"]
     assert options(BARE, config()) == [*scoring, "objective.scale"] == options(summed(BARE, FULL), config())
     assert (
         options(SCALED, config())

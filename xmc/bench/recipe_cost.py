@@ -11,7 +11,7 @@ from xmc.bench.step_cost import FLOAT, StepCost, step_cost
 from xmc.bench.step_shape import StepShape
 from xmc.bench.step_time import Rates, step_seconds
 from xmc.errors import ConfigError
-from xmc.scoring.tile_memory import MOST_MEMORY_BYTES
+from xmc.scoring import DEFAULT_MEMORY_BYTES
 from xmc.training.config import TrainConfig
 
 __all__ = ["DataCounts", "RecipeCost", "cost_table", "recipe_cost", "recipe_shape"]
@@ -110,7 +110,7 @@ def recipe_shape(config: TrainConfig, counts: DataCounts, ranks: int = 1) -> Ste
         refresh=memory.refresh if memory.enabled else 0,
         score_parameters=1 + (counts.labels if config.objective.label_offsets else 0),
         residuals=config.residuals.enabled,
-        kept_scores=MOST_MEMORY_BYTES if given is None else given << 20,
+        kept_scores=DEFAULT_MEMORY_BYTES if given is None else given << 20,
         micro_batch_tokens=training.micro_batch_tokens
         or (_MATRIX_TOKENS if tower.weights else _STATIC_TOKENS),
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from xmc.scoring.inputs import (
+    DEFAULT_MEMORY_BYTES,
     ExtraNegatives,
     FrozenLabels,
     LabelShard,
     RowsApart,
     ScoreInputs,
     ScoringOptions,
+    default_memory_bytes,
 )
 from xmc.scoring.positives import Positives, as_positives
 from xmc.scoring.reduction import IMPLEMENTATIONS, reduce_scores
 from xmc.scoring.statistic import RowStatistic, Tile
-from xmc.scoring.tile_memory import DEFAULT_MEMORY_BYTES, default_memory_bytes
 
 __all__ = [
     "DEFAULT_MEMORY_BYTES",

@@ -14,9 +14,9 @@ from xmc.errors import ConfigError
 from xmc.scoring.moments import LabelMoments
 from xmc.scoring.positives import Positives, PositivesLike, as_positives, join_pairs
 from xmc.scoring.scaled_gradient import scaled_gradient
-from xmc.scoring.tile_memory import default_memory_bytes
 
 __all__ = [
+    "DEFAULT_MEMORY_BYTES",
     "ExtraNegatives",
     "FrozenLabels",
     "LabelShard",
@@ -24,7 +24,27 @@ __all__ = [
     "ScoreInputs",
     "ScoringOptions",
     "check_inputs",
+    "default_memory_bytes",
 ]
+
+DEFAULT_MEMORY_BYTES = 256 << 20
+"""On a CPU, and the least on a GPU."""
+
+MOST_MEMORY_BYTES = 1 << 30
+"""On a GPU of 64 GB and more."""
+
+SHARE_OF_DEVICE = 64
+
+
+def default_memory_bytes(device: torch.device) -> int:
+    """Bytes for tiles of scores or of slopes on a device: a 64th of a GPU's memory, 256 MB to 1 GB.
+
+    Larger slabs fill a large GPU's matrix units better; results are the same with any.
+    """
+    if device.type != "cuda":
+        return DEFAULT_MEMORY_BYTES
+    share = torch.cuda.get_device_properties(device).total_memory // SHARE_OF_DEVICE
+    return min(MOST_MEMORY_BYTES, max(DEFAULT_MEMORY_BYTES, share))
 
 
 @dataclass(frozen=True)
@@ -128,7 +148,9 @@ class ScoreInputs:
         shard: Which labels these are when they are split over ranks; None for all of them on one rank.
         implementation: "auto", "tiled", "triton" or "dense"; see :func:`xmc.scoring.reduce_scores`.
         memory_bytes: What score tiles may take; None for what suits the device, see
-            :func:`xmc.scoring.tile_memory.default_memory_bytes`.
+            :func:`xmc.scoring.default_memory_bytes`.
+        products: What embeddings are rounded to before they are multiplied, such as bfloat16 for a GPU's
+            matrix units, which add up in float32; gradients keep their type. None for as they are.
         extra: Negatives beside the weighted labels.
         masked: Pairs in any form of ``positives``, none of them positive, that are left out: the label is
             neither a positive nor a negative of the row, such as an item of itself. They have no term, and no
@@ -152,6 +174,7 @@ class ScoreInputs:
     shard: LabelShard | None = None
     implementation: str = "auto"
     memory_bytes: int | None = None
+    products: torch.dtype | None = None
     extra: ExtraNegatives | None = None
     masked: PositivesLike | None = None
     apart: RowsApart | None = None

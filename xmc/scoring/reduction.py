@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -47,11 +48,15 @@ def reduce_scores(inputs: ScoreInputs, statistic: RowStatistic) -> tuple[Tensor,
         DependencyError: For "triton" where Triton is not installed.
     """
     check_inputs(inputs)
+    queries, labels = inputs.queries, inputs.labels
+    if inputs.products is not None:
+        queries, labels = queries.to(inputs.products), labels.to(inputs.products)
     scale = _scalar(inputs.scale, inputs.queries)
     check_implementation(inputs)
     if inputs.implementation == "dense":
-        return reduce_dense(inputs, statistic, scale)
-    tensors = inputs.queries, inputs.labels, scale, inputs.offsets, inputs.log_weights
+        rounded = replace(inputs, queries=queries, labels=labels)
+        return reduce_dense(rounded, statistic, scale)
+    tensors = queries, labels, scale, inputs.offsets, inputs.log_weights
     engine = _engine(inputs, statistic)
     return _Reduction.apply(*tensors, inputs, statistic, engine)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -168,9 +168,13 @@ class ScoringConfig:
     memory_mb: int | None = None
     """Megabytes that score tiles may take on each rank; None is 256 on a CPU, more on a large GPU."""
 
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What embeddings are multiplied in: "bfloat16" takes a GPU's matrix units, which add up in float32."""
+
     def __post_init__(self) -> None:
-        """Refuse, with a ConfigError, an unknown implementation and a budget that is not above 0."""
+        """Refuse, with a ConfigError, unknown names and a budget that is not above 0."""
         one_of("scoring.implementation", self.implementation, IMPLEMENTATIONS)
+        one_of("scoring.precision", self.precision, ("float32", "bfloat16"))
         if self.memory_mb is not None:
             positive("scoring.memory_mb", self.memory_mb)
 

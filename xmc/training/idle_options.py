@@ -137,12 +137,12 @@ READ_WHERE: tuple[ReadWhere, ...] = (
         lambda config: config.distillation.discriminator != "none",
     ),
     ReadWhere(
-        _in("scoring", "implementation", "memory_mb"),
+        _in("scoring", "implementation", "memory_mb", "precision"),
         "with a factored head, which scores no labels one by one",
         lambda config: config.head.kind == "none",
     ),
     ReadWhere(
-        _in("scoring", "memory_mb"),
+        _in("scoring", "memory_mb", "precision"),
         "with an objective that knows labels by their moments",
         _scores_labels,
     ),

@@ -56,7 +56,7 @@ def read_where(loss: Loss, config: TrainConfig) -> list[ReadWhere]:
         return []
     rows = [
         ReadWhere(
-            ("scoring.implementation", "scoring.memory_mb"),
+            ("scoring.implementation", "scoring.memory_mb", "scoring.precision"),
             f"with {loss.facts.name}, which computes its scores itself",
             lambda config: False,
         )
