@@ -158,12 +158,12 @@ IDLE: list[tuple[dict[str, Any], str]] = [
         "scoring.memory_mb = 1 has no effect with an objective that knows labels by their moments",
     ),
     (
-        {"scoring__precision": "bfloat16", "objective__name": "taylor_softmax"},
-        "scoring.precision = bfloat16 has no effect with an objective that knows labels by their moments",
+        {"scoring__precision": "bf16", "objective__name": "taylor_softmax"},
+        "scoring.precision = bf16 has no effect with an objective that knows labels by their moments",
     ),
     (
-        {"scoring__precision": "bfloat16", "head__kind": "factored", "objective__name": "taylor_softmax"},
-        "scoring.precision = bfloat16 has no effect with a factored head",
+        {"scoring__precision": "bf16", "head__kind": "factored", "objective__name": "taylor_softmax"},
+        "scoring.precision = bf16 has no effect with a factored head",
     ),
     (
         {"scoring__memory_mb": 1, "scoring__implementation": "dense"},

@@ -168,13 +168,13 @@ class ScoringConfig:
     memory_mb: int | None = None
     """Megabytes that score tiles may take on each rank; None is 256 on a CPU, more on a large GPU."""
 
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """What embeddings are multiplied in: "bfloat16" takes a GPU's matrix units, which add up in float32."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """What embeddings are multiplied in: "bf16" takes a GPU's matrix units, which add up in float32."""
 
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown names and a budget that is not above 0."""
         one_of("scoring.implementation", self.implementation, IMPLEMENTATIONS)
-        one_of("scoring.precision", self.precision, ("float32", "bfloat16"))
+        one_of("scoring.precision", self.precision, ("fp32", "bf16"))
         if self.memory_mb is not None:
             positive("scoring.memory_mb", self.memory_mb)
 

@@ -294,7 +294,7 @@ def _loss(
         shard=LabelShard(start, len(pool.label_ids), inputs.world),
         implementation=scoring.implementation,
         memory_bytes=None if scoring.memory_mb is None else scoring.memory_mb << 20,
-        products=torch.bfloat16 if scoring.precision == "bfloat16" else None,
+        products=torch.bfloat16 if scoring.precision == "bf16" else None,
         extra=_extra(batch),
         masked=pool.masked,
         apart=_apart(inputs, pool, (start, stop)),
