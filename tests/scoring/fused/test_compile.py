@@ -46,7 +46,9 @@ def check_compiled(found: list[dict[str, Any]]) -> None:
     for one in found:
         assert one["machine_code"] > 0, one
         assert one["shared"] <= one["allowed"], one
-        assert one["matrix_products"] > 0 and one["asynchronous_loads"] > 0, one
+        # Products of float32 as they are run on no matrix units.
+        assert (one["matrix_products"] > 0) == ("float32 ieee" not in one["case"]), one
+        assert one["asynchronous_loads"] > 0, one
         assert one["atomics"] == 0, f"not deterministic: {one}"
         # Of all generations: 255 registers a thread, 65,536 those of a processor.
         assert 0 < one["registers"] <= 255 and one["registers"] * one["threads"] <= 65_536, one
