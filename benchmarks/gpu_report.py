@@ -54,7 +54,7 @@ def _asked(one: Found) -> str:
         return f"{one['tower']}, pool of {one['pool']:,}"
     if one["kind"] == "search":
         size = f"{one['num_queries']:,} of {one['num_labels']:,}, D {one['dimension']}, k {one['k']}"
-        return f"{size}, {one['memory_mb']} MB"
+        return size if one["memory_mb"] is None else f"{size}, {one['memory_mb']} MB"
     return str(one.get("tower", one["kind"]))
 
 
