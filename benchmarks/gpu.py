@@ -18,9 +18,10 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, TimeoutError, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -36,7 +37,7 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from benchmarks.gpu_cases import Case, asked, run_case
-from benchmarks.gpu_files import keep_files_in
+from benchmarks.gpu_files import begin_process
 from benchmarks.gpu_given import check_data, check_encoder
 from benchmarks.gpu_report import report
 from benchmarks.gpu_stages import AT_ONCE, PATIENCE, STAGES, Choices, Stage, stages
@@ -74,7 +75,7 @@ class Worker:
             # Spawned, as CUDA does not survive a fork; one process at a time, kept while it is well.
             context = multiprocessing.get_context("spawn")
             self.pool = ProcessPoolExecutor(
-                1, mp_context=context, initializer=keep_files_in, initargs=(self.folder.name,)
+                1, mp_context=context, initializer=begin_process, initargs=(self.folder.name,)
             )
             # A process that never answers is found by the case that waits for it next.
             wait([self.pool.submit(asked, SmokeCase())], min(seconds, self.seconds))
@@ -116,8 +117,10 @@ class Worker:
 
 def run_stage(
     stage: Stage, device: str, *, left: float, workers: Sequence[Worker] = ()
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """The answer to each case, as it comes; those that time is too short for say so.
+
+    Closed early, it begins no further case.
 
     Args:
         stage: Its limit, and its cases.
@@ -127,17 +130,18 @@ def run_stage(
             without a limit for one.
     """
     until = time.monotonic() + min(left, stage.seconds)
-    answers: Iterator[dict[str, Any]]
+    answers: Generator[dict[str, Any], None, None]
     if len(few := workers[: stage.at_once]) > 1:
         answers = _side_by_side(stage, device, until, few)
     else:
         answers = (_answer(stage, case, device, until, *few) for case in stage.cases)
-    yield from tqdm(answers, desc=stage.name, total=len(stage.cases), mininterval=1.0)
+    with closing(answers):
+        yield from tqdm(answers, desc=stage.name, total=len(stage.cases), mininterval=1.0)
 
 
 def _side_by_side(
     stage: Stage, device: str, until: float, workers: Sequence[Worker]
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """The answers of several workers, in the order in which they are ready."""
     free: SimpleQueue[Worker] = SimpleQueue()
     for worker in workers:
@@ -213,11 +217,12 @@ def main(arguments: Sequence[str] | None = None, *, isolate: bool = True) -> int
             if stage.name not in given.stages:
                 continue
             left = budget - (time.monotonic() - started)
-            for found in run_stage(stage, device, left=left, workers=workers):
-                results.append(found)
-                # Written each time, so that a run that is ended early leaves what it found.
-                with atomic_file(given.json) as path:
-                    path.write_text(json.dumps({"machine": machine(device), "cases": results}, indent=1))
+            with closing(run_stage(stage, device, left=left, workers=workers)) as answers:
+                for found in answers:
+                    results.append(found)
+                    # Written each time, so that a run that is ended early leaves what it found.
+                    with atomic_file(given.json) as path:
+                        path.write_text(json.dumps({"machine": machine(device), "cases": results}, indent=1))
             print(report([one for one in results if one["stage"] == stage.name]) + "\n", flush=True)
             for worker in workers[1:]:
                 worker.end()  # a stage that takes times has the device to itself

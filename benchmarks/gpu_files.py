@@ -1,18 +1,29 @@
-"""Where a case of ``benchmarks/gpu.py`` keeps files while it runs."""
+"""What a case of ``benchmarks/gpu.py`` leaves where its process is killed: nothing that stays."""
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
 
-__all__ = ["case_folder", "keep_files_in"]
+from tqdm.auto import tqdm
+
+__all__ = ["begin_process", "case_folder"]
 
 _place: str | None = None
 
 
-def keep_files_in(folder: str) -> None:
-    """Have the cases of this process keep their files in ``folder``, which another process removes."""
+def begin_process(folder: str) -> None:
+    """Have the cases of this process keep their files in ``folder``, and make nothing else to be cleaned up.
+
+    Another process removes the folder, also after this one was killed.
+    """
     global _place
     _place = folder
+    # A bar takes a lock for processes, whose semaphore a killed one leaves, unless it is given another.
+    tqdm.set_lock(threading.RLock())
+    # torch.compile else begins a pool of compilers in each process, of which several run side by side.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 
 def case_folder() -> tempfile.TemporaryDirectory[str]:

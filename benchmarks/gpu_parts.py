@@ -150,7 +150,8 @@ def _adamw(case: PartCase, device: torch.device, dtype: torch.dtype) -> Results:
     optimiser = AdamW([ParameterGroup(parameters, 0.01, weight_decay=0.1, clipped=True)])
     for gradient in gradients:
         optimiser.zero_grad()
-        parameters[0].grad, parameters[1].grad = gradient.to(device), gradient[0].to(device)
+        # A copy: `.to` the device that it is on already would leave the vector's a row of the matrix' own.
+        parameters[0].grad, parameters[1].grad = gradient.to(device), gradient[0].clone().to(device)
         optimiser.shrink(0.3)
         optimiser.step(0.5)
     square = optimiser.clipped_square()

@@ -146,7 +146,7 @@ def _step_cases(asked: Choices) -> list[Case]:
 def _search_cases(small: bool) -> list[Case]:
     if small:
         return [SearchCase(20, 300, 16, k=10)]
-    shapes = ((384, 256), (384, 4_096), (768, 256))
+    shapes = ((384, None), (768, None), (384, 256))
     return [SearchCase(10_000, 1_305_265, dimension, memory_mb=memory) for dimension, memory in shapes]
 
 

@@ -64,6 +64,19 @@ def test_parts_agree_with_float64(part: str) -> None:
     assert found["error"] is None and found["within_tolerance"] and found["repeatable"]
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_the_same_where_moving_a_tensor_copies_it(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: what is moved shares no memory with what it is a part of."""
+    case, device = PartCase(part, 61, 8), torch.device("cpu")
+    here = PARTS[part](case, device, torch.float32)
+    to = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *a, **k: to(tensor, *a, **(k | {"copy": True})))
+    there = PARTS[part](case, device, torch.float32)
+    assert all(torch.equal(here[name], there[name]) for name in here)
+
+
 def test_a_part_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(case: PartCase, device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:
         return {"sum": torch.ones(3, dtype=dtype) * (1.01 if dtype == torch.float32 else 1.0)}

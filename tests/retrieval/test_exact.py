@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from xmc.errors import ConfigError, ModelError
 from xmc.retrieval import exact_search
-from xmc.retrieval.exact import _tile_shape
+from xmc.retrieval.exact import _memory_of, _tile_shape
 
 
 def oracle(queries, labels, k, exclude=None, offsets=None):
@@ -154,6 +156,23 @@ def test_scores_have_the_same_bits_whatever_the_tiles(dimension, monkeypatch):
 def test_tiles_stay_within_their_scores_and_have_more_than_k_labels(sizes, expected):
     """Widths are odd numbers of chunks."""
     assert _tile_shape(*sizes) == expected
+
+
+def test_labels_that_score_no_number_are_named(monkeypatch):
+    monkeypatch.setattr("xmc.retrieval.exact._tile_shape", lambda *_: (3, 128))
+    labels = np.ones((400, 2), dtype=np.float32)
+    labels[300] = np.nan
+    with pytest.raises(ModelError, match="labels 256 to 384 score NaN"):
+        exact_search(np.ones((2, 2)), labels, 5)
+
+
+@pytest.mark.parametrize(("gib", "mb"), [(4, 256), (24, 1_536), (141, 4_096)])
+def test_memory_that_is_not_said_fits_the_device(gib, mb, monkeypatch):
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=gib << 30)
+    )
+    assert _memory_of(torch.device("cuda", 0)) == mb << 20
+    assert _memory_of(torch.device("cpu")) == 256 << 20
 
 
 def test_labels_in_rising_order_of_score_are_all_found(monkeypatch):

@@ -63,3 +63,30 @@ def test_without_a_row_or_a_tile():
     assert RunningTopK(0, 3, torch.device("cpu")).lists()[0].shape == (0, 3)
     scores, ids = RunningTopK(2, 3, torch.device("cpu")).lists()
     assert ids.tolist() == [[-1] * 3] * 2 and bool((scores == -torch.inf).all())
+
+
+def test_a_tile_with_a_score_that_is_no_number_is_refused():
+    best = RunningTopK(2, 3, torch.device("cpu"))
+    tile = torch.arange(2.0 * CHUNK).view(2, CHUNK)
+    assert best.add(tile, tile.amax(1, keepdim=True), 0)
+    before = best.lists()
+    wrong = (tile + 1000).index_fill(1, torch.tensor([5]), torch.nan)
+    assert not best.add(wrong, wrong.amax(1, keepdim=True), CHUNK)
+    assert all(map(torch.equal, best.lists(), before))
+
+
+def test_a_tile_is_taken_with_few_reads(monkeypatch):
+    """A GPU is waited for at each: two of numbers, and two of how many scores are looked at."""
+    best = RunningTopK(2, 3, torch.device("cpu"))
+    tile = torch.arange(40.0 * CHUNK).view(2, -1).flip(1).contiguous()
+    best.add(tile, tile.view(2, -1, CHUNK).amax(2), 0)
+    higher = tile.clone()
+    higher[0, 7] = 1e6
+    peaks, reads = higher.view(2, -1, CHUNK).amax(2), []
+    for name in ("__int__", "__bool__", "__float__", "__index__", "item", "tolist", "nonzero", "bincount"):
+        read = getattr(torch.Tensor, name)
+        monkeypatch.setattr(
+            torch.Tensor, name, lambda *given, name=name, read=read: reads.append(name) or read(*given)
+        )
+    best.add(higher, peaks, tile.shape[1])
+    assert reads == ["tolist", "nonzero", "nonzero", "tolist"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from xmc.errors import ConfigError
 from xmc.scoring import Positives, as_positives
+from xmc.scoring.positives import join_pairs
 
 MASK = np.array([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]], dtype=bool)
 LISTS = [[3, 1], [], [0, 1]]
@@ -140,3 +142,25 @@ def test_row_mean_weighs_values_and_gives_zero_without_positives() -> None:
 def test_what_cannot_be_meant_is_an_error_that_says_what_came(positives: Any, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         as_positives(positives, 3, 4)
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9)), st.data())
+def test_what_is_known_on_the_host_is_what_the_device_knows(mask: np.ndarray, data: st.DataObject) -> None:
+    others = ~mask & data.draw(arrays(bool, mask.shape))
+    known = [as_positives(some, *mask.shape) for some in (mask, others)]
+    asked = [replace(pairs, keys=None) for pairs in known]
+    (joined, first), (wanted, first_wanted) = (join_pairs(*both, "pairs apart") for both in (known, asked))
+    assert pairs(joined) == pairs(wanted) and torch.equal(first, first_wanted)
+    assert joined.keys is not None and wanted.keys is None
+    assert joined.keys.tolist() == (joined.labels * mask.shape[0] + joined.rows).tolist()
+    bounds = sorted(data.draw(st.lists(st.integers(0, mask.shape[1]), min_size=2)))
+    assert joined.label_slices(bounds) == wanted.label_slices(bounds)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_pair_of_both_kinds_is_refused(known: bool) -> None:
+    first, second = as_positives([[3, 1], [0]], 2, 4), as_positives([[2], [0, 1]], 2, 4)
+    if not known:
+        first = replace(first, keys=None)
+    with pytest.raises(ConfigError, match="expected one apart from the other, but a pair is both"):
+        join_pairs(first, second, "one apart from the other")

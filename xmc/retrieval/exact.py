@@ -27,6 +27,8 @@ __all__ = ["exact_search", "merge_top_k", "tile_top_k"]
 
 # A tile's score costs 4 bytes; choosing the best of it as much again where k is large or scores are equal.
 _BYTES_PER_SCORE = 10
+_MEMORY = 256 << 20
+_MOST_MEMORY_OF_A_GPU = 4 << 30
 _TILE_QUERIES = 1_024
 # 16 MB of scores on a CPU: written and looked at within its last cache.
 _TILE_SCORES = _TILE_QUERIES * 4_096
@@ -43,7 +45,7 @@ def exact_search(
     *,
     exclude: sp.csr_matrix | None = None,
     offsets: NDArray[Any] | Tensor | None = None,
-    memory_bytes: int = 256 * 2**20,
+    memory_bytes: int | None = None,
     progress: bool = False,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Rank labels by ``q.e + offset`` in float32 and keep the k best of every query.
@@ -54,7 +56,8 @@ def exact_search(
         k: Labels to keep.
         exclude: [N, L], true where a pair must not be returned; applied before the cut.
         offsets: [L], added to the scores; -inf keeps a label out altogether.
-        memory_bytes: Bytes the scores of one tile and their selection may take.
+        memory_bytes: Bytes the scores of one tile and their selection may take; the lists are the same for
+            any. When None 256 MB on a CPU, and on a GPU a sixteenth of its memory, 4 GB at most.
         progress: Show a bar over the queries.
 
     Returns:
@@ -68,7 +71,7 @@ def exact_search(
     exclude = _check(queries, labels, k, exclude, offsets)
     num_queries, num_labels = len(queries), len(labels)
     device = _device(labels, queries)
-    most = memory_bytes // _BYTES_PER_SCORE
+    most = (_memory_of(device) if memory_bytes is None else memory_bytes) // _BYTES_PER_SCORE
     query_step, label_step = _tile_shape(
         num_queries, num_labels, k, min(most, _TILE_SCORES) if device.type == "cpu" else most
     )
@@ -110,13 +113,20 @@ def _search_block(
         if exclude is not None:
             _drop(tile, exclude, start, stop)
         peaks = tile.view(len(tile), -1, CHUNK).amax(dim=2)
-        if bool(peaks.isnan().any()):
+        if not best.add(tile, peaks, start):
             raise ModelError(
                 f"expected embeddings of numbers, but labels {start} to {stop} score NaN: the model has "
                 "diverged"
             )
-        best.add(tile, peaks, start)
     return best.lists()
+
+
+def _memory_of(device: torch.device) -> int:
+    """Bytes for a tile where the caller does not say."""
+    if device.type != "cuda":
+        return _MEMORY
+    # Of small tiles a GPU's time goes to launches and to waiting for the host between them.
+    return int(min(_MOST_MEMORY_OF_A_GPU, torch.cuda.get_device_properties(device).total_memory // 16))
 
 
 def _tile_shape(num_queries: int, num_labels: int, k: int, most: int) -> tuple[int, int]:

@@ -32,22 +32,29 @@ class RunningTopK:
         self._scores = torch.full(shape, -torch.inf, device=device)
         self._ids = torch.full(shape, -1, dtype=torch.int64, device=device)
         self._filled = torch.full((num_rows,), k, device=device)
+        # The largest of them, which the host knows without asking a GPU.
+        self._fullest = k
         self._floor = self._scores[:, k - 1].clone()
 
-    def add(self, tile: Tensor, peaks: Tensor, first: int) -> None:
+    def add(self, tile: Tensor, peaks: Tensor, first: int) -> bool:
         """Take what a tile has for the lists.
 
         Args:
             tile: [B, l], l a multiple of 64; its ids come after those of all tiles before.
             peaks: [B, l / 64], the maximum of each 64 columns.
             first: The id of the first column.
+
+        Returns:
+            Whether all scores are numbers; nothing is taken of a tile with one that is NaN.
         """
         above = peaks > self._floor[:, None]
-        looked_at = int(above.sum())
-        if looked_at == 0:
-            return
-        if 2 * looked_at > above.numel() or not self._put_aside(tile, above, first):
+        # Both in one read, as a GPU is waited for at each.
+        looked_at, wrong = torch.stack([above.sum(), peaks.isnan().sum()]).tolist()
+        if wrong:
+            return False
+        if looked_at and (2 * looked_at > above.numel() or not self._put_aside(tile, above, first)):
             self._sort_in(tile, peaks, first)
+        return True
 
     def lists(self) -> tuple[Tensor, Tensor]:
         """Scores and ids [B, k]; -inf and -1 where there are fewer."""
@@ -62,17 +69,22 @@ class RunningTopK:
         wanted = (scores > self._floor[rows, None]).view(-1).nonzero().squeeze(1)
         places, columns = wanted // CHUNK, wanted % CHUNK
         rows, scores = rows[places], scores.view(-1)[wanted]
-        new = torch.bincount(rows, minlength=len(tile))
-        if int(new.max()) > self._room:
+        # Rows ascend: those of each are a slice.
+        ends = torch.searchsorted(rows, torch.arange(len(tile), device=rows.device), right=True)
+        new = ends.diff(prepend=ends.new_zeros(1))
+        most, fullest = torch.stack([new.max(), (self._filled + new).max()]).tolist()
+        if most > self._room:
             return False
-        if int((self._filled + new).max()) > self._scores.shape[1]:
+        if fullest > self._scores.shape[1]:
             self._sort()
-        # Rows ascend: a score's place among those of its row is how far it is behind the first of them.
-        offset = self._filled - (new.cumsum(0) - new)
+            fullest = self.k + most
+        # A score's place among those of its row is how far it is behind the first of them.
+        offset = self._filled - (ends - new)
         target = rows, offset[rows] + torch.arange(len(rows), device=rows.device)
         self._scores[target] = scores
         self._ids[target] = chunks[places] * CHUNK + columns + first
         self._filled += new
+        self._fullest = fullest
         return True
 
     def _sort_in(self, tile: Tensor, peaks: Tensor, first: int) -> None:
@@ -86,12 +98,13 @@ class RunningTopK:
         self._floor.copy_(scores[:, k - 1])
 
     def _sort(self) -> None:
-        k, filled = self.k, int(self._filled.max()) if len(self._filled) else self.k
+        k, filled = self.k, self._fullest
         if filled == k:
             return
         self._scores[:, :k], self._ids[:, :k] = _best(self._scores[:, :filled], self._ids[:, :filled], k)
         self._scores[:, k:] = -torch.inf
         self._filled.fill_(k)
+        self._fullest = k
         self._floor.copy_(self._scores[:, k - 1])
 
 

@@ -30,7 +30,7 @@ def sharded_search(
     world: World,
     exclude: sp.csr_matrix | None = None,
     offsets: NDArray[Any] | None = None,
-    memory_bytes: int = 256 * 2**20,
+    memory_bytes: int | None = None,
     fold: Fold | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The k best of all labels for this rank's queries, equal to `exact_search` in one process.

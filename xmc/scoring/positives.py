@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,6 +28,8 @@ class Positives:
         weights: [P] float32, positive relevance weights, or None when all are 1.
         num_rows: B.
         num_labels: L, over all shards.
+        keys: [P] int64, ``label * B + row`` of each pair, on the host, where that is known there: what is
+            asked of them a GPU need not be asked. None elsewhere.
     """
 
     rows: Tensor
@@ -35,6 +37,7 @@ class Positives:
     weights: Tensor | None
     num_rows: int
     num_labels: int
+    keys: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         """P, the number of pairs."""
@@ -43,15 +46,17 @@ class Positives:
     def to(self, device: torch.device) -> Positives:
         """The same pairs on ``device``."""
         weights = None if self.weights is None else self.weights.to(device)
-        return Positives(
-            self.rows.to(device), self.labels.to(device), weights, self.num_rows, self.num_labels
-        )
+        rows, labels = self.rows.to(device), self.labels.to(device)
+        return Positives(rows, labels, weights, self.num_rows, self.num_labels, self.keys)
 
     def label_slices(self, bounds: Sequence[int]) -> list[slice]:
         """The pairs of each label range ``bounds[i]:bounds[i + 1]``: slices into ``rows`` and ``labels``."""
-        edges = to_device(np.array(bounds, dtype=np.int64), self.labels.device)
+        edges = np.array(bounds, dtype=np.int64)
         # Labels ascend, so that a shard's or a tile's pairs are a slice: no mask of [P] for each tile.
-        cuts = torch.searchsorted(self.labels, edges).tolist()
+        if self.keys is not None:
+            cuts = np.searchsorted(self.keys, edges * self.num_rows).tolist()
+        else:
+            cuts = torch.searchsorted(self.labels, to_device(edges, self.labels.device)).tolist()
         return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
 
     def of_rows(self, chosen: Tensor) -> Positives:
@@ -95,9 +100,16 @@ def join_pairs(first: Positives, second: Positives, names: str) -> tuple[Positiv
     rows, labels = torch.cat([first.rows, second.rows]), torch.cat([first.labels, second.labels])
     # Ordered by label and then by row; the keys are unique unless a pair is listed twice.
     keys, order = torch.sort(labels * first.num_rows + rows)
-    if bool((keys[1:] == keys[:-1]).any()):
+    known = None
+    if first.keys is not None and second.keys is not None:
+        # Of two ascending runs a stable sort is one merge.
+        known = np.sort(np.concatenate([first.keys, second.keys]), kind="stable")
+        twice = bool((known[1:] == known[:-1]).any())
+    else:
+        twice = bool((keys[1:] == keys[:-1]).any())
+    if twice:
         raise ConfigError(f"expected {names}, but a pair is both")
-    pairs = Positives(rows[order], labels[order], None, first.num_rows, first.num_labels)
+    pairs = Positives(rows[order], labels[order], None, first.num_rows, first.num_labels, known)
     return pairs, order < len(first)
 
 
@@ -150,6 +162,7 @@ def as_positives(
         None if kept is None else to_device(kept, device),
         num_rows,
         num_labels,
+        keys,
     )
 
 

@@ -108,10 +108,19 @@ def optimise(inputs: StepInputs, step: int) -> StepResult:
             batches.after(batch, embeddings, moment, inputs.watch)
         loss += part
     norm = None
+    if step + 1 < inputs.num_steps and _runs_behind(inputs.device):
+        # The host would wait now for the gradient's norm, while the GPU is at work.
+        index = (step + 1) * training.accumulation
+        batches.draw_ahead(Moment(index, step + 1, inputs.frozen, learner.parameters), inputs.watch)
     if skipped is None:
         norm = learner.apply_gradients(factor, inputs.watch)
         skipped = None if math.isfinite(norm) else f"the gradient's norm is {norm}"
     return StepResult(loss, norm, factor, skipped, np.concatenate(drawn))
+
+
+def _runs_behind(device: torch.device) -> bool:
+    """Whether what is launched on a device is still to be done when the call returns."""
+    return device.type == "cuda"
 
 
 def accumulate_gradients(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:

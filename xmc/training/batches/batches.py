@@ -18,6 +18,7 @@ from xmc.distributed import World
 from xmc.distributed.stopwatch import SILENT, Watch
 from xmc.errors import ConfigError
 from xmc.objectives.catalogue import ObjectiveFacts, facts_of
+from xmc.training.batches.ahead import DrawnAhead, foreseeable
 from xmc.training.batches.batch import Batch, Moment
 from xmc.training.batches.clusters.source import QueryClusters
 from xmc.training.batches.co_labels import co_label_shares
@@ -42,6 +43,8 @@ DEFAULT = facts_of("decoupled_softmax")
 class Batches:
     """The batches of a run: ``next`` draws one, ``after`` hears what became of it.
 
+    ``draw_ahead`` draws the next one early, where nothing else than its index decides it.
+
     Attributes:
         relevance: CSR [N, L], of the training queries; [N + L, L] where labels are queries too.
         sampler: Of the training queries.
@@ -63,6 +66,8 @@ class Batches:
         # What the pools' inclusion probabilities were counted for.
         self._brought: list[sp.csr_matrix] = []
         self._clustered: int | None = None
+        self._foreseeable = foreseeable(sources)
+        self._ahead: DrawnAhead | None = None
 
     def num_steps(self, epochs: float, accumulation: int) -> int:
         """Optimiser steps of ``accumulation`` batches that ``epochs`` take; the last may begin another epoch.
@@ -81,6 +86,23 @@ class Batches:
 
     def next(self, moment: Moment, watch: Watch = SILENT) -> Batch:
         """The next batch, when all sources are ready for it. ``watch`` is told what that took."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            if ahead.batch.batch_index == moment.batch_index:
+                return ahead.batch
+            self.sampler.go_back(ahead.place)
+        return self._draw(moment, watch)
+
+    def draw_ahead(self, moment: Moment, watch: Watch = SILENT) -> None:
+        """Draw the batch that ``next`` will be asked for, if nothing but its index decides it.
+
+        For when the host has nothing else to do. Batches and checkpoints are the same as without.
+        """
+        if self._foreseeable and self._ahead is None:
+            place = self.sampler.place
+            self._ahead = DrawnAhead(self._draw(moment, watch), place)
+
+    def _draw(self, moment: Moment, watch: Watch) -> Batch:
         for source in self.sources:
             with watch.part(source.name):
                 source.before(moment)
@@ -125,7 +147,11 @@ class Batches:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers and lists for JSON: the sampler's and each source's."""
-        return {"sampler": self.sampler.state_dict(), **{s.name: s.state_dict() for s in self.sources}}
+        sampler = self.sampler.state_dict()
+        if self._ahead is not None:
+            # As if it were not drawn: whoever goes on from here draws it anew.
+            sampler["epoch"], sampler["position"] = self._ahead.place
+        return {"sampler": sampler, **{s.name: s.state_dict() for s in self.sources}}
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint keeps besides, whole on the main rank. Every rank calls it."""
@@ -137,6 +163,7 @@ class Batches:
 
     def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Go on from a checkpoint, on any number of ranks."""
+        self._ahead = None
         self.sampler.load_state_dict(state["sampler"])
         for source in self.sources:
             start = f"{source.name}."

@@ -100,6 +100,15 @@ class QuerySampler:
         self.position += len(batch)
         return batch
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Epoch of the last batch drawn, and rows of it drawn so far."""
+        return self.epoch, self.position
+
+    def go_back(self, place: tuple[int, int]) -> None:
+        """Go on where :attr:`place` was ``place``."""
+        self._restart(*place)
+
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers and text for JSON; :meth:`load_state_dict` goes on with the very next batch."""
         return {
