@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import SPECIAL, WORDS
-from xmc.encoders import DualEncoder, EncoderConfig, flatten_tokens
+from xmc.encoders import DualEncoder, EncoderConfig, flatten_tokens, unpadded
+from xmc.encoders.text_groups import group_texts
 from xmc.encoders.tower import Tower
-from xmc.encoders.unpadded import ATTENTION, text_groups, use_unpadded
+from xmc.encoders.unpadded import ATTENTION, runs_unpadded_on, use_unpadded
 
 ROWS = [[2, 4, 3], [], [2, 5, 6, 7, 8, 3], [2, 9, 3], [2, 10, 11, 12, 3], [2, 4, 3]]
 
@@ -65,6 +66,19 @@ def test_vectors_and_gradients_are_those_of_padded_texts(
         torch.testing.assert_close(gradient, other, atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_attention_that_is_padded_as_on_a_gpu_gives_the_same(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tower = request.getfixturevalue(kind).query_tower
+    padded, expected = outcome(tower, ROWS, unpadded=False)
+    monkeypatch.setattr(unpadded, "group_texts", lambda *given: group_texts(*given[:2], most=2))
+    out, gradients = outcome(tower, ROWS, unpadded=True)
+    torch.testing.assert_close(out, padded, atol=2e-6, rtol=0)
+    for gradient, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, other, atol=2e-5, rtol=1e-5)
+
+
 def test_a_text_is_not_changed_by_its_neighbours(bert: DualEncoder) -> None:
     tower = bert.query_tower
     together = tower(*flatten_tokens(ROWS))
@@ -81,11 +95,8 @@ def test_no_layer_sees_a_padded_position(bert: DualEncoder) -> None:
     assert seen == [sum(len(row) for row in ROWS)] * 2
 
 
-def test_a_group_is_neighbours_of_one_length() -> None:
-    assert text_groups(torch.tensor([5, 5, 3, 5])) == [(2, 5), (1, 3), (1, 5)]
-
-
 def test_other_models_and_accelerators_keep_their_padding(bert: DualEncoder) -> None:
+    assert runs_unpadded_on(torch.device("cuda")) and not runs_unpadded_on(torch.device("mps"))
     module = bert.query_tower.modules[0]
     assert module.model.config._attn_implementation == ATTENTION and use_unpadded(module)
     module.model.config.model_type = "mpnet"
