@@ -22,9 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from benchmarks.gpu_steps import StepCase, step_inputs_of
+from tests.fixtures.tiny_models import tiny_distilbert
 from xmc.distributed.world import to_device
 from xmc.encoders import micro_batches
 from xmc.encoders.text_groups import MOST_GROUPS
+from xmc.encoders.unpadded import layers_of, use_unpadded
 from xmc.objectives import build_objective
 from xmc.objectives.classes.boundaries import nearest_boundaries
 from xmc.objectives.margins.config import MarginConfig
@@ -182,15 +184,17 @@ class RaggedTokens:
         return np.full(lengths.sum(), 5, dtype=np.int32), np.concatenate([[0], lengths.cumsum()])
 
 
-@pytest.mark.parametrize("model_type", ["bert"])
+@pytest.mark.parametrize("distilbert", [False, True], ids=["bert", "distilbert"])
 def test_texts_of_many_lengths_are_asked_for_none(
-    model_type: str, tmp_path: Path, reads: Counter[Place], copies: Copies
+    distilbert: bool, tmp_path: Path, reads: Counter[Place], copies: Copies
 ) -> None:
     inputs = step_on_meta(tmp_path, 64)
-    model = inputs.learner.encoder.query_tower.modules[0].model
-    assert model.config.model_type == model_type
+    module: Any = inputs.learner.encoder.query_tower.modules[0]
+    if distilbert:
+        module.model = tiny_distilbert(1_000, inputs.learner.encoder.dimension).to(META)
+        assert use_unpadded(module)
     groups: list[int] = []
-    model.encoder.layer[0].register_forward_pre_hook(
+    layers_of(module.model)[0].register_forward_pre_hook(
         lambda module, given, options: groups.append(len(options["text_groups"].shapes)), with_kwargs=True
     )
     drawn = np.random.default_rng(0)

@@ -138,7 +138,10 @@ def _build(
 def _identity(model: Any) -> str:
     """All that decides what the frozen layers give."""
     config = model.config
-    settings = [config.model_type, config.hidden_act, config.layer_norm_eps, config.num_attention_heads]
+    # DistilBERT's norms have no setting, and its activation has another name.
+    distilbert = config.model_type == "distilbert"
+    kind = [config.activation] if distilbert else [config.hidden_act, config.layer_norm_eps]
+    settings = [config.model_type, *kind, config.num_attention_heads]
     return fingerprint(
         json.dumps([_FORMAT_VERSION, *settings], default=str),
         digest(

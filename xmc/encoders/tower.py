@@ -113,8 +113,8 @@ class Tower:
         """
         if not self.unpadded:
             raise ConfigError(
-                "encoder.frozen_layers: expected a transformer of BERT's or RoBERTa's kind (encoder.kind "
-                f"transformer), got {type(self._first).__name__}: leave it out"
+                "encoder.frozen_layers: expected a transformer of BERT's, DistilBERT's or RoBERTa's kind "
+                f"(encoder.kind transformer), got {type(self._first).__name__}: leave it out"
             )
         freeze_layers(self._first.model, count)
 

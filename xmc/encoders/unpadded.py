@@ -10,6 +10,7 @@ What depends on lengths is computed on the host and copied: no number is read fr
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,7 +36,7 @@ ATTENTION = "xmc_by_text"
 
 # Models whose layers mix tokens nowhere but in the attention they ask transformers for, and that take
 # position ids: every other one is run on padded texts. RoBERTa's kind counts from its padding id on.
-_FROM_ZERO = {"bert"}
+_FROM_ZERO = {"bert", "distilbert"}
 _FROM_PADDING = {"camembert", "roberta", "xlm-roberta"}
 
 _PLAIN_OUTPUT = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -55,6 +56,8 @@ def use_unpadded(transformer: Any) -> bool:
         or getattr(transformer.tokenizer, "padding_side", "right") != "right"
         or transformer.modality_config.get("text") != _PLAIN_OUTPUT
         or transformer.module_output_name != "token_embeddings"
+        # Versions of DistilBERT count positions by themselves, from the first token of all texts.
+        or "position_ids" not in signature(model.embeddings.forward).parameters
     ):
         return False
     if config._attn_implementation != ATTENTION:
@@ -147,7 +150,8 @@ def token_features(
 
 def layers_of(model: Any) -> nn.ModuleList:
     """The model's layers, first to last; what comes before them are its embeddings."""
-    layers: nn.ModuleList = model.encoder.layer
+    stack: Any = model.transformer if model.config.model_type == "distilbert" else model.encoder
+    layers: nn.ModuleList = stack.layer
     return layers
 
 
@@ -171,8 +175,9 @@ def embedded(model: Any, ids: np.ndarray, lengths: np.ndarray) -> Tensor:
         places = (np.cumsum(real) - np.repeat(before, lengths)) * real + pad_id
     device = next(model.parameters()).device
     both = to_device(np.stack([ids, places]).astype(np.int64, copy=False), device).unsqueeze(1)  # [2, 1, t]
-    kinds = torch.zeros_like(both[0])
-    rows: Tensor = model.embeddings(input_ids=both[0], position_ids=both[1], token_type_ids=kinds)
+    # DistilBERT has one kind of tokens, and no table of kinds.
+    kinds = {} if model.config.model_type == "distilbert" else {"token_type_ids": torch.zeros_like(both[0])}
+    rows: Tensor = model.embeddings(input_ids=both[0], position_ids=both[1], **kinds)
     return rows[0]
 
 
