@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xmc.distributed.world import to_device
 from xmc.encoders.frozen_layers import calm_frozen, freeze_layers
+from xmc.encoders.micro_batch_size import LEAST_GPU_TOKENS, gpu_tokens, token_bytes
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
@@ -154,13 +155,24 @@ class Tower:
 
     @property
     def micro_batch_tokens(self) -> int:
-        """Tokens of a micro-batch with gradients: a bag of them keeps 20 bytes each, a transformer 300,000.
-
-        On a CPU a transformer's are fewer: larger ones leave its caches, and are slower.
-        """
+        """Tokens of a micro-batch with gradients: of a transformer as suits its device, and its memory."""
         if not self.padded:
             return 1 << 20
-        return 4_096 if self.device.type == "cpu" else 16_384
+        device = self.device
+        if device.type == "cpu":
+            return 4_096  # larger ones leave its caches, and are slower
+        if device.type != "cuda" or self.token_bytes is None:
+            return LEAST_GPU_TOKENS
+        return gpu_tokens(torch.cuda.get_device_properties(device).total_memory, self.token_bytes)
+
+    @property
+    def token_bytes(self) -> int | None:
+        """What autograd keeps of each token, in bytes: by the layers of a transformer that tells of them."""
+        if not self.padded:
+            return 40
+        config: Any = getattr(self._first.model, "config", None)
+        layers, width = (getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size"))
+        return token_bytes(layers, width) if isinstance(layers, int) and isinstance(width, int) else None
 
     @property
     def device(self) -> torch.device:
