@@ -151,6 +151,8 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         "training/test_label_texts.py": "test_a_run_is_ranked_by_all_texts_and_resumes",
         "training/test_step_without_values.py": (
             "test_a_step_stays_on_its_device_and_asks_for_few_numbers; "
+            "test_texts_of_many_lengths_are_asked_for_none[bert]; "
+            "test_texts_of_many_lengths_are_asked_for_none[distilbert]; "
             "test_no_copy_to_the_device_is_waited_for[elastic arcface]; "
             "test_no_copy_to_the_device_is_waited_for[labels kept]"
         ),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.fixtures.tiny_models import tiny_distilbert
 from xmc.encoders import DualEncoder, EncoderConfig, flatten_tokens
 from xmc.encoders.frozen_layers import freeze_layers, num_frozen
 from xmc.encoders.kept_layers import KeptLayers, open_or_build
@@ -86,6 +87,25 @@ def test_kept_layers_give_what_they_would_up_to_float16(bert_folder: Path, tmp_p
     assert kept(cached, tmp_path, [*ROWS[1:], []]) != path
 
 
+def test_a_distilbert_is_frozen_and_kept_alike(bert_folder: Path, tmp_path: Path) -> None:
+    module = build(bert_folder).module
+    encoders = []
+    for _ in range(2):
+        own = copy.deepcopy(module)
+        own[0].model = tiny_distilbert()
+        encoder = DualEncoder(own).train()
+        encoder.query_tower.freeze_layers(1)
+        encoders.append(encoder)
+    kept(encoders[0], tmp_path, ROWS[1:])  # the first text is computed
+    (out, found), (expected, whole) = map(gradients, encoders)
+    torch.testing.assert_close(out, expected, atol=5e-3, rtol=0)
+    assert not torch.equal(out, expected)
+    for name, gradient in found.items():
+        assert (gradient is None) == name.startswith(("embeddings.", "transformer.layer.0.")), name
+        if gradient is not None:
+            torch.testing.assert_close(gradient, whole[name], atol=2e-2, rtol=2e-2)
+
+
 def test_kept_layers_are_read_and_not_computed(bert_folder: Path, tmp_path: Path) -> None:
     encoder = build(bert_folder, frozen_layers=1)
     kept(encoder, tmp_path, ROWS)
@@ -118,7 +138,7 @@ def test_wrong_options(options: dict[str, object], message: str) -> None:
 def test_models_without_such_layers(bert_folder: Path, static_folder: Path) -> None:
     with pytest.raises(ConfigError, match="at most the model's 2, got 3"):
         build(bert_folder, frozen_layers=3)
-    with pytest.raises(ConfigError, match="BERT's or RoBERTa's kind"):
+    with pytest.raises(ConfigError, match="BERT's, DistilBERT's or RoBERTa's kind"):
         DualEncoder.build(EncoderConfig(str(static_folder), frozen_layers=1))
     model = build(bert_folder).query_tower.modules[0].model
     assert num_frozen(model) == 0

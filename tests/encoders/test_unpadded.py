@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fixtures.tiny_models import SPECIAL, WORDS
-from xmc.encoders import DualEncoder, EncoderConfig, flatten_tokens
+from tests.fixtures.tiny_models import SPECIAL, WORDS, tiny_distilbert
+from xmc.encoders import DualEncoder, EncoderConfig, flatten_tokens, unpadded
+from xmc.encoders.micro_batches import encode_with_cache, gather_rows, pack_by_length
+from xmc.encoders.text_groups import group_texts
 from xmc.encoders.tower import Tower
-from xmc.encoders.unpadded import ATTENTION, text_groups, use_unpadded
+from xmc.encoders.unpadded import ATTENTION, layers_of, runs_unpadded_on, use_unpadded
 
 ROWS = [[2, 4, 3], [], [2, 5, 6, 7, 8, 3], [2, 9, 3], [2, 10, 11, 12, 3], [2, 4, 3]]
 
@@ -38,6 +40,13 @@ def roberta(bert: DualEncoder) -> DualEncoder:
     return DualEncoder(bert.model).eval()
 
 
+@pytest.fixture
+def distilbert(bert: DualEncoder) -> DualEncoder:
+    """The same library's model around a DistilBERT, which has no kinds of tokens."""
+    bert.query_tower.modules[0].model = tiny_distilbert()
+    return DualEncoder(bert.model).eval()
+
+
 def outcome(
     tower: Tower, rows: list[list[int]], *, unpadded: bool
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -50,10 +59,16 @@ def outcome(
     torch.manual_seed(5)
     (out * torch.randn(out.shape)).sum().backward()
     tower.unpadded = True
-    return out.detach(), [torch.zeros(1) if p.grad is None else p.grad.clone() for p in module.parameters()]
+    return out.detach(), gradients_of(tower)
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def gradients_of(tower: Tower) -> list[torch.Tensor]:
+    """Of every weight of the model."""
+    weights = tower.modules[0].parameters()
+    return [torch.zeros(1) if p.grad is None else p.grad.clone() for p in weights]
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta"])
 @pytest.mark.parametrize("rows", [ROWS, ROWS[:1] * 3, [[]]], ids=["mixed", "equal", "empty"])
 def test_vectors_and_gradients_are_those_of_padded_texts(
     kind: str, rows: list[list[int]], request: pytest.FixtureRequest
@@ -65,6 +80,40 @@ def test_vectors_and_gradients_are_those_of_padded_texts(
         torch.testing.assert_close(gradient, other, atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta"])
+def test_attention_that_is_padded_as_on_a_gpu_gives_the_same(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tower = request.getfixturevalue(kind).query_tower
+    padded, expected = outcome(tower, ROWS, unpadded=False)
+    monkeypatch.setattr(unpadded, "group_texts", lambda *given: group_texts(*given[:2], most=2))
+    out, gradients = outcome(tower, ROWS, unpadded=True)
+    torch.testing.assert_close(out, padded, atol=2e-6, rtol=0)
+    for gradient, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, other, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta"])
+def test_parts_with_dropout_are_replayed_with_the_same_masks(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    tower = request.getfixturevalue(kind).train().query_tower
+    rows = flatten_tokens(ROWS)
+    torch.manual_seed(3)
+    encoding = encode_with_cache(tower, *rows, max_tokens=8)
+    encoding.backward(torch.ones_like(encoding.embeddings))
+    replayed = gradients_of(tower)
+    tower.modules[0].zero_grad()
+    torch.manual_seed(3)
+    for part in pack_by_length(np.diff(rows[1]), 8, padded=True):
+        out = tower(*gather_rows(*rows, part))
+        assert torch.equal(out, encoding.embeddings[part])
+        out.sum().backward()
+    for found, expected in zip(replayed, gradients_of(tower), strict=True):
+        assert torch.equal(found, expected)
+    assert not torch.equal(tower(*rows), encoding.embeddings), "dropout is on"
+
+
 def test_a_text_is_not_changed_by_its_neighbours(bert: DualEncoder) -> None:
     tower = bert.query_tower
     together = tower(*flatten_tokens(ROWS))
@@ -72,20 +121,18 @@ def test_a_text_is_not_changed_by_its_neighbours(bert: DualEncoder) -> None:
         torch.testing.assert_close(tower(*flatten_tokens([row]))[0], vector, atol=2e-6, rtol=0)
 
 
-def test_no_layer_sees_a_padded_position(bert: DualEncoder) -> None:
-    seen: list[int] = []
-    model = bert.query_tower.modules[0].model
-    for layer in model.encoder.layer:
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_no_layer_sees_a_padded_position(kind: str, request: pytest.FixtureRequest) -> None:
+    tower, seen = request.getfixturevalue(kind).query_tower, list[int]()
+    model = tower.modules[0].model
+    for layer in layers_of(model):
         layer.register_forward_hook(lambda module, given, out: seen.append(out.shape[0] * out.shape[1]))
-    bert.query_tower(*flatten_tokens(ROWS[:1] + ROWS[2:]))
+    tower(*flatten_tokens(ROWS[:1] + ROWS[2:]))
     assert seen == [sum(len(row) for row in ROWS)] * 2
 
 
-def test_a_group_is_neighbours_of_one_length() -> None:
-    assert text_groups(torch.tensor([5, 5, 3, 5])) == [(2, 5), (1, 3), (1, 5)]
-
-
 def test_other_models_and_accelerators_keep_their_padding(bert: DualEncoder) -> None:
+    assert runs_unpadded_on(torch.device("cuda")) and not runs_unpadded_on(torch.device("mps"))
     module = bert.query_tower.modules[0]
     assert module.model.config._attn_implementation == ATTENTION and use_unpadded(module)
     module.model.config.model_type = "mpnet"
@@ -99,6 +146,16 @@ def test_other_models_and_accelerators_keep_their_padding(bert: DualEncoder) -> 
     assert not use_unpadded(module)
     module.modality_config["text"] = text
     module.model.set_attn_implementation("eager")
+    assert not use_unpadded(module)
+
+
+def test_a_distilbert_that_counts_positions_itself_keeps_its_padding(
+    distilbert: DualEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = distilbert.query_tower.modules[0]
+    assert use_unpadded(module)
+    embeddings = type(module.model.embeddings)
+    monkeypatch.setattr(embeddings, "forward", lambda self, input_ids, input_embeds=None: input_ids)
     assert not use_unpadded(module)
 
 

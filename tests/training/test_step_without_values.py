@@ -11,7 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from benchmarks.gpu_steps import StepCase, step_inputs_of
+from tests.fixtures.tiny_models import tiny_distilbert
 from xmc.distributed.world import to_device
 from xmc.encoders import micro_batches
+from xmc.encoders.text_groups import MOST_GROUPS
+from xmc.encoders.unpadded import layers_of, use_unpadded
 from xmc.objectives import build_objective
 from xmc.objectives.classes.boundaries import nearest_boundaries
 from xmc.objectives.margins.config import MarginConfig
@@ -32,6 +35,7 @@ from xmc.scoring import LabelShard
 from xmc.training import step as training_step
 from xmc.training.batches import LabelMemory, MemoryConfig
 from xmc.training.batches.batch import Moment
+from xmc.training.config import TrainConfig
 from xmc.training.step import StepInputs, accumulate_gradients
 
 META = torch.device("meta")
@@ -159,12 +163,63 @@ def test_a_step_stays_on_its_device_and_asks_for_few_numbers(tmp_path: Path, rea
         assert loss.device == embeddings.device == META
         gradients = [p.grad for p in inputs.learner.encoder.parameters() if p.grad is not None]
         assert len(gradients) > 30 and all(gradient.device == META for gradient in gradients)
-        ours = Counter({p: n for p, n in reads.items() if p[0] != "masking_utils.py"})
-        assert batch.pool.masked is not None and ours == ONCE, ours
-        found.append(sum(reads.values()) - sum(ours.values()))
-    few_masks, many_masks = found
-    # transformers asks of each batch whether its mask masks anything, to take a quicker kernel if not.
-    assert many_masks > few_masks > 0
+        # Of transformers too: it would ask of a padded batch whether its mask masks anything.
+        assert batch.pool.masked is not None and reads == ONCE, reads
+        found.append(Counter(reads))
+    few, many = found
+    assert few == many, "no number is read for each micro-batch"
+
+
+@dataclass(frozen=True)
+class RaggedTokens:
+    """Texts of as many tokens as ``lengths`` says, some of none."""
+
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lengths = self.lengths[rows]
+        return np.full(lengths.sum(), 5, dtype=np.int32), np.concatenate([[0], lengths.cumsum()])
+
+
+@pytest.mark.parametrize("distilbert", [False, True], ids=["bert", "distilbert"])
+def test_texts_of_many_lengths_are_asked_for_none(
+    distilbert: bool, tmp_path: Path, reads: Counter[Place], copies: Copies
+) -> None:
+    inputs = step_on_meta(tmp_path, 64)
+    module: Any = inputs.learner.encoder.query_tower.modules[0]
+    if distilbert:
+        module.model = tiny_distilbert(1_000, inputs.learner.encoder.dimension).to(META)
+        assert use_unpadded(module)
+    groups: list[int] = []
+    layers_of(module.model)[0].register_forward_pre_hook(
+        lambda module, given, options: groups.append(len(options["text_groups"].shapes)), with_kwargs=True
+    )
+    drawn = np.random.default_rng(0)
+    queries, labels = (RaggedTokens(drawn.integers(0, 20, size=n)) for n in (200, 300))
+    inputs = replace(inputs, queries=queries, labels=labels, config=with_micro_batches(inputs.config, 400))
+    batch = inputs.batches.next(Moment(0, 0, inputs.frozen, inputs.learner.parameters))
+    reads.clear()
+    with copies:
+        accumulate_gradients(inputs, batch)
+    assert reads == ONCE, reads
+    assert not copies.by_hand, copies.by_hand
+    assert 1 < max(groups) <= MOST_GROUPS
+
+
+def with_micro_batches(config: TrainConfig, tokens: int) -> TrainConfig:
+    return replace(config, training=replace(config.training, micro_batch_tokens=tokens))
+
+
+def test_a_read_of_padded_texts_is_seen(tmp_path: Path, reads: Counter[Place]) -> None:
+    inputs = step_on_meta(tmp_path, 256)
+    inputs.learner.encoder.query_tower.unpadded = False
+    batch = inputs.batches.next(Moment(0, 0, inputs.frozen, inputs.learner.parameters))
+    reads.clear()
+    accumulate_gradients(inputs, batch)
+    assert any(file == "masking_utils.py" for file, _ in reads), reads
 
 
 @pytest.mark.parametrize("kind", ["plain", "elastic arcface", "weights", "labels kept"])

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 
 from xmc.bench.step_shape import TowerShape
 from xmc.encoders.config import EncoderConfig
+from xmc.encoders.micro_batch_size import token_bytes
 from xmc.errors import ConfigError
 
 __all__ = ["DISTILBERT", "tower_shape"]
 
-DISTILBERT = TowerShape(66_362_880, 768, weights=42_467_328, layers=6, width=768, activation_bytes=255_000)
+DISTILBERT = TowerShape(
+    66_362_880, 768, weights=42_467_328, layers=6, width=768, activation_bytes=token_bytes(6, 768)
+)
 """``distilbert-base-uncased``; what a token leaves for the way back was measured under bf16 autocast."""
 
 _EMBEDDED_TOKENS, _EMBEDDED_DIMENSION = 30_522, 384  # the input table of all-MiniLM-L6-v2

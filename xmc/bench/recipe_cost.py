@@ -10,6 +10,7 @@ from xmc.bench.known_towers import tower_shape
 from xmc.bench.step_cost import FLOAT, StepCost, step_cost
 from xmc.bench.step_shape import StepShape
 from xmc.bench.step_time import Rates, step_seconds
+from xmc.encoders.micro_batch_size import LEAST_GPU_TOKENS
 from xmc.errors import ConfigError
 from xmc.scoring import DEFAULT_MEMORY_BYTES
 from xmc.training.config import TrainConfig
@@ -17,7 +18,7 @@ from xmc.training.config import TrainConfig
 __all__ = ["DataCounts", "RecipeCost", "cost_table", "recipe_cost", "recipe_shape"]
 
 _STATIC_TOKENS = 1 << 20  # a bag of tokens leaves so little for the way back that a batch is one micro-batch
-_MATRIX_TOKENS = 16_384
+_MATRIX_TOKENS = LEAST_GPU_TOKENS  # a card with memory to spare takes more, and as much memory more
 
 
 @dataclass(frozen=True)

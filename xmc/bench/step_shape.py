@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xmc.distributed import shard_bounds
+from xmc.encoders.micro_batch_size import LEAST_GPU_TOKENS
 from xmc.errors import ConfigError
 
 __all__ = ["StepShape", "TowerShape"]
@@ -109,7 +110,7 @@ class StepShape:
     touched: tuple[int, ...] = ()
     engine: Literal["tiled", "fused", "dense"] = "fused"
     kept_scores: int = 256 << 20
-    micro_batch_tokens: int = 16_384
+    micro_batch_tokens: int = LEAST_GPU_TOKENS
 
     def __post_init__(self) -> None:
         """Refuse an unknown engine (ConfigError) and counts below one."""

@@ -16,7 +16,8 @@ from xmc.distributed.world import to_device
 from xmc.encoders.frozen_layers import lower_parts, num_frozen
 from xmc.encoders.micro_batches import gather_rows, pack_by_length
 from xmc.encoders.model_fingerprint import Weights, digest
-from xmc.encoders.unpadded import embedded, layers_of, run_layers, text_groups
+from xmc.encoders.text_groups import positions
+from xmc.encoders.unpadded import embedded, layers_of, run_layers
 from xmc.errors import DataError, ModelError
 from xmc.files import atomic_folder, fingerprint
 from xmc.progress import Bar
@@ -44,31 +45,30 @@ class KeptLayers:
             for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
                 self._places[ids[start:stop].tobytes()] = (number, start)
 
-    def __call__(self, ids: Tensor, lengths: Tensor) -> Tensor:
+    def __call__(self, ids: np.ndarray, lengths: np.ndarray) -> Tensor:
         """Token vectors float32 [t, H] after the frozen layers, of texts with ids [t] and lengths [n]."""
-        flat, sizes = ids.to("cpu", torch.int32).numpy(), lengths.cpu().numpy()
-        stops = np.cumsum(sizes)
-        texts = [flat[stop - size : stop].tobytes() for stop, size in zip(stops, sizes, strict=True)]
+        flat, stops = ids.astype(np.int32, copy=False), np.cumsum(lengths)
+        texts = [flat[stop - size : stop].tobytes() for stop, size in zip(stops, lengths, strict=True)]
         places = [self._places.get(text, (-1, 0)) for text in texts]
-        file, start = np.repeat(np.array(places, dtype=np.int64), sizes, axis=0).T
-        within = np.arange(len(flat)) - np.repeat(stops - sizes, sizes)
+        file, start = np.repeat(np.array(places, dtype=np.int64), lengths, axis=0).T
+        within = positions(lengths)
         out = np.empty((len(flat), self.model.config.hidden_size), dtype=np.float32)
         for number, vectors in enumerate(self._vectors):
             chosen = file == number
             out[chosen] = vectors[start[chosen] + within[chosen]]
-        hidden = to_device(out, ids.device)
+        hidden = to_device(out, next(self.model.parameters()).device)
         missing = np.flatnonzero(file < 0)
         if len(missing):
-            of_texts = np.flatnonzero(np.array(places)[:, 0] < 0)
-            tokens, whole = to_device(missing, ids.device), to_device(of_texts, ids.device)
-            hidden[tokens] = lower_vectors(self.model, self.num_layers, ids[tokens], lengths[whole])
+            whole = lengths[np.array(places)[:, 0] < 0]
+            computed = lower_vectors(self.model, self.num_layers, ids[missing], whole)
+            hidden[to_device(missing, hidden.device)] = computed.float()
         return hidden
 
 
 @torch.no_grad()
-def lower_vectors(model: Any, count: int, ids: Tensor, lengths: Tensor) -> Tensor:
-    """Token vectors [t, H] after the first ``count`` layers; texts of one length should be neighbours."""
-    return run_layers(layers_of(model)[:count], embedded(model, ids, lengths), text_groups(lengths))
+def lower_vectors(model: Any, count: int, ids: np.ndarray, lengths: np.ndarray) -> Tensor:
+    """Token vectors [t, H] after the first ``count`` layers, of texts with the longest first."""
+    return run_layers(layers_of(model)[:count], embedded(model, ids, lengths), lengths)
 
 
 def open_or_build(
@@ -115,7 +115,6 @@ def _build(
     folder: Path, model: Any, ids: np.ndarray, offsets: np.ndarray, description: str, progress: bool
 ) -> None:
     count, width = num_frozen(model), int(model.config.hidden_size)
-    device = next(model.parameters()).device
     out = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float16, (len(ids), width))
     filled = np.flatnonzero(np.diff(offsets))
     with Bar(len(filled), description, "text", shown=progress) as bar:
@@ -123,13 +122,7 @@ def _build(
             rows = filled[packed]
             part, starts = gather_rows(ids, offsets, rows)
             lengths = np.diff(starts)
-            vectors = lower_vectors(
-                model,
-                count,
-                torch.from_numpy(part.astype(np.int64)).to(device),
-                torch.from_numpy(lengths).to(device),
-            )
-            small = vectors.cpu().numpy().astype(np.float16)
+            small = lower_vectors(model, count, part, lengths).cpu().numpy().astype(np.float16)
             if not np.isfinite(small).all():
                 raise ModelError(
                     "encoder.frozen_cache: expected vectors that float16 holds, got some beyond it: leave it "
@@ -145,7 +138,10 @@ def _build(
 def _identity(model: Any) -> str:
     """All that decides what the frozen layers give."""
     config = model.config
-    settings = [config.model_type, config.hidden_act, config.layer_norm_eps, config.num_attention_heads]
+    # DistilBERT's norms have no setting, and its activation has another name.
+    distilbert = config.model_type == "distilbert"
+    kind = [config.activation] if distilbert else [config.hidden_act, config.layer_norm_eps]
+    settings = [config.model_type, *kind, config.num_attention_heads]
     return fingerprint(
         json.dumps([_FORMAT_VERSION, *settings], default=str),
         digest(

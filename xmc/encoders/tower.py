@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from xmc.distributed.world import to_device
 from xmc.encoders.frozen_layers import calm_frozen, freeze_layers
+from xmc.encoders.micro_batch_size import LEAST_GPU_TOKENS, gpu_tokens, token_bytes
 from xmc.encoders.module_kinds import is_pooling, is_static, is_transformer
 from xmc.encoders.static_modules import bag_of_rows, plain_bag
 from xmc.encoders.tokenizing import check_ids, token_ids, tokens_fingerprint
-from xmc.encoders.unpadded import LowerVectors, token_features, use_unpadded
+from xmc.encoders.unpadded import LowerVectors, runs_unpadded_on, token_features, use_unpadded
 from xmc.encoders.word_tokens import WORTH, WordTokens, reads_words
 from xmc.errors import ConfigError, ModelError
 
@@ -49,7 +50,7 @@ class Tower:
         self.max_length = _max_length(self._first, task)
         _check(self.modules)
         self.unpadded = self.padded and use_unpadded(self._first)
-        """Whether a transformer runs without padding on a CPU; what comes after it gets padded vectors."""
+        """Whether a transformer runs without padding; what comes after it gets padded vectors."""
         self.kept_layers: LowerVectors | None = None
         """What stands for a transformer's frozen layers in training; what users encode is computed whole."""
 
@@ -72,15 +73,15 @@ class Tower:
         A static tower gives an empty text the zero vector.
 
         Args:
-            ids: Flat token ids, int32 or int64 [t].
+            ids: Flat token ids, int32 or int64 [t]; a transformer's are laid out on the host.
             offsets: Where each text starts, int64 [n + 1].
         """
         # No text at all: modules need not be able to work on an empty batch.
         if len(offsets) == 1:
             return torch.zeros(0, self.dimension, device=self.device)
         kept = None if torch.is_inference_mode_enabled() else self.kept_layers
-        if kept is not None or (self.unpadded and self.device.type == "cpu"):
-            features, rest = self._token_features(ids, offsets, kept), self.modules[1:]
+        if kept is not None or (self.unpadded and runs_unpadded_on(self.device)):
+            features, rest = self._token_features(_on_host(ids), _on_host(offsets), kept), self.modules[1:]
         elif self.padded:
             features, rest = self._padded_features(_on_host(ids), _on_host(offsets)), self.modules
         else:
@@ -113,8 +114,8 @@ class Tower:
         """
         if not self.unpadded:
             raise ConfigError(
-                "encoder.frozen_layers: expected a transformer of BERT's or RoBERTa's kind (encoder.kind "
-                f"transformer), got {type(self._first).__name__}: leave it out"
+                "encoder.frozen_layers: expected a transformer of BERT's, DistilBERT's or RoBERTa's kind "
+                f"(encoder.kind transformer), got {type(self._first).__name__}: leave it out"
             )
         freeze_layers(self._first.model, count)
 
@@ -154,13 +155,24 @@ class Tower:
 
     @property
     def micro_batch_tokens(self) -> int:
-        """Tokens of a micro-batch with gradients: a bag of them keeps 20 bytes each, a transformer 300,000.
-
-        On a CPU a transformer's are fewer: larger ones leave its caches, and are slower.
-        """
+        """Tokens of a micro-batch with gradients: of a transformer as suits its device, and its memory."""
         if not self.padded:
             return 1 << 20
-        return 4_096 if self.device.type == "cpu" else 16_384
+        device = self.device
+        if device.type == "cpu":
+            return 4_096  # larger ones leave its caches, and are slower
+        if device.type != "cuda" or self.token_bytes is None:
+            return LEAST_GPU_TOKENS
+        return gpu_tokens(torch.cuda.get_device_properties(device).total_memory, self.token_bytes)
+
+    @property
+    def token_bytes(self) -> int | None:
+        """What autograd keeps of each token, in bytes: by the layers of a transformer that tells of them."""
+        if not self.padded:
+            return 40
+        config: Any = getattr(self._first.model, "config", None)
+        layers, width = (getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size"))
+        return token_bytes(layers, width) if isinstance(layers, int) and isinstance(width, int) else None
 
     @property
     def device(self) -> torch.device:
@@ -216,10 +228,9 @@ class Tower:
         return plain_bag(bag.weight, ids, offsets, bag.mode)
 
     def _token_features(
-        self, ids: np.ndarray | Tensor, offsets: np.ndarray | Tensor, kept: LowerVectors | None
+        self, ids: np.ndarray, offsets: np.ndarray, kept: LowerVectors | None
     ) -> dict[str, Tensor]:
-        flat = to_device(ids, self.device), to_device(offsets, self.device)
-        features = token_features(self._first, *flat, kept)
+        features = token_features(self._first, ids, offsets, kept)
         if self._unpooled:
             features["prompt_length"] = torch.full((1,), self._unpooled)
         return features

@@ -2,26 +2,31 @@
 
 Linear layers, norms and activations take the tokens of all texts as one row of tokens. Attention, which must
 not cross texts, is taken over texts of one length at a time: a batch of equal rows, which needs neither
-padding nor a mask. A token attends to what it would attend to in a padded batch, so that vectors are the same
-up to rounding.
+padding nor a mask. (Where there are many lengths an accelerator pads within the attention.) A token attends
+to what it would attend to in a padded batch, so that vectors are the same up to rounding.
+
+What depends on lengths is computed on the host and copied: no number is read from the device.
 """
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+
+from xmc.distributed.world import to_device
+from xmc.encoders.text_groups import MOST_GROUPS, TextGroups, attend, group_texts, positions, spread
 
 __all__ = [
     "LowerVectors",
-    "TextGroups",
     "attend_by_text",
     "embedded",
     "layers_of",
     "run_layers",
-    "text_groups",
+    "runs_unpadded_on",
     "token_features",
     "use_unpadded",
 ]
@@ -29,12 +34,9 @@ __all__ = [
 ATTENTION = "xmc_by_text"
 """The name of :func:`attend_by_text` among the attention implementations of transformers."""
 
-TextGroups = list[tuple[int, int]]
-"""Texts one behind another: (how many, of how many tokens each), group after group."""
-
 # Models whose layers mix tokens nowhere but in the attention they ask transformers for, and that take
 # position ids: every other one is run on padded texts. RoBERTa's kind counts from its padding id on.
-_FROM_ZERO = {"bert"}
+_FROM_ZERO = {"bert", "distilbert"}
 _FROM_PADDING = {"camembert", "roberta", "xlm-roberta"}
 
 _PLAIN_OUTPUT = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -54,6 +56,8 @@ def use_unpadded(transformer: Any) -> bool:
         or getattr(transformer.tokenizer, "padding_side", "right") != "right"
         or transformer.modality_config.get("text") != _PLAIN_OUTPUT
         or transformer.module_output_name != "token_embeddings"
+        # Versions of DistilBERT count positions by themselves, from the first token of all texts.
+        or "position_ids" not in signature(model.embeddings.forward).parameters
     ):
         return False
     if config._attn_implementation != ATTENTION:
@@ -66,6 +70,11 @@ def use_unpadded(transformer: Any) -> bool:
         AttentionMaskInterface.register(ATTENTION, sdpa_mask)
         model.set_attn_implementation(ATTENTION)
     return True
+
+
+def runs_unpadded_on(device: torch.device) -> bool:
+    """Whether texts are run without padding on a device; of other accelerators nobody knows what it costs."""
+    return device.type in ("cpu", "cuda", "meta")  # meta: tests ask there what a GPU would be asked
 
 
 def attend_by_text(
@@ -103,15 +112,8 @@ def attend_by_text(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return padded
-    sizes = [count * length for count, length in text_groups]
-    # Split, not sliced: its gradient is one concatenation, where a slice's is of the size of the whole.
-    parts = zip(*(x[0].transpose(0, 1).split(sizes) for x in (query, key, value)), strict=True)
-    out = []
-    for (count, length), part in zip(text_groups, parts, strict=True):
-        q, k, v = (x.unflatten(0, (count, length)).transpose(1, 2) for x in part)  # [count, H, length, d]
-        attended = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
-        out.append(attended.transpose(1, 2).flatten(0, 1))  # [count * length, H, d]
-    return torch.cat(out).unsqueeze(0), None
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # each [t, H, d]
+    return attend(q, k, v, text_groups, dropout, scaling).unsqueeze(0), None
 
 
 class LowerVectors(Protocol):
@@ -119,13 +121,13 @@ class LowerVectors(Protocol):
 
     num_layers: int
 
-    def __call__(self, ids: Tensor, lengths: Tensor) -> Tensor:
+    def __call__(self, ids: np.ndarray, lengths: np.ndarray) -> Tensor:
         """Token vectors [t, H] after ``num_layers`` layers, of texts with ids [t] and lengths [n]."""
         ...
 
 
 def token_features(
-    transformer: Any, ids: Tensor, offsets: Tensor, lower: LowerVectors | None = None
+    transformer: Any, ids: np.ndarray, offsets: np.ndarray, lower: LowerVectors | None = None
 ) -> dict[str, Tensor]:
     """What the library's ``Transformer`` gives for padded texts, from a pass without padding.
 
@@ -140,80 +142,71 @@ def token_features(
         [n, longest].
     """
     model = transformer.model
-    ids, lengths, order = _longest_first(ids.long(), offsets.long(), transformer.tokenizer.pad_token_id or 0)
+    ids, lengths, order = _longest_first(ids, offsets, transformer.tokenizer.pad_token_id or 0)
     hidden = embedded(model, ids, lengths) if lower is None else lower(ids, lengths)
-    layers = layers_of(model)[0 if lower is None else lower.num_layers :]
-    hidden = run_layers(layers, hidden, text_groups(lengths))
-    vectors, mask = _padded(hidden, lengths)
-    if order is not None:
-        back = order.argsort()
-        vectors, mask = vectors[back], mask[back]
-    return {"token_embeddings": vectors, "attention_mask": mask}
+    hidden = run_layers(layers_of(model)[0 if lower is None else lower.num_layers :], hidden, lengths)
+    return _padded(hidden, lengths, order)
 
 
 def layers_of(model: Any) -> nn.ModuleList:
     """The model's layers, first to last; what comes before them are its embeddings."""
-    layers: nn.ModuleList = model.encoder.layer
+    stack: Any = model.transformer if model.config.model_type == "distilbert" else model.encoder
+    layers: nn.ModuleList = stack.layer
     return layers
 
 
-def run_layers(layers: nn.ModuleList, hidden: Tensor, groups: TextGroups) -> Tensor:
-    """Token vectors [t, H] of texts in ``groups`` through some layers."""
+def run_layers(layers: nn.ModuleList, hidden: Tensor, lengths: np.ndarray) -> Tensor:
+    """Token vectors [t, H] of texts with ``lengths`` [n] through some layers, the longest text first."""
+    # A CPU has no launches to spare, and is slower with masks.
+    groups = group_texts(lengths, hidden.device, None if hidden.device.type == "cpu" else MOST_GROUPS)
     hidden = hidden.unsqueeze(0)
     for layer in layers:
         hidden = layer(hidden, text_groups=groups)
     return hidden[0]
 
 
-def text_groups(lengths: Tensor) -> TextGroups:
-    """Neighbours of one length as one group, for lengths [n]."""
-    sizes, counts = torch.unique_consecutive(lengths, return_counts=True)
-    return list(zip(counts.tolist(), sizes.tolist(), strict=True))
-
-
-def _longest_first(ids: Tensor, offsets: Tensor, pad_id: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Ids and lengths with the longest text first, and where each text was; None where all stay in place."""
-    lengths = offsets.diff()
-    if not bool(lengths.all()):
-        # One pad token where a text has none, so that every text has something to attend to.
-        at = offsets[:-1][lengths == 0]
-        kept = torch.ones(len(ids) + len(at), dtype=torch.bool, device=ids.device)
-        kept[at + torch.arange(len(at), device=ids.device)] = False
-        filled = ids.new_full((len(kept),), pad_id)
-        filled[kept] = ids
-        ids, lengths = filled, lengths.clamp(min=1)
-    if bool((lengths.diff() <= 0).all()):
-        return ids, lengths, None
-    order = lengths.argsort(descending=True, stable=True)
-    starts = lengths.cumsum(0) - lengths
-    moved = lengths[order]
-    shift = (starts[order] - (moved.cumsum(0) - moved)).repeat_interleave(moved)
-    return ids[shift + torch.arange(len(ids), device=ids.device)], moved, order
-
-
-def embedded(model: Any, ids: Tensor, lengths: Tensor) -> Tensor:
+def embedded(model: Any, ids: np.ndarray, lengths: np.ndarray) -> Tensor:
     """The vectors [t, H] that the first layer takes, of texts with ids [t] and lengths [n]."""
-    starts = lengths.cumsum(0) - lengths
-    if model.config.model_type in _FROM_ZERO:
-        positions = torch.arange(len(ids), device=ids.device) - starts.repeat_interleave(lengths)
-    else:
-        pad_id = model.config.pad_token_id
-        real = ids.ne(pad_id).long()
-        before = (real.cumsum(0) - real)[starts]
-        positions = (real.cumsum(0) - before.repeat_interleave(lengths)) * real + pad_id
-    kinds = torch.zeros_like(ids).unsqueeze(0)
-    rows: Tensor = model.embeddings(
-        input_ids=ids.unsqueeze(0), position_ids=positions.unsqueeze(0), token_type_ids=kinds
-    )
+    places = positions(lengths)
+    if model.config.model_type not in _FROM_ZERO:
+        pad_id, starts = model.config.pad_token_id, np.cumsum(lengths) - lengths
+        real = (ids != pad_id).astype(np.int64)
+        before = (np.cumsum(real) - real)[starts]
+        places = (np.cumsum(real) - np.repeat(before, lengths)) * real + pad_id
+    device = next(model.parameters()).device
+    both = to_device(np.stack([ids, places]).astype(np.int64, copy=False), device).unsqueeze(1)  # [2, 1, t]
+    # DistilBERT has one kind of tokens, and no table of kinds.
+    kinds = {} if model.config.model_type == "distilbert" else {"token_type_ids": torch.zeros_like(both[0])}
+    rows: Tensor = model.embeddings(input_ids=both[0], position_ids=both[1], **kinds)
     return rows[0]
 
 
-def _padded(hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Flat vectors [t, H] as [n, longest, H] with zeros, and the mask [n, longest] of those that are none."""
+def _longest_first(
+    ids: np.ndarray, offsets: np.ndarray, pad_id: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids [t] and lengths [n] with the longest text first, and which text each is, int64 [n]."""
+    lengths = np.diff(offsets)
+    if not lengths.all():
+        # One pad token where a text has none, so that every text has something to attend to.
+        ids = np.insert(ids, offsets[:-1][lengths == 0], pad_id)
+        lengths = np.maximum(lengths, 1)
+    if (np.diff(lengths) <= 0).all():
+        return ids, lengths, np.arange(len(lengths))
+    order = np.argsort(-lengths, kind="stable")
+    starts, moved = (np.cumsum(lengths) - lengths)[order], lengths[order]
+    return ids[np.repeat(starts, moved) + positions(moved)], moved, order
+
+
+def _padded(hidden: Tensor, lengths: np.ndarray, order: np.ndarray) -> dict[str, Tensor]:
+    """Flat vectors [t, H] as [n, longest, H] with zeros, in the order of the texts, and the mask of both."""
     width = int(lengths[0])
-    filled = torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)
-    if len(hidden) == filled.numel():
-        return hidden.unflatten(0, filled.shape), filled.long()
-    out = hidden.new_zeros(*filled.shape, hidden.shape[-1])
-    out[filled] = hidden
-    return out, filled.long()
+    if len(hidden) == len(lengths) * width:  # of one length, and so in place
+        vectors = hidden.unflatten(0, (len(lengths), width))
+        mask = hidden.new_ones(vectors.shape[:2], dtype=torch.int64)
+        return {"token_embeddings": vectors, "attention_mask": mask}
+    slots = np.repeat(order * width, lengths) + positions(lengths)
+    vectors = spread(hidden, to_device(slots, hidden.device), len(lengths) * width)
+    filled = np.empty((len(lengths), width), dtype=np.int64)
+    filled[order] = np.arange(width) < lengths[:, None]
+    mask = to_device(filled, hidden.device)
+    return {"token_embeddings": vectors.unflatten(0, mask.shape), "attention_mask": mask}

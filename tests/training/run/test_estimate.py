@@ -18,7 +18,7 @@ def test_the_estimate_grows_with_what_is_held(config):
             pool_size=1000,
             num_labels=5000,
             micro_batch_tokens=1000,
-            padded=False,
+            token_bytes=40,
             world_size=1,
             device=torch.device("cpu"),
         )
@@ -27,6 +27,7 @@ def test_the_estimate_grows_with_what_is_held(config):
     assert memory() > 16_000_000
     assert memory(pool_size=10_000) > memory() < memory(num_parameters=2_000_000)
     assert memory(pool_size=10_000, world_size=4) < memory(pool_size=10_000)
+    assert memory(token_bytes=140) - memory() == 100 * 1000 and memory(token_bytes=None) > memory()
     assert memory(num_labels=1_005_000) - memory() == 1_000_000 * 64 * 4  # a validation's embeddings
     config = replace(
         config, negatives=NegativesConfig("sampled", uniform=9, memory=MemoryConfig(enabled=True))

@@ -45,7 +45,7 @@ class Announce(Callback):
             pool_size=self.batches.pools.expected_size(),
             num_labels=dataset.num_labels,
             micro_batch_tokens=config.training.micro_batch_tokens or tower.micro_batch_tokens,
-            padded=tower.padded,
+            token_bytes=tower.token_bytes,
             world_size=run.world.size,
             device=run.device,
         )

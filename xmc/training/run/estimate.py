@@ -13,10 +13,7 @@ __all__ = ["CostEstimate", "estimate_cost"]
 
 ADAM_BYTES = 16  # of float32: the weight, its gradient and two moments
 FROZEN_BYTES = 4  # the weight alone
-ACTIVATION_BYTES = {
-    True: 300_000,
-    False: 40,
-}  # a token of a padded (transformer) micro-batch; measured, rough
+ACTIVATION_BYTES = 300_000  # a token of a transformer of which nothing is known; measured, rough
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def estimate_cost(
     pool_size: int,
     num_labels: int,
     micro_batch_tokens: int,
-    padded: bool,
+    token_bytes: int | None,
     world_size: int,
     device: torch.device,
 ) -> CostEstimate:
@@ -61,7 +58,7 @@ def estimate_cost(
     given = config.scoring.memory_mb
     tiles = default_memory_bytes(device) if given is None else given << 20
     scores = min(tiles, batch_size * pool_size / world_size * 4 * 2)
-    activations = micro_batch_tokens * ACTIVATION_BYTES[padded]
+    activations = micro_batch_tokens * (token_bytes or ACTIVATION_BYTES)
     memory = num_parameters * ADAM_BYTES + num_frozen * FROZEN_BYTES + embeddings + scores + activations
     memory += num_labels * dimension * _bytes_per_label_entry(config, world_size)
     return CostEstimate(num_steps, batch_size * config.training.accumulation, pool_size, round(memory))
