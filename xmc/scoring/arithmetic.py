@@ -40,6 +40,10 @@ def scaled_product(left: Tensor, right: Tensor, scale: float, offsets: Tensor | 
     return torch.addmm(offsets, left, right, alpha=scale, out=out)
 
 
+_ALIGNED = 8
+"""Halves that matrix units load at once: products over another number of them run on slow kernels."""
+
+
 def slope_product(slopes: Tensor, vectors: Tensor) -> Tensor:
     """``slopes @ vectors``: [n, m] by [m, D], accumulated and returned in float32, or float64.
 
@@ -47,8 +51,12 @@ def slope_product(slopes: Tensor, vectors: Tensor) -> Tensor:
     of 1e-9, which a softmax over a million labels gives).
     """
     if vectors.dtype in HALF and vectors.is_cuda:
-        half = slopes.to(torch.bfloat16), vectors.to(torch.bfloat16)
-        return torch.mm(*half, out_dtype=torch.float32)
+        slopes, vectors = slopes.to(torch.bfloat16), vectors.to(torch.bfloat16)
+        whole = len(vectors) // _ALIGNED * _ALIGNED
+        if whole in (0, len(vectors)):
+            return torch.mm(slopes, vectors, out_dtype=torch.float32)
+        product = torch.mm(slopes[:, :whole], vectors[:whole], out_dtype=torch.float32)
+        return product.add_(torch.mm(slopes[:, whole:], vectors[whole:], out_dtype=torch.float32))
     dtype = accumulation_type(torch.promote_types(slopes.dtype, vectors.dtype))
     return slopes.to(dtype) @ vectors.to(dtype)
 

@@ -71,7 +71,7 @@ class FusedEngine:
                 places = columns[pairs] - labels.start
                 add_pair_products(wide, places, given.queries, rows[pairs], grad_positives[pairs])
                 # Rounded to the labels' type once, after positives and negatives were added up in float32.
-                grad_labels[labels] = wide.mul_(given.scale)
+                torch.mul(wide, given.scale, out=grad_labels[labels])
             if grad_offsets is not None:
                 grad_offsets[labels] = torch.sum(slopes, 0, dtype=torch.float32)
         add_pair_products(products, rows, given.labels, columns, grad_positives)
@@ -89,6 +89,8 @@ class FusedEngine:
         tiles = slab_tiles(num_rows, dimension, block, size, inputs.tile_bytes)
         tiles = min(tiles, max(1, tiling.num_tiles))
         slopes = torch.empty(num_rows, tiles * block, dtype=self.slope_type, device=value.device)
+        # On the device: a number of Python would be copied there, and waited for.
+        zero = slopes.new_zeros(())
         form, numbers = statistic.fused_slope(value, grad_value)
         # A slab is as many labels as the budget holds slopes of, and its memory serves one after the other.
         edges = [*range(0, num_labels, tiles * block), num_labels]
@@ -102,7 +104,8 @@ class FusedEngine:
             if left_out is not None:
                 # A scatter of a few costs less than a kernel that looks for them in every tile.
                 rows, columns, _ = inputs.own_pairs(left_out)
-                slopes[rows[left[number]], columns[left[number]] - start] = 0.0
+                pair = left[number]
+                slopes.index_put_((rows[pair], columns[pair] - start), zero)
             yield slice(start, stop), pairs, slopes[:, : stop - start]
 
     def _cut(self, pairs: Positives | None, edges: list[int]) -> list[slice]:
