@@ -71,6 +71,9 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_the_layers_are_those_that_are_asked_for; test_fresh_adapters_change_nothing; "
             "test_separate_towers_start_alike_and_share_what_is_frozen"
         ),
+        "encoders/test_compiled_layers.py": (
+            "test_a_replay_draws_the_same_dropout; test_layers_share_a_compilation_for_all_numbers_of_tokens"
+        ),
         "encoders/test_dual_encoder.py": "test_the_saved_folder_opens_without_this_package",
         "encoders/test_embedded.py": "test_embedded_equals_the_library_and_survives_saving",
         "engines/test_opensearch.py": "test_its_life",
@@ -144,6 +147,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_a_users_mypy_sees_the_types"
         ),
         "test_your_data.py": "test_commands_and_python_run",
+        "training/test_compiled_run.py": "test_a_run_takes_the_steps_of_an_uncompiled_one",
         "training/test_dimensions.py": (
             "test_each_dimension_is_measured_and_a_killed_run_goes_on; "
             "test_a_short_prefix_learns_what_it_does_not_learn_by_itself"

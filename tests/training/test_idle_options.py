@@ -22,8 +22,8 @@ negatives.mode negatives.filter_pairs negatives.sources negatives.tempered.count
 negatives.memory.enabled negatives.clusters.largest
 training.epochs training.max_steps training.batch_size training.accumulation training.micro_batch_tokens
 training.learning_rate training.weight_decay training.warmup training.clip_norm training.max_skipped
-training.precision training.deterministic training.checkpoint_every training.checkpoint_minutes
-training.callbacks
+training.precision training.compile training.deterministic training.checkpoint_every
+training.checkpoint_minutes training.callbacks
 residuals.enabled head.kind validation.rows
 """.split()
 """Options that every run reads."""

@@ -9,7 +9,7 @@ LEAST_GPU_TOKENS = 16_384
 
 _MOST_GPU_TOKENS = 131_072  # from here on launches are no part of a pass that would be worth memory
 
-_SHARE = 5  # a fifth: weights, moments, score tiles, label tables and float32 (a third more) take the rest
+_SHARE = 4  # a quarter: weights, moments, score tiles, label tables and float32 (a third more) take the rest
 
 _MEASURED = 255_000, 6 * 768  # of DistilBERT under bf16 autocast: bytes of a token, layers x width
 
@@ -24,7 +24,7 @@ def gpu_tokens(memory: int, bytes_per_token: int) -> int:
     """Tokens of a micro-batch on a card: a power of two, 16,384 to 131,072.
 
     A pass takes the host about as long for few tokens as for many, and a card that waits for it does
-    nothing; so the most whose activations fit a fifth of the memory. The same for each card of a kind, as
+    nothing; so the most whose activations fit a quarter of the memory. The same for each card of a kind, as
     dropout is drawn by micro-batches.
 
     Args:

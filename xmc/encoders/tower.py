@@ -51,6 +51,7 @@ class Tower:
         _check(self.modules)
         self.unpadded = self.padded and use_unpadded(self._first)
         """Whether a transformer runs without padding; what comes after it gets padded vectors."""
+        self._compiled = False
         self.kept_layers: LowerVectors | None = None
         """What stands for a transformer's frozen layers in training; what users encode is computed whole."""
 
@@ -118,6 +119,20 @@ class Tower:
                 f"(encoder.kind transformer), got {type(self._first).__name__}: leave it out"
             )
         freeze_layers(self._first.model, count)
+
+    def compile_layers(self) -> None:
+        """Compile, of training's passes from now on, what a transformer's layers do after their attention.
+
+        Raises:
+            ConfigError: When it has no such layers, or runs where they are not run without padding.
+        """
+        if not (self.unpadded and runs_unpadded_on(self.device)):
+            raise ConfigError(
+                "training.compile: expected a transformer of BERT's, DistilBERT's or RoBERTa's kind "
+                f"(encoder.kind transformer) on a CUDA GPU, got {type(self._first).__name__} on "
+                f"{self.device.type}: leave it false"
+            )
+        self._compiled = True
 
     def calm_frozen(self) -> None:
         """Switch off dropout in frozen layers, as they were switched on with all others."""
@@ -230,7 +245,9 @@ class Tower:
     def _token_features(
         self, ids: np.ndarray, offsets: np.ndarray, kept: LowerVectors | None
     ) -> dict[str, Tensor]:
-        features = token_features(self._first, ids, offsets, kept)
+        # What is encoded without dropout, as in a validation, need not be compiled for that too.
+        compiled = self._compiled and self._first.model.training
+        features = token_features(self._first, ids, offsets, kept, compiled=compiled)
         if self._unpooled:
             features["prompt_length"] = torch.full((1,), self._unpooled)
         return features

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from xmc.distributed.world import to_device
+from xmc.encoders.compiled_layers import run_compiled_layer
 from xmc.encoders.text_groups import MOST_GROUPS, TextGroups, attend, group_texts, positions, spread
 
 __all__ = [
@@ -127,7 +128,12 @@ class LowerVectors(Protocol):
 
 
 def token_features(
-    transformer: Any, ids: np.ndarray, offsets: np.ndarray, lower: LowerVectors | None = None
+    transformer: Any,
+    ids: np.ndarray,
+    offsets: np.ndarray,
+    lower: LowerVectors | None = None,
+    *,
+    compiled: bool = False,
 ) -> dict[str, Tensor]:
     """What the library's ``Transformer`` gives for padded texts, from a pass without padding.
 
@@ -136,6 +142,7 @@ def token_features(
         ids: Flat token ids [t].
         offsets: int64 [n + 1], n at least 1; a text without tokens is read as one pad token.
         lower: What stands for the embeddings and the first layers.
+        compiled: Whether layers are run as :mod:`xmc.encoders.compiled_layers` does.
 
     Returns:
         ``token_embeddings`` [n, longest, H], zeros after a text's end, and ``attention_mask``, int64
@@ -144,7 +151,8 @@ def token_features(
     model = transformer.model
     ids, lengths, order = _longest_first(ids, offsets, transformer.tokenizer.pad_token_id or 0)
     hidden = embedded(model, ids, lengths) if lower is None else lower(ids, lengths)
-    hidden = run_layers(layers_of(model)[0 if lower is None else lower.num_layers :], hidden, lengths)
+    layers = layers_of(model)[0 if lower is None else lower.num_layers :]
+    hidden = run_layers(layers, hidden, lengths, compiled=compiled)
     return _padded(hidden, lengths, order)
 
 
@@ -155,13 +163,18 @@ def layers_of(model: Any) -> nn.ModuleList:
     return layers
 
 
-def run_layers(layers: nn.ModuleList, hidden: Tensor, lengths: np.ndarray) -> Tensor:
+def run_layers(
+    layers: nn.ModuleList, hidden: Tensor, lengths: np.ndarray, *, compiled: bool = False
+) -> Tensor:
     """Token vectors [t, H] of texts with ``lengths`` [n] through some layers, the longest text first."""
     # A CPU has no launches to spare, and is slower with masks.
     groups = group_texts(lengths, hidden.device, None if hidden.device.type == "cpu" else MOST_GROUPS)
     hidden = hidden.unsqueeze(0)
     for layer in layers:
-        hidden = layer(hidden, text_groups=groups)
+        if compiled:
+            hidden = run_compiled_layer(layer, hidden, groups)
+        else:
+            hidden = layer(hidden, text_groups=groups)
     return hidden[0]
 
 

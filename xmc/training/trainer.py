@@ -181,6 +181,9 @@ class Trainer:
         self.learner = build_learner(
             config, self.encoder, label_texts, points, self.device, self.world, discriminator
         )
+        if config.training.compile:
+            for tower in self.encoder.towers:
+                tower.compile_layers()
         self.validator = Validator(
             self.dataset,
             self.validation_rows,

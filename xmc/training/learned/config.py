@@ -76,6 +76,10 @@ class OptimisationConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the encoders' forward passes; auto is bf16 on a GPU that has it and fp32 elsewhere."""
 
+    compile: bool = False
+    """Compile a transformer's layers but for their attention, for a GPU; the first steps take a minute more.
+    Of BERT's, DistilBERT's and RoBERTa's kind."""
+
     deterministic: bool = False
     """Only algorithms that give the same bits each time, on one machine with as many threads and ranks; an
     operation that has none is an error. On a CPU it changes nothing but that, on a GPU it takes time."""

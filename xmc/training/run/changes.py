@@ -49,7 +49,7 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
         "negatives": {"clusters": {"vectors": "fresh"}},
         "objective": {"margin": asdict(MarginConfig()), "virtual_negative": None},
         "distillation": asdict(DistillationConfig()),
-        "training": {"table_dtype": "float32"},
+        "training": {"table_dtype": "float32", "compile": False},
         "data": {
             **{"label_texts": "joint", "label_fold": "max", "label_text_draw": "random"},
             **{"co_labels": None, "label_query_weight": 1.0},
