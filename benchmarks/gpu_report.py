@@ -51,7 +51,8 @@ def _asked(one: Found) -> str:
         shape = f"B {one['num_queries']:,}, L {one['num_labels']:,}, D {one['dimension']}"
         return f"{one['implementation']}, {shape}"
     if one["kind"] == "step":
-        return f"{one['tower']}, pool of {one['pool']:,}"
+        compiled = ", compiled" if one["compile"] else ""
+        return f"{one['tower']}, pool of {one['pool']:,}{compiled}"
     if one["kind"] == "search":
         size = f"{one['num_queries']:,} of {one['num_labels']:,}, D {one['dimension']}, k {one['k']}"
         return size if one["memory_mb"] is None else f"{size}, {one['memory_mb']} MB"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xmc.bench.step_cost import TowerShape
+from xmc.encoders.micro_batch_size import token_bytes
 
 __all__ = ["SHAPES", "EncoderShape"]
 
@@ -25,11 +26,9 @@ class EncoderShape:
         """For :func:`xmc.bench.step_cost.step_cost`: 12 h^2 weights a layer that a token is multiplied by."""
         weights = 12 * self.width**2 * self.layers
         parameters = weights + (self.vocabulary + 512 + 2) * self.width + 13 * self.width * self.layers
-        # What autograd keeps of a DistilBERT's token under bf16 autocast, 255,000 bytes, by width and depth.
-        kept = 255_000 * self.width * self.layers // (768 * 6)
         return TowerShape(
             parameters, self.width, weights=weights, layers=self.layers, width=self.width,
-            activation_bytes=kept,
+            activation_bytes=token_bytes(self.layers, self.width),
         )  # fmt: skip
 
 

@@ -58,6 +58,7 @@ class StepCase:
         tokens: Of every text.
         micro_batch_tokens: What is encoded at once; the tower's own choice when None.
         steps: Timed, after one to warm up.
+        compile: Whether layers are compiled but for their attention (``training.compile``).
     """
 
     tower: str
@@ -68,6 +69,7 @@ class StepCase:
     tokens: int = TOKENS
     micro_batch_tokens: int | None = None
     steps: int = 2
+    compile: bool = False
     kind: ClassVar[str] = "step"
 
     def measure(self, device: str) -> dict[str, Any]:
@@ -147,6 +149,9 @@ def step_inputs_of(case: StepCase, device: str, folder: Path) -> StepInputs:
     )
     points = np.bincount(relevance.indices, minlength=case.labels)
     learner = build_learner(config, encoder, [""] * case.labels, points, place, world)
+    if case.compile:
+        for tower in encoder.towers:
+            tower.compile_layers()
     vocabulary = SHAPES[case.tower].vocabulary if case.tower in SHAPES else 1_000
     queries, labels = (_RandomTokens.draw(n, case.tokens, vocabulary) for n in (case.rows, case.labels))
     autocast = partial(torch.autocast, device, torch.bfloat16, enabled=device == "cuda")

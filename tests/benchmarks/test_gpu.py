@@ -47,8 +47,10 @@ def test_all_that_was_asked_for_is_measured() -> None:
     shapes = {(c.implementation, c.num_queries, c.num_labels, c.dimension, c.dtype) for c in times}
     assert len(times) == len(shapes) == 32 and {shape[0] for shape in shapes} == set(IMPLEMENTATIONS)
     steps = [case for case in planned["step"].cases if isinstance(case, StepCase)]
-    assert {(case.tower, case.pool) for case in steps} == {
-        (tower, pool) for tower in ("DistilBERT", "MiniLM") for pool in (8_192, 65_536)
+    assert {(case.tower, case.pool, case.compile) for case in steps} == {
+        (tower, pool, compiled)
+        for tower in ("DistilBERT", "MiniLM")
+        for pool, compiled in ((8_192, False), (65_536, False), (65_536, True))
     }
 
 
