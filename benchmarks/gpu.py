@@ -40,7 +40,7 @@ from benchmarks.gpu_cases import Case, asked, run_case
 from benchmarks.gpu_files import begin_process
 from benchmarks.gpu_given import check_data, check_encoder
 from benchmarks.gpu_report import report
-from benchmarks.gpu_stages import AT_ONCE, PATIENCE, STAGES, Choices, Stage, stages
+from benchmarks.gpu_stages import AT_ONCE, PATIENCE, STAGES, WAYS, Choices, Stage, stages
 from benchmarks.gpu_texts import SmokeCase
 from xmc.errors import XMCError
 from xmc.files import atomic_file
@@ -203,6 +203,7 @@ def main(arguments: Sequence[str] | None = None, *, isolate: bool = True) -> int
         queries=tuple(given.queries),
         labels=tuple(given.labels),
         dimensions=tuple(given.dimensions),
+        ways=tuple(given.ways),
     )
     results: list[dict[str, Any]] = []
     patience = PATIENCE if choices.miniature else 1
@@ -247,6 +248,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--queries", type=int, nargs="+", default=plain.queries, help="values of B to time")
     parser.add_argument("--labels", type=int, nargs="+", default=plain.labels, help="values of L to time")
     parser.add_argument("--dimensions", type=int, nargs="+", default=plain.dimensions, help="values of D")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=plain.ways, help="implementations to time")
     parser.add_argument(
         "--budget",
         type=float,

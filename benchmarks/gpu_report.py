@@ -169,7 +169,7 @@ def _name(one: Found) -> str:
     if one["kind"] == "part":
         return str(one["part"])
     options = ", ".join(f"{key}={value}" for key, value in one["options"].items())
-    return f"{one['objective']}({options}), {one['implementation']}, {one['dtype']}"
+    return f"{one['objective']}({options}), {one['implementation']}, {one['dtype']}, D {one['dimension']}"
 
 
 def _fault(one: Found) -> str:
