@@ -159,7 +159,9 @@ def _train_case(asked: Choices) -> Case:
     (tower,) = asked.towers("MiniLM")
     if asked.miniature:
         return TrainCase(tower, asked.data, epochs=4, labels=20, queries=200, batch=50, length=16)
-    return TrainCase(tower, asked.data)
+    if asked.data is None:
+        return TrainCase(tower)
+    return TrainCase(tower, asked.data, labels=10_000, queries=40_000)
 
 
 def _encode_cases(asked: Choices) -> list[Case]:
