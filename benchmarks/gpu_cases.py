@@ -66,7 +66,7 @@ class CheckCase:
 
 @dataclass(frozen=True)
 class TimeCase:
-    """Forward and backward pass of decoupled softmax with gradients to queries and labels."""
+    """Forward and backward pass of an objective with gradients to queries and labels."""
 
     implementation: str
     num_queries: int
@@ -74,6 +74,7 @@ class TimeCase:
     dimension: int
     dtype: str = "bfloat16"
     repeats: int = 20
+    objective: str = "decoupled_softmax"
     kind: ClassVar[str] = "time"
 
     def measure(self, device: str) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def _time(case: TimeCase, device: str) -> dict[str, Any]:
     name, context = _implementation(case.implementation, device)
 
     def step() -> None:
-        loss = build_objective("decoupled_softmax")(ScoreInputs(*leaves, positives, implementation=name))
+        loss = build_objective(case.objective)(ScoreInputs(*leaves, positives, implementation=name))
         torch.autograd.grad(loss, leaves)
 
     with context:

@@ -19,7 +19,7 @@ def report(results: Sequence[Found]) -> str:
     parts = [
         table(of) for kind, table in _TABLES.items() if (of := [r for r in results if r["kind"] == kind])
     ]
-    checks = [one for one in results if one["kind"] in ("check", "part")]
+    checks = [one for one in results if one["kind"] in ("check", "part", "graph")]
     return "\n\n".join([*parts, _checks(checks)] if checks else parts)
 
 
@@ -49,10 +49,12 @@ def _short(error: str) -> str:
 def _asked(one: Found) -> str:
     if one["kind"] == "time":
         shape = f"B {one['num_queries']:,}, L {one['num_labels']:,}, D {one['dimension']}"
-        return f"{one['implementation']}, {shape}"
+        other = "" if one["objective"] == "decoupled_softmax" else f", {one['objective']}"
+        return f"{one['implementation']}, {shape}{other}"
     if one["kind"] == "step":
-        compiled = ", compiled" if one["compile"] else ""
-        return f"{one['tower']}, pool of {one['pool']:,}{compiled}"
+        told = [name for name, there in (("compiled", one["compile"]), ("ragged", one["ragged"])) if there]
+        told += [f"scores in {one['precision']}"] if one["precision"] != "fp32" else []
+        return ", ".join([one["tower"], f"pool of {one['pool']:,}", *told])
     if one["kind"] == "search":
         size = f"{one['num_queries']:,} of {one['num_labels']:,}, D {one['dimension']}, k {one['k']}"
         return size if one["memory_mb"] is None else f"{size}, {one['memory_mb']} MB"
@@ -68,7 +70,7 @@ def _beside_dense(one: Found, results: Sequence[Found]) -> float | None:
     """The time of dense scores over that of a case of the same shape; None where not both were timed."""
     if one["kind"] != "time" or one["error"]:
         return None
-    shape = ("num_queries", "num_labels", "dimension", "dtype")
+    shape = ("num_queries", "num_labels", "dimension", "dtype", "objective")
     for other in results:
         if other["kind"] == "time" and other["implementation"] == "dense" and not other["error"]:
             if all(other[name] == one[name] for name in shape):
@@ -166,8 +168,8 @@ def _checks(checks: Sequence[Found]) -> str:
 
 
 def _name(one: Found) -> str:
-    if one["kind"] == "part":
-        return str(one["part"])
+    if one["kind"] != "check":
+        return str(one.get("part", "a graph of scoring"))
     options = ", ".join(f"{key}={value}" for key, value in one["options"].items())
     return f"{one['objective']}({options}), {one['implementation']}, {one['dtype']}, D {one['dimension']}"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.gpu_cases import IMPLEMENTATIONS, Case, CheckCase, TimeCase
+from benchmarks.gpu_graph import GraphCase
 from benchmarks.gpu_parts import PARTS, PartCase
 from benchmarks.gpu_steps import StepCase
 from benchmarks.gpu_texts import EncodeCase, SearchCase, SmokeCase, TrainCase
@@ -120,7 +121,7 @@ def check_cases(small: bool) -> list[Case]:
     assert set(WAYS) == set(IMPLEMENTATIONS)
     # bfloat16 by Triton first: what is trained with, and what no other machine has run.
     order = [(way, dtype) for dtype in DTYPES[: 1 if small else None] for way in WAYS[:3]]
-    found = checks(*order[0]) + parts
+    found = checks(*order[0]) + parts + [GraphCase(17, 90, 24) if small else GraphCase()]
     for way, dtype in order[1:]:
         found += checks(way, dtype)
     return found + checks("compiled tiled", "bfloat16")
@@ -136,6 +137,11 @@ def _score_cases(asked: Choices) -> list[Case]:
         for num_labels in sorted(asked.labels, reverse=True)
         for num_queries in sorted(asked.queries, reverse=True)
         for dimension in asked.dimensions
+    ] + [
+        TimeCase("triton", num_queries, num_labels, dimension, objective=objective)
+        for objective in ("soft_top_k", "binary_cross_entropy")
+        for num_queries, num_labels, dimension in [(asked.queries[-1], asked.labels[0], asked.dimensions[0])]
+        if "triton" in asked.ways
     ]
 
 
@@ -145,7 +151,10 @@ def _step_cases(asked: Choices) -> list[Case]:
         return [StepCase(tower, 60, steps=1, **small) for tower in asked.towers()]
     towers = asked.towers("DistilBERT", "MiniLM")
     plain = [StepCase(tower, pool) for pool in (8_192, 65_536) for tower in towers]
-    return plain + [StepCase(tower, 65_536, compile=True) for tower in towers]
+    compiled = [StepCase(tower, 65_536, compile=True) for tower in towers]
+    small = towers[-1]
+    others = [StepCase(small, 65_536, precision="bf16"), StepCase(small, 65_536, ragged=True)]
+    return plain + compiled + others
 
 
 def _search_cases(small: bool) -> list[Case]:

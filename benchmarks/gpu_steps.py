@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +23,7 @@ from xmc.bench.step_cost import StepShape, step_cost
 from xmc.data import TokenStore
 from xmc.distributed import World
 from xmc.distributed.stopwatch import StopWatch
+from xmc.encoders.micro_batches import gather_rows
 from xmc.training.batches.batches import build_batches
 from xmc.training.batches.config import NegativesConfig
 from xmc.training.config import (
@@ -30,6 +31,7 @@ from xmc.training.config import (
     ObjectiveConfig,
     OptimisationConfig,
     RunOptions,
+    ScoringConfig,
     TrainConfig,
     ValidationConfig,
 )
@@ -59,6 +61,8 @@ class StepCase:
         micro_batch_tokens: What is encoded at once; the tower's own choice when None.
         steps: Timed, after one to warm up.
         compile: Whether layers are compiled but for their attention (``training.compile``).
+        ragged: Whether texts have from 4 tokens on, as many have as few, and not all ``tokens``.
+        precision: Of the products of scores (``scoring.precision``).
     """
 
     tower: str
@@ -70,6 +74,8 @@ class StepCase:
     micro_batch_tokens: int | None = None
     steps: int = 2
     compile: bool = False
+    ragged: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"
     kind: ClassVar[str] = "step"
 
     def measure(self, device: str) -> dict[str, Any]:
@@ -99,24 +105,25 @@ def random_relevance(rows: int, labels: int, seed: int = 0) -> sp.csr_matrix:
 
 @dataclass(frozen=True)
 class _RandomTokens:
-    """``count`` texts of as many tokens each, of which a few thousand differ."""
+    """``count`` texts, of which a few thousand differ, as flat ids [t] and offsets [n + 1]."""
 
     count: int
     ids: np.ndarray
+    offsets: np.ndarray
 
     @classmethod
-    def draw(cls, count: int, tokens: int, vocabulary: int) -> _RandomTokens:
-        return cls(
-            count, np.random.default_rng(0).integers(4, vocabulary, size=(4_099, tokens), dtype=np.int32)
-        )
+    def draw(cls, count: int, tokens: int, vocabulary: int, ragged: bool) -> _RandomTokens:
+        draw = np.random.default_rng(0)
+        lengths = draw.integers(min(4, tokens), tokens + 1, 4_099) if ragged else np.full(4_099, tokens)
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+        return cls(count, draw.integers(4, vocabulary, size=int(offsets[-1]), dtype=np.int32), offsets)
 
     def __len__(self) -> int:
         return self.count
 
     def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`xmc.data.TokenRows`."""
-        ids = self.ids[np.asarray(rows) % len(self.ids)]
-        return ids.reshape(-1), np.arange(len(ids) + 1, dtype=np.int64) * ids.shape[1]
+        return gather_rows(self.ids, self.offsets, np.asarray(rows) % (len(self.offsets) - 1))
 
 
 def step_inputs_of(case: StepCase, device: str, folder: Path) -> StepInputs:
@@ -126,6 +133,7 @@ def step_inputs_of(case: StepCase, device: str, folder: Path) -> StepInputs:
         data=DataConfig("none"),
         run=RunOptions(str(folder / "run"), trackers=[]),
         objective=ObjectiveConfig(learn_scale=True),
+        scoring=ScoringConfig(precision=case.precision),
         negatives=NegativesConfig(mode="sampled", uniform=max(1, case.pool - case.batch), positives=1),
         training=OptimisationConfig(
             batch_size=case.batch, learning_rate=1e-4, micro_batch_tokens=case.micro_batch_tokens
@@ -153,7 +161,9 @@ def step_inputs_of(case: StepCase, device: str, folder: Path) -> StepInputs:
         for tower in encoder.towers:
             tower.compile_layers()
     vocabulary = SHAPES[case.tower].vocabulary if case.tower in SHAPES else 1_000
-    queries, labels = (_RandomTokens.draw(n, case.tokens, vocabulary) for n in (case.rows, case.labels))
+    queries, labels = (
+        _RandomTokens.draw(n, case.tokens, vocabulary, case.ragged) for n in (case.rows, case.labels)
+    )
     autocast = partial(torch.autocast, device, torch.bfloat16, enabled=device == "cuda")
     frozen = FrozenEncoder(
         encoder, None, queries, cast(TokenStore, labels), case.micro_batch_tokens, autocast
@@ -230,13 +240,14 @@ def _shape(case: StepCase, inputs: StepInputs, pool: int) -> StepShape:
         layers = getattr(settings, "num_hidden_layers", None) or settings.n_layers
         width = encoder.dimension
         tower = replace(SHAPES["DistilBERT"], width=width, layers=layers).tower
+    tokens = (min(4, case.tokens) + case.tokens) // 2 if case.ragged else case.tokens
     return StepShape(
         tower,
         batch,
         pool,
         batch,
-        query_tokens=case.tokens,
-        label_tokens=case.tokens,
+        query_tokens=tokens,
+        label_tokens=tokens,
         labels=case.labels,
         score_parameters=1,
         engine="fused" if inputs.device.type == "cuda" else "tiled",

@@ -44,14 +44,20 @@ def test_all_that_was_asked_for_is_measured() -> None:
             assert ways - {"compiled tiled"} == wanted
     assert {case.part for case in planned["check"].cases if isinstance(case, PartCase)} == set(PARTS)
     times = [case for case in planned["score"].cases if isinstance(case, TimeCase)]
-    shapes = {(c.implementation, c.num_queries, c.num_labels, c.dimension, c.dtype) for c in times}
-    assert len(times) == len(shapes) == 32 and {shape[0] for shape in shapes} == set(IMPLEMENTATIONS)
+    softmax = [case for case in times if case.objective == "decoupled_softmax"]
+    shapes = {(c.implementation, c.num_queries, c.num_labels, c.dimension, c.dtype) for c in softmax}
+    assert len(softmax) == len(shapes) == 32 and {shape[0] for shape in shapes} == set(IMPLEMENTATIONS)
     steps = [case for case in planned["step"].cases if isinstance(case, StepCase)]
-    assert {(case.tower, case.pool, case.compile) for case in steps} == {
+    plain = [case for case in steps if not case.ragged and case.precision == "fp32"]
+    assert {(case.tower, case.pool, case.compile) for case in plain} == {
         (tower, pool, compiled)
         for tower in ("DistilBERT", "MiniLM")
         for pool, compiled in ((8_192, False), (65_536, False), (65_536, True))
     }
+    assert [(case.ragged, case.precision) for case in steps if case not in plain] == [
+        (False, "bf16"),
+        (True, "fp32"),
+    ]
 
 
 def test_a_given_encoder_takes_the_place_of_random_ones() -> None:
@@ -88,6 +94,15 @@ def test_a_part_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found["within_tolerance"] and "adamw: sum 1.0e-02" in report([found])
 
 
+@pytest.mark.parametrize("changes", [{"ragged": True}, {"precision": "bf16"}], ids=["ragged", "bf16"])
+def test_other_steps_run_small(changes: dict[str, Any]) -> None:
+    small = StepCase("miniature", 60, batch=32, labels=300, rows=200, tokens=8, micro_batch_tokens=256)
+    found = run_case(replace(small, steps=1, **changes), "cpu")
+    assert found["error"] is None and found["flops"] > 0
+    (name,) = (line.split(" | ")[0] for line in report([found]).splitlines() if "60" in line)
+    assert ("ragged" in name, "scores in bf16" in name) == ("ragged" in changes, "precision" in changes)
+
+
 def test_relevance_has_the_shape_of_the_data_set() -> None:
     relevance = random_relevance(500, 300)
     per_row = np.diff(relevance.indptr)
@@ -114,7 +129,7 @@ def test_a_run_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert one["milliseconds"] > 0 and one["products"] > 0
         torch.testing.assert_close(one["share_of_rate"] * one["products"], 3.0)
     printed = capsys.readouterr().out
-    assert "20 of 20 checks within tolerance" in printed and "hours an epoch" in printed
+    assert "24 of 24 checks within tolerance" in printed and "hours an epoch" in printed
 
 
 @needs_interpreter
