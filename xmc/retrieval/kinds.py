@@ -82,17 +82,29 @@ class IndexKind:
         table = TableStore(dimension, with_offsets, self.storage)
         if self.name == "exact":
             return table
-        from xmc.retrieval.stores.binary import BinaryStore
+        found: VectorStore
+        if self.name == "binary":
+            from xmc.retrieval.stores.binary import BinaryStore
+
+            found = BinaryStore(width)
+        else:
+            found = self._faiss_store().make(width, self.factory)
+        return self._refined(found, table) if self.has_table else found
+
+    @staticmethod
+    def _refined(found: VectorStore, table: TableStore) -> VectorStore:
         from xmc.retrieval.stores.refined import RefinedStore
 
-        found = BinaryStore(width) if self.name == "binary" else self._faiss_store().make(width, self.factory)
-        return RefinedStore(found, table) if self.has_table else found
+        return RefinedStore(found, table)
 
     def _faiss_store(self) -> type[FaissStore]:
-        from xmc.retrieval.stores.faiss_store import FaissStore
-        from xmc.retrieval.stores.fast_scan import FastScanStore
+        if self.name == "fastscan":
+            from xmc.retrieval.stores.fast_scan import FastScanStore
 
-        return FastScanStore if self.name == "fastscan" else FaissStore
+            return FastScanStore
+        from xmc.retrieval.stores.faiss_store import FaissStore
+
+        return FaissStore
 
     def read(
         self, folder: Path, dimension: int, with_offsets: bool, next_slot: int, *, mapped: bool = False
@@ -108,15 +120,14 @@ class IndexKind:
 
         if self.name == "exact":
             return table()
-        from xmc.retrieval.stores.binary import BinaryStore
-        from xmc.retrieval.stores.refined import RefinedStore
-
         found: VectorStore
         if self.name == "binary":
+            from xmc.retrieval.stores.binary import BinaryStore
+
             found = BinaryStore.read(folder, dimension + with_offsets)
         else:
             found = self._faiss_store().read(folder, self.factory, next_slot, mapped=mapped)
-        return RefinedStore(found, table()) if self.has_table else found
+        return self._refined(found, table()) if self.has_table else found
 
 
 def choose_kind(
