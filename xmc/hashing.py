@@ -43,7 +43,8 @@ def sha256_ahead(paths: Sequence[Path]) -> Iterator[None]:
     Args:
         paths: The first are hashed first.
     """
-    with _Pool() as pool:
+    # Whoever goes on meanwhile has much to do, too, and is not to share its core where there are two.
+    with _Pool(max(1, min(_THREADS, _cores() - 1))) as pool:
         begun = {os.path.realpath(path): pool.begin(path) for path in paths}
         _ahead.update(begun)
         try:
@@ -63,7 +64,7 @@ def sha256_in_background(paths: Sequence[Path]) -> Iterator[Callable[[Path], str
     Raises:
         OSError: From what is yielded, when the file cannot be read.
     """
-    with _Pool() as pool:
+    with _Pool(_THREADS) as pool:
         taken = {path: _ahead.pop(os.path.realpath(path), None) for path in paths}
         missing = sorted((path for path in paths if taken[path] is None), key=os.path.getsize, reverse=True)
         begun = {path: pool.begin(path) for path in missing}
@@ -71,6 +72,8 @@ def sha256_in_background(paths: Sequence[Path]) -> Iterator[Callable[[Path], str
         def digest_of(path: Path) -> str:
             if (ahead := taken[path]) is None:
                 return begun[path].result().sha256
+            if ahead.cancel():  # not begun yet: rather than wait for its turn
+                return _hashed(path, Event()).sha256
             try:
                 digest = ahead.result()
             except (CancelledError, OSError):
@@ -83,8 +86,8 @@ def sha256_in_background(paths: Sequence[Path]) -> Iterator[Callable[[Path], str
 class _Pool:
     """Threads that hash files, in the order they are given; on leaving, what is not done is given up."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS)
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads)
         self._left = Event()
 
     def __enter__(self) -> _Pool:
@@ -115,6 +118,11 @@ def _hashed(path: Path, left: Event) -> _Digest:
                 with content[start : start + _HASHED_AT_ONCE] as part:
                     digest.update(part)
     return _Digest(digest.hexdigest(), before)
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _identity(facts: os.stat_result) -> tuple[int, ...]:

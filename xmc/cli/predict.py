@@ -11,6 +11,7 @@ from xmc.cli.outputs import check_output_file
 from xmc.cli.query_options import add_query_options, check_query_options, queries_of
 from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
+from xmc.retrieval.files_ahead import checksums_ahead
 
 if TYPE_CHECKING:
     from xmc.prediction.calibration import Calibration
@@ -22,6 +23,11 @@ _K, _MOST = 10, 100
 
 def run(arguments: Sequence[str]) -> None:
     """Write the labels of every query; with a threshold, those that reach it."""
+    with checksums_ahead(arguments):
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     from xmc.prediction.threshold import Threshold
 
     options = _options().parse(arguments)

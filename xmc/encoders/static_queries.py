@@ -220,7 +220,8 @@ class StaticQueries:
         bags = [self._layout.sides[side][0] for side in SIDES]
         prompts = [self._prompt_of(side) for side in SIDES]
         one = bags[0] == bags[1]
-        alike = one or filecmp.cmp(*(bag.place / _TOKENIZER for bag in bags), shallow=False)
+        files = [bag.place / _TOKENIZER for bag in bags]
+        alike = one or filecmp.cmp(files[0], files[1], shallow=False)
         label = self._tokenizer if alike else _tokenizer(bags[1])
         tokens = [_tokens_of(self._tokenizer, prompts[0])]
         tokens.append(tokens[0] if alike and prompts[0] == prompts[1] else _tokens_of(label, prompts[1]))
