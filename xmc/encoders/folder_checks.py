@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
 
-from xmc.received import read_json, read_text
+from xmc.received import read_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,13 +49,8 @@ def check_vocabularies(folder: Path) -> None:
     Raises:
         ValueError: Naming the file and the id; also for a file that cannot be read.
     """
-    known = set()  # towers mostly have the same, and to read one takes some hundredths of a second
     for path in sorted(folder.rglob("tokenizer.json")):
-        text = read_text(path)
-        if text in known:
-            continue
-        known.add(text)
-        content = json.loads(text)
+        content = read_json(path)
         vocabulary = content["model"].get("vocab") or {}
         ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
         ids += [token["id"] for token in content.get("added_tokens") or []]

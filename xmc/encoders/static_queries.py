@@ -209,8 +209,6 @@ class StaticQueries:
     @cached_property
     def fingerprint(self) -> str:
         """That of the `DualEncoder`: the label side is read for it, and let go."""
-        import filecmp
-
         from xmc.encoders.label_residuals import LabelResiduals
         from xmc.encoders.label_vectors import LabelVectors
         from xmc.encoders.metadata import LabelOffsets
@@ -220,11 +218,9 @@ class StaticQueries:
         bags = [self._layout.sides[side][0] for side in SIDES]
         prompts = [self._prompt_of(side) for side in SIDES]
         one = bags[0] == bags[1]
-        files = [bag.place / _TOKENIZER for bag in bags]
-        alike = one or filecmp.cmp(files[0], files[1], shallow=False)
-        label = self._tokenizer if alike else _tokenizer(bags[1])
+        label = self._tokenizer if one else _tokenizer(bags[1])
         tokens = [_tokens_of(self._tokenizer, prompts[0])]
-        tokens.append(tokens[0] if alike and prompts[0] == prompts[1] else _tokens_of(label, prompts[1]))
+        tokens.append(tokens[0] if one and prompts[0] == prompts[1] else _tokens_of(label, prompts[1]))
         modules = [described(_names(self._layout.sides[side])) for side in SIDES]
         weights = [digest(_weights(self._table))]
         if not one:
