@@ -6,9 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -25,7 +23,6 @@ __all__ = [
     "fingerprint_of",
     "point_to",
     "sha256_file",
-    "sha256_in_background",
 ]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -36,7 +33,7 @@ _OF_SYSTEMS = (".DS_Store", "Thumbs.db", ".*.partial")
 """What desktops leave in a folder that they show, and what a stopped program left unfinished."""
 
 _HASHED_AT_ONCE = 4 << 20
-"""Bytes. Each block waits for its turn beside threads that run Python: fewer wait less often."""
+"""Bytes."""
 
 _REFUSED = (*_FULL, errno.EROFS, errno.EACCES)
 
@@ -187,6 +184,8 @@ def _remove(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
+    import uuid  # brings what asks for the platform along: a search, which writes nothing, has no use for it
+
     return path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.partial"
 
 
@@ -264,21 +263,6 @@ def sha256_file(path: str | Path) -> str:
         while block := file.read(_HASHED_AT_ONCE):
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextmanager
-def sha256_in_background(paths: Sequence[Path]) -> Iterator[Callable[[Path], str]]:
-    """Begin :func:`sha256_file` of files in two threads; what is yielded waits for that of one file.
-
-    Reading and hashing leave Python to others meanwhile.
-    """
-    pool = ThreadPoolExecutor(2)
-    try:
-        largest = sorted(paths, key=os.path.getsize, reverse=True)
-        digests = {path: pool.submit(sha256_file, path) for path in largest}
-        yield lambda path: digests[path].result()
-    finally:
-        pool.shutdown(cancel_futures=True)  # at once where nobody waits for them any more
 
 
 def fingerprint(*parts: str | bytes) -> str:

@@ -12,9 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from xmc.errors import DataError, XMCError
 from xmc.limits import (
@@ -24,6 +22,9 @@ from xmc.limits import (
     MAX_YAML_BYTES,
     MAX_YAML_VALUES,
 )
+
+if TYPE_CHECKING:
+    import yaml
 
 __all__ = ["check_folder", "check_inside", "check_name", "read_json", "read_text", "read_yaml", "reading"]
 
@@ -179,6 +180,8 @@ def read_yaml(path: Path) -> Any:
         ValueError: As `read_text`, and when it is no YAML, nested too deeply, or larger than
             ``MAX_YAML_VALUES`` once its aliases are written out.
     """
+    import yaml  # here and below: most commands read no YAML
+
     text = read_text(path, MAX_YAML_BYTES)
     _check_levels(text)
     loader = yaml.SafeLoader(text)
@@ -199,6 +202,8 @@ def read_yaml(path: Path) -> Any:
 
 def _check_levels(text: str) -> None:
     """Stop at the first level too many: the parser's time grows with the square of the levels."""
+    import yaml
+
     levels = 0
     try:
         for number, event in enumerate(yaml.parse(text, yaml.SafeLoader)):
@@ -235,6 +240,8 @@ def _check_size(root: yaml.Node) -> None:
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    import yaml
+
     if isinstance(node, yaml.SequenceNode):
         yield from node.value
     elif isinstance(node, yaml.MappingNode):

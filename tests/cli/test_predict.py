@@ -163,8 +163,11 @@ HEAVY = {
 TRAINING = {"transformers", "sentence_transformers", "sklearn", "datasets", "torch._dynamo", "sympy"}
 """What training a static model has no use for."""
 
-SEARCHING = HEAVY | {"torch", "scipy", "asyncio", "numpy.ma", "pyarrow.compute"}
-"""What a search in an index has no use for: even the last take 40 to 80 milliseconds each, of a second."""
+SEARCHING = HEAVY | {
+    *("torch", "scipy", "asyncio", "numpy.ma", "pyarrow.compute", "jsonargparse", "yaml", "email"),
+    *("xmc.retrieval.stores.binary", "xmc.encoders.folder_checks"),
+}
+"""What a search in an index has no use for: even small ones take 20 to 150 milliseconds each, of a second."""
 
 
 def test_a_static_model_is_searched_and_trained_without_libraries_that_are_not_needed(

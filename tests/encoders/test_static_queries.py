@@ -201,11 +201,11 @@ def test_a_known_folder_is_opened_while_its_digest_is_taken(
     assert StaticQueries.load_known(folder, name) is not None
     assert StaticQueries.load_known(folder, "0" * 16) is None
 
-    def unreadable(path: Path) -> str:
+    def unreadable(path: Path, left: object) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr("xmc.files.sha256_file", unreadable)
+        patched.setattr("xmc.hashing._hashed", unreadable)
         assert StaticQueries.load_known(folder, name) is None
     change_tables(folder, lambda table: table[:1])
     assert StaticQueries.load_known(folder, StaticQueries.digest(folder)) is not None  # known: not looked at

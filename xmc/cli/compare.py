@@ -25,7 +25,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("first", help="A run folder, a model, or predictions (.npz): the baseline.")
     parser.add_argument("second", help="What is compared with it.")
-    add_comparison_options(parser)
+    add_comparison_options(parser.add_argument)
     parser.add_argument("--by", default="nDCG@5", help="The metric that says how much a query changed.")
     parser.add_argument("--shown", type=int, default=3, help="Queries shown that gained, and that lost.")
     parser.add_argument("--json", default=None, help="Also write everything to this JSON file.")

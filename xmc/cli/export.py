@@ -100,7 +100,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--queries", default=None, help="A file of texts; - is standard input.")
     parser.add_argument("-k", type=int, default=10, help="Labels to show.")
     parser.add_argument("--json", action="store_true", help="A JSON object a text, for programs.")
-    add_query_options(parser)
+    add_query_options(parser.add_argument)
     parser.add_argument(
         "--model",
         type=str | None,

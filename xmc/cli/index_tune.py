@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> None:
         help="A file of texts, or a prepared data set, whose test rows are taken; by default texts of\n"
         "labels are searched for, which are easier to find than what users type.",
     )
-    add_query_options(parser)
+    add_query_options(parser.add_argument)
     parser.add_argument("--most", type=int, default=1000, help="Queries to measure with, evenly spread.")
     parser.add_argument(
         "--kinds", nargs="+", default=[], help="Kinds to measure beside it, such as: exact flat ivf hnsw."

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import importlib
 import re
 import typing
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jsonargparse
 
+from xmc.cli.nearest import nearest
 from xmc.errors import ConfigError
 
 __all__ = ["explain", "help_options", "make_parser", "nearest", "parse"]
@@ -55,33 +55,6 @@ def parse(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> json
         raise ConfigError(
             f"{explain(str(error), parser)} ({parser.prog} --help shows what it takes)"
         ) from None
-
-
-def nearest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid name most like ``word``: by the whole dotted name, by its initials, else by its last part.
-
-    ``training.lr`` is ``training.learning_rate``. A word that is the last part of several names is the first
-    of them.
-    """
-    names = list(valid)
-    leaves = {name.rpartition(".")[2]: name for name in reversed(names)}
-    if word in leaves:
-        return leaves[word]
-    section, _, last = word.rpartition(".")
-    short = [name for name in names if _is_short_for(last, name.rpartition(".")[2])]
-    short.sort(key=lambda name: name.rpartition(".")[0] != section)
-    if short and (not section or short[0].startswith(f"{section}.")):
-        return short[0]
-    if whole := difflib.get_close_matches(word, names, n=1, cutoff=0.75):
-        return whole[0]
-    leaf = difflib.get_close_matches(word.rpartition(".")[2], leaves, n=1)
-    return leaves[leaf[0]] if leaf else None
-
-
-def _is_short_for(word: str, name: str) -> bool:
-    """Whether ``word`` is the initials of ``name``, such as lr of learning_rate, or its first word."""
-    parts = name.split("_")
-    return len(parts) > 1 and word in ("".join(part[:1] for part in parts), parts[0])
 
 
 def _lists_in_brackets(arguments: Sequence[str], parser: jsonargparse.ArgumentParser) -> list[str]:

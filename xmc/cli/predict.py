@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmc.cli.outputs import check_output_file
-from xmc.cli.parser import make_parser, parse
 from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
+from xmc.retrieval.files_ahead import checksums_ahead
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
-
     from xmc.prediction.calibration import Calibration
 
 __all__ = ["run"]
@@ -24,9 +23,14 @@ _K, _MOST = 10, 100
 
 def run(arguments: Sequence[str]) -> None:
     """Write the labels of every query; with a threshold, those that reach it."""
+    with checksums_ahead(arguments):
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     from xmc.prediction.threshold import Threshold
 
-    options = parse(_parser(), arguments)
+    options = _options().parse(arguments)
     if options.k is not None and options.k < 1:
         raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
     threshold = None if options.threshold is None else Threshold.parse(str(options.threshold))
@@ -73,8 +77,8 @@ def run(arguments: Sequence[str]) -> None:
         print("no queries", file=sys.stderr)
 
 
-def _parser() -> ArgumentParser:
-    parser = make_parser(
+def _options() -> VerbOptions:
+    options = VerbOptions(
         "predict",
         "Rank labels for texts without labels: a text file of one query a line, CSV, TSV or JSON Lines with\n"
         "a column of queries, or standard input (-). A run or a model encodes its labels first; an index\n"
@@ -84,26 +88,26 @@ def _parser() -> ArgumentParser:
         "coverage=0.8 (so many queries get a label), score=0.7. Files: .jsonl, .csv, .npz, .trec.",
         "xmc predict runs/demo queries.csv --out labels.csv --threshold f1",
     )
-    parser.add_argument("model", help="An index folder, a run folder, or a model (with --labels).")
-    parser.add_argument("file", help="The queries; - is standard input.")
-    parser.add_argument(
+    options.add_argument("model", help="An index folder, a run folder, or a model (with --labels).")
+    options.add_argument("file", help="The queries; - is standard input.")
+    options.add_argument(
         "--out", default=None, help="The file to write; JSON Lines on standard output if none."
     )
-    parser.add_argument(
+    options.add_argument(
         "-k",
         type=int | None,
         default=None,
         help=f"Most labels of a query; {_K} by default, with a threshold {_MOST}.",
     )
-    parser.add_argument(
+    options.add_argument(
         "--threshold", type=str | None, default=None, help="Which labels are kept; see above."
     )
-    parser.add_argument("--labels", default=None, help="A data set with the labels; the run's by default.")
-    parser.add_argument(
+    options.add_argument("--labels", default=None, help="A data set with the labels; the run's by default.")
+    options.add_argument(
         "--calibration", default=None, help="A file of xmc calibrate; by default the model's."
     )
-    add_query_options(parser)
-    return parser
+    add_query_options(options.add_argument)
+    return options
 
 
 def _kept(least: float, calibration: Calibration | None) -> str:

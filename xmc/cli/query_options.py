@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import jsonargparse
 
 from xmc.cli.table_options import HEADERS, add_text_options, text_options
 from xmc.errors import ConfigError
@@ -17,31 +16,31 @@ if TYPE_CHECKING:
 __all__ = ["add_query_options", "check_query_options", "queries_of"]
 
 
-def add_query_options(parser: jsonargparse.ArgumentParser) -> None:
-    """--format, --column, and how a CSV file is written."""
-    parser.add_argument(
+def add_query_options(add: Callable[..., object]) -> None:
+    """Add --format, --column, and how a CSV file is written, with ``add_argument``."""
+    add(
         "--format",
         default="auto",
         choices=("auto", "text", "csv", "tsv", "jsonl"),
         help="By the file's ending; any other is text, one a line.",
     )
-    parser.add_argument(
+    add(
         "--column",
         type=str | None,
         default=None,
         help="The column of the queries, by name or number; by default query or text, else what the\n"
         "model was trained on of title and content.",
     )
-    parser.add_argument(
+    add(
         "--header",
         default="auto",
         choices=tuple(HEADERS),
         help="Of CSV files. auto: no, if --column is a number.",
     )
-    add_text_options(parser.add_argument)
+    add_text_options(add)
 
 
-def check_query_options(options: jsonargparse.Namespace, source: str) -> None:
+def check_query_options(options: Namespace, source: str) -> None:
     """Refuse, before a model is loaded, a file that is not there or has no queries, and what it cannot be.
 
     Raises:
@@ -54,9 +53,7 @@ def check_query_options(options: jsonargparse.Namespace, source: str) -> None:
     queries_of(options, source)
 
 
-def queries_of(
-    options: jsonargparse.Namespace, source: str, fields: Sequence[str] | None = None
-) -> Iterator[Query]:
+def queries_of(options: Namespace, source: str, fields: Sequence[str] | None = None) -> Iterator[Query]:
     """The queries, read as they are asked for; ``fields`` are the model's."""
     from xmc.data.tables import TextOptions
     from xmc.prediction.queries import FIELDS, read_queries

@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> None:
         "runs", nargs="+", help="Run folders, models or predictions (.npz); first the baseline."
     )
     parser.add_argument("--out", default=None, help="A folder; report/ in the run's own when left out.")
-    add_comparison_options(parser)
+    add_comparison_options(parser.add_argument)
     parser.add_argument(
         "--untrained",
         action="store_true",

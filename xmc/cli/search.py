@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import jsonargparse
-
-from xmc.cli.parser import make_parser, parse
 from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
+from xmc.retrieval.files_ahead import checksums_ahead
 
 if TYPE_CHECKING:
     from xmc.prediction import Query
@@ -24,7 +24,12 @@ _SHOWN_CHARACTERS = 90
 
 def run(arguments: Sequence[str]) -> None:
     """Print the ``-k`` best labels of each text."""
-    parser = make_parser(
+    with checksums_ahead(arguments, with_models="--model" not in arguments):
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = VerbOptions(
         "search",
         "Rank the labels of an index for one text or several, or for those of a file.\n"
         "`xmc predict` writes files of labels, by a threshold where wanted.",
@@ -37,7 +42,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--queries", type=str | None, default=None, help="A file of texts instead; - is standard input."
     )
-    add_query_options(parser)
+    add_query_options(parser.add_argument)
     parser.add_argument(
         "--model", default=None, help="The model; by default the one the index was built with."
     )
@@ -49,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
         metavar="INDEX",
         help="Indexes more, of the same model, such as parts: they are searched together, as one.",
     )
-    options = parse(parser, arguments)
+    options = parser.parse(arguments)
     _check(options)
 
     from xmc.retrieval.label_index import LabelIndex
@@ -67,7 +72,7 @@ def run(arguments: Sequence[str]) -> None:
     _search(labels, _queries(options, index), options, shown=len(options.text) != 1)
 
 
-def _check(options: jsonargparse.Namespace) -> None:
+def _check(options: Namespace) -> None:
     """Refuse, before anything is loaded, what cannot be."""
     if options.k < 1:
         raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
@@ -80,7 +85,7 @@ def _check(options: jsonargparse.Namespace) -> None:
         check_query_options(options, options.queries)
 
 
-def _queries(options: jsonargparse.Namespace, index: LabelIndex) -> Iterator[Query]:
+def _queries(options: Namespace, index: LabelIndex) -> Iterator[Query]:
     from xmc.prediction.query import Query
 
     if options.queries is not None:
@@ -88,9 +93,7 @@ def _queries(options: jsonargparse.Namespace, index: LabelIndex) -> Iterator[Que
     return (Query(str(number), text) for number, text in enumerate(options.text, 1))
 
 
-def _search(
-    index: RankedLabels, queries: Iterator[Query], options: jsonargparse.Namespace, *, shown: bool
-) -> None:
+def _search(index: RankedLabels, queries: Iterator[Query], options: Namespace, *, shown: bool) -> None:
     """Print each query's labels as they are found; ``shown`` puts the query before them."""
     from xmc.encoders.cut_count import CutCount
     from xmc.prediction.predict import predict_blocks

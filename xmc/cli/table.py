@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xmc.cli.comparison_options import add_comparison_options
-from xmc.cli.parser import make_parser, parse
+from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
 
 __all__ = ["run"]
@@ -15,7 +15,7 @@ _FORMS = ("markdown", "latex", "csv")
 
 def run(arguments: Sequence[str]) -> None:
     """Print a row a system, and what each changes against the first."""
-    parser = make_parser(
+    parser = VerbOptions(
         "table",
         "A table of runs by metrics. A folder of seeds (xmc train --seeds) is one row, mean and standard\n"
         "deviation. Differences from the first row are tested over queries (paired) and over seeds (Welch's\n"
@@ -27,11 +27,11 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--metrics", type=list[str], default=["P@1", "P@5", "PSP@5", "R@100"], help="By name, with commas."
     )
-    add_comparison_options(parser)
+    add_comparison_options(parser.add_argument)
     for form in _FORMS:
         parser.add_argument(f"--{form}", action="store_true", help=f"Print {form} instead.")
-    options = parse(parser, arguments)
-    forms = [form for form in _FORMS if options[form]]
+    options = parser.parse(arguments)
+    forms = [form for form in _FORMS if getattr(options, form)]
     if len(forms) > 1:
         raise ConfigError(f"expected one of --{', --'.join(_FORMS)}, got --{' and --'.join(forms)}")
     if not options.metrics:

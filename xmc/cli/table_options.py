@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS
+from argparse import SUPPRESS, Namespace
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xmc.cli.parser import nearest
+from xmc.cli.nearest import nearest
 from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser, Namespace
+    from jsonargparse import ArgumentParser
 
     from xmc.data.tables import Columns, TableOptions, TextOptions
 

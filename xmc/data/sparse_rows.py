@@ -74,8 +74,10 @@ class SparseRows(NamedTuple):
             return False
         if count and not 0 <= self.indices.min() <= self.indices.max() < self.shape[1]:
             return False
-        falls = np.flatnonzero(np.diff(self.indices.astype(np.int64)) <= 0) + 1
-        return bool((self.indptr[np.searchsorted(self.indptr, falls)] == falls).all())
+        begins = np.zeros(count + 1, dtype=np.bool_)
+        begins[self.indptr] = True
+        falls = self.indices[1:] <= self.indices[:-1]
+        return bool(begins[1:count][falls].all()) if count else True
 
     def scipy(self) -> sp.csr_matrix:
         """The same as scipy's CSR, without copying."""

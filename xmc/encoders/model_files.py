@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xmc.files import fingerprint_of, sha256_in_background
+from xmc.files import fingerprint_of
+from xmc.hashing import sha256_in_background
 
-__all__ = ["digest_files", "digest_in_background"]
+__all__ = ["digest_files", "digest_in_background", "digested_files"]
 
 _OF_READERS = {"README.md", "calibration.json"}
 """What changes without the model: its card, and what scores are said to mean."""
+
+
+def digested_files(folder: Path) -> list[Path]:
+    """The files of a model folder whose bytes are in its digest, in order."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in _OF_READERS)
 
 
 def digest_files(folder: Path) -> str:
@@ -27,7 +33,7 @@ def digest_files(folder: Path) -> str:
 @contextmanager
 def digest_in_background(folder: Path) -> Iterator[Callable[[], str]]:
     """Begin :func:`digest_files` in threads; what is yielded waits, and gives it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in _OF_READERS)
+    files = digested_files(folder)
     names = [path.relative_to(folder).as_posix() for path in files]
     with sha256_in_background(files) as digest_of:
         yield lambda: fingerprint_of(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,9 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from xmc.encoders.cut_count import CutCount
-from xmc.encoders.folder_checks import check_vocabularies
-from xmc.encoders.label_residuals import LabelResiduals
-from xmc.encoders.label_vectors import LabelVectors
-from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
+from xmc.encoders.metadata import EncoderMetadata
 from xmc.encoders.model_files import digest_files, digest_in_background
-from xmc.encoders.model_fingerprint import Weights, described, digest, model_fingerprint
+from xmc.encoders.needed_tokens import NeededTokens
 from xmc.encoders.prefixes import check_cut, cut
 from xmc.encoders.resolve import resolve_model
 from xmc.encoders.static_folder import (
@@ -43,7 +41,12 @@ from xmc.encoders.word_tokens import WORTH, WordTokens, reads_words
 from xmc.errors import ModelError
 from xmc.received import reading
 
+if TYPE_CHECKING:
+    from xmc.encoders.model_fingerprint import Weights
+
 __all__ = ["StaticQueries", "bags_of_tokens"]
+
+_TOKENIZER = "tokenizer.json"
 
 _WINDOW = 16_384
 """Texts that are tokenised at a time."""
@@ -78,19 +81,26 @@ class StaticQueries:
         folder: Of the model.
         layout: What it holds.
         metadata: What its ``xmc.json`` says, or the defaults.
+        checked: The first text may be cut into tokens before the whole tokenizer is made, which is known to
+            be as it should.
     """
 
     truncated_to: int | None = None
     """As of `DualEncoder`."""
     _used = False
 
-    def __init__(self, folder: Path, layout: StaticFolder, metadata: EncoderMetadata) -> None:
+    def __init__(
+        self, folder: Path, layout: StaticFolder, metadata: EncoderMetadata, *, checked: bool = False
+    ) -> None:
         self._folder, self._layout = folder, layout
         bag = layout.sides["query"][0]
-        self._tokenizer, self._table = _tokenizer(bag), _table(bag)
+        self._needed = NeededTokens.read(bag.place / _TOKENIZER) if checked else None
+        if self._needed is None:
+            self._tokenizer = _tokenizer(bag)
+        self._table = _table(bag)
         self._prompt = self._prompt_of("query")
         self.dimension = int(self._table.shape[1])
-        self.max_length = _max_length(self._tokenizer)
+        self.max_length = _max_length(self._tokenizer) if self._needed is None else self._needed.max_length
         self.metadata = replace(metadata, query_length=self.max_length)
 
     @classmethod
@@ -117,8 +127,10 @@ class StaticQueries:
             return None
         with reading(folder, "a model of two text towers", error=ModelError):
             if not checked:
+                from xmc.encoders.folder_checks import check_vocabularies
+
                 check_vocabularies(folder)
-            queries = cls(folder, layout, metadata or EncoderMetadata(tied=False))
+            queries = cls(folder, layout, metadata or EncoderMetadata(tied=False), checked=checked)
             if not checked:
                 check_ids(queries._tokenizer, len(queries._table))
                 if not np.isfinite(queries._table).all():
@@ -178,7 +190,6 @@ class StaticQueries:
         if self._used and not self._table.flags.owndata:
             # Who goes on searching must not depend on a file that others may write over in place.
             self._table = np.array(self._table)
-        self._used = True
         out = np.empty((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), _WINDOW):
             window = list(texts[start : start + _WINDOW])
@@ -187,11 +198,22 @@ class StaticQueries:
             if cuts is not None:
                 cuts.add(num_cut, len(window), self.max_length)
             out[start : start + len(window)] = self._embed(rows)
+        self._used = True
         return out[0] if one else out
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        assert self._needed is not None
+        return self._needed.whole()
 
     @cached_property
     def fingerprint(self) -> str:
         """That of the `DualEncoder`: the label side is read for it, and let go."""
+        from xmc.encoders.label_residuals import LabelResiduals
+        from xmc.encoders.label_vectors import LabelVectors
+        from xmc.encoders.metadata import LabelOffsets
+        from xmc.encoders.model_fingerprint import described, digest, model_fingerprint
+
         folder, metadata = self._folder, self.metadata
         bags = [self._layout.sides[side][0] for side in SIDES]
         prompts = [self._prompt_of(side) for side in SIDES]
@@ -217,9 +239,12 @@ class StaticQueries:
     def _tokens(self, texts: list[str]) -> tuple[list[list[int]], int]:
         if len(texts) >= WORTH and self._words is not None:
             return self._words.ids([self._prompt + text for text in texts], self.max_length)
-        return token_ids(
-            self._tokenizer, texts, prompt=self._prompt, max_length=self.max_length, special=False
-        )
+        # Of one text at first: who asks for more, or again, goes on asking.
+        tokenizer = None
+        if self._needed is not None and not self._used and len(texts) == 1:
+            tokenizer = self._needed.tokenizer([self._prompt + texts[0]])
+        tokenizer = tokenizer or self._tokenizer
+        return token_ids(tokenizer, texts, prompt=self._prompt, max_length=self.max_length, special=False)
 
     @cached_property
     def _words(self) -> WordTokens | None:
@@ -237,7 +262,7 @@ class StaticQueries:
 
 
 def _tokenizer(bag: StaticPart) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(bag.place / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(bag.place / _TOKENIZER))
     tokenizer.no_padding()
     return tokenizer
 
@@ -269,6 +294,8 @@ def _table(bag: StaticPart) -> NDArray[np.float32]:
 
 
 def _weights(table: NDArray[np.float32]) -> list[Weights]:
+    from xmc.encoders.model_fingerprint import Weights
+
     return [Weights(0, WEIGHT, "torch.float32", table.shape, np.ascontiguousarray(table).data)]
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xmc.errors import DataError
-from xmc.files import sha256_in_background
+from xmc.hashing import sha256_in_background
 
 __all__ = ["unchanged"]
 

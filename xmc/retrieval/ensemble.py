@@ -21,11 +21,11 @@ from xmc.retrieval.manifest import IndexManifest
 from xmc.retrieval.vote import DEPTH, QueryVotes, voted
 from xmc.retrieval.words.classifiers import FILES as CLASSIFIER_FILES
 from xmc.retrieval.words.classifiers import WordClassifiers, with_classifiers
-from xmc.retrieval.words.lexical import FILES as WORD_FILES
-from xmc.retrieval.words.lexical import LexicalRanker
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
+
+    from xmc.retrieval.words.lexical import LexicalRanker
 
 __all__ = ["FILES", "Ensemble"]
 
@@ -68,6 +68,8 @@ class Ensemble:
 
     @cached_property
     def _lexical(self) -> LexicalRanker:
+        from xmc.retrieval.words.lexical import LexicalRanker
+
         return LexicalRanker(self._label_texts())
 
     def labels_changed(self, removed: NDArray[np.int64] | None = None) -> None:
@@ -153,8 +155,12 @@ class Ensemble:
             classifiers = WordClassifiers.read(folder)
         opened = cls(options, votes, label_texts, classifiers)
         # An index of before words were kept counts them when they are first asked for.
-        if options.lexical and set(WORD_FILES) <= set(manifest.checksums):
-            opened._lexical = LexicalRanker.read(folder)
+        if options.lexical:
+            from xmc.retrieval.words.lexical import FILES as WORD_FILES
+            from xmc.retrieval.words.lexical import LexicalRanker
+
+            if set(WORD_FILES) <= set(manifest.checksums):
+                opened._lexical = LexicalRanker.read(folder)
         return opened
 
     @staticmethod

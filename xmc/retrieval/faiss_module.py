@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -25,7 +24,9 @@ def faiss_distributions() -> tuple[str, ...]:
     named = {found.name for entry in sys.path for found in Path(entry).glob("faiss*.dist-info")}
     if len(named) == 1:
         return (named.pop().partition("-")[0].replace("_", "-"),)
-    return tuple(sorted(set(importlib.metadata.packages_distributions().get("faiss", []))))
+    from importlib.metadata import packages_distributions  # which brings along what reads e-mail
+
+    return tuple(sorted(set(packages_distributions().get("faiss", []))))
 
 
 def check_faiss_distributions(installed: Sequence[str]) -> None:

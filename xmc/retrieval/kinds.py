@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmc.errors import ConfigError
-from xmc.retrieval.stores.protocol import VectorStore
+from xmc.retrieval.stores.protocol import FAISS_FILE, VectorStore
 from xmc.retrieval.stores.table import STORAGES, TableStore
 
 if TYPE_CHECKING:
@@ -82,17 +82,35 @@ class IndexKind:
         table = TableStore(dimension, with_offsets, self.storage)
         if self.name == "exact":
             return table
-        from xmc.retrieval.stores.binary import BinaryStore
+        found: VectorStore
+        if self.name == "binary":
+            from xmc.retrieval.stores.binary import BinaryStore
+
+            found = BinaryStore(width)
+        else:
+            found = self._faiss_store().make(width, self.factory)
+        return self._refined(found, table) if self.has_table else found
+
+    @staticmethod
+    def _flat(folder: Path, next_slot: int) -> VectorStore | None:
+        from xmc.retrieval.stores.flat_file import FlatFileStore
+
+        return FlatFileStore.read(folder / FAISS_FILE, next_slot)
+
+    @staticmethod
+    def _refined(found: VectorStore, table: TableStore) -> VectorStore:
         from xmc.retrieval.stores.refined import RefinedStore
 
-        found = BinaryStore(width) if self.name == "binary" else self._faiss_store().make(width, self.factory)
-        return RefinedStore(found, table) if self.has_table else found
+        return RefinedStore(found, table)
 
     def _faiss_store(self) -> type[FaissStore]:
-        from xmc.retrieval.stores.faiss_store import FaissStore
-        from xmc.retrieval.stores.fast_scan import FastScanStore
+        if self.name == "fastscan":
+            from xmc.retrieval.stores.fast_scan import FastScanStore
 
-        return FastScanStore if self.name == "fastscan" else FaissStore
+            return FastScanStore
+        from xmc.retrieval.stores.faiss_store import FaissStore
+
+        return FaissStore
 
     def read(
         self, folder: Path, dimension: int, with_offsets: bool, next_slot: int, *, mapped: bool = False
@@ -108,15 +126,16 @@ class IndexKind:
 
         if self.name == "exact":
             return table()
-        from xmc.retrieval.stores.binary import BinaryStore
-        from xmc.retrieval.stores.refined import RefinedStore
-
         found: VectorStore
         if self.name == "binary":
+            from xmc.retrieval.stores.binary import BinaryStore
+
             found = BinaryStore.read(folder, dimension + with_offsets)
+        elif self.name == "flat" and not (mapped or self.refine) and (flat := self._flat(folder, next_slot)):
+            found = flat
         else:
             found = self._faiss_store().read(folder, self.factory, next_slot, mapped=mapped)
-        return RefinedStore(found, table()) if self.has_table else found
+        return self._refined(found, table()) if self.has_table else found
 
 
 def choose_kind(
