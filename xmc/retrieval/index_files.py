@@ -14,7 +14,8 @@ from xmc.retrieval.checksums import unchanged
 from xmc.retrieval.generations import POINTER, current_generation, publish, write_first
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
-from xmc.retrieval.stores.protocol import FAISS_FILE, VectorStore
+from xmc.retrieval.stores.faiss_store import FAISS_FILE
+from xmc.retrieval.stores.protocol import VectorStore
 
 if TYPE_CHECKING:
     from xmc.retrieval.ensemble import Ensemble

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmc.errors import ConfigError
-from xmc.retrieval.stores.protocol import FAISS_FILE, VectorStore
+from xmc.retrieval.stores.protocol import VectorStore
 from xmc.retrieval.stores.table import STORAGES, TableStore
 
 if TYPE_CHECKING:
@@ -92,12 +92,6 @@ class IndexKind:
         return self._refined(found, table) if self.has_table else found
 
     @staticmethod
-    def _flat(folder: Path, next_slot: int) -> VectorStore | None:
-        from xmc.retrieval.stores.flat_file import FlatFileStore
-
-        return FlatFileStore.read(folder / FAISS_FILE, next_slot)
-
-    @staticmethod
     def _refined(found: VectorStore, table: TableStore) -> VectorStore:
         from xmc.retrieval.stores.refined import RefinedStore
 
@@ -131,8 +125,6 @@ class IndexKind:
             from xmc.retrieval.stores.binary import BinaryStore
 
             found = BinaryStore.read(folder, dimension + with_offsets)
-        elif self.name == "flat" and not (mapped or self.refine) and (flat := self._flat(folder, next_slot)):
-            found = flat
         else:
             found = self._faiss_store().read(folder, self.factory, next_slot, mapped=mapped)
         return self._refined(found, table()) if self.has_table else found

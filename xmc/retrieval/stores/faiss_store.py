@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from xmc.retrieval.faiss_index import make_index, read_index, write_index
 from xmc.retrieval.faiss_module import import_faiss
 from xmc.retrieval.faiss_training import parts_of, train_index
-from xmc.retrieval.stores.protocol import FAISS_FILE
 
 __all__ = ["FAISS_FILE", "FaissStore"]
 
+FAISS_FILE = "index.faiss"
 _PRODUCT_FROM = 4
 
 

@@ -8,10 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FAISS_FILE", "VectorStore"]
-
-FAISS_FILE = "index.faiss"
-"""What FAISS keeps, in the folder of an index."""
+__all__ = ["VectorStore"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
