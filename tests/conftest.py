@@ -18,6 +18,11 @@ FIXTURES = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixt
 
 # Files that take ten seconds and more, whatever the number of their tests.
 LONGEST = (
+    "tuning/test_resuming.py",
+    "benchmarks/test_gpu_bare.py",
+    "test_pages.py",
+    "test_wheel.py",
+    "benchmarks/test_methods.py",
     "training/batches/pools/test_unbiased.py",
     "objectives/test_catalogue.py",
     "objectives/test_triton.py",
@@ -34,6 +39,8 @@ LONGEST = (
     "training/batches/test_batches.py",
     "cli/test_compare_report.py",
     "fuzz/test_hostile.py",
+    "benchmarks/test_gpu.py",
+    "benchmarks/test_gpu_side_by_side.py",
 )
 # What starts ranks of its own stays with what plays them: their forkserver imports torch once.
 FORKING = ("distributed/test_ranks.py", "scoring/fused/test_launch.py")

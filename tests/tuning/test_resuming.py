@@ -30,7 +30,7 @@ def fixed(static_model: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     changes = [{"training.learning_rate": 0.1}, {"training.learning_rate": 1e-6}]
     monkeypatch.setattr(fit_work, "neighbours", lambda *_: changes)
     lengths = {"encoder.query_length": 8, "encoder.label_length": 8}
-    return {"encoder.model": str(static_model), "training.epochs": 3.0, **lengths}
+    return {"encoder.model": str(static_model), "training.epochs": 1.0, **lengths}
 
 
 def of_fold(generator: np.random.Generator, apart: bool) -> HeldOut:
