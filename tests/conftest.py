@@ -12,12 +12,17 @@ import pytest
 
 import tests.no_network.sitecustomize  # noqa: F401  (no network from here on)
 from tests.distributed.ranks import Ranks
-from tests.thorough import is_thorough
+from tests.thorough import THOROUGH, is_thorough
 
 FIXTURES = ["tests.fixtures.encoders", "tests.fixtures.tiny_models", "tests.fixtures.words"]
 
 # Files that take ten seconds and more, whatever the number of their tests.
 LONGEST = (
+    "tuning/test_resuming.py",
+    "benchmarks/test_gpu_bare.py",
+    "test_pages.py",
+    "test_wheel.py",
+    "benchmarks/test_methods.py",
     "training/batches/pools/test_unbiased.py",
     "objectives/test_catalogue.py",
     "objectives/test_triton.py",
@@ -34,6 +39,8 @@ LONGEST = (
     "training/batches/test_batches.py",
     "cli/test_compare_report.py",
     "fuzz/test_hostile.py",
+    "benchmarks/test_gpu.py",
+    "benchmarks/test_gpu_side_by_side.py",
 )
 # What starts ranks of its own stays with what plays them: their forkserver imports torch once.
 FORKING = ("distributed/test_ranks.py", "scoring/fused/test_launch.py")
@@ -67,6 +74,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         for name in FIXTURES:
             config.pluginmanager.import_plugin(name)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where thorough tests alone run, files that have none are not read: most are not, in every process."""
+    if config.getoption("markexpr").partition(" and ")[0] != "thorough" or collection_path.suffix != ".py":
+        return None
+    name = collection_path.relative_to(_FOLDER).as_posix() if collection_path.is_relative_to(_FOLDER) else ""
+    return True if collection_path.name.startswith("test_") and name not in THOROUGH else None
 
 
 @pytest.hookimpl(tryfirst=True)

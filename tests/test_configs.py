@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,18 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils.launch import prepare_multi_gpu_env
 
 from xmc.cli.config import load_train_config
+from xmc.training import TrainConfig
 from xmc.training.idle_options import idle_options
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCH = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
 RECIPES = sorted((ROOT / "xmc" / "recipes").rglob("*.yaml"))
+
+
+@cache
+def read(path: Path) -> TrainConfig:
+    """Each once: the parser takes a third of a second."""
+    return load_train_config([str(path)])
 
 
 def test_there_are_some() -> None:
@@ -23,13 +31,13 @@ def test_there_are_some() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_recipe_parses(path: Path) -> None:
-    config = load_train_config([str(path)])
+    config = read(path)
     assert config.data.path.startswith("data/") and config.run.dir.startswith("runs/")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_recipe_sets_nothing_that_has_no_effect(path: Path) -> None:
-    assert idle_options(load_train_config([str(path)])) == []
+    assert idle_options(read(path)) == []
 
 
 @pytest.mark.parametrize("path", LAUNCH, ids=lambda path: path.name)

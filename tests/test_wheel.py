@@ -53,12 +53,17 @@ def environment(place: Path, wheel: Path) -> Path:
     return python
 
 
+def packages_of(python: Path) -> Path:
+    """Where an interpreter's packages are."""
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(run(python, "-c", code, folder=python.parent).strip())
+
+
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the environment's commands; the wheel's dependencies are borrowed."""
     python = environment(tmp_path_factory.mktemp("environment"), wheel)
-    own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=python.parent)
-    borrowed = Path(own.strip()) / "borrowed.pth"
+    borrowed = packages_of(python) / "borrowed.pth"
     borrowed.write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return python.parent
 
@@ -114,7 +119,11 @@ LabelIndex.load(3)
 
 def test_a_users_mypy_sees_the_types(wheel: Path, tmp_path: Path) -> None:
     """Without the dependencies, whose own types a user's mypy would read for a minute."""
-    python = environment(tmp_path / "environment", wheel)
+    # Unpacked, as pip does with what has no code to build, in a fraction of its time.
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "environment", folder=tmp_path)
+    python = tmp_path / "environment" / "bin" / "python"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages_of(python))
     (tmp_path / "right.py").write_text(RIGHT, encoding="utf-8")
     (tmp_path / "wrong.py").write_text(WRONG, encoding="utf-8")
     strict = ("--strict", "--no-error-summary", "--python-executable", str(python), "--cache-dir", "cache")

@@ -98,11 +98,10 @@ def replays_alike(tower: Tower, tokens: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "backend", "frozen"),
     [
-        ("bert", "aot_eager", 0),
         ("bert", "aot_eager", 1),
         ("distilbert", "aot_eager", 0),
+        # What the default makes of the graphs; that they are right the others show in less time.
         ("bert", "inductor", 0),
-        ("distilbert", "inductor", 0),
     ],
 )
 def test_a_replay_draws_the_same_dropout(

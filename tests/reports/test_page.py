@@ -205,10 +205,12 @@ def test_published_results_stand_beside_the_same_rows_only(monkeypatch, dataset,
     assert "Theirs" not in to_html(build_report([make_system("ours", 0.5)], dataset))
 
 
-def test_one_system_and_many(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+def test_one_system_and_many(dataset, make_system, figures, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     one = to_html(build_report([make_system("only", 0.5)], dataset))
     assert "wins / losses / ties" not in one and "Gained most" not in one
     assert "None of these systems has a training log" in one
+    # Figures are drawn of two systems, and of nine, elsewhere here.
+    monkeypatch.setattr(page, "_figures", lambda _: figures)
     three = to_html(build_report([make_system(name, 0.5) for name in "abc"], dataset))
     assert "b less a" in three and "c less a" in three
     with pytest.raises(ConfigError, match="one run or more"):

@@ -30,7 +30,7 @@ def fixed(static_model: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     changes = [{"training.learning_rate": 0.1}, {"training.learning_rate": 1e-6}]
     monkeypatch.setattr(fit_work, "neighbours", lambda *_: changes)
     lengths = {"encoder.query_length": 8, "encoder.label_length": 8}
-    return {"encoder.model": str(static_model), "training.epochs": 3.0, **lengths}
+    return {"encoder.model": str(static_model), "training.epochs": 1.0, **lengths}
 
 
 def of_fold(generator: np.random.Generator, apart: bool) -> HeldOut:
@@ -118,9 +118,8 @@ def test_a_fit_that_was_killed_goes_on_to_what_it_would_have_come_to(
         assert options[0] == options[1]
 
 
-@pytest.mark.parametrize("place", ["DualEncoder.load", "write_end"])
 def test_a_fit_that_was_interrupted_after_its_training_measures_and_indexes(
-    dataset: Dataset, fixed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    dataset: Dataset, fixed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
 
@@ -131,30 +130,31 @@ def test_a_fit_that_was_interrupted_after_its_training_measures_and_indexes(
         raise KeyboardInterrupt
 
     whole = fitted("whole")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(f"xmc.tuning.fitting.{place}", interrupted)
-        fitted("cut")
-    assert said[-1] == "interrupted: the same command, or call of xmc.fit, goes on"
-    assert (tmp_path / "cut/run/result.json").is_file() and (tmp_path / "cut/held-out").is_dir()
-    with monkeypatch.context() as patched:
-        patched.setattr("xmc.tuning.ending.train", None)
-        patched.setattr("xmc.tuning.search.run_trial", None)
-        again = fitted("cut")
-    assert again.run.model_path == tmp_path / "cut/run/model" and again.run.seconds < again.seconds
-    assert {name: found.metrics for name, found in again.evaluations.items()} == {
-        name: found.metrics for name, found in whole.evaluations.items()
-    }
-    indexes = [LabelIndex.load(result.index) for result in (whole, again)]
-    query = dataset.texts("test")[0]
-    assert [hit.uid for hit in indexes[0].hits(query)] == [hit.uid for hit in indexes[1].hits(query)]
-    for name in ("run/model/calibration.json", "index/calibration.json"):
-        texts = [(tmp_path / fit / name) for fit in ("whole", "cut")]
-        assert texts[0].is_file() and texts[0].read_bytes() == texts[1].read_bytes()
-    assert not (tmp_path / "cut/held-out").exists()
-    (tmp_path / "cut/held-out").mkdir()  # killed while it was removed
-    with pytest.raises(ConfigError, match="is done"):
-        fitted("cut")
-    assert not (tmp_path / "cut/held-out").exists()
+    for cut, place in (("before it was measured", "DualEncoder.load"), ("before its end", "write_end")):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(f"xmc.tuning.fitting.{place}", interrupted)
+            fitted(cut)
+        assert said[-1] == "interrupted: the same command, or call of xmc.fit, goes on"
+        assert (tmp_path / cut / "run/result.json").is_file() and (tmp_path / cut / "held-out").is_dir()
+        with monkeypatch.context() as patched:
+            patched.setattr("xmc.tuning.ending.train", None)
+            patched.setattr("xmc.tuning.search.run_trial", None)
+            again = fitted(cut)
+        assert again.run.model_path == tmp_path / cut / "run/model" and again.run.seconds < again.seconds
+        assert {name: found.metrics for name, found in again.evaluations.items()} == {
+            name: found.metrics for name, found in whole.evaluations.items()
+        }
+        indexes = [LabelIndex.load(result.index) for result in (whole, again)]
+        query = dataset.texts("test")[0]
+        assert [hit.uid for hit in indexes[0].hits(query)] == [hit.uid for hit in indexes[1].hits(query)]
+        for name in ("run/model/calibration.json", "index/calibration.json"):
+            texts = [(tmp_path / fit / name) for fit in ("whole", cut)]
+            assert texts[0].is_file() and texts[0].read_bytes() == texts[1].read_bytes()
+        assert not (tmp_path / cut / "held-out").exists()
+        (tmp_path / cut / "held-out").mkdir()  # killed while it was removed
+        with pytest.raises(ConfigError, match="is done"):
+            fitted(cut)
+        assert not (tmp_path / cut / "held-out").exists()
 
 
 def test_files_that_differ_are_another_fit(

@@ -16,6 +16,7 @@ from xmc.cli.parser import explain, help_options, make_parser, nearest, parse
 from xmc.errors import ConfigError
 from xmc.received import read_yaml, reading
 from xmc.recipes import find_recipe, shipped_recipes
+from xmc.recipes.shipped import FOLDER
 
 if TYPE_CHECKING:
     from xmc.training.config import TrainConfig
@@ -60,7 +61,7 @@ def parse_train(arguments: Sequence[str]) -> TrainCommand:
     recipes = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
     places = [_place(recipe) for recipe in recipes]
     for place in places:
-        _check_file(place, parser)
+        _check(place)
     given = [word for place in places for word in ("--config", str(place))]
     values = parse(parser, [*given, *words[len(recipes) :]]).as_dict()
     config = _build(TrainConfig, values)
@@ -133,10 +134,24 @@ def read_recipe(name: str) -> dict[str, Any]:
         ConfigError: As `parse_train`, for a file that is none or has a key or a value that is wrong.
     """
     parser, path = train_parser(), _place(name)
-    _check_file(path, parser)
+    _check(path)
     options = [name for name in help_options(parser) if not name.endswith("+")]
     leaves = {name for name in options if not any(other.startswith(f"{name}.") for other in options)}
     return _dotted(read_yaml(path), leaves)
+
+
+def _check(path: Path) -> None:
+    """Refuse what is wrong in a recipe: in one of the user's each time, in a shipped one once a process."""
+    if FOLDER in path.parents:
+        _check_shipped(path)
+    else:
+        _check_file(path, train_parser())
+
+
+@functools.cache
+def _check_shipped(path: Path) -> None:
+    """As `_check_file`."""
+    _check_file(path, train_parser())
 
 
 def _check_file(path: Path, parser: jsonargparse.ArgumentParser) -> None:
