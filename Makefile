@@ -58,7 +58,7 @@ slow: $(SLOW_STAMP)  ## the tests that take minutes each, one after another: som
 check: $(STAMP)  ## lint, format and types, changing nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	MYPY_NUM_WORKERS=auto $(BIN)/mypy
 
 format: $(STAMP)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
