@@ -121,7 +121,7 @@ def check_cases(small: bool) -> list[Case]:
     assert set(WAYS) == set(IMPLEMENTATIONS)
     # bfloat16 by Triton first: what is trained with, and what no other machine has run.
     order = [(way, dtype) for dtype in DTYPES[: 1 if small else None] for way in WAYS[:3]]
-    found = checks(*order[0]) + parts + [GraphCase(17, 90, 24) if small else GraphCase()]
+    found = checks(*order[0]) + parts + ([] if small else [GraphCase()])
     for way, dtype in order[1:]:
         found += checks(way, dtype)
     return found + checks("compiled tiled", "bfloat16")

@@ -38,6 +38,15 @@ def test_large_devices_get_large_tiles() -> None:
     assert sizes["H200"].labels > sizes["consumer"].labels
 
 
+def test_a_fold_of_copied_tiles_lets_two_programs_run_on_a_processor() -> None:
+    given = {"matrix_units": True, "shared_bytes": DEVICES["H200"]}
+    fold, slopes = (block_sizes(torch.bfloat16, 384, **given, described_fold=fold) for fold in (True, False))
+    assert (fold.rows, fold.labels, fold.depth) == (slopes.rows, slopes.labels, slopes.depth)
+    # All 255 registers of each thread of both, and what both load at once.
+    assert 2 * 32 * fold.warps * 255 <= 65_536
+    assert 2 * (fold.rows + fold.labels) * fold.depth * 2 * fold.stages <= DEVICES["H200"]
+
+
 def test_narrow_tiles_hold_half_the_scores_of_large_ones() -> None:
     for shared in DEVICES.values():
         narrow = block_sizes(torch.bfloat16, 384, matrix_units=True, shared_bytes=shared, narrow=True)

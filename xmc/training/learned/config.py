@@ -77,7 +77,7 @@ class OptimisationConfig:
     """Precision of the encoders' forward passes; auto is bf16 on a GPU that has it and fp32 elsewhere."""
 
     compile: bool = False
-    """Compile a transformer's layers but for their attention, for a GPU; the first steps take a minute more.
+    """Compile a transformer's layers but for their attention, for a GPU; the first step takes some 20 s more.
     Of BERT's, DistilBERT's and RoBERTa's kind."""
 
     deterministic: bool = False
