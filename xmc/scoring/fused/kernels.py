@@ -57,51 +57,6 @@ def _mark(
 
 
 @triton.jit
-def _products(
-    queries: tl.tensor,
-    labels: tl.tensor,
-    first_row: tl.tensor,
-    first_column: tl.tensor,
-    num_rows: tl.tensor,
-    num_labels: tl.tensor,
-    query_stride: tl.tensor,
-    label_stride: tl.tensor,
-    DIMENSION: tl.constexpr,
-    M: tl.constexpr,
-    N: tl.constexpr,
-    K: tl.constexpr,
-    DTYPE: tl.constexpr,
-    PRECISION: tl.constexpr,
-    DESCRIBED: tl.constexpr,
-) -> tl.tensor:
-    """Inner products [M, N] of a tile's rows and labels; 0 beyond the last of either."""
-    products = tl.full([M, N], 0.0, tl.float32)
-    # K components at a time: a tile's operands pass through shared memory, its products stay in registers.
-    if DESCRIBED:
-        # The copy engine of generation 9 moves whole tiles, with zeros beyond the edges: threads hold no
-        # addresses, so that two programs fit a processor and one's products hide the other's exponentials.
-        for first in range(0, DIMENSION, K):
-            left, right = queries.load([first_row, first]), labels.load([first_column, first])
-            products = tl.dot(left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION)
-    else:
-        rows, columns = first_row + tl.arange(0, M), first_column + tl.arange(0, N)
-        row_inside, column_inside = (rows < num_rows)[:, None], (columns < num_labels)[:, None]
-        # 64 bits: 3 million labels of 768 numbers are more than 2^31.
-        row_start = queries + rows.to(tl.int64)[:, None] * query_stride
-        column_start = labels + columns.to(tl.int64)[:, None] * label_stride
-        for first in range(0, DIMENSION, K):
-            depth = first + tl.arange(0, K)[None, :]
-            row_known, column_known = row_inside, column_inside
-            if DIMENSION % K != 0:
-                known = depth < DIMENSION
-                row_known, column_known = row_inside & known, column_inside & known
-            left = tl.load(row_start + depth, mask=row_known, other=0.0)
-            right = tl.load(column_start + depth, mask=column_known, other=0.0)
-            products = tl.dot(left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION)
-    return products
-
-
-@triton.jit
 def _scores(
     queries: tl.tensor,
     labels: tl.tensor,
@@ -123,12 +78,31 @@ def _scores(
     DESCRIBED: tl.constexpr,
 ) -> tl.tensor:
     """Scores [M, N] and log weights [N] of a tile; -inf beyond the last label."""
-    products = _products(
-        queries, labels, first_row, first_column, num_rows, num_labels, query_stride, label_stride,
-        DIMENSION, M, N, K, DTYPE, PRECISION, DESCRIBED,
-    )  # fmt: skip
     columns = first_column + tl.arange(0, N)
     inside = columns < num_labels
+    products = tl.full([M, N], 0.0, tl.float32)
+    # K components at a time: a tile's operands pass through shared memory, its products stay in registers.
+    if DESCRIBED:
+        # The copy engine of generation 9 moves whole tiles, with zeros beyond the edges: threads hold no
+        # addresses, so that two programs fit a processor and one's products hide the other's exponentials.
+        for first in range(0, DIMENSION, K):
+            left, right = queries.load([first_row, first]), labels.load([first_column, first])
+            products = tl.dot(left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION)
+    else:
+        rows = first_row + tl.arange(0, M)
+        row_inside, column_inside = (rows < num_rows)[:, None], inside[:, None]
+        # 64 bits: 3 million labels of 768 numbers are more than 2^31.
+        row_start = queries + rows.to(tl.int64)[:, None] * query_stride
+        column_start = labels + columns.to(tl.int64)[:, None] * label_stride
+        for first in range(0, DIMENSION, K):
+            depth = first + tl.arange(0, K)[None, :]
+            row_known, column_known = row_inside, column_inside
+            if DIMENSION % K != 0:
+                known = depth < DIMENSION
+                row_known, column_known = row_inside & known, column_inside & known
+            left = tl.load(row_start + depth, mask=row_known, other=0.0)
+            right = tl.load(column_start + depth, mask=column_known, other=0.0)
+            products = tl.dot(left.to(DTYPE), tl.trans(right.to(DTYPE)), products, input_precision=PRECISION)
     scores = products * tl.load(scale)
     if offsets is not None:
         scores += tl.load(offsets + columns, mask=inside, other=0.0)[None, :]
