@@ -14,13 +14,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from xmc.data import Dataset
-from xmc.encoders import StaticQueries
+from xmc.encoders.metadata import EncoderMetadata
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import Evaluation, load_predictions
 from xmc.evaluation.hits import Hits, all_hits, hit_matrix
 from xmc.evaluation.short_lists import warn_of_short_lists
 from xmc.fit_folder import RUN, data_beside, part_of_fit
 from xmc.received import read_yaml, reading
+from xmc.reports.run_model import run_model
 from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
 
 if TYPE_CHECKING:
@@ -120,17 +121,16 @@ def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System
     if not is_run_folder(path):
         with tempfile.TemporaryDirectory() as folder:
             return _evaluated(_whole(source), dataset, split, Path(folder) / "ranking.npz", progress)
-    model = StaticQueries.load(source) or _whole(source)  # for its name, without torch where that can be
+    model = run_model(path)
     stored = load_evaluation(path, dataset, split, model.fingerprint)
     if stored is None:
         ranking = predictions_path(path, dataset.name, split)
-        whole = _whole(source) if isinstance(model, StaticQueries) else model
-        system = _evaluated(whole, dataset, split, ranking, progress)
+        system = _evaluated(model.opened or _whole(source), dataset, split, ranking, progress)
         assert system.evaluation is not None
         store_evaluation(path, system.evaluation)
         return replace(system, run=path)
     evaluation, ids, scores = stored
-    return System(path.name, ids, scores, dataset.relevance(split), path, evaluation, _scale(model))
+    return System(path.name, ids, scores, dataset.relevance(split), path, evaluation, _scale(model.metadata))
 
 
 def _whole(source: str) -> DualEncoder:
@@ -144,12 +144,12 @@ def _evaluated(model: DualEncoder, dataset: Dataset, split: Split, ranking: Path
 
     evaluation = evaluate(model, dataset, split=split, predictions=ranking, progress=progress)
     ids, scores = load_predictions(ranking)
-    return System("", ids, scores, dataset.relevance(split), None, evaluation, _scale(model))
+    return System("", ids, scores, dataset.relevance(split), None, evaluation, _scale(model.metadata))
 
 
-def _scale(model: DualEncoder | StaticQueries) -> float | None:
+def _scale(metadata: EncoderMetadata) -> float | None:
     """None for a model that ranks by magnitude, which a softmax says nothing of."""
-    return model.metadata.scale if model.metadata.ranking == "score" else None
+    return metadata.scale if metadata.ranking == "score" else None
 
 
 def _check_rows(ids: NDArray[np.int32], dataset: Dataset, split: Split, source: str) -> None:

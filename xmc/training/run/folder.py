@@ -30,6 +30,7 @@ OWN = (
     "report",
     "result.json",
     "machine.json",
+    "known_model.json",
     "evaluations",
     "index",
     "label_memory-*.bin",
