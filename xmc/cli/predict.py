@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmc.cli.outputs import check_output_file
-from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.query_options import add_device_option, add_query_options, check_query_options, queries_of
 from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
 from xmc.retrieval.files_ahead import checksums_ahead
@@ -46,6 +46,8 @@ def _run(arguments: Sequence[str]) -> None:
 
     output_format(options.out)
     index = open_labels(options.model, options.labels)
+    if options.device is not None:
+        index.to(options.device)
     calibration = find_calibration(index, options.calibration)
     if threshold is not None and threshold.needs_calibration and calibration is None:
         from xmc.prediction.uncalibrated import how_to_calibrate
@@ -107,6 +109,7 @@ def _options() -> VerbOptions:
         "--calibration", default=None, help="A file of xmc calibrate; by default the model's."
     )
     add_query_options(options.add_argument)
+    add_device_option(options.add_argument)
     return options
 
 

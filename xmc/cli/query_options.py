@@ -13,7 +13,7 @@ from xmc.errors import ConfigError
 if TYPE_CHECKING:
     from xmc.prediction import Query
 
-__all__ = ["add_query_options", "check_query_options", "queries_of"]
+__all__ = ["add_device_option", "add_query_options", "check_query_options", "queries_of"]
 
 
 def add_query_options(add: Callable[..., object]) -> None:
@@ -38,6 +38,16 @@ def add_query_options(add: Callable[..., object]) -> None:
         help="Of CSV files. auto: no, if --column is a number.",
     )
     add_text_options(add)
+
+
+def add_device_option(add: Callable[..., object]) -> None:
+    """Add --device with ``add_argument``."""
+    add(
+        "--device",
+        type=str | None,
+        default=None,
+        help="Search every vector there, by a copy: cuda. By default as the index is made.",
+    )
 
 
 def check_query_options(options: Namespace, source: str) -> None:

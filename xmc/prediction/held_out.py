@@ -15,7 +15,7 @@ from xmc.errors import ConfigError, DataError
 from xmc.evaluation.hits import all_hits
 from xmc.prediction.calibrating import fit_calibration
 from xmc.prediction.calibration import Calibration
-from xmc.prediction.ranked_rows import ranked_rows
+from xmc.prediction.encoded import EncodedData
 from xmc.received import read_yaml, reading
 from xmc.reports import dataset_of
 from xmc.reports.stored import is_run_folder
@@ -66,7 +66,7 @@ def calibrate(
         _log.warning(
             "calibrated on all training rows: if the model was trained on them, probabilities are too high"
         )
-    ids, scores = ranked_rows(encoder, opened, half, rows, depth, progress=progress)
+    ids, scores = EncodedData(encoder, opened, progress=progress).ranked(half, rows, depth)
     what = f"{len(rows):,} validation rows" if split == "validation" else f"the {len(rows):,} {split} rows"
     return fit_calibration(
         all_hits(sp.csr_matrix(truth[rows]), ids),

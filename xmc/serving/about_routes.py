@@ -40,6 +40,8 @@ def about_routes(service: Service) -> APIRouter:
             labels=len(now.index),
             factory=manifest.factory,
             exact=manifest.exact_scores,
+            beside=str(manifest.ensemble) if manifest.ensemble else None,
+            probabilities=now.calibration is not None,
             generation=now.generation,
             since=now.since,
             model=None if place is None else PurePath(place).name,

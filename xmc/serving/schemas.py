@@ -40,7 +40,14 @@ class FoundLabel(BaseModel):
 
     uid: str = Field(description="Names the label.")
     text: str = Field(description="The label's text.")
-    score: float = Field(description="The model's score: a cosine for most models. Higher is better.")
+    score: float = Field(
+        description="What the ranking goes by, higher is better: the model's score, a cosine for most "
+        "models; of an index with a vote, words or classifiers a sum of shares."
+    )
+    probability: float | None = Field(
+        description="That the label is right, by the calibration that the index or its model has; null "
+        "without one. It need not fall from label to label where more than the model ranks."
+    )
 
 
 class FoundLabels(BaseModel):
@@ -118,6 +125,8 @@ class Facts(BaseModel):
     labels: int = Field(description="Labels in the index.")
     factory: str = Field(description="The index's kind, in FAISS's words: Flat is exact.")
     exact: bool = Field(description="Whether scores are those of the vectors themselves.")
+    beside: str | None = Field(description="What ranks beside the model, and its share; null for nothing.")
+    probabilities: bool = Field(description="Whether answers have them.")
     generation: int = Field(description="The version of the index, counted from the start.")
     since: float = Field(description="When this version was opened, in seconds since 1970.")
     model: str | None = Field(description="The model's name.")

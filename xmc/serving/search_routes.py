@@ -86,13 +86,19 @@ async def _answer(service: Service, request: Request, texts: Sequence[str], k: i
 
 
 def _results(found: Found) -> list[dict[str, Any]]:
-    index = found.snapshot.index
+    return [{"labels": _labels(found, row)} for row in range(len(found.ids))]
+
+
+def _labels(found: Found, row: int) -> list[dict[str, Any]]:
+    index, chances = found.snapshot.index, found.chances
+    # Pads come last: the first of the row's probabilities are those of its labels.
+    sure: list[float | None] = [None] * found.ids.shape[1] if chances is None else chances[row].tolist()
     return [
         {
-            "labels": [
-                {"uid": hit.uid, "text": hit.text, "score": round(hit.score, 6)}
-                for hit in index.hits_of(ids, scores)
-            ]
+            "uid": hit.uid,
+            "text": hit.text,
+            "score": round(hit.score, 6),
+            "probability": None if chance is None else round(chance, 6),
         }
-        for ids, scores in zip(found.ids, found.scores, strict=True)
+        for hit, chance in zip(index.hits_of(found.ids[row], found.scores[row]), sure, strict=False)
     ]

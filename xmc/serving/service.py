@@ -28,6 +28,8 @@ class Found:
     """[N, K]; -1 where there are fewer."""
     scores: NDArray[np.float32]
     """[N, K]; -inf where there are fewer."""
+    chances: NDArray[np.float64] | None
+    """[N, K], that each label is right; None without a calibration."""
 
 
 class Service:
@@ -72,13 +74,25 @@ class Service:
         """The labels of each request's texts: searched together, as deep as the deepest."""
         started = time.perf_counter()
         snapshot = self.live.current
-        texts = [text for part, _ in asked for text in part]
-        ids, scores = snapshot.search(texts, max(k for _, k in asked))
-        self.measures.batch_texts.observe(len(texts))
+        alike: dict[int, list[int]] = {}
+        for number, (_, k) in enumerate(asked):
+            alike.setdefault(snapshot.depth(k), []).append(number)
+        found: dict[int, Found] = {}
+        for numbers in alike.values():
+            found.update(zip(numbers, _together(snapshot, [asked[n] for n in numbers]), strict=True))
+        self.measures.batch_texts.observe(sum(len(texts) for texts, _ in asked))
         self.measures.batch_seconds.observe(time.perf_counter() - started)
-        found, start = [], 0
-        for part, k in asked:
-            rows = slice(start, start + len(part))
-            found.append(Found(snapshot, ids[rows, :k], scores[rows, :k]))
-            start += len(part)
-        return found
+        return [found[number] for number in range(len(asked))]
+
+
+def _together(snapshot: Snapshot, asked: Sequence[tuple[Sequence[str], int]]) -> list[Found]:
+    """The labels of each request's texts, by one search."""
+    texts = [text for part, _ in asked for text in part]
+    ids, scores, chances = snapshot.search(texts, max(k for _, k in asked))
+    found, start = [], 0
+    for part, k in asked:
+        rows = slice(start, start + len(part))
+        sure = None if chances is None else chances[rows, :k]
+        found.append(Found(snapshot, ids[rows, :k], scores[rows, :k], sure))
+        start += len(part)
+    return found
