@@ -18,12 +18,13 @@ from xmc.prediction.judge import Judge
 from xmc.prediction.platt import Platt
 from xmc.prediction.predict import Prediction, predict_blocks
 from xmc.prediction.queries import Query
+from xmc.prediction.threshold import Threshold
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
 from xmc.retrieval.vote import QueryVotes
 from xmc.retrieval.words.classifiers import WordClassifiers
 from xmc.retrieval.words.features import WordFeatures
-from xmc.serving import LiveIndex
+from xmc.serving import LiveIndex, ServingLimits, create_app
 
 TEXTS = ["red house", "blue bird", "stone in the river", "night"]
 OPTIONS = EnsembleOptions(VoteOptions(0.4, 0.1), lexical=0.2, classifiers=0.3)
@@ -81,6 +82,50 @@ def test_a_server_ranks_as_predict_does(
     assert changed  # or the model alone would do
 
 
+@pytest.mark.parametrize("asked", ["f1", 0.1, "0.3", 1, "coverage=0.5", "score=0.5"])
+def test_a_threshold_keeps_what_predict_keeps(
+    calibration: Calibration, folder: Path, serve: Callable[..., TestClient], asked: str | float
+) -> None:
+    client, threshold = serve(), Threshold.parse(str(asked))
+    answer = client.post("/search", json={"text": TEXTS, "k": 4, "threshold": asked})
+    least, index = threshold.least_score(calibration), LabelIndex.load(folder)
+    by_score = not threshold.needs_calibration
+    blocks = predict_blocks(
+        index,
+        [Query(str(number), text) for number, text in enumerate(TEXTS)],
+        4,
+        least_score=least if by_score else None,
+        least_sureness=None if by_score else least,
+        calibration=calibration,
+    )
+    wanted = [[index.uids[label] for label in row.ids[: row.count]] for row in next(iter(blocks))]
+    found = [[label["uid"] for label in row["labels"]] for row in answer.json()["results"]]
+    assert found == wanted
+    got = client.get("/search", params={"q": TEXTS[0], "k": 4, "threshold": asked}).json()["results"]
+    assert [label["uid"] for label in got[0]["labels"]] == wanted[0]
+
+
+def test_a_threshold_that_cannot_be(
+    calibration: Calibration, folder: Path, serve: Callable[..., TestClient]
+) -> None:
+    client = serve()
+    for asked, said in (
+        ("f2", "f1, a probability"),
+        (1.5, "1.5"),
+        ("precision=1", "precision that some score"),
+    ):
+        answer = client.post("/search", json={"text": "red", "threshold": asked})
+        assert (answer.status_code, answer.json()["code"]) == (422, "threshold")
+        assert said in answer.text
+    (folder / FILE).unlink()
+    assert client.post("/search", json={"text": "red", "threshold": "f1"}).status_code == 200
+    alone = TestClient(create_app(LiveIndex(folder), token=None, limits=ServingLimits(), watch=60.0))
+    with alone:
+        answer = alone.post("/search", json={"text": "red", "threshold": "f1"})
+        assert answer.status_code == 422 and "xmc calibrate" in answer.json()["mend"]
+        assert alone.post("/search", json={"text": "red", "threshold": "score=-9"}).status_code == 200
+
+
 def test_facts_say_what_ranks_beside_the_model(folder: Path, serve: Callable[..., TestClient]) -> None:
     client = serve()
     facts = client.get("/info").json()
@@ -108,19 +153,20 @@ def test_an_answer_is_the_same_whatever_is_asked_with_it(
 def test_a_calibration_that_is_damaged_later_costs_the_probabilities_alone(
     calibration: Calibration, folder: Path, live: LiveIndex, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert live.current.search(["red"], 2).chances is not None
+    assert live.current.calibration is not None
     index = LabelIndex.load(folder)
     index.remove(["g"])
     (folder / FILE).write_text("{")
     index.save(folder, overwrite=True)
-    assert live.refresh() and live.current.search(["red"], 2).chances is None
+    assert live.refresh() and live.current.calibration is None
+    assert live.current.search(["red"], 2).ids.shape == (1, 2)
     assert "no probabilities" in caplog.text
     with pytest.raises(DataError):
         LiveIndex(folder)
     calibration.save(folder / FILE)
     index.remove(["n"])
     index.save(folder, overwrite=True)
-    assert live.refresh() and live.current.search(["red"], 2).chances is not None
+    assert live.refresh() and live.current.calibration is not None
 
 
 def test_the_number_of_labels_is_told_once(

@@ -39,8 +39,8 @@ class Ranking(NamedTuple):
     """[N, k]; -1 where there are fewer."""
     scores: NDArray[np.float32]
     """[N, k]; -inf where there are fewer."""
-    chances: NDArray[np.float64] | None
-    """[N, k], that each label is right; None without a calibration."""
+    sure: NDArray[np.floating]
+    """[N, k], what the calibration goes by (`Calibration.sureness`); without one the scores."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,8 @@ class Snapshot:
         """The best labels of N texts, at most ``k`` of each, as `LabelIndex.search` ranks them."""
         index, calibration = self.index, self.calibration
         k = max(1, min(k, len(index)))
-        found = index.ranked(texts, k, index.encoder, evidence=calibration is not None)
-        chances = None
-        if calibration is not None:
-            chances = calibration.probability(calibration.sureness(found.scores, found.evidence))
-        return Ranking(found.ids, found.scores, chances)
+        ids, scores, evidence = index.ranked(texts, k, index.encoder, evidence=calibration is not None)
+        return Ranking(ids, scores, scores if calibration is None else calibration.sureness(scores, evidence))
 
 
 class LiveIndex:

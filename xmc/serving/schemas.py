@@ -33,6 +33,12 @@ class SearchRequest(_Sent):
         examples=["sort an array along an axis"],
     )
     k: int = Field(10, ge=1, description="Labels for each query, best first.")
+    threshold: str | float | None = Field(
+        None,
+        description="Which of them are kept: f1 (the greatest F1 on the calibration's rows), a probability, "
+        "precision=0.9, coverage=0.8 (so many queries get a label) or score=0.7. None keeps all.",
+        examples=["f1"],
+    )
 
 
 class FoundLabel(BaseModel):

@@ -28,8 +28,8 @@ class Found:
     """[N, K]; -1 where there are fewer."""
     scores: NDArray[np.float32]
     """[N, K]; -inf where there are fewer."""
-    chances: NDArray[np.float64] | None
-    """[N, K], that each label is right; None without a calibration."""
+    sure: NDArray[np.floating]
+    """[N, K], what the snapshot's calibration goes by; without one the scores."""
 
 
 class Service:
@@ -88,11 +88,10 @@ class Service:
 def _together(snapshot: Snapshot, asked: Sequence[tuple[Sequence[str], int]]) -> list[Found]:
     """The labels of each request's texts, by one search."""
     texts = [text for part, _ in asked for text in part]
-    ids, scores, chances = snapshot.search(texts, max(k for _, k in asked))
+    ids, scores, sure = snapshot.search(texts, max(k for _, k in asked))
     found, start = [], 0
     for part, k in asked:
         rows = slice(start, start + len(part))
-        sure = None if chances is None else chances[rows, :k]
-        found.append(Found(snapshot, ids[rows, :k], scores[rows, :k], sure))
+        found.append(Found(snapshot, ids[rows, :k], scores[rows, :k], sure[rows, :k]))
         start += len(part)
     return found
