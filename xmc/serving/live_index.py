@@ -38,9 +38,19 @@ class Snapshot:
     """When it was opened, in seconds since 1970."""
 
     def search(self, texts: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Label ids and scores, both [N, at most k], of N texts; -1 and -inf where there are fewer."""
-        vectors = self.index.encoder.encode_queries(texts)
-        return self.index.search_vectors(vectors, max(1, min(k, len(self.index))))
+        """Label ids and scores, both [N, at most k], of N texts; -1 and -inf where there are fewer.
+
+        As `LabelIndex.search` ranks them: by the model, and by what the index ranks with beside it.
+        """
+        found = self.index.ranked(texts, self._labels_of(k), self.index.encoder)
+        return found.ids, found.scores
+
+    def depth(self, k: int) -> int:
+        """See `LabelIndex.ranking_depth`: texts of one depth may be searched together, for the largest k."""
+        return self.index.ranking_depth(self._labels_of(k))
+
+    def _labels_of(self, k: int) -> int:
+        return max(1, min(k, len(self.index)))
 
 
 class LiveIndex:

@@ -40,7 +40,10 @@ class FoundLabel(BaseModel):
 
     uid: str = Field(description="Names the label.")
     text: str = Field(description="The label's text.")
-    score: float = Field(description="The model's score: a cosine for most models. Higher is better.")
+    score: float = Field(
+        description="The index's score: a cosine for most models, and a sum of shares from 0 to 1 where the "
+        "index ranks with more than its model. Higher is better."
+    )
 
 
 class FoundLabels(BaseModel):
@@ -116,8 +119,10 @@ class Facts(BaseModel):
     version: str = Field(description="Of xmc.")
     index: str = Field(description="The index folder's name.")
     labels: int = Field(description="Labels in the index.")
-    factory: str = Field(description="The index's kind, in FAISS's words: Flat is exact.")
+    kind: str = Field(description="The index's kind: in FAISS's words where it is FAISS's, such as Flat.")
+    factory: str = Field(description="The same, empty where the index is not FAISS's.")
     exact: bool = Field(description="Whether scores are those of the vectors themselves.")
+    beside: str | None = Field(description="What the index ranks with beside its model; null for nothing.")
     generation: int = Field(description="The version of the index, counted from the start.")
     since: float = Field(description="When this version was opened, in seconds since 1970.")
     model: str | None = Field(description="The model's name.")

@@ -69,16 +69,27 @@ class Service:
             await self.keeper.stop()
 
     def _search(self, asked: Sequence[tuple[Sequence[str], int]]) -> list[Found]:
-        """The labels of each request's texts: searched together, as deep as the deepest."""
+        """The labels of each request's texts; those of one depth are searched together."""
         started = time.perf_counter()
         snapshot = self.live.current
-        texts = [text for part, _ in asked for text in part]
-        ids, scores = snapshot.search(texts, max(k for _, k in asked))
-        self.measures.batch_texts.observe(len(texts))
+        by_depth: dict[int, list[int]] = {}
+        for place, (_, k) in enumerate(asked):
+            by_depth.setdefault(snapshot.depth(k), []).append(place)
+        found: dict[int, Found] = {}
+        for places in by_depth.values():
+            together = _search_together(snapshot, [asked[place] for place in places])
+            found.update(zip(places, together, strict=True))
+        self.measures.batch_texts.observe(sum(len(part) for part, _ in asked))
         self.measures.batch_seconds.observe(time.perf_counter() - started)
-        found, start = [], 0
-        for part, k in asked:
-            rows = slice(start, start + len(part))
-            found.append(Found(snapshot, ids[rows, :k], scores[rows, :k]))
-            start += len(part)
-        return found
+        return [found[place] for place in range(len(asked))]
+
+
+def _search_together(snapshot: Snapshot, asked: Sequence[tuple[Sequence[str], int]]) -> list[Found]:
+    """The labels of requests of one depth, by one search for the largest k."""
+    ids, scores = snapshot.search([text for part, _ in asked for text in part], max(k for _, k in asked))
+    found, start = [], 0
+    for part, k in asked:
+        rows = slice(start, start + len(part))
+        found.append(Found(snapshot, ids[rows, :k], scores[rows, :k]))
+        start += len(part)
+    return found
