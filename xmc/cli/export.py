@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from xmc.cli.counted import labels
+from xmc.counted import counted
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.query_options import add_query_options, check_query_options, queries_of
 from xmc.cli.search import ranking
@@ -60,8 +60,8 @@ def run(arguments: Sequence[str]) -> None:
             )
         tally = export_labels(index, engine, batch=options.batch, overwrite=options.overwrite)
         print(
-            f"{labels(tally.written)} written, {tally.removed:,} removed, {tally.kept:,} as they were: "
-            f"{engine.count():,} in {engine.where}"
+            f"{counted(tally.written, 'label')} written, {tally.removed:,} removed, {tally.kept:,} as they "
+            f"were: {engine.count():,} in {engine.where}"
         )
     finally:
         engine.close()
