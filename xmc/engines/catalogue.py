@@ -44,6 +44,8 @@ ENGINES: Mapping[str, EngineKind] = {
 """By the name of ``xmc export --to``, which is also that of the optional extra of its packages."""
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]+@|\bpassword\s*=")
+"""Of PostgreSQL, in an address or in words of ``name=value``."""
 
 
 def open_engine(kind: str, place: str, name: str = "labels") -> Engine:
@@ -60,10 +62,7 @@ def open_engine(kind: str, place: str, name: str = "labels") -> Engine:
         raise ConfigError(
             f"expected a collection's name of small letters, digits and _, at most 63, got {name!r:.80}"
         )
-    if urlsplit(place).scheme in ("http", "https") and "@" in urlsplit(place).netloc:
-        raise ConfigError(
-            f"expected an address without a secret, which messages would show: set {KEY_VARIABLE} instead"
-        )
+    _check_no_secret(kind, place)
     for package in ENGINES[kind].packages:
         try:
             importlib.import_module(package)
@@ -74,3 +73,14 @@ def open_engine(kind: str, place: str, name: str = "labels") -> Engine:
             ) from error
     module = importlib.import_module(ENGINES[kind].module)
     return cast(Engine, module.open_collection(place, name))
+
+
+def _check_no_secret(kind: str, place: str) -> None:
+    """Refuse, with a ConfigError, an address that has a secret in it."""
+    if urlsplit(place).scheme in ("http", "https") and "@" in urlsplit(place).netloc:
+        mend = f"set {KEY_VARIABLE} instead"
+    elif kind == "pgvector" and _PASSWORD.search(place):
+        mend = "PostgreSQL takes its password from PGPASSWORD or ~/.pgpass"
+    else:
+        return
+    raise ConfigError(f"expected an address without a secret, which messages would show: {mend}")
