@@ -125,6 +125,11 @@ def test_names_and_places(tmp_path):
         open_engine("parquet", str(tmp_path), "../labels")
     with pytest.raises(ConfigError, match="XMC_ENGINE_KEY"):
         open_engine("opensearch", "https://me:secret@localhost:9200")
+    for place in ("", " "):
+        with pytest.raises(ConfigError, match="place of parquet.*got an empty one"):
+            open_engine("parquet", place)
+    with pytest.raises(ConfigError, match="an address such as http://localhost:9200, got 'http://\\[::1'"):
+        open_engine("opensearch", "http://[::1")
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch, tmp_path):
