@@ -134,22 +134,6 @@ def test_facts_say_what_ranks_beside_the_model(folder: Path, serve: Callable[...
     assert [label["probability"] for label in labels] == [None] * len(LABELS)
 
 
-def test_an_answer_is_the_same_whatever_is_asked_with_it(
-    live: LiveIndex, serve: Callable[..., TestClient]
-) -> None:
-    """Lists of more than 100 labels would share out another sum."""
-    client = serve()
-    client.headers["Authorization"] = f"Bearer {TOKEN}"
-    more = [{"uid": f"x{number}", "text": f"red {number}"} for number in range(150)]
-    assert client.post("/labels", json={"labels": more}).status_code == 200
-    service = client.app.state.service  # type: ignore[attr-defined]
-    alone = service._search([(TEXTS, 5)])[0]
-    deep, together = service._search([(["red river"], 140), (TEXTS, 5)])
-    np.testing.assert_array_equal(together.ids, alone.ids)
-    np.testing.assert_array_equal(together.scores, alone.scores)
-    assert deep.ids.shape == (1, 140) and together.ids.shape == (len(TEXTS), 5)
-
-
 def test_a_calibration_that_is_damaged_later_costs_the_probabilities_alone(
     calibration: Calibration, folder: Path, live: LiveIndex, caplog: pytest.LogCaptureFixture
 ) -> None:

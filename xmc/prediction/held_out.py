@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.counted import counted
 from xmc.data import Dataset, train_validation_split
 from xmc.encoders import DualEncoder, EncoderMetadata, resolve_model
 from xmc.errors import ConfigError, DataError
@@ -67,7 +68,8 @@ def calibrate(
             "calibrated on all training rows: if the model was trained on them, probabilities are too high"
         )
     ids, scores = EncodedData(encoder, opened, progress=progress).ranked(half, rows, depth)
-    what = f"{len(rows):,} validation rows" if split == "validation" else f"the {len(rows):,} {split} rows"
+    named = counted(len(rows), f"{split} row")
+    what = named if split == "validation" else f"the {named}"
     return fit_calibration(
         all_hits(sp.csr_matrix(truth[rows]), ids),
         ids,

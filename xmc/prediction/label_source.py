@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from xmc.counted import agreeing, counted
 from xmc.encoders import resolve_model
 from xmc.errors import ConfigError
 from xmc.fit_folder import INDEX, RUN, part_of_fit
@@ -80,8 +81,8 @@ def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calib
         return None
     if found.num_labels != len(index):
         _log.warning(
-            "probabilities were fitted with %s labels, and here are %s: they are about right at best",
-            *(f"{found.num_labels:,}", f"{len(index):,}"),
+            "probabilities were fitted with %s, and here %s %s: they are about right at best",
+            *(counted(found.num_labels, "label"), agreeing(len(index), "is", "are"), f"{len(index):,}"),
         )
     if not index.manifest.exact_scores:
         _log.warning(

@@ -82,9 +82,16 @@ class SearchableIndex(OpenIndex):
         vectors = encoder.encode_queries(texts, cuts=cuts)
         if self._ensemble is None:
             return Ranked(*self.search_vectors(vectors, k))
-        # The model's lists, as long as what ranks beside it asks for.
-        lists = self.search_vectors(vectors, min(max(k, self._ensemble.depth), max(1, len(self))))
+        lists = self.search_vectors(vectors, min(self.ranking_depth(k), max(1, len(self))))
         return self._ensemble.rank(lists, vectors, texts, k, evidence=evidence)
+
+    def ranking_depth(self, k: int) -> int:
+        """How long the model's lists are that k labels are ranked from; 0 where the model ranks alone.
+
+        What ranks beside the model moves the scores of whole lists. So the best k of a longer ranking are
+        those of a ranking of k where both have the same depth, and may be others where not.
+        """
+        return 0 if self._ensemble is None else max(k, self._ensemble.depth)
 
     def add_ensemble(
         self,

@@ -38,6 +38,7 @@ def about_routes(service: Service) -> APIRouter:
             version=__version__,
             index=live.folder.absolute().name,
             labels=len(now.index),
+            kind=manifest.described,
             factory=manifest.factory,
             exact=manifest.exact_scores,
             beside=str(manifest.ensemble) if manifest.ensemble else None,

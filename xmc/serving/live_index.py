@@ -22,7 +22,6 @@ from xmc.encoders import DualEncoder
 from xmc.errors import XMCError
 from xmc.prediction.calibration import Calibration
 from xmc.retrieval import LabelIndex
-from xmc.retrieval.ensemble import Ensemble
 from xmc.serving.chances import KnownCalibration
 from xmc.serving.changes import Change, Outcome, apply_change
 from xmc.serving.index_folder import locked_folder, open_folder, version_of
@@ -58,19 +57,18 @@ class Snapshot:
     """Says how sure its ranking is, where it was fitted."""
 
     def depth(self, k: int) -> int:
-        """How deep a ranking of k labels looks: texts may be searched together where that is the same.
-
-        What ranks beside a model shares out what its lists hold, so that with longer ones it says another
-        thing. A model's own scores are the same with any.
-        """
-        return max(k, Ensemble.depth) if self.index.manifest.ensemble else 0
+        """See `LabelIndex.ranking_depth`: texts of one depth may be searched together, for the largest k."""
+        return self.index.ranking_depth(self._labels_of(k))
 
     def search(self, texts: Sequence[str], k: int) -> Ranking:
         """The best labels of N texts, at most ``k`` of each, as `LabelIndex.search` ranks them."""
         index, calibration = self.index, self.calibration
-        k = max(1, min(k, len(index)))
-        ids, scores, evidence = index.ranked(texts, k, index.encoder, evidence=calibration is not None)
+        known = calibration is not None
+        ids, scores, evidence = index.ranked(texts, self._labels_of(k), index.encoder, evidence=known)
         return Ranking(ids, scores, scores if calibration is None else calibration.sureness(scores, evidence))
+
+    def _labels_of(self, k: int) -> int:
+        return max(1, min(k, len(self.index)))
 
 
 class LiveIndex:

@@ -47,8 +47,8 @@ class FoundLabel(BaseModel):
     uid: str = Field(description="Names the label.")
     text: str = Field(description="The label's text.")
     score: float = Field(
-        description="What the ranking goes by, higher is better: the model's score, a cosine for most "
-        "models; of an index with a vote, words or classifiers a sum of shares."
+        description="The index's score: a cosine for most models, and a sum of shares from 0 to 1 where the "
+        "index ranks with more than its model. Higher is better."
     )
     probability: float | None = Field(
         description="That the label is right, by the calibration that the index or its model has; null "
@@ -129,7 +129,8 @@ class Facts(BaseModel):
     version: str = Field(description="Of xmc.")
     index: str = Field(description="The index folder's name.")
     labels: int = Field(description="Labels in the index.")
-    factory: str = Field(description="The index's kind, in FAISS's words: Flat is exact.")
+    kind: str = Field(description="The index's kind: in FAISS's words where it is FAISS's, such as Flat.")
+    factory: str = Field(description="The same, empty where the index is not FAISS's.")
     exact: bool = Field(description="Whether scores are those of the vectors themselves.")
     beside: str | None = Field(description="What ranks beside the model, and its share; null for nothing.")
     probabilities: bool = Field(description="Whether answers have them.")

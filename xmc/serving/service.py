@@ -71,7 +71,7 @@ class Service:
             await self.keeper.stop()
 
     def _search(self, asked: Sequence[tuple[Sequence[str], int]]) -> list[Found]:
-        """The labels of each request's texts: searched together, as deep as the deepest."""
+        """The labels of each request's texts; those of one depth are searched together."""
         started = time.perf_counter()
         snapshot = self.live.current
         alike: dict[int, list[int]] = {}
