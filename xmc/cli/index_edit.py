@@ -183,7 +183,10 @@ def _add(index: LabelIndex, texts: Sequence[str], uids: Sequence[str], options: 
     from xmc.retrieval.new_labels import add_labels, read_support
     from xmc.retrieval.prototypes import DEFAULT_K0
 
-    support = read_support(options.support, uids, index.encoder.metadata.query_fields)
+    support = read_support(
+        *(options.support, uids, index.encoder.metadata.query_fields),
+        columns=columns_option(options.columns),
+    )
     add_labels(index, texts, uids, support, k0=DEFAULT_K0 if options.k0 is None else options.k0)
 
 

@@ -90,6 +90,7 @@ def change_labels(
         label_fields=dataset.manifest.label_fields,
         overwrite=overwrite or out is None,
     )
+    writer.query_columns = dataset.manifest.query_columns
     with writer:
         titles, contents = (dataset.texts("labels", [name]) for name in ("title", "content"))
         for label, texts in enumerate(zip(titles, contents, strict=True)):

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmc.data import Dataset
+from xmc.data.changing import LabelChanges, change_labels
+from xmc.data.fewer_labels import keep_labels
 from xmc.data.tables import Columns, TableOptions, TextOptions
 from xmc.data.text_keys import folded
 from xmc.errors import ConfigError, DataError, XMCError
@@ -147,6 +149,27 @@ def test_columns_as_told(write: Write, run: Run) -> None:
     assert pairs(run(path, options=options)) == {"rot": {"p1": 1.0, "p2": 1.0}}
     header = TableOptions(columns=Columns(query="1", label="2"), header=True)
     assert pairs(run(path, options=header)) == {"rot": {"p1, p2": 1.0}}
+
+
+def test_what_the_columns_of_queries_are_called_is_kept(write: Write, run: Run, tmp_path: Path) -> None:
+    columns = Columns(query="Suchwort", query_content="Mehr", label="Artikel")
+    own = write("a.csv", "Suchwort;Mehr;Artikel\nrot;gelb;p1\nblau;;p2\ngrau;;p1\nbraun;;p2\n")
+    dataset = run(own, options=TableOptions(columns=columns))
+    assert dataset.manifest.query_columns == {"title": "Suchwort", "content": "Mehr"}
+    assert dataset.manifest.query_columns_of(("content", "title")) == ("Mehr", "Suchwort")
+    changes = LabelChanges(removed=frozenset(["p2"]))
+    removed = change_labels(dataset, changes, tmp_path / "removed").dataset
+    one_label = keep_labels(dataset, tmp_path / "fewer", np.array([True, False]))
+    assert (
+        removed.manifest.query_columns == one_label.manifest.query_columns == dataset.manifest.query_columns
+    )
+    named = write("b.jsonl", '{"search_term": "red", "label": "a"}\n')
+    made = run([write("c.csv", "red hat,b\n"), named])
+    assert made.manifest.query_columns == {"title": "search_term"}
+    assert made.manifest.query_columns_of(("title", "content")) is None
+    bare = run(write("c.csv", "red hat,b\n"))
+    assert not bare.manifest.query_columns
+    assert "query_columns" not in json.loads((bare.path / "dataset.json").read_text(encoding="utf-8"))
 
 
 def test_query_uids_and_content(write: Write, run: Run) -> None:

@@ -28,6 +28,8 @@ UnknownLabels = Literal["refuse", "skip", "add"]
 """What becomes of clicks on labels that the labels' own table has not."""
 
 SEPARATOR = "|"
+_FIELDS = {"query": "title", "query_content": "content"}
+"""What a column of texts becomes in a data set."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class Clicks:
     """How many clicks were left out, by why."""
     first_left_out: dict[str, str] = field(default_factory=dict)
     """Where the first of each kind is."""
+    query_columns: dict[str, str] = field(default_factory=dict)
+    """"title" and "content" to the names of their columns in the first table whose columns have names."""
     num_clicks: int = 0
     """That were kept."""
     _rows: array[int] = field(default_factory=lambda: array("i"))
@@ -147,8 +151,15 @@ def read_clicks(
                 *(path, aside, aside),
             )
         table.tell_columns()
+        clicks.query_columns = clicks.query_columns or _query_columns(table)
         _add(table, clicks, labels, separator, unknown, progress)
     return clicks
+
+
+def _query_columns(table: Table) -> dict[str, str]:
+    if not table.is_named:
+        return {}
+    return {_FIELDS[role]: table.names[place] for role, place in table.places.items() if role in _FIELDS}
 
 
 def _add(

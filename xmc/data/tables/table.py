@@ -36,6 +36,11 @@ class Table:
     names: Sequence[str]
     header: bool
 
+    @property
+    def is_named(self) -> bool:
+        """Whether ``names`` are the file's own, and not numbers in their place."""
+        return self.header or self.source.names is not None
+
     def rows(self, *, progress: bool) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Each record's number, a header among them, and its fields in the order of ``places``."""
         records = self.source.records(list(self.places.values()), header=self.header, progress=progress)
