@@ -59,7 +59,7 @@ def _is_json(start: bytes) -> bool:
 
 
 def _utf_16(start: bytes) -> str | None:
-    """The kind of UTF-16 in which every second byte of a Latin line, as most headers are, is zero, or None."""
+    """The kind of UTF-16 in which a Latin line, as most headers are, has zero in every second byte."""
     even, odd = start[::2], start[1::2]
     if 2 * odd.count(0) > len(odd) > 0 and not even.count(0):
         return "utf-16-le"
