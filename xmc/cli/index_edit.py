@@ -146,6 +146,7 @@ def add_label_options(parser: ArgumentParser, *, required: bool, help: str) -> N
 def given_labels(options: Namespace, index: LabelIndex, *, need_texts: bool = True) -> GivenLabels:
     """The labels of --labels, with the texts that the index's model reads."""
     from xmc.data.tables import TextOptions
+    from xmc.data.tables.columns import LABEL_NAMES
     from xmc.retrieval.given_labels import read_labels
 
     written = text_options(options)
@@ -153,10 +154,13 @@ def given_labels(options: Namespace, index: LabelIndex, *, need_texts: bool = Tr
     if fields is None and index.manifest.model is not None and index.manifest.format_version < 3:
         own = index.encoder.metadata.label_fields  # version 2 did not say
         fields = None if own is None else list(own)
+    columns = columns_option(options.columns)
+    if columns is not None and not columns.told(LABEL_NAMES):
+        columns = None  # of clicks alone, which --support names
     return read_labels(
         options.labels,
         fields,
-        columns=columns_option(options.columns),
+        columns=columns,
         written=None if written == TextOptions() else written,
         split=index.manifest.label_texts,
         need_texts=need_texts,
