@@ -130,6 +130,33 @@ def test_queries_are_of_the_fields_that_the_model_was_trained_on(
         assert (found["query"], found["texts"]) == ("red bird", ["red bird"])
 
 
+def test_queries_are_found_by_the_name_of_the_training_table_s_column(
+    recipe: Path, dataset_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    dataset, index = Dataset.load(dataset_folder), tmp_path / "index"
+    clicks, table = tmp_path / "clicks.csv", tmp_path / "queries.csv"
+    rows = zip(dataset.texts("train"), dataset.relevance("train").indices.tolist(), strict=True)
+    lines = [f"{text};{dataset.uids('labels')[label]}" for text, label in rows]
+    clicks.write_text("\n".join(["Suchwort;Artikel", *lines]), encoding="utf-8")
+    columns = ["--columns", "query=Suchwort", "label=Artikel"]
+    assert main(["data", "import", str(clicks), str(tmp_path / "own"), *columns]) == 0
+    assert main(["train", str(recipe), "--data.path", str(tmp_path / "own")]) == 0
+    run = tmp_path / "run"
+    assert DualEncoder.load(run).metadata.query_columns == ("Suchwort",)
+    assert main(["index", str(run), "--labels", str(tmp_path / "own"), "--out", str(index)]) == 0
+    table.write_text("text;suchwort\nfor sale;red bird\n", encoding="utf-8")
+    for place in (index, run):
+        for words in (["predict", str(place)], ["search", str(place), "--json", "--queries"]):
+            if place == index or words[0] == "predict":
+                capsys.readouterr()
+                assert main([*words, str(table), "-k", "1"]) == 0
+                assert json.loads(capsys.readouterr().out)["query"] == "red bird"
+    table.write_text("Wort\nred bird\n", encoding="utf-8")
+    for words in (["predict", str(index)], ["predict", str(run)], ["search", str(index), "--queries"]):
+        assert main([*words, str(table)]) == 2
+        assert "expected a column Suchwort, query, text or title, got 'Wort'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

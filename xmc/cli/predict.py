@@ -40,7 +40,7 @@ def _run(arguments: Sequence[str]) -> None:
     if options.out is not None and Path(options.out).exists() and options.file != "-":
         if Path(options.file).exists() and Path(options.out).samefile(options.file):
             raise ConfigError(f"--out: expected another file than the queries, got {options.out} for both")
-    check_query_options(options, options.file)
+    check_query_options(options, options.file, options.model)
 
     from xmc.encoders.cut_count import CutCount
     from xmc.prediction import find_calibration, open_labels, predict_blocks, write_predicted
@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str]) -> None:
     k = options.k or (_K if threshold is None else _MOST)
     warn_of_no_labels(index, options.model)
     cuts = CutCount()
-    asked = queries_of(options, options.file, index.query_encoder.metadata.query_fields)
+    asked = queries_of(options, options.file, index.query_encoder.metadata)
     by_score = threshold is None or not threshold.needs_calibration
     blocks = predict_blocks(
         index,

@@ -88,14 +88,14 @@ def _check(options: Namespace) -> None:
     if not all(text.strip() for text in options.text):
         raise ConfigError("expected a text to search for, got an empty one, which fits every label alike")
     if options.queries is not None:
-        check_query_options(options, options.queries)
+        check_query_options(options, options.queries, options.model or options.index)
 
 
 def _queries(options: Namespace, index: LabelIndex) -> Iterator[Query]:
     from xmc.prediction.query import Query
 
     if options.queries is not None:
-        return queries_of(options, options.queries, index.query_encoder.metadata.query_fields)
+        return queries_of(options, options.queries, index.query_encoder.metadata)
     return (Query(str(number), text) for number, text in enumerate(options.text, 1))
 
 
