@@ -103,14 +103,14 @@ def _options() -> VerbOptions:
         "-k",
         type=int | None,
         default=None,
-        help=f"Most labels of a query; {_K} by default, with a threshold {_MOST}.",
+        help=f"Most labels of a query: {_K}, with a threshold {_MOST}.",
     )
     options.add_argument(
-        "--threshold", type=str | None, default=None, help="Which labels are kept; see above."
+        "--threshold", type=str | None, default=None, metavar="T", help="Which labels are kept; see above."
     )
     options.add_argument("--labels", default=None, help="A data set with the labels; the run's by default.")
     options.add_argument(
-        "--calibration", default=None, help="A file of xmc calibrate; by default the model's."
+        "--calibration", default=None, metavar="FILE", help="A file of xmc calibrate; by default the model's."
     )
     add_query_options(options.add_argument)
     add_device_option(options.add_argument)

@@ -29,8 +29,8 @@ def add_query_options(add: Callable[..., object]) -> None:
         "--column",
         type=str | None,
         default=None,
-        help="The column of the queries, by name or number; by default the one of the table that the model\n"
-        "was trained on, query or text, else what it was trained on of title and content.",
+        help="Of the queries, by name or number; by default that of the model's own table,\n"
+        "query or text, else its title and content.",
     )
     add(
         "--header",
@@ -47,7 +47,7 @@ def add_device_option(add: Callable[..., object]) -> None:
         "--device",
         type=str | None,
         default=None,
-        help="Search every vector there, by a copy: cuda. By default as the index is made.",
+        help="Search every vector there, such as cuda.",
     )
 
 

@@ -35,6 +35,7 @@ def parquet() -> bytes:
         (CLICKS.encode("utf-16-be"), "--encoding utf-16-be"),
         ("query,label\n红色跑鞋,حذاء\n".encode("utf-16-le"), "--encoding utf-16-le"),
     ],
+    ids=range(9),
 )
 def test_what_is_called_csv_and_is_none(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
@@ -54,6 +55,7 @@ def test_what_is_called_csv_and_is_none(tmp_path: Path, content: bytes, message:
         b"red\x00,shoes\n",
         b"Parquet,label\n",
     ],
+    ids=range(8),
 )
 def test_what_may_be_a_table(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(content)
