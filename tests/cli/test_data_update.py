@@ -29,7 +29,7 @@ def test_a_data_set_and_its_index_change_alike(
     capsys.readouterr()
     assert main(info) == 0
     said = capsys.readouterr().out
-    assert f"1 labels are not in the index: l2 (xmc index add {index} --labels {data} --known skip)" in said
+    assert f"1 label is not in the index: l2 (xmc index add {index} --labels {data} --known skip)" in said
     assert f"l1 (xmc index add {index} --labels {data} --known update)" in said
     assert f"new (xmc index remove {index} UID ..., or xmc data update {data} --add {index}" in said
 

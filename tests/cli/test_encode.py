@@ -32,14 +32,14 @@ def test_three_ranks_of_which_one_died_and_two_that_go_on(
     for rank in (0, 2):
         monkeypatch.setenv("RANK", str(rank))
         assert main(encode) == 0
-    assert "rank 2 of 3: 1 shards written, 0 were there; 3 of 5" in capsys.readouterr().out
+    assert "rank 2 of 3: 1 shard written, 0 were there; 3 of 5" in capsys.readouterr().out
     monkeypatch.delenv("WORLD_SIZE")
     monkeypatch.delenv("RANK")
     assert main([*encode, "--shard", "1/2"]) == 0
-    assert "rank 0 of 2: 1 shards written, 2 were there; 4 of 5" in capsys.readouterr().out
+    assert "rank 0 of 2: 1 shard written, 2 were there; 4 of 5" in capsys.readouterr().out
     assert main(encode) == 0
     said = capsys.readouterr().out
-    assert "rank 0 of 1: 1 shards written, 4 were there; 5 of 5" in said and "all 60 texts" in said
+    assert "rank 0 of 1: 1 shard written, 4 were there; 5 of 5" in said and "all 60 texts" in said
     encoder = DualEncoder.load(model_folder)
     assert (vectors(out) == encoder.encode_queries(Dataset.load(dataset_folder), "train")).all()
     assert main([*encode[:-1], "14"]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from xmc.cli.main import main
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.ensembling import query_votes
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
@@ -44,15 +46,20 @@ def test_export_and_search(model_folder: Path, dataset_folder: Path, tmp_path: P
     assert main(["index", "remove", index, "l0"]) == 0
     capsys.readouterr()
     assert main([*export, "--search", "red house", "-k", "1"]) == 0
-    assert "has 20 labels and the index 19" in capsys.readouterr().err
+    told = f"has 20 labels and the index 19: `xmc export {index} --to parquet --out {place}` brings it"
+    assert told in capsys.readouterr().err
+    assert main([*export, "--name", "others"]) == 0 and main(["index", "remove", index, "l1"]) == 0
+    capsys.readouterr()
+    assert main([*export, "--name", "others", "--search", "red house"]) == 0
+    assert f"--out {place} --name others` brings it" in capsys.readouterr().err
     assert main(export) == 0
-    assert "0 labels written, 1 removed, 19 as they were: 19 in" in capsys.readouterr().out
+    assert "0 labels written, 2 removed, 18 as they were: 18 in" in capsys.readouterr().out
 
 
 def test_what_stays_behind_is_named(model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys) -> None:
     dataset = Dataset.load(dataset_folder)
     index = LabelIndex.build(model_folder, dataset, progress=False)
-    votes = query_votes(DualEncoder.load(model_folder), dataset, progress=False)[0]
+    votes = query_votes(EncodedData(DualEncoder.load(model_folder), dataset, progress=False))[0]
     index.add_ensemble(EnsembleOptions(VoteOptions(0.3, 0.1)), votes)
     index.save(tmp_path / "index")
     export = ["export", str(tmp_path / "index"), "--to", "parquet", "--out", str(tmp_path / "out")]
@@ -79,3 +86,20 @@ def test_what_stays_behind_is_named(model_folder: Path, dataset_folder: Path, tm
 def test_what_cannot_be_asked(words: list[str], said: str, capsys) -> None:
     assert main(["export", "index", "--to", "parquet", "--out", "out", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_several_texts_a_label_are_refused_before_anything_is_made(
+    model_folder: Path, tmp_path: Path, capsys
+) -> None:
+    encoder = DualEncoder.load(model_folder)
+    encoder.metadata = replace(encoder.metadata, label_texts="lines")
+    encoder.save(tmp_path / "model")
+    label = {"uid": "a", "title": "red house\nblue bird"}
+    (tmp_path / "labels.jsonl").write_text(json.dumps(label) + "\n", encoding="utf-8")
+    index, out = str(tmp_path / "index"), tmp_path / "out"
+    build = ["index", "build", str(tmp_path / "model"), "--labels", str(tmp_path / "labels.jsonl")]
+    assert main([*build, "--out", index, "--kind", "exact"]) == 0
+    for words in ([], ["--search", "red house"]):
+        assert main(["export", index, "--to", "parquet", "--out", str(out), *words]) == 2
+        assert "one vector a label, got 2 vectors of 1 label (label_texts: lines)" in capsys.readouterr().err
+    assert not out.exists()

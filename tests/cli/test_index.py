@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from xmc.cli.index_tune import _command
 from xmc.cli.main import main
 from xmc.retrieval import LabelIndex
+from xmc.retrieval.ensemble_options import EnsembleOptions
 
 Capture = pytest.CaptureFixture[str]
 
@@ -36,7 +38,7 @@ def test_add_update_and_remove(index: str, tmp_path: Path, capsys: Capture) -> N
     assert "2 labels added, 0 updated: 22" in capsys.readouterr().out
     assert found(index, "the number", capsys) == ["new"]
     assert main(["index", "update", index, "--labels", table(tmp_path, "new,bird", "l0,red house")]) == 0
-    assert "1 of 2 texts were others: 22 labels" in capsys.readouterr().out
+    assert "1 of 2 texts was another: 22 labels" in capsys.readouterr().out
     assert found(index, "bird", capsys) == ["new"]
     assert main(["index", "remove", index, "new", "l0"]) == 0
     assert "2 labels removed: 20" in capsys.readouterr().out
@@ -50,7 +52,7 @@ def test_add_update_and_remove(index: str, tmp_path: Path, capsys: Capture) -> N
 def test_labels_that_are_known(index: str, dataset_folder: Path, tmp_path: Path, capsys: Capture) -> None:
     labels = table(tmp_path, "l0,green bird", "new,number")
     assert main(["index", "add", index, "--labels", labels]) == 2
-    assert "1 of 2 are there ('l0'): --known skip" in capsys.readouterr().err
+    assert "1 of 2 is there ('l0'): --known skip" in capsys.readouterr().err
     assert main(["index", "add", index, "--labels", labels, "--known", "skip"]) == 0
     assert LabelIndex.load(index).texts[0] == "red house"
     assert main(["index", "add", index, "--labels", labels, "--known", "update"]) == 0
@@ -82,7 +84,7 @@ def test_info_tells_what_differs(index: str, dataset_folder: Path, tmp_path: Pat
     assert main(["index", "info", index, "--labels", str(dataset_folder)]) == 0
     said = capsys.readouterr().out
     assert "2 labels are not in the index: l3, l4 (xmc index add" in said
-    assert "1 labels have another text in the index: l5" in said and "1 labels are in the index and" in said
+    assert "1 label has another text in the index: l5" in said and "1 label is in the index and" in said
 
 
 @pytest.mark.parametrize("storage", [None, "int8"])
@@ -184,7 +186,7 @@ def test_help_lists_the_commands(capsys: Capture) -> None:
     [
         (["l1", "a", "b"], "but 2 ('a', 'b') of 3 are not there: --unknown skip leaves them out"),
         (["a", "b", "c", "d"], "but 4 ('a', 'b', 'c' and others) of 4 are not there"),
-        (["--ids", "1", "99"], "expected ids of labels in the index, but 1 (99) of 2 are not there"),
+        (["--ids", "1", "99"], "expected ids of labels in the index, but 1 (99) of 2 is not there"),
     ],
 )
 def test_unknown_labels_are_not_removed(index: str, words: list[str], said: str, capsys: Capture) -> None:
@@ -198,3 +200,40 @@ def test_help_names_storages(verb: str, capsys: Capture) -> None:
         main(["index", verb, "--help"])
     shown = capsys.readouterr().out
     assert "--storage {float32,float16,int8}" in shown and "lambda" not in shown
+
+
+def test_an_index_that_lost_all_labels_gives_none_and_says_so(
+    model_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    index, labels, queries = (str(tmp_path / name) for name in ("index", "one.csv", "queries.txt"))
+    Path(labels).write_text("uid,title\na,red house\n", encoding="utf-8")
+    Path(queries).write_text("red house\nblue bird\n", encoding="utf-8")
+    assert main(["index", "build", str(model_folder), "--labels", labels, "--out", index]) == 0
+    assert capsys.readouterr().out.endswith(f"1 label in {index}\n")
+    assert main(["index", "remove", index, "a"]) == 0
+    capsys.readouterr()
+    assert main(["search", index, "red house"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "" and said.err == f"there are no labels in {index}: `xmc index add` adds some\n"
+    assert main(["search", index, "red house", "blue bird", "--json"]) == 0
+    assert [json.loads(line)["labels"] for line in capsys.readouterr().out.splitlines()] == [[], []]
+    for name in ("found.jsonl", "found.csv", "found.npz"):
+        assert main(["predict", index, queries, "--out", str(tmp_path / name)]) == 0
+        assert capsys.readouterr().out == f"2 queries, 0 labels: {tmp_path / name}\n"
+    assert main(["index", "add", index, "--labels", labels]) == 0
+    assert main(["predict", index, queries, "-k", "3", "--out", str(tmp_path / "found.csv")]) == 0
+    assert "2 queries, 2 labels: " in capsys.readouterr().out
+
+
+def test_an_index_that_ranks_with_more_than_vectors_can_be_tuned(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    index = LabelIndex.build(model_folder, dataset_folder, kind="IVF4,Flat", progress=False)
+    index.add_ensemble(EnsembleOptions(lexical=0.5))
+    index.save(tmp_path / "index")
+    words = ["index", "tune", str(tmp_path / "index"), "--recall", "0.1", "-k", "3", "--kinds", "flat"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "kept in" in said and LabelIndex.load(tmp_path / "index").manifest.ensemble is not None
+    command = _command(index, "index", "--kind flat")
+    assert command == f"xmc index build {model_folder} --labels DATA --kind flat --ensemble auto --out ..."

@@ -103,14 +103,14 @@ def test_labels_without_a_text_are_told_of(
     index_folder: Path, capsys: Capture, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert add(index_folder, "new.csv", "uid,title,content\nn1,,\nn2,red tree,x\n") == 0
-    assert any("new.csv: 1 of 2 labels have no text, such as 'n1'" in said for said in caplog.messages)
+    assert any("new.csv: 1 of 2 labels has no text, such as 'n1'" in said for said in caplog.messages)
     assert "2 labels added, 0 updated: 22 in" in capsys.readouterr().out
     caplog.clear()
     lines = '{"uid": "e1", "text": " "}\n{"uid": "e2", "text": "red", "txt": "bird"}\n'
     assert add(index_folder, "new.jsonl", lines) == 0
     columns, empty = sorted(caplog.messages, key=lambda said: "columns" not in said)
     assert columns.endswith("new.jsonl: columns: uid = uid, title = text; not read: txt")
-    assert empty.startswith("new.jsonl: 1 of 2 labels have no text, such as 'e1'")
+    assert empty.startswith("new.jsonl: 1 of 2 labels has no text, such as 'e1'")
     caplog.clear()
     assert add(index_folder, "whole.jsonl", '{"uid": "f1", "title": "red"}\n') == 0
     (columns,) = caplog.messages

@@ -16,6 +16,7 @@ from xmc.data import Dataset, train_validation_split
 from xmc.encoders import DualEncoder
 from xmc.prediction import Calibration
 from xmc.prediction.curve import Point
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.ensembling import query_votes
 from xmc.prediction.judge import Judge
 from xmc.prediction.platt import Platt
@@ -229,7 +230,7 @@ def test_an_index_with_a_vote_and_words_is_searched_without_torch(
     """As `xmc fit` leaves it, where held-out rows say so."""
     dataset, encoder = Dataset.load(dataset_folder), DualEncoder.load(model_folder)
     index = LabelIndex.build(model_folder, dataset, progress=False)
-    votes = query_votes(encoder, dataset, progress=False)[0]
+    votes = query_votes(EncodedData(encoder, dataset, progress=False))[0]
     index.add_ensemble(EnsembleOptions(VoteOptions(0.3, 0.1), 0.2), votes)
     index.save(tmp_path / "index")
     judged = Calibration(

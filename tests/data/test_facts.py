@@ -28,7 +28,7 @@ def test_counts_by_hand(dataset: Dataset) -> None:
         "2 of 5 labels have no title",
         "2 of 5 labels have no content",
         "2 of 5 labels have the text of another one",
-        "1 of 5 labels have an empty text",
+        "1 of 5 labels has an empty text",
     ]
 
 

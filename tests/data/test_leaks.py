@@ -24,7 +24,7 @@ def test_leaks_are_found_whatever_the_case(tmp_path: Path) -> None:
     info = describe(dataset)
     assert info.leaked_test_rows == 2
     assert "2 of 4 test queries have the text of a training query" in info.table()
-    assert "--split" in info.table() and "1 of 2 labels have no training row" in info.table()
+    assert "--split" in info.table() and "1 of 2 labels has no training row" in info.table()
 
 
 def test_nothing_to_say_of_sound_data(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -57,8 +58,6 @@ def test_only_files_of_what_changed_are_written_anew(make_index, opened, tmp_pat
 
 
 def test_magnitudes_are_ranked_from_both_ends(make_index, opened):
-    from dataclasses import replace
-
     index = make_index(offsets=True)
     index._changes.manifest = replace(index.manifest, ranking="magnitude")
     export_labels(index, opened(), progress=False)
@@ -126,6 +125,11 @@ def test_names_and_places(tmp_path):
         open_engine("parquet", str(tmp_path), "../labels")
     with pytest.raises(ConfigError, match="XMC_ENGINE_KEY"):
         open_engine("opensearch", "https://me:secret@localhost:9200")
+    for place in ("", " "):
+        with pytest.raises(ConfigError, match="place of parquet.*got an empty one"):
+            open_engine("parquet", place)
+    with pytest.raises(ConfigError, match="an address such as http://localhost:9200, got 'http://\\[::1'"):
+        open_engine("opensearch", "http://[::1")
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch, tmp_path):
@@ -136,3 +140,46 @@ def test_a_package_that_is_missing_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "lancedb", None)
     with pytest.raises(DependencyError, match=r"xmc-dual-encoder\[lancedb\]"):
         open_engine("lancedb", str(tmp_path))
+
+
+def test_what_a_killed_export_left_is_cleared_away(make_index, opened, tmp_path):
+    folder = tmp_path / "out" / "labels"
+    folder.mkdir(parents=True)
+    (folder / ".manifest.json.0123abcd.partial").touch()  # killed before there was a manifest
+    index = make_index(20)
+    export_labels(index, opened(), batch=8, progress=False)
+    left = folder / ".labels-000000000008.parquet.0123abcd.partial"
+    left.write_bytes(b"PAR1 and half a file")
+    (folder / ".mine.partial").touch()
+    assert export_labels(index, opened(), progress=False).written == 0
+    assert not left.exists() and sorted(file.name for file in folder.glob(".*")) == [".mine.partial"]
+    assert opened().count() == 20
+
+
+def test_labels_of_several_texts_are_refused(tmp_path):
+    """An engine would get the vectors of other labels' texts, or as many rows too many."""
+    from tests.fixtures.tiny_models import TEXTS, save_static, tiny_tokenizer
+    from xmc.encoders import DualEncoder
+    from xmc.retrieval import LabelIndex
+
+    encoder = DualEncoder.load(save_static(tmp_path / "model", tiny_tokenizer(), embedding_dim=4))
+    encoder.metadata = replace(encoder.metadata, label_texts="lines")
+    one_each = [text for text in TEXTS if text]
+    index = LabelIndex.build(encoder, one_each, progress=False)
+    engine = open_engine("parquet", str(tmp_path / "one"))
+    assert export_labels(index, engine, progress=False).written == len(one_each)
+    index.add(["red house\nblue bird"], ["two"])
+    for place in ("one", "two"):
+        engine = open_engine("parquet", str(tmp_path / place))
+        with pytest.raises(ConfigError, match=f"{len(index) + 1} vectors of {len(index)} labels"):
+            export_labels(index, engine, progress=False)
+    assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize(
+    "place", ["postgresql://me:secret@localhost/shop", "host=localhost password=secret dbname=shop"]
+)
+def test_a_password_in_an_address_is_refused(place):
+    with pytest.raises(ConfigError, match="PGPASSWORD") as refused:
+        open_engine("pgvector", place)
+    assert "secret@" not in str(refused.value) and "=secret" not in str(refused.value)

@@ -14,8 +14,8 @@ def test_each_cut_off_that_a_list_does_not_reach_is_named(caplog: pytest.LogCapt
         warn_of_short_lists("run.npz", lengths, room, (1, 5, 10))
     assert short_lists(lengths, room, 10) == 3
     assert caplog.messages == [
-        "run.npz: 1 of 4 queries have fewer than 1, 2 of 4 queries have fewer than 5, 3 of 4 queries have "
-        "fewer than 10 predictions (1 have none): metrics at these cut-offs count what is missing as wrong"
+        "run.npz: 1 of 4 queries has fewer than 1, 2 of 4 queries have fewer than 5, 3 of 4 queries have "
+        "fewer than 10 predictions (1 has none): metrics at these cut-offs count what is missing as wrong"
     ]
 
 
@@ -25,8 +25,8 @@ def test_cut_offs_that_as_many_queries_do_not_reach_are_one(caplog: pytest.LogCa
         warn_of_short_lists("words", lengths, room, (1, 3, 5, 10))
     assert short_lists(lengths, room, 10) == 3
     assert caplog.messages == [
-        "words: 1 of 3 queries have fewer than 1, 3 of 3 queries have fewer than 3, 5 or 10 predictions "
-        "(1 have none): metrics at these cut-offs count what is missing as wrong"
+        "words: 1 of 3 queries has fewer than 1, 3 of 3 queries have fewer than 3, 5 or 10 predictions "
+        "(1 has none): metrics at these cut-offs count what is missing as wrong"
     ]
 
 

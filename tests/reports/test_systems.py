@@ -104,7 +104,7 @@ def test_lists_that_filter_pairs_made_shorter_are_not_too_short(tmp_path, caplog
         )
         (found,) = open_systems([str(tmp_path / f"{name}.npz")], dataset, "test")
         assert (found.ids >= 0).sum() == count - 1
-    assert len(caplog.messages) == 1 and "short.npz: 1 of 1 queries have fewer than 5" in caplog.text
+    assert len(caplog.messages) == 1 and "short.npz: 1 of 1 query has fewer than 5" in caplog.text
 
 
 def test_names_are_the_last_part_where_that_is_distinct() -> None:

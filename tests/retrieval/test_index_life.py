@@ -144,6 +144,14 @@ def test_one_change_at_a_time(folder, make_encoder, monkeypatch):
         thread.join()
 
 
+def test_a_folder_that_cannot_be_locked_is_told(folder, make_encoder):
+    (folder / ".lock").unlink(missing_ok=True)
+    (folder / ".lock").mkdir()
+    with pytest.raises(XMCError, match="cannot be written.*make it writable"):
+        with LabelIndex.edit(folder, make_encoder()):
+            pass
+
+
 def test_readers_never_see_half_a_change(folder, make_encoder):
     """Every load while another thread saves again and again is one of the states that were saved."""
     stop, failures, seen = threading.Event(), [], set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,8 @@ def test_what_cannot_be_searched_together(make_encoder):
         IndexGroup([one, build(["0 1 0"], ["b"], name="fedcba9876543210")])
     with pytest.raises(IndexMismatchError, match="offset dimension"):
         IndexGroup([one, build(["0 1 0"], ["b"], offsets={"b": 1.0})])
+    folded = build(["0 1 0"], ["b"])
+    for name, value in (("label_texts", "lines"), ("label_fold", "top2")):
+        folded._changes.manifest = replace(one.manifest, **{name: value})
+        with pytest.raises(IndexMismatchError, match=name.replace("_", " ")):
+            IndexGroup([one, folded])

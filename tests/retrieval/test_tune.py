@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tests.fixtures.tiny_models import save_static, tiny_tokenizer
+from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.retrieval import LabelIndex
-from xmc.retrieval.tune import Trial, cheapest, check_recall, exact_twin, front, measure_index, recall_of
+from xmc.retrieval.ensemble_options import EnsembleOptions
+from xmc.retrieval.tune import (
+    Trial,
+    cheapest,
+    check_recall,
+    exact_twin,
+    front,
+    measure_index,
+    recall_of,
+    remade,
+)
 
 
 def trial(recall: float, rate: float, kind: str = "IVF8,Flat") -> Trial:
@@ -68,3 +82,30 @@ def test_the_front_is_drawn(tmp_path):
     assert all(word in drawn for word in ("HNSW32", "IVF8,Flat", "recall 0.9", "recall@10"))
     with pytest.raises(ConfigError, match="end in .svg or .png"):
         plot_trials(TRIALS, tmp_path / "front.pdf", k=10, recall=0.9)
+
+
+def test_an_index_that_ranks_with_more_than_vectors_is_measured_by_them(make_encoder):
+    texts = [" ".join(map(str, row)) for row in np.random.default_rng(0).normal(size=(40, 3)).round(3)]
+    index = LabelIndex.build(make_encoder(), texts, progress=False)
+    index.add_ensemble(EnsembleOptions(lexical=0.5))
+    index.remove(["3"])
+    twin = exact_twin(index)
+    assert len(twin) == 39 and twin.manifest.ensemble is None and index.manifest.ensemble is not None
+    rows, _ = twin.search_vectors(np.eye(3, dtype=np.float32), 5)
+    found, _ = index.search_vectors(np.eye(3, dtype=np.float32), 5)
+    np.testing.assert_array_equal(index.live_ids[rows], found)
+    with pytest.raises(ConfigError, match="index in memory to change"):
+        index.by_vectors_alone().remove(["4"])
+
+
+def test_an_index_of_several_texts_a_label_is_measured(tmp_path):
+    encoder = DualEncoder.load(save_static(tmp_path / "model", tiny_tokenizer(), embedding_dim=8))
+    encoder.metadata = replace(encoder.metadata, label_texts="lines")
+    texts = ["red house\nblue bird", "stone", "small tree\nriver\nnight song"]
+    index = LabelIndex.build(encoder, texts, kind="hnsw", progress=False)
+    queries = encoder.encode_queries(["blue bird", "river"])
+    rows, _ = exact_twin(index).search_vectors(queries, 3)
+    assert rows[:, 0].tolist() == [0, 2]
+    assert all(trial.recall == 1 for trial in measure_index(index, queries, rows))
+    other = remade(exact_twin(index), kind="flat")
+    assert other.num_vectors == 6 and other.search_vectors(queries, 1)[0].tolist() == [[0], [2]]

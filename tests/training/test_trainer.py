@@ -156,7 +156,7 @@ def test_trackers_get_the_numbers(config, changed):
 def test_says_what_the_run_will_cost_and_what_is_skipped(config, changed, capsys):
     train(changed(config, training={"epochs": 0.3}))
     printed = capsys.readouterr().out
-    assert "steps of 14 queries" in printed and "1 training rows have no label" in printed
+    assert "steps of 14 queries" in printed and "1 training row has no label" in printed
 
 
 def test_a_checkpoint_is_saved_by_time(config, changed, monkeypatch):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmc.cli.counted import labels
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.table_options import add_label_columns, columns_option, text_options
+from xmc.counted import agreeing, counted
 from xmc.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -43,12 +43,13 @@ def run(arguments: Sequence[str]) -> None:
         return
     changed = change_labels(dataset, changes, options.out, overwrite=options.overwrite)
     print(
-        f"{labels(len(changes.added))} added, {len(changes.updated):,} updated, {len(changes.removed):,} "
-        f"removed: {changed.dataset.num_labels:,} in {place}"
+        f"{counted(len(changes.added), 'label')} added, {len(changes.updated):,} updated, "
+        f"{len(changes.removed):,} removed: {changed.dataset.num_labels:,} in {place}"
     )
     for split, count in changed.rows_left_out.items():
         if count:
-            print(f"{count:,} {split} rows that had no other label are gone: {place}")
+            rows = counted(count, f"{split} row")
+            print(f"{rows} that had no other label {agreeing(count, 'is', 'are')} gone: {place}")
 
 
 def _parser() -> ArgumentParser:

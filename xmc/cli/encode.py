@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
+from xmc.counted import agreeing, counted
 from xmc.distributed import launched_size, start_missing_processes
 from xmc.errors import ConfigError
 
@@ -59,10 +60,12 @@ def run(arguments: Sequence[str]) -> None:
             shards.write(shard, cuts=cuts)
             bar.update()
     cuts.warn("texts")
+    before = len(own) - len(todo)
     missing = sum(1 for _ in shards.missing())
-    end = f"{missing:,} not yet" if missing else f"all {facts.count:,} texts"
+    end = f"{missing:,} not yet" if missing else f"all {counted(facts.count, 'text')}"
     print(
-        f"rank {rank} of {size}: {len(todo):,} shards written, {len(own) - len(todo):,} were there; "
+        f"rank {rank} of {size}: {counted(len(todo), 'shard')} written, {before:,} "
+        f"{agreeing(before, 'was', 'were')} there; "
         f"{facts.shards - missing:,} of {facts.shards:,} in {options.out}, {end}",
         flush=True,
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from xmc.cli.counted import labels
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.query_options import add_query_options, check_query_options, queries_of
 from xmc.cli.search import ranking
+from xmc.counted import counted
 from xmc.engines.catalogue import ENGINES, KEY_VARIABLE
 from xmc.errors import ConfigError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_NAME = "labels"
 _BLOCK = 256
 """Queries encoded and asked at a time."""
 
@@ -45,9 +47,11 @@ def run(arguments: Sequence[str]) -> None:
         check_query_options(options, options.queries, options.model or options.index)
 
     from xmc.engines import export_labels, open_engine
+    from xmc.engines.export import check_exportable, check_one_vector_each
     from xmc.retrieval.label_index import LabelIndex
 
     index = LabelIndex.load(options.index, options.model, mapped=True)
+    (check_one_vector_each if searches else check_exportable)(index)
     engine = open_engine(options.to, options.out, options.name)
     try:
         if searches:
@@ -60,8 +64,8 @@ def run(arguments: Sequence[str]) -> None:
             )
         tally = export_labels(index, engine, batch=options.batch, overwrite=options.overwrite)
         print(
-            f"{labels(tally.written)} written, {tally.removed:,} removed, {tally.kept:,} as they were: "
-            f"{engine.count():,} in {engine.where}"
+            f"{counted(tally.written, 'label')} written, {tally.removed:,} removed, {tally.kept:,} as they "
+            f"were: {engine.count():,} in {engine.where}"
         )
     finally:
         engine.close()
@@ -88,7 +92,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("index", help="An index folder.")
     parser.add_argument("--to", required=True, choices=tuple(ENGINES), help="The engine.")
     parser.add_argument("--out", required=True, help=f"Where it is: {_places()}.")
-    parser.add_argument("--name", default="labels", help="Of the collection, table or folder there.")
+    parser.add_argument("--name", default=_NAME, help="Of the collection, table or folder there.")
     parser.add_argument(
         "--batch",
         type=int | None,
@@ -150,7 +154,15 @@ def _search(index: LabelIndex, engine: Engine, options: Namespace) -> None:
 def _warn_of_other_counts(index: LabelIndex, engine: Engine, options: Namespace) -> None:
     if engine.facts() is not None and (there := engine.count()) != len(index):
         print(
-            f"{engine.where} has {there:,} labels and the index {len(index):,}: `xmc export {options.index} "
-            f"--to {options.to} --out {options.out}` brings it up to date",
+            f"{engine.where} has {counted(there, 'label')} and the index {len(index):,}: "
+            f"`{_export(options)}` brings it up to date",
             file=sys.stderr,
         )
+
+
+def _export(options: Namespace) -> str:
+    """The command that exports to where a search looked."""
+    words = ["xmc", "export", options.index, "--to", options.to, "--out", options.out]
+    words += [] if options.name == _NAME else ["--name", options.name]
+    words += [] if options.model is None else ["--model", options.model]
+    return shlex.join(words)

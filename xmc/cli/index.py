@@ -10,6 +10,7 @@ from xmc.cli import index_edit, index_info, index_merge, index_tune
 from xmc.cli.index_options import add_kind_options
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, nearest, parse
+from xmc.counted import counted
 from xmc.errors import ConfigError
 from xmc.files import check_replaceable
 
@@ -153,4 +154,4 @@ def _build(arguments: Sequence[str]) -> None:
     (Path(out) / "calibration.json").unlink(missing_ok=True)  # of what was there before
     if options.ensemble == "auto" and chosen.options and calibration is not None:
         calibration.save(Path(out) / "calibration.json")
-    print(f"{len(index):,} labels in {out}")
+    print(f"{counted(len(index), 'label')} in {out}")

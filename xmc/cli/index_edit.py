@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xmc.cli.counted import labels
 from xmc.cli.parser import make_parser, parse
 from xmc.cli.table_options import add_label_columns, columns_option, text_options
+from xmc.counted import agreeing, counted
 from xmc.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def run_add(arguments: Sequence[str]) -> None:
         known = [i for i, uid in enumerate(given.uids) if uid in index]
         if known and options.known == "refuse":
             raise DataError(
-                f"expected labels that the index has not, but {len(known):,} of {len(given.uids):,} are "
-                f"there ({given.uids[known[0]]!r:.80}): --known skip leaves them, --known update takes the "
-                "new text"
+                f"expected labels that the index has not, but {len(known):,} of {len(given.uids):,} "
+                f"{agreeing(len(known), 'is', 'are')} there ({given.uids[known[0]]!r:.80}): --known skip "
+                "leaves them, --known update takes the new text"
             )
         if known and options.known == "update":
             _update(index, given, known)
@@ -71,7 +71,7 @@ def run_add(arguments: Sequence[str]) -> None:
         if new:
             _add(index, [given.texts[i] for i in new], [given.uids[i] for i in new], options)
         updated = len(known) if options.known == "update" else 0
-    print(f"{labels(len(new))} added, {updated:,} updated: {len(index):,} in {options.index}")
+    print(f"{counted(len(new), 'label')} added, {updated:,} updated: {len(index):,} in {options.index}")
 
 
 def run_update(arguments: Sequence[str]) -> None:
@@ -96,7 +96,9 @@ def run_update(arguments: Sequence[str]) -> None:
         if changed:
             _update(index, given, changed)
     print(
-        f"{len(changed):,} of {len(given.uids):,} texts were others: {len(index):,} labels in {options.index}"
+        f"{len(changed):,} of {counted(len(given.uids), 'text')} "
+        f"{agreeing(len(changed), 'was another', 'were others')}: {counted(len(index), 'label')} in "
+        f"{options.index}"
     )
 
 
@@ -127,14 +129,14 @@ def run_remove(arguments: Sequence[str]) -> None:
         unknown = [uid for uid in uids if uid not in index]
         if unknown and options.unknown == "refuse":
             raise DataError(
-                f"expected uids of labels in the index, but {_these(unknown)} of {len(uids):,} are not "
-                "there: --unknown skip leaves them out"
+                f"expected uids of labels in the index, but {_these(unknown)} of {len(uids):,} "
+                f"{agreeing(len(unknown), 'is', 'are')} not there: --unknown skip leaves them out"
             )
         uids = [uid for uid in uids if uid in index]
         before = len(index)
         if uids:
             index.remove(uids)
-    print(f"{labels(before - len(index))} removed: {len(index):,} in {options.index}")
+    print(f"{counted(before - len(index), 'label')} removed: {len(index):,} in {options.index}")
 
 
 def add_label_options(parser: ArgumentParser, *, required: bool, help: str) -> None:
@@ -213,7 +215,7 @@ def _uids(options: Namespace, index: LabelIndex) -> list[str]:
     unknown = [label for label in options.ids if label not in live]
     if unknown and options.unknown == "refuse":
         raise DataError(
-            f"expected ids of labels in the index, but {_these(unknown)} of {len(options.ids):,} are not "
-            "there: --unknown skip leaves them out"
+            f"expected ids of labels in the index, but {_these(unknown)} of {len(options.ids):,} "
+            f"{agreeing(len(unknown), 'is', 'are')} not there: --unknown skip leaves them out"
         )
     return [index.uids[label] for label in options.ids if label in live]

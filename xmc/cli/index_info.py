@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmc.cli.index_edit import add_label_options, given_labels
 from xmc.cli.parser import make_parser, parse
+from xmc.counted import agreeing, counted
 from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -114,17 +115,25 @@ def _told(difference: LabelDifference, labels: str, index: str) -> str:
     if difference.is_empty:
         return f"the labels are those of {labels}"
     said = (
-        (difference.missing, "are not in the index", f"xmc index add {index} --labels {labels} --known skip"),
+        (
+            difference.missing,
+            ("is not in the index", "are not in the index"),
+            f"xmc index add {index} --labels {labels} --known skip",
+        ),
         (
             difference.changed,
-            "have another text in the index",
+            ("has another text in the index", "have another text in the index"),
             f"xmc index add {index} --labels {labels} --known update",
         ),
-        (difference.extra, f"are in the index and not in {labels}", _mend_extra(labels, index)),
+        (
+            difference.extra,
+            (f"is in the index and not in {labels}", f"are in the index and not in {labels}"),
+            _mend_extra(labels, index),
+        ),
     )
     lines = []
     for uids, what, mend in said:
         if uids:
             some = ", ".join(uids[:_SHOWN]) + (", ..." if len(uids) > _SHOWN else "")
-            lines.append(f"{len(uids):,} labels {what}: {some} ({mend})")
+            lines.append(f"{counted(len(uids), 'label')} {agreeing(len(uids), *what)}: {some} ({mend})")
     return "\n".join(lines)

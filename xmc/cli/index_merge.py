@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from xmc.cli.index_options import add_kind_options
 from xmc.cli.outputs import check_output_place
 from xmc.cli.parser import make_parser, parse
+from xmc.counted import counted
 from xmc.errors import ConfigError
 from xmc.files import check_replaceable
 
@@ -41,7 +42,7 @@ def run(arguments: Sequence[str]) -> None:
         refine=True if options.refine else (False if options.kind else None),
     )
     merged.save(options.out, overwrite=options.overwrite)
-    print(f"{len(merged):,} labels in {options.out}, as {merged.manifest.described}")
+    print(f"{counted(len(merged), 'label')} in {options.out}, as {merged.manifest.described}")
 
 
 def shard_of(words: str) -> tuple[int, int]:

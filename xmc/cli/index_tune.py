@@ -96,8 +96,15 @@ def run(arguments: Sequence[str]) -> None:
             changed.tune(**chosen.parameters)
         print(f"kept in {options.index}: {_setting(chosen)}")
     if best is not None and best.build_seconds is not None:
-        command = f"xmc index merge {options.index} {best.note} --out ..."
-        print(f"{best.kind} is faster at that recall: {command}")
+        print(f"{best.kind} is faster at that recall: {_command(index, options.index, best.note)}")
+
+
+def _command(index: LabelIndex, place: str, kind: str) -> str:
+    """What makes an index of that kind: of the vectors where `xmc index merge` can, else of the labels."""
+    if not index.manifest.ensemble and not index.manifest.has_several_texts:
+        return f"xmc index merge {place} {kind} --out ..."
+    ensemble = " --ensemble auto" if index.manifest.ensemble else ""
+    return f"xmc index build {index.model_place or 'MODEL'} --labels DATA {kind}{ensemble} --out ..."
 
 
 def _measured(index: LabelIndex, options: jsonargparse.Namespace) -> list[Trial]:
@@ -106,8 +113,7 @@ def _measured(index: LabelIndex, options: jsonargparse.Namespace) -> list[Trial]
     import numpy as np
 
     from xmc.retrieval.kind_variants import kind_variants
-    from xmc.retrieval.label_index import LabelIndex
-    from xmc.retrieval.tune import exact_twin, measure_index
+    from xmc.retrieval.tune import exact_twin, measure_index, remade
 
     queries = index.encoder.encode_queries(_texts(index, options))
     exact = exact_twin(index)
@@ -121,7 +127,7 @@ def _measured(index: LabelIndex, options: jsonargparse.Namespace) -> list[Trial]
         if not options.kinds and (variant.storage, variant.refine) == (own.storage, own.refine):
             continue  # the index itself
         started = time.perf_counter()
-        other = LabelIndex.merge([exact], **variant._asdict(), progress=False)
+        other = remade(exact, **variant._asdict())
         seconds = time.perf_counter() - started
         found = measure_index(other, queries, rows, build_seconds=seconds)
         trials += [replace(trial, note=variant.options) for trial in found]

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmc.cli.outputs import check_output_file
-from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.query_options import add_device_option, add_query_options, check_query_options, queries_of
+from xmc.cli.search import warn_of_no_labels
 from xmc.cli.verb_options import VerbOptions
+from xmc.counted import counted
 from xmc.errors import ConfigError
 from xmc.retrieval.files_ahead import checksums_ahead
 
@@ -46,6 +48,8 @@ def _run(arguments: Sequence[str]) -> None:
 
     output_format(options.out)
     index = open_labels(options.model, options.labels)
+    if options.device is not None:
+        index.to(options.device)
     calibration = find_calibration(index, options.calibration)
     if threshold is not None and threshold.needs_calibration and calibration is None:
         from xmc.prediction.uncalibrated import how_to_calibrate
@@ -55,7 +59,8 @@ def _run(arguments: Sequence[str]) -> None:
             f"{how_to_calibrate(index)}; or give --threshold score=S"
         )
     least = None if threshold is None else threshold.least_score(calibration)
-    k = min(options.k or (_K if threshold is None else _MOST), len(index))
+    k = options.k or (_K if threshold is None else _MOST)
+    warn_of_no_labels(index, options.model)
     cuts = CutCount()
     asked = queries_of(options, options.file, index.query_encoder.metadata)
     by_score = threshold is None or not threshold.needs_calibration
@@ -72,7 +77,8 @@ def _run(arguments: Sequence[str]) -> None:
     cuts.warn("queries")
     if options.out is not None:
         kept = "" if least is None else _kept(least, None if by_score else calibration)
-        print(f"{queries:,} queries, {labels:,} labels{kept}: {options.out}")
+        asked = counted(queries, "query", "queries")
+        print(f"{asked}, {counted(labels, 'label')}{kept}: {options.out}")
     elif not queries:
         print("no queries", file=sys.stderr)
 
@@ -107,6 +113,7 @@ def _options() -> VerbOptions:
         "--calibration", default=None, help="A file of xmc calibrate; by default the model's."
     )
     add_query_options(options.add_argument)
+    add_device_option(options.add_argument)
     return options
 
 

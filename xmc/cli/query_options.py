@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xmc.encoders.metadata import EncoderMetadata
     from xmc.prediction import Query
 
-__all__ = ["add_query_options", "check_query_options", "queries_of"]
+__all__ = ["add_device_option", "add_query_options", "check_query_options", "queries_of"]
 
 
 def add_query_options(add: Callable[..., object]) -> None:
@@ -39,6 +39,16 @@ def add_query_options(add: Callable[..., object]) -> None:
         help="Of CSV files. auto: no, if --column is a number.",
     )
     add_text_options(add)
+
+
+def add_device_option(add: Callable[..., object]) -> None:
+    """Add --device with ``add_argument``."""
+    add(
+        "--device",
+        type=str | None,
+        default=None,
+        help="Search every vector there, by a copy: cuda. By default as the index is made.",
+    )
 
 
 def check_query_options(options: Namespace, source: str, model: str | None = None) -> None:

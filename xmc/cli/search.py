@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.query_options import add_device_option, add_query_options, check_query_options, queries_of
 from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
 from xmc.retrieval.files_ahead import checksums_ahead
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from xmc.retrieval import Hit, LabelIndex
     from xmc.retrieval.several import RankedLabels
 
-__all__ = ["ranking", "run"]
+__all__ = ["ranking", "run", "warn_of_no_labels"]
 
 _SHOWN_CHARACTERS = 90
 
@@ -46,6 +47,7 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--model", default=None, help="The model; by default the one the index was built with."
     )
+    add_device_option(parser.add_argument)
     parser.add_argument(
         "--with",
         dest="others",
@@ -64,11 +66,15 @@ def _run(arguments: Sequence[str]) -> None:
     for part in opened:
         if not part.manifest.exact_scores and not options.json:
             print(f"scores are approximate (~): the index {part.manifest.factory} compresses its vectors")
+    if options.device is not None:
+        for part in opened:
+            part.to(options.device)
     labels: RankedLabels = index
     if len(opened) > 1:
         from xmc.retrieval.several import IndexGroup
 
         labels = IndexGroup(opened)
+    warn_of_no_labels(labels, " ".join([options.index, *options.others]))
     _search(labels, _queries(options, index), options, shown=len(options.text) != 1)
 
 
@@ -99,7 +105,7 @@ def _search(index: RankedLabels, queries: Iterator[Query], options: Namespace, *
     from xmc.prediction.predict import predict_blocks
 
     cuts = CutCount()
-    for block in predict_blocks(index, queries, min(options.k, len(index)), cuts=cuts):
+    for block in predict_blocks(index, queries, options.k, cuts=cuts):
         for prediction in block:
             if options.json:
                 from xmc.prediction.writers import as_record
@@ -111,6 +117,12 @@ def _search(index: RankedLabels, queries: Iterator[Query], options: Namespace, *
             if prediction.count:
                 print(ranking(index.hits_of(prediction.ids, prediction.scores)))
     cuts.warn("queries")
+
+
+def warn_of_no_labels(index: RankedLabels, place: str) -> None:
+    """Say on stderr that there is nothing to be found, where there is not."""
+    if not len(index):
+        print(f"there are no labels in {place}: `xmc index add` adds some", file=sys.stderr)
 
 
 def ranking(hits: Sequence[Hit]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xmc.cli.config import parse_train, train_parser
 from xmc.cli.train_help import train_help
+from xmc.counted import agreeing, counted
 from xmc.distributed import start_missing_processes
 from xmc.errors import ConfigError
 from xmc.plugins import is_reference
@@ -104,7 +105,8 @@ def summary(result: TrainResult, metric: str) -> str:
     measured += "".join(f", {name} {result.validation[name]:.2f}" for name in shorter)
     pace = f"{result.seconds:,.0f} s, {result.rows_per_second:,.0f} rows/s"
     lost = (
-        f"\n{result.skipped_steps:,} of {result.num_steps:,} steps were skipped"
+        f"\n{result.skipped_steps:,} of {counted(result.num_steps, 'step')} "
+        f"{agreeing(result.skipped_steps, 'was', 'were')} skipped"
         if result.skipped_steps
         else ""
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xmc.counted import agreeing
 from xmc.data.dataset import Dataset
 from xmc.data.manifest import FIELDS, Table
 
@@ -33,19 +34,23 @@ class TextFacts:
         """A line for each fact that a user may not expect; counts of texts."""
         name = {"train": "training queries", "test": "test queries", "labels": "labels"}[self.table]
         option = "label_fields" if self.table == "labels" else "query_fields"
-        of = f"of {self.num_texts:,} {name}"
         lines = []
         for field in FIELDS:
             filled = self.filled[field]
             if field not in self.fields and filled:
-                lines.append(f"{filled:,} {of} have a {field}, which is not read (data.{option} decides)")
+                lines.append(
+                    f"{self._have(filled, name)} a {field}, which is not read (data.{option} decides)"
+                )
             if field in self.fields and filled < self.num_texts:
-                lines.append(f"{self.num_texts - filled:,} {of} have no {field}")
+                lines.append(f"{self._have(self.num_texts - filled, name)} no {field}")
         if self.num_repeated:
-            lines.append(f"{self.num_repeated:,} {of} have the text of another one")
+            lines.append(f"{self._have(self.num_repeated, name)} the text of another one")
         if self.num_empty:
-            lines.append(f"{self.num_empty:,} {of} have an empty text")
+            lines.append(f"{self._have(self.num_empty, name)} an empty text")
         return lines
+
+    def _have(self, count: int, name: str) -> str:
+        return f"{count:,} of {self.num_texts:,} {name} {agreeing(count, 'has', 'have')}"
 
 
 def text_facts(dataset: Dataset, table: Table, fields: str | Sequence[str] | None = None) -> TextFacts:

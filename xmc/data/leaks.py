@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from xmc.counted import agreeing, counted
 from xmc.data.case_twins import case_twins
 from xmc.data.dataset import Dataset
 from xmc.data.facts import TextFacts, text_facts
@@ -56,8 +57,12 @@ def advice(dataset: Dataset, num_leaked: int, unclicked: int, texts: Mapping[Tab
         lines.append(f"training queries of one text are several rows: {way}, with all their labels")
     if unclicked and dataset.num_train:
         lines.append(
-            f"{unclicked:,} of {dataset.num_labels:,} labels have no training row: they are found by their "
-            "text alone, so see that it says what they are"
+            f"{unclicked:,} of {counted(dataset.num_labels, 'label')} "
+            + agreeing(
+                unclicked,
+                "has no training row: it is found by its text alone, so see that it says what it is",
+                "have no training row: they are found by their text alone, so see that it says what they are",
+            )
         )
     if texts["labels"].num_repeated:
         lines.append(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.counted import agreeing, counted
 from xmc.data.copying import copy_labels, copy_rows
 from xmc.data.dataset import Dataset
 from xmc.data.text_keys import check_share, drawn
@@ -84,17 +85,17 @@ def split_labels(
         # With those of an earlier split, which have no training row either.
         writer.unseen_labels = [uids[label] for label in np.union1d(dataset.unseen_labels, held_out)]
     _log.info(
-        "%s: %s of %s labels held out of training, with %s training rows that have no others; %s of %s pairs "
-        "of the test rows are theirs",
-        *(dataset.name, f"{len(held_out):,}", f"{dataset.num_labels:,}", f"{int((~keep).sum()):,}"),
-        *(f"{tested:,}", f"{test.nnz:,}"),
+        "%s: %s of %s held out of training, with %s no others; %s of %s of the test rows %s theirs",
+        *(dataset.name, f"{len(held_out):,}", counted(dataset.num_labels, "label")),
+        counted(int((~keep).sum()), "training row that has", "training rows that have"),
+        *(f"{tested:,}", counted(test.nnz, "pair"), agreeing(tested, "is", "are")),
     )
     asked = round(unseen * len(trained))
     if len(held_out) < _MOST_OF * asked:
         _log.warning(
-            "%s labels held out, fewer than the %s that are a share of %s of the %s labels with training "
+            "%s held out, fewer than the %s that are a share of %s of the %s labels with training "
             "rows: each is drawn by a hash of its uid, so that it stays on its side as data grow; another "
             "seed draws others",
-            *(f"{len(held_out):,}", f"{asked:,}", f"{unseen:g}", f"{len(trained):,}"),
+            *(counted(len(held_out), "label"), f"{asked:,}", f"{unseen:g}", f"{len(trained):,}"),
         )
     return Dataset.load(out)

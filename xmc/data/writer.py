@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.counted import counted
 from xmc.data.manifest import (
     FIELDS,
     SPLITS,
@@ -228,7 +229,8 @@ class DatasetWriter:
         count = int((np.diff(relevance.indptr) == 0).sum())
         if count:
             use = "training skips them" if split == "train" else "each counts as 0 in every metric"
-            _log.warning("%s: %d %s rows have no label; %s", self.name, count, split, use)
+            rows = counted(count, f"{split} row has", f"{split} rows have")
+            _log.warning("%s: %s no label; %s", self.name, rows, use)
 
     def _warn_repeated(self, split: Split) -> None:
         hashes = np.frombuffer(self._tables[split].uid_hashes, dtype=np.int64)

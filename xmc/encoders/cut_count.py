@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from xmc.counted import agreeing, counted
+
 __all__ = ["CutCount"]
 
 _log = logging.getLogger(__name__)
+_ONE = {"queries": "query", "labels": "label", "texts": "text"}
 
 
 @dataclass
@@ -25,9 +28,10 @@ class CutCount:
         self.max_length = max_length
 
     def warn(self, name: str) -> None:
-        """Log a line with the numbers when any was cut; ``name`` is what the texts are called."""
+        """Log a line with the numbers when any was cut; ``name``: they are queries, labels or texts."""
         if self.num_cut:
             _log.warning(
-                "%s of %s %s have more tokens than the %s the model reads: the rest of them was left out",
-                *(f"{self.num_cut:,}", f"{self.num_texts:,}", name, f"{self.max_length:,}"),
+                "%s of %s %s more tokens than the %s the model reads: the rest of them was left out",
+                *(f"{self.num_cut:,}", counted(self.num_texts, _ONE[name], name)),
+                *(agreeing(self.num_cut, "has", "have"), f"{self.max_length:,}"),
             )

@@ -44,13 +44,16 @@ ENGINES: Mapping[str, EngineKind] = {
 """By the name of ``xmc export --to``, which is also that of the optional extra of its packages."""
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]+@|\bpassword\s*=")
+"""Of PostgreSQL, in an address or in words of ``name=value``."""
 
 
 def open_engine(kind: str, place: str, name: str = "labels") -> Engine:
     """The collection ``name`` in an engine at ``place``; it need not be there yet.
 
     Raises:
-        ConfigError: For an unknown engine, a name that not every engine takes, or an address with a secret.
+        ConfigError: For an unknown engine, a name that not every engine takes, or a place that is empty, no
+            address, or one with a secret.
         DependencyError: When its package is not installed, with the command that installs it.
         XMCError: When nothing answers at the place.
     """
@@ -60,10 +63,7 @@ def open_engine(kind: str, place: str, name: str = "labels") -> Engine:
         raise ConfigError(
             f"expected a collection's name of small letters, digits and _, at most 63, got {name!r:.80}"
         )
-    if urlsplit(place).scheme in ("http", "https") and "@" in urlsplit(place).netloc:
-        raise ConfigError(
-            f"expected an address without a secret, which messages would show: set {KEY_VARIABLE} instead"
-        )
+    _check_place(kind, place)
     for package in ENGINES[kind].packages:
         try:
             importlib.import_module(package)
@@ -74,3 +74,24 @@ def open_engine(kind: str, place: str, name: str = "labels") -> Engine:
             ) from error
     module = importlib.import_module(ENGINES[kind].module)
     return cast(Engine, module.open_collection(place, name))
+
+
+def _check_place(kind: str, place: str) -> None:
+    """Refuse, with a ConfigError, a place that is none, and an address that has a secret in it."""
+    if not place.strip():
+        raise ConfigError(
+            f"expected the place of {kind} (--out), such as {ENGINES[kind].places}, got an empty one"
+        )
+    try:
+        address = urlsplit(place)
+    except ValueError as error:
+        raise ConfigError(
+            f"expected an address such as {ENGINES[kind].places}, got {place!r} ({error})"
+        ) from error
+    if address.scheme in ("http", "https") and "@" in address.netloc:
+        mend = f"set {KEY_VARIABLE} instead"
+    elif kind == "pgvector" and _PASSWORD.search(place):
+        mend = "PostgreSQL takes its password from PGPASSWORD or ~/.pgpass"
+    else:
+        return
+    raise ConfigError(f"expected an address without a secret, which messages would show: {mend}")

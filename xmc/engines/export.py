@@ -13,13 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xmc.counted import counted
 from xmc.engines.facts import ExportFacts
 from xmc.engines.protocol import Change, Engine, LabelRows
 from xmc.errors import ConfigError
 from xmc.progress import Bar
 from xmc.retrieval.label_index import LabelIndex
 
-__all__ = ["ExportTally", "export_labels", "label_digests", "rows_of"]
+__all__ = [
+    "ExportTally",
+    "check_exportable",
+    "check_one_vector_each",
+    "export_labels",
+    "label_digests",
+    "rows_of",
+]
 
 
 @dataclass
@@ -50,14 +58,15 @@ def export_labels(
         progress: Show a bar over the labels.
 
     Raises:
-        ConfigError: When the index has compressed vectors alone, or the batch cannot be.
+        ConfigError: When the index has compressed vectors alone, or several of a label, or the batch cannot
+            be.
         DataError: When the collection is of other making.
         IndexMismatchError: When the collection has labels of another model.
         XMCError: When the engine fails.
     """
     if batch is not None and batch < 1:
         raise ConfigError(f"--batch: expected 1 or more labels, got {batch}")
-    _check_vectors(index)
+    check_exportable(index)
     wanted = ExportFacts.of(index.manifest, batch or engine.batch)
     there = engine.facts()
     if there is not None and overwrite:
@@ -98,8 +107,34 @@ def _bring(engine: Engine, rows: LabelRows, low: int, high: int, tally: ExportTa
     tally.kept += int((~changed).sum())
 
 
+def check_exportable(index: LabelIndex) -> None:
+    """Refuse an index that cannot be exported, before anything is made in an engine.
+
+    Raises:
+        ConfigError: When it has compressed vectors alone, or several of a label.
+    """
+    check_one_vector_each(index)
+    if len(index):
+        rows_of(index, index.live_ids[:1])
+
+
+def check_one_vector_each(index: LabelIndex) -> None:
+    """Refuse labels of several texts: an engine has one vector of a label, and folds no scores.
+
+    Raises:
+        ConfigError: With what to do.
+    """
+    if index.num_vectors > len(index):
+        raise ConfigError(
+            f"expected an index of one vector a label, got {index.num_vectors:,} vectors of "
+            f"{counted(len(index), 'label')} (label_texts: {index.manifest.label_texts}), whose scores an "
+            "engine cannot fold to one a label: search it by `xmc search` or `xmc serve`, or train with "
+            "data.label_texts: joint"
+        )
+
+
 def rows_of(index: LabelIndex, ids: NDArray[np.int64]) -> LabelRows:
-    """Labels of an index by id [n].
+    """Labels of an index by id [n], each of one vector.
 
     Raises:
         ConfigError: When the index has compressed vectors alone.
@@ -127,9 +162,3 @@ def label_digests(uids: list[str], texts: list[str], vectors: NDArray[np.float32
 
 def _width(index: LabelIndex) -> int:
     return index.manifest.dimension + index.manifest.offset_dimension
-
-
-def _check_vectors(index: LabelIndex) -> None:
-    """Before anything is made in an engine."""
-    if len(index):
-        rows_of(index, index.live_ids[:1])

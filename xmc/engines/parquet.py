@@ -45,7 +45,7 @@ class ParquetLabels:
     def facts(self) -> ExportFacts | None:
         """As `Engine` says, like all that follows."""
         if not (self.folder / MANIFEST).is_file():
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            if self._has_others():
                 raise DataError(
                     f"expected {self.folder} to be an export of labels, got something else, which is left "
                     "alone: take another name (--name) or place"
@@ -88,7 +88,9 @@ class ParquetLabels:
                 file.unlink()
 
     def finish(self) -> None:
-        """Nothing: each file appeared whole."""
+        """Remove what an export that was killed has left unfinished; all others appeared whole."""
+        for file in self._unfinished():
+            file.unlink(missing_ok=True)
 
     def count(self) -> int:  # noqa: D102
         with reading(self.folder, "files of exported labels", "export again"):
@@ -125,6 +127,17 @@ class ParquetLabels:
         if facts is None:
             raise DataError(f"expected exported labels in {self.folder}, got none: export first")
         return facts
+
+    def _has_others(self) -> bool:
+        """Whether the place holds anything that no export left."""
+        if not self.folder.is_dir():
+            return self.folder.exists()
+        return bool(set(self.folder.iterdir()) - set(self._unfinished()))
+
+    def _unfinished(self) -> list[Path]:
+        """What `atomic_file` was writing when its process was killed."""
+        names = (MANIFEST, f"labels-{'[0-9]' * _DIGITS}.parquet")
+        return [file for name in names for file in self.folder.glob(f".{name}.*.partial")]
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob(f"labels-{'[0-9]' * _DIGITS}.parquet"))

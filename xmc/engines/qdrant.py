@@ -25,7 +25,10 @@ def open_collection(place: str, name: str) -> QdrantLabels:
 
     with reading(place, "a Qdrant server, or a folder that no other process has open", error=XMCError):
         if place.startswith(("http://", "https://")):
-            client = QdrantClient(url=place, api_key=os.environ.get(KEY_VARIABLE))
+            with warnings.catch_warnings():
+                # Of a server that does not answer, which the first request tells in our words.
+                warnings.filterwarnings("ignore", message="Failed to obtain server version")
+                client = QdrantClient(url=place, api_key=os.environ.get(KEY_VARIABLE))
         else:
             client = QdrantClient(path=place)
     return QdrantLabels(client, place, name)

@@ -24,6 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.counted import counted
 from xmc.evaluation.kinds import PROPENSITY_KINDS
 from xmc.evaluation.totals import MetricTotals, walk_hits
 
@@ -67,8 +68,9 @@ class NovelLabels:
         """P and R in percent, a line for each way of ranking, under a line that says of how many."""
         names = [name for name in self.seen if name.partition("@")[0] in _SHOWN]
         lines = [
-            f"{self.num_unseen:,} labels held out of training: {self.unseen_queries:,} queries have one of "
-            f"them, {self.seen_queries:,} one of the others",
+            f"{counted(self.num_unseen, 'label')} held out of training: "
+            f"{counted(self.unseen_queries, 'query has', 'queries have')} one of them, {self.seen_queries:,} "
+            "one of the others",
             f"{'':<18}" + "".join(f"{name:>8}" for name in names),
         ]
         for title, metrics in self.rows():

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from xmc.counted import counted
 from xmc.errors import DataError
 from xmc.evaluation.novel import NovelLabels
 from xmc.received import reading
@@ -102,8 +103,8 @@ class Evaluation:
     def headline(self) -> str:
         """Data set, split, sizes and filter in a line."""
         return (
-            f"{self.dataset}, {self.split}: {self.num_queries:,} queries, {self.num_labels:,} labels, "
-            f"{self.filtered_pairs:,} pairs filtered; percent"
+            f"{self.dataset}, {self.split}: {counted(self.num_queries, 'query', 'queries')}, "
+            f"{counted(self.num_labels, 'label')}, {counted(self.filtered_pairs, 'pair')} filtered; percent"
         )
 
 

@@ -10,6 +10,8 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from xmc.counted import agreeing, counted
+
 __all__ = ["short_lists", "warn_of_short_lists"]
 
 _log = logging.getLogger(__name__)
@@ -42,18 +44,23 @@ def warn_of_short_lists(
     short, none = {k: count for k, count in counts.items() if count}, int((lengths == 0).sum())
     if set(short.values()) == {none}:
         _log.warning(
-            "%s: %s of %s queries have no predictions: metrics count what is missing as wrong",
-            *(name, f"{none:,}", f"{len(lengths):,}"),
+            "%s: %s %s no predictions: metrics count what is missing as wrong",
+            *(name, _of(none, len(lengths)), agreeing(none, "has", "have")),
         )
     elif short:
         parts = [
-            f"{count:,} of {len(lengths):,} queries have fewer than {_either([k for k, _ in group])}"
+            f"{_of(count, len(lengths))} {agreeing(count, 'has', 'have')} fewer than "
+            f"{_either([k for k, _ in group])}"
             for count, group in groupby(short.items(), key=itemgetter(1))
         ]
         _log.warning(
-            "%s: %s predictions (%s have none): metrics at these cut-offs count what is missing as wrong",
-            *(name, ", ".join(parts), f"{none:,}"),
+            "%s: %s predictions (%s %s none): metrics at these cut-offs count what is missing as wrong",
+            *(name, ", ".join(parts), f"{none:,}", agreeing(none, "has", "have")),
         )
+
+
+def _of(count: int, whole: int) -> str:
+    return f"{count:,} of {counted(whole, 'query', 'queries')}"
 
 
 def _either(cuts: Sequence[int]) -> str:

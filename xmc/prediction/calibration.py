@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from xmc.counted import counted
 from xmc.errors import DataError
 from xmc.files import atomic_file
 from xmc.prediction.curve import Point
@@ -101,7 +102,7 @@ class Calibration:
             share = f"{100 * self.calibration_error:.1f} %"
             error = f"{share} (fitted on one half of the rows, measured on the other)"
         lines = [
-            f"fitted on {self.rows}, {self.depth} labels each; calibration error {error}",
+            f"fitted on {self.rows}, {counted(self.depth, 'label')} each; calibration error {error}",
             f"{'threshold':<16}{'score':>9}{'probability':>13}{'precision':>11}{'recall':>9}{'F1':>8}"
             f"{'coverage':>10}{'labels':>9}",
         ]

@@ -9,13 +9,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from xmc.counted import counted
 from xmc.data import Dataset, train_validation_split
 from xmc.encoders import DualEncoder, EncoderMetadata, resolve_model
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation.hits import all_hits
 from xmc.prediction.calibrating import fit_calibration
 from xmc.prediction.calibration import Calibration
-from xmc.prediction.ranked_rows import ranked_rows
+from xmc.prediction.encoded import EncodedData
 from xmc.received import read_yaml, reading
 from xmc.reports import dataset_of
 from xmc.reports.stored import is_run_folder
@@ -66,8 +67,9 @@ def calibrate(
         _log.warning(
             "calibrated on all training rows: if the model was trained on them, probabilities are too high"
         )
-    ids, scores = ranked_rows(encoder, opened, half, rows, depth, progress=progress)
-    what = f"{len(rows):,} validation rows" if split == "validation" else f"the {len(rows):,} {split} rows"
+    ids, scores = EncodedData(encoder, opened, progress=progress).ranked(half, rows, depth)
+    named = counted(len(rows), f"{split} row")
+    what = named if split == "validation" else f"the {named}"
     return fit_calibration(
         all_hits(sp.csr_matrix(truth[rows]), ids),
         ids,

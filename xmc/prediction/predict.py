@@ -56,7 +56,7 @@ def predict_blocks(
     Args:
         index: The labels.
         queries: Read as they are needed.
-        k: Most labels of a query.
+        k: Most labels of a query; no more are asked for than there are. Without any, no query gets one.
         least_score: Labels of a lower score are left out.
         least_sureness: Labels of which the calibration is less sure are left out; of a model that ranks alone
             these are scores, too (`Calibration.sureness`).
@@ -66,7 +66,7 @@ def predict_blocks(
     Raises:
         XMCError: As reading the queries or searching does.
     """
-    stream, encoder = iter(queries), index.query_encoder
+    stream, encoder, k = iter(queries), index.query_encoder, max(1, min(k, len(index)))
     while block := list(islice(stream, BLOCK)):
         ids = np.full((len(block), k), -1, dtype=np.int64)
         scores = np.full((len(block), k), -np.inf, dtype=np.float32)

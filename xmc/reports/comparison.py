@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xmc.counted import counted
 from xmc.data import Dataset
 from xmc.errors import ConfigError, DataError
 from xmc.reports.examples import Example, examples, named
@@ -77,8 +78,8 @@ class Comparison:
         lines = [
             *textwrap.wrap(self.verdict, _WIDTH),
             "",
-            f"{self.dataset}, {self.split}: {self.num_queries:,} queries; percent; difference is "
-            f"{self.second} less {self.first}",
+            f"{self.dataset}, {self.split}: {counted(self.num_queries, 'query', 'queries')}; percent; "
+            f"difference is {self.second} less {self.first}",
             f"{'':<8}{self.first:>{width}}{self.second:>{width}}{'difference':>12}"
             f"{f'{100 * self.level:.0f} % interval':>20}{'p':>9}{'wins':>9}{'losses':>9}{'ties':>9}",
         ]

@@ -7,6 +7,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 
+from xmc.counted import counted
 from xmc.reports.numbers import p_value, signed, span
 from xmc.reports.table import Change, Row, Table
 
@@ -38,7 +39,7 @@ def as_text(table: Table, form: str = "text") -> str:
     if form == "csv":
         return _csv(table)
     draw = {"text": _plain, "markdown": _markdown, "latex": _latex}[form]
-    head = f"{table.dataset}, {table.split}: {table.num_queries:,} queries; percent"
+    head = f"{table.dataset}, {table.split}: {counted(table.num_queries, 'query', 'queries')}; percent"
     if any(row.num_seeds > 1 for row in table.rows):
         head += "; mean ± standard deviation over seeds"
     parts = [head, draw(_values(table, _PLUS_MINUS[form]))]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xmc.counted import counted
 from xmc.errors import ConfigError
 from xmc.retrieval.faiss_module import import_faiss
 
@@ -75,8 +76,8 @@ def train_index(index: Any, vectors: NDArray[np.float32], factory: str) -> None:
             _train(index, np.ascontiguousarray(vectors, dtype=np.float32))
     except RuntimeError as error:
         raise ConfigError(
-            f"{len(vectors)} labels are too few to train the index {factory!r} ({faiss_reason(error)}): "
-            "use Flat, or fewer lists or codes"
+            f"{counted(len(vectors), 'label is', 'labels are')} too few to train the index {factory!r} "
+            f"({faiss_reason(error)}): use Flat, or fewer lists or codes"
         ) from error
 
 
@@ -130,9 +131,9 @@ def _said_once(factory: str) -> Iterator[None]:
             if few:
                 need, have = max(few)
                 _log.warning(
-                    "the index %s was trained on %s labels, and FAISS recommends %s at least for its lists "
+                    "the index %s was trained on %s, and FAISS recommends %s at least for its lists "
                     "or codes: Flat is exact, and fewer lists or shorter codes need fewer labels",
-                    *(factory, f"{have:,}", f"{need:,}"),
+                    *(factory, counted(have, "label"), f"{need:,}"),
                 )
 
 

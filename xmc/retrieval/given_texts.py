@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from xmc.counted import agreeing, counted
 from xmc.data.tables import Columns, TextOptions
 from xmc.data.tables.columns import LABEL_NAMES, find_columns, has_names
 from xmc.data.tables.sources import open_source
@@ -44,7 +45,8 @@ def warn_of_empty_texts(where: str, uids: Sequence[str], texts: Sequence[str]) -
     empty = [uid for uid, text in zip(uids, texts, strict=True) if not text.strip()]
     if empty:
         _log.warning(
-            "%s: %s of %s labels have no text, such as %.80r: a label without one fits every query alike; "
+            "%s: %s of %s %s no text, such as %.80r: a label without one fits every query alike; "
             "give it a text or leave it out",
-            *(where, f"{len(empty):,}", f"{len(uids):,}", empty[0]),
+            *(where, f"{len(empty):,}", counted(len(uids), "label"), agreeing(len(empty), "has", "have")),
+            empty[0],
         )

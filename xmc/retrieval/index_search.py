@@ -82,9 +82,16 @@ class SearchableIndex(OpenIndex):
         vectors = encoder.encode_queries(texts, cuts=cuts)
         if self._ensemble is None:
             return Ranked(*self.search_vectors(vectors, k))
-        # The model's lists, as long as what ranks beside it asks for.
-        lists = self.search_vectors(vectors, min(max(k, self._ensemble.depth), max(1, len(self))))
+        lists = self.search_vectors(vectors, min(self.ranking_depth(k), max(1, len(self))))
         return self._ensemble.rank(lists, vectors, texts, k, evidence=evidence)
+
+    def ranking_depth(self, k: int) -> int:
+        """How long the model's lists are that k labels are ranked from; 0 where the model ranks alone.
+
+        What ranks beside the model moves the scores of whole lists. So the best k of a longer ranking are
+        those of a ranking of k where both have the same depth, and may be others where not.
+        """
+        return 0 if self._ensemble is None else max(k, self._ensemble.depth)
 
     def add_ensemble(
         self,
@@ -115,6 +122,7 @@ class SearchableIndex(OpenIndex):
         self._ensemble = added if options else None
         if self._ensemble is not None:
             self._ensemble.labels_changed(np.flatnonzero(self._changes.table.removed))
+            self._ensemble.to(self._device)
         self._changes.manifest = replace(self.manifest, ensemble=options if options else None)
 
     @overload  # a string is an Iterable[str] too; the first signature that fits holds
@@ -170,7 +178,7 @@ class SearchableIndex(OpenIndex):
             )
         if self.manifest.offset_dimension:
             queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
-        store, label_of = self._changes.store, self._changes.label_of()
+        store, label_of = self._searched(), self._changes.label_of()
         # The negative of [q, 1] also negates the offset, which is the label's last dimension.
         if self.manifest.has_several_texts:
             spans, how = self._changes.spans(), self.manifest.label_fold

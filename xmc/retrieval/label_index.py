@@ -164,6 +164,15 @@ class LabelIndex(EditableIndex):
         encoder = next((index._encoder for index in indexes if index._encoder is not None), None)
         return cls(changes.store, changes.table, changes.manifest, encoder)
 
+    def by_vectors_alone(self) -> LabelIndex:
+        """The same labels and vectors, ranked by the model and by nothing beside it; to be searched only."""
+        changes = self._changes
+        alone = LabelIndex(
+            changes.store, changes.table, replace(changes.manifest, ensemble=None), self._encoder
+        )
+        alone._folder, alone._mapped = self._folder, True
+        return alone
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write an index folder, whole or not at all: new, or as the next generation of one that is there.
 

@@ -75,7 +75,7 @@ class IndexGroup:
         owners: dict[str, int] = {}
         for number, index in enumerate(self._indexes):
             index.manifest.check_model(first.model_fingerprint, f"the index {index.folder or number}")
-            for name in ("dimension", "offset_dimension", "ranking"):
+            for name in ("dimension", "offset_dimension", "ranking", "label_texts", "label_fold"):
                 came, expected = getattr(index.manifest, name), getattr(first, name)
                 if came != expected:
                     raise IndexMismatchError(

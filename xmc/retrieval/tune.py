@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from xmc.errors import ConfigError, DataError
 from xmc.retrieval.label_index import LabelIndex
 
-__all__ = ["Trial", "cheapest", "check_recall", "exact_twin", "front", "measure_index", "recall_of"]
+__all__ = ["Trial", "cheapest", "check_recall", "exact_twin", "front", "measure_index", "recall_of", "remade"]
 
 _SINGLE_QUERIES = 50
 _REFINED = (1, 4, 16, 64)
@@ -44,13 +44,25 @@ class Trial:
 def exact_twin(index: LabelIndex) -> LabelIndex:
     """An exact index of the same labels, whose ids are positions among those of ``index`` that are live.
 
-    Of its vectors; of one that has only compressed ones, by encoding the texts again.
+    It ranks by the model alone. Of its vectors; of one that has only compressed ones, or several of a label,
+    by encoding the texts again.
     """
-    if index.has_exact_vectors:
-        return LabelIndex.merge([index], kind="exact", storage="float32", refine=False, progress=False)
+    return remade(index.by_vectors_alone(), kind="exact")
+
+
+def remade(index: LabelIndex, *, kind: str, storage: str = "float32", refine: bool = False) -> LabelIndex:
+    """An index of the same labels as another kind, of an index that ranks by its model alone.
+
+    As `exact_twin`: of its vectors where `LabelIndex.merge` can, else of its texts.
+
+    Raises:
+        ConfigError: When there is no such kind, or too few labels for it.
+    """
+    if index.has_exact_vectors and not index.manifest.has_several_texts:
+        return LabelIndex.merge([index], kind=kind, storage=storage, refine=refine, progress=False)
     live = index.live_ids.tolist()
     texts, uids = [index.texts[i] for i in live], [index.uids[i] for i in live]
-    return LabelIndex.build(index.encoder, texts, uids=uids, kind="exact")
+    return LabelIndex.build(index.encoder, texts, uids=uids, kind=kind, storage=storage, refine=refine)
 
 
 def measure_index(

@@ -110,6 +110,13 @@ async def _invalid(request: Request, error: Any) -> Response:
 
 async def _refused(request: Request, error: Any) -> Response:
     """An address that is not there, a method it does not have, a body that cannot be parsed."""
+    if error.status_code == 400:  # of a body that is no text, nests without end, or has endless numbers
+        return Problem(
+            400, "json",
+            expected="a body of JSON, in UTF-8",
+            got="one that cannot be parsed",
+            mend="send valid JSON, encoded as UTF-8",
+        ).response()  # fmt: skip
     codes = {404: "address", 405: "method"}
     return Problem(
         error.status_code,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
+from xmc.counted import counted
 from xmc.errors import XMCError
 from xmc.serving.batcher import Busy
 from xmc.serving.changes import Change, Outcome
@@ -78,7 +79,7 @@ class Keeper:
             await asyncio.sleep(self._every)
             try:
                 if await loop.run_in_executor(self._thread, self.live.refresh):
-                    _log.info("searching another version: %s labels", f"{len(self.live.current.index):,}")
+                    _log.info("searching another version: %s", counted(len(self.live.current.index), "label"))
             except Exception as error:
                 # Whatever it is, the version before is searched on, and the next look is a new try.
                 _log.error("the new version in %s cannot be searched: %s", self.live.folder, error)

@@ -24,14 +24,14 @@ def test_a_run_says_what_texts_it_reads(tmp_path: Path, capsys: pytest.CaptureFi
     announce_texts(dataset, DataConfig(path=str(dataset.path)))
     assert capsys.readouterr().out.splitlines() == [
         "a query is its title + content, a label its title + content",
-        "1 of 2 labels have no content",
+        "1 of 2 labels has no content",
     ]
     announce_texts(
         dataset, DataConfig(path=str(dataset.path), query_fields=["title"], label_fields=["title"])
     )
     assert capsys.readouterr().out.splitlines() == [
         "a query is its title, a label its title",
-        "1 of 2 labels have a content, which is not read (data.label_fields decides)",
+        "1 of 2 labels has a content, which is not read (data.label_fields decides)",
         "2 of 2 labels have the text of another one",
     ]
 

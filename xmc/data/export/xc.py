@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from xmc.counted import counted
 from xmc.data.dataset import Dataset
 from xmc.data.export.filters import write_filters
 from xmc.data.relevance import save_matrix
@@ -28,7 +29,7 @@ def write_xc(dataset: Dataset, folder: Path) -> None:
     save_matrix(folder / "Y.tst.npz", dataset.relevance("test"))
     write_filters(dataset, folder)
     if changed:
-        _log.warning("%s: line ends became spaces in %s texts", dataset.name, f"{changed:,}")
+        _log.warning("%s: line ends became spaces in %s", dataset.name, counted(changed, "text"))
 
 
 def _write_lines(path: Path, texts: Iterable[str]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from xmc.counted import counted
 from xmc.data.dataset import Dataset
 from xmc.data.importers.dexml import DEXML
 from xmc.data.importers.formats import SourceFormat, file_facts, name_as_text
@@ -85,7 +86,8 @@ def import_folder(
             parted.check()
         # Test rows alone, or labels alone, are what our own export may hold.
         if not writer.num_labels or (chosen is not JSONL and not writer.num_rows("train")):
-            found = f"{writer.num_labels} labels and {writer.num_rows('train')} training rows"
+            rows = counted(writer.num_rows("train"), "training row")
+            found = f"{counted(writer.num_labels, 'label')} and {rows}"
             raise DataError(f"{source}: expected at least one label and one training row, got {found}")
         if not writer.num_rows("train"):
             _log.warning("%s: no training rows: this is to evaluate on or to index, not to train on", text)

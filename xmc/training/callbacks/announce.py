@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from xmc.counted import agreeing, counted
 from xmc.data import Dataset, text_facts
 from xmc.durations import duration
 from xmc.training.batches.batches import Batches
@@ -65,7 +66,9 @@ class Announce(Callback):
                 f"{duration(run.num_steps * seconds)} in all; --encoder.kind static trains in minutes"
             )
         if dataset.rows_without_labels:
-            tqdm.write(f"{dataset.rows_without_labels:,} training rows have no label and are skipped")
+            count = dataset.rows_without_labels
+            rows = counted(count, "training row has", "training rows have")
+            tqdm.write(f"{rows} no label and {agreeing(count, 'is', 'are')} skipped")
 
 
 def transformer_step_seconds(run: RunState, batch_size: int, pool_size: int) -> float:

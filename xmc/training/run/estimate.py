@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from xmc.counted import counted
 from xmc.scoring import default_memory_bytes
 from xmc.training.config import TrainConfig
 
@@ -28,8 +29,9 @@ class CostEstimate:
     def __str__(self) -> str:
         """The line that a run begins with."""
         return (
-            f"{self.num_steps:,} steps of {self.batch_size:,} queries against about "
-            f"{self.pool_size:,} labels; about {self.memory_bytes / 2**30:.1f} GiB per process on top"
+            f"{counted(self.num_steps, 'step')} of {counted(self.batch_size, 'query', 'queries')} against "
+            f"about {counted(self.pool_size, 'label')}; about {self.memory_bytes / 2**30:.1f} GiB per "
+            "process on top"
         )
 
 
