@@ -81,7 +81,7 @@ def test_a_run_trains_it_and_its_model_opens_plain(config, changed, mine, builde
     [
         ("bild", ConfigError, "did you mean 'build'"),
         ("number", ConfigError, "to be a function of the EncoderConfig and the training texts, got int"),
-        ("fails", ConfigError, "failed: ZeroDivisionError: no texts"),
+        ("fails", ConfigError, r"failed: ZeroDivisionError: no texts, at .*mine\.py:\d+$"),
         (
             "nothing",
             ModelError,

@@ -109,6 +109,7 @@ def test_lists_that_filter_pairs_made_shorter_are_not_too_short(tmp_path, caplog
 
 def test_names_are_the_last_part_where_that_is_distinct() -> None:
     assert system_names(["runs/a", "runs/b.v2/", "p.npz"]) == ["a", "b.v2", "p"]
+    assert system_names(["p.run", "q.trec", "q.jsonl"]) == ["p", "q.trec", "q.jsonl"]
     assert system_names(["x/run", "y/run"]) == ["x/run", "y/run"]
     with pytest.raises(ConfigError, match="name each once"):
         system_names(["runs/a", "runs/a"])

@@ -128,7 +128,9 @@ def test_without_seeds_it_says_what_is_needed(
     table = build_table(paths, dataset, metrics=METRICS, progress=False)
     assert [row.name for row in table.rows] == ["a", "b"]
     assert "needs two seeds or more" in as_text(table)
-    with pytest.raises(ConfigError, match="--metrics: expected metrics of a .*, got R@100"):
+    with pytest.raises(
+        ConfigError, match="--metrics: expected metrics of a .*, got R@100: its lists are too short"
+    ):
         build_table(paths, dataset, metrics=["R@100"], progress=False)
     with pytest.raises(ConfigError, match="different systems"):
         build_table(paths[:1] * 2, dataset, metrics=METRICS, progress=False)

@@ -71,7 +71,7 @@ def fail(config: ObjectiveConfig, *, backward: bool = False) -> None:
         try:
             value.backward()
         except Exception as error:
-            raise_named(loss, error)
+            raise_named(loss.own, error)  # type: ignore[attr-defined]
             raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,7 +55,10 @@ def call_builder(config: EncoderConfig, texts: Iterable[str] | None) -> object:
     except XMCError:
         raise
     except Exception as error:
-        raise ConfigError(f"encoder.builder: {name} failed: {type(error).__name__}: {error}") from error
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        place = f", at {frames[0].filename}:{frames[0].lineno}" if frames else ""
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise ConfigError(f"encoder.builder: {name} failed: {said}{place}") from error
 
 
 def as_sentence_transformer(made: object, name: str) -> SentenceTransformer:

@@ -33,7 +33,7 @@ __all__ = ["System", "dataset_of", "open_systems", "system_names"]
 
 Split = Literal["train", "test"]
 
-_PREDICTIONS = (".npz", ".trec", ".jsonl")
+_PREDICTIONS = (".npz", ".trec", ".run", ".jsonl")
 """What files of predictions are called; one of another name is told by being a file."""
 
 # Of the metrics that are shown however short the lists are; R@k is left out where no list reaches k.

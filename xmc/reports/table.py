@@ -140,7 +140,12 @@ def _row(name: str, sums: Sequence[Sums], metrics: Sequence[str]) -> Row:
     missing = [metric for metric in metrics if not all(metric in part.names for part in sums)]
     if missing:
         known = ", ".join(sums[0].names)
-        raise ConfigError(f"--metrics: expected metrics of {name} ({known}), got {', '.join(missing)}")
+        # Every ranking has the others, however short its lists are.
+        short = all(metric in METRICS for metric in missing)
+        hint = (
+            ": its lists are too short for that: leave it out, or predict more labels (-k)" if short else ""
+        )
+        raise ConfigError(f"--metrics: expected metrics of {name} ({known}), got {', '.join(missing)}{hint}")
     picked = [pick(part, metrics) for part in sums]
     values = {
         metric: [100.0 * float(p.gained[:, c].sum() / p.whole[:, c].sum()) for p in picked]

@@ -24,7 +24,7 @@ from xmc.training.learned.frozen_encoder import FrozenEncoder, residual_rows
 from xmc.training.learned.label_texts import FirstTexts
 from xmc.training.learned.learner import Learner
 from xmc.training.memory_limit import MicroBatchLimit
-from xmc.training.objective_failures import with_named_failures
+from xmc.training.objective_failures import own_code, with_named_failures
 from xmc.training.step import StepInputs
 
 __all__ = ["step_inputs"]
@@ -83,6 +83,7 @@ def step_inputs(
         device=accelerator.device,
         autocast=accelerator.autocast,
         limit=limit,
+        own=own_code(config),
     )
 
 

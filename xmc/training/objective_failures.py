@@ -1,8 +1,9 @@
-"""Failures of an objective of the user's own in a line: which it is, where in its file, and with what."""
+"""Failures of an own objective or label source in a line: which it is, where in its file, and with what."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from xmc.objectives.catalogue import ObjectiveFacts
 from xmc.objectives.objective import Loss, Reduction
 from xmc.plugins import is_reference, load_object
 from xmc.scoring import ScoreInputs
-from xmc.training.config import ObjectiveConfig
+from xmc.training.config import ObjectiveConfig, TrainConfig
 from xmc.training.memory_limit import is_out_of_memory
-from xmc.training.parts import was_given
+from xmc.training.parts import as_parts, was_given
 from xmc.training.run.origins import source_file
 
-__all__ = ["raise_named", "with_named_failures"]
+__all__ = ["OwnCode", "own_code", "raise_named", "with_named_failures"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,12 @@ class NamedFailures:
         try:
             return self.loss(inputs, reduction)
         except Exception as error:
-            raise_named(self, error)
+            raise_named(self.own, error)
             raise
 
 
-def raise_named(loss: Loss, error: Exception) -> None:
-    """Raise what a loss's forward or backward pass raised as an error that names the user's code.
+def raise_named(own: Sequence[OwnCode], error: Exception) -> None:
+    """Raise what a step raised, in a backward pass too, as an error that names the user's code.
 
     It returns where that says enough (an XMCError), is memory that ran out, or did not pass through the
     user's code.
@@ -64,24 +65,41 @@ def raise_named(loss: Loss, error: Exception) -> None:
     Raises:
         ConfigError: Naming it.
     """
-    if not isinstance(loss, NamedFailures) or isinstance(error, XMCError) or is_out_of_memory(error):
+    if isinstance(error, XMCError) or is_out_of_memory(error):
         return
-    if (said := failure(error, loss.own)) is not None:
+    if (said := failure(error, own)) is not None:
         raise ConfigError(said) from error
+
+
+def own_code(config: TrainConfig) -> tuple[OwnCode, ...]:
+    """Code of the user's own that a step runs: objectives and label sources that a recipe names by file."""
+    sources = as_parts("negatives.sources", config.negatives.sources)
+    named = [("negatives.sources", source.name) for source in sources]
+    return (*_of_objective(config.objective), *_known(named))
 
 
 def with_named_failures(loss: Loss, config: ObjectiveConfig) -> Loss:
     """The loss with :class:`NamedFailures` where a recipe names code of the user's own, or as it is."""
-    named = [("objective.name", config.name), *(("objective.terms", term.name) for term in config.terms)]
-    own = [
+    own = _of_objective(config)
+    return NamedFailures(loss, own) if own else loss
+
+
+def _of_objective(config: ObjectiveConfig) -> tuple[OwnCode, ...]:
+    return _known(
+        [("objective.name", config.name), *(("objective.terms", term.name) for term in config.terms)]
+    )
+
+
+def _known(named: Sequence[tuple[str, str]]) -> tuple[OwnCode, ...]:
+    """Of options and names in them those that name a file of the user's own."""
+    return tuple(
         OwnCode(option, name, file)
         for option, name in named
         if is_reference(name) and not was_given(name) and (file := source_file(load_object(name))) is not None
-    ]
-    return NamedFailures(loss, tuple(own)) if own else loss
+    )
 
 
-def failure(error: Exception, own: tuple[OwnCode, ...]) -> str | None:
+def failure(error: Exception, own: Sequence[OwnCode]) -> str | None:
     """Which code of the user's own failed, at which line of its file and with what; None where none did.
 
     The line is the innermost in the folder of that file: what a library raises below says less.

@@ -34,7 +34,7 @@ from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.label_texts import LabelTextRows
 from xmc.training.learned.learner import Learner, warmup_linear_decay
 from xmc.training.memory_limit import MicroBatchLimit
-from xmc.training.objective_failures import raise_named
+from xmc.training.objective_failures import OwnCode, raise_named
 
 __all__ = ["StepInputs", "StepResult", "accumulate_gradients", "optimise", "step_head"]
 
@@ -62,6 +62,8 @@ class StepInputs:
     """Where each label's texts are among ``labels``, where labels have several."""
     states: LossStates | None = None
     """What the objective keeps from batch to batch, where it keeps anything."""
+    own: tuple[OwnCode, ...] = ()
+    """Code of the user's own, which errors in it are to name."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,20 @@ class StepResult:
 
 
 def optimise(inputs: StepInputs, step: int) -> StepResult:
-    """Take the optimiser step after ``step`` of them; one whose loss or gradient is not finite is skipped."""
+    """Take the optimiser step after ``step`` of them; one whose loss or gradient is not finite is skipped.
+
+    Raises:
+        ConfigError: When code of the user's own fails, forwards or backwards, naming it and its line.
+        OutOfMemoryError: As :func:`accumulate_gradients`.
+    """
+    try:
+        return _optimise(inputs, step)
+    except Exception as error:
+        raise_named(inputs.own, error)
+        raise
+
+
+def _optimise(inputs: StepInputs, step: int) -> StepResult:
     training, learner, batches = inputs.config.training, inputs.learner, inputs.batches
     learner.zero_grad()
     skipped: str | None = None
@@ -185,7 +200,6 @@ def _take(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
     except Exception as error:
         if world.size > 1:  # others wait in it
             inputs.limit.refuse(error)
-        raise_named(inputs.objective, error)
         raise
     loss = loss.detach()  # its graph holds the score tiles, which the replay below has no use for
     with watch.part("replay"):

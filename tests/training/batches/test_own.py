@@ -84,6 +84,14 @@ class Neither:
 
 def broken():
     raise KeyError("nothing")
+
+class Late(Thirds):
+    def add_to(self, included, batch_index):
+        raise IndexError("no such label")
+
+class Unready(Neighbour):
+    def brought(self, epoch):
+        return self.pairs.nothing_of_that_name
 '''
 
 
@@ -158,6 +166,20 @@ def test_a_source_that_is_none_is_told_why(config, changed, mine, source, messag
     part = {**part, "name": f"{mine}:{part['name']}"}
     with pytest.raises(ConfigError, match=message):
         Trainer(changed(config, negatives={"sources": [part]}))
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "error"),
+    [
+        ("Late", '        raise IndexError("no such label")', "IndexError: no such label"),
+        ("Unready", "        return self.pairs.nothing_of_that_name", "AttributeError: "),
+    ],
+)
+def test_what_a_source_raises_in_a_step_is_told_with_its_line(config, changed, mine, source, line, error):
+    place = f"{mine}:{1 + SOURCES.splitlines().index(line)}"
+    with pytest.raises(ConfigError) as told:
+        train(changed(config, negatives={"sources": [f"{mine}:{source}"]}))
+    assert str(told.value).startswith(f"negatives.sources: {mine}:{source} failed at {place}: {error}")
 
 
 @pytest.mark.parametrize(
