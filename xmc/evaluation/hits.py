@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xmc.errors import DataError
 from xmc.evaluation.row_blocks import row_blocks
 
-__all__ = ["Hits", "all_hits", "check_ranking", "find_hits", "hit_matrix"]
+__all__ = ["Hits", "all_hits", "check_ranking", "find_hits"]
 
 
 @dataclass(frozen=True)
@@ -128,15 +128,6 @@ def all_hits(truth: sp.csr_matrix, ids: NDArray[np.integer]) -> Hits:
         _joined([part.num_positives for part in parts]),
         _joined([part.positive_labels for part in parts]),
     )
-
-
-def hit_matrix(truth: sp.csr_matrix, ids: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Whether each prediction is one of its row's positives: bool [N, K]; a pad is never a hit.
-
-    Raises:
-        DataError: When the ranking is malformed (see `check_ranking`).
-    """
-    return all_hits(truth, ids).matrix(ids.shape[1])
 
 
 def check_ranking(
