@@ -58,6 +58,8 @@ def _asked(one: Found) -> str:
     if one["kind"] == "search":
         size = f"{one['num_queries']:,} of {one['num_labels']:,}, D {one['dimension']}, k {one['k']}"
         return size if one["memory_mb"] is None else f"{size}, {one['memory_mb']} MB"
+    if one["kind"] == "index":
+        return f"1 and {one['batch']} in {one['num_labels']:,}, D {one['dimension']}, k {one['k']}"
     return str(one.get("tower", one["kind"]))
 
 
@@ -122,6 +124,16 @@ def _search_row(one: Found) -> str:
     return " | ".join(cells)
 
 
+def _index_row(one: Found) -> str:
+    cells = [
+        f"{one['one_milliseconds']:.2f}, {one['batch_milliseconds']:.2f}",
+        f"{one['host_one_milliseconds']:.1f}, {one['host_batch_milliseconds']:.1f}",
+        f"{one['copy_seconds']:.2f}",
+        "yes" if one["within_tolerance"] else "NO",
+    ]
+    return " | ".join(cells)
+
+
 def _train_row(one: Found) -> str:
     found = " | ".join(f"{one['before'][name]:.1f}, {one['after'][name]:.1f}" for name in ("P@1", "P@5"))
     best = one["ceiling"].get("P@1")
@@ -149,6 +161,10 @@ _TABLES: dict[str, Callable[[Sequence[Found]], str]] = {
     ),
     "search": _table(
         "| exact search | seconds | queries/s | TFLOP/s | of the float32 rate | error |", _search_row
+    ),
+    "index": _table(
+        "| index on the device | ms for one, a batch | of the host | s to copy | equal lists |",
+        _index_row,
     ),
     "train": _table(
         "| end to end | data | seconds | rows/s | P@1 before, after | P@5 before, after | best P@1 |",

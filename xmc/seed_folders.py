@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xmc.errors import DataError
 
-__all__ = ["seed_folder", "seed_runs"]
+__all__ = ["run_of_seeds", "seed_folder", "seed_runs"]
 
 _log = logging.getLogger(__name__)
 
@@ -24,12 +24,9 @@ def seed_runs(folder: str | Path) -> list[Path]:
     Raises:
         DataError: When none of its runs is finished.
     """
-    named = [(re.fullmatch(r"seed-(\d+)", path.name), path) for path in Path(folder).glob("seed-*")]
-    found = [path for _, path in sorted((int(name[1]), path) for name, path in named if name)]
-    if not found or (Path(folder) / "config.yaml").is_file():
-        return []
+    found = _of_seeds(folder)
     finished = [path for path in found if (path / "result.json").is_file()]
-    if not finished:
+    if found and not finished:
         raise DataError(
             f"expected finished runs in {folder}, got {len(found)} that are not: train them first"
         )
@@ -37,3 +34,17 @@ def seed_runs(folder: str | Path) -> list[Path]:
         left = ", ".join(path.name for path in found if path not in finished)
         _log.warning("%s: not finished, left out: %s", folder, left)
     return finished
+
+
+def run_of_seeds(path: str | Path) -> str | None:
+    """What to name in place of a folder of seeds, to go after "but"; None where ``path`` is none."""
+    found = _of_seeds(path)
+    return f"{path} is a folder of seeds: name one of its runs, such as {found[0]}" if found else None
+
+
+def _of_seeds(folder: str | Path) -> list[Path]:
+    """The runs in a folder of seeds, by seed, finished or not; empty for any other folder."""
+    if (Path(folder) / "config.yaml").is_file():
+        return []
+    named = [(re.fullmatch(r"seed-(\d+)", path.name), path) for path in Path(folder).glob("seed-*")]
+    return [path for _, path in sorted((int(name[1]), path) for name, path in named if name)]

@@ -85,5 +85,6 @@ def test_every_other_stage(tmp_path: Path) -> None:
     found = run_bare(tmp_path, *(stage for stage in STAGES if stage not in ("smoke", "train")))
     assert all(one["within_tolerance"] and one["repeatable"] for one in found["check"])
     assert {one["implementation"] for one in found["score"]} == set(WAYS)
-    (step,), (search,), (encode,) = found["step"], found["search"], found["encode"]
+    (step,), (search, index), (encode,) = found["step"], found["search"], found["encode"]
     assert step["texts_per_second"] > 0 and search["within_tolerance"] and encode["within_tolerance"]
+    assert index["within_tolerance"]

@@ -31,6 +31,23 @@ def test_another_recipe_trains_and_indexes_anew(recipe: Path, tmp_path: Path, ca
     assert f"reusing {tmp_path / 'run'}" not in shown
 
 
+def test_options_without_effect_are_told_first(
+    recipe: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_data", stop)
+    with pytest.raises(KeyboardInterrupt):
+        demo.run(["--residuals.dropout", "0.1"], recipe)
+    assert (
+        capsys.readouterr().out == "note: residuals.dropout = 0.1 has no effect without residuals.enabled\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        demo.run([], recipe)
+    assert capsys.readouterr().out == ""
+
+
 def test_an_interrupted_training_is_not_taken_for_a_finished_one(
     recipe: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,18 @@ def test_wrong_words_are_refused(recipe: Path, capsys: Capture, more: list[str],
     assert text in capsys.readouterr().err
 
 
+def test_options_of_the_student_without_effect_are_told(
+    recipe: Path, model_folder: Path, capsys: Capture
+) -> None:
+    words = ["distill", str(recipe), "--teachers", str(model_folder), "--top", "5"]
+    words += ["--distillation.hard_weight", "0", "--objective.name", "softmax", "--training.max_steps", "1"]
+    assert main([*words, "--only-file"]) == 0
+    assert "note: " not in capsys.readouterr().out
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("note: objective.name = softmax has no effect with distillation.teachers and ")
+
+
 def test_it_is_one_process(recipe: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["distill", str(recipe), "--teachers", "x"]) == 2

@@ -11,6 +11,7 @@ import pytest
 from xmc.cli.main import main
 from xmc.data import Dataset
 from xmc.encoders import DualEncoder
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.ensembling import query_votes
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble_options import EnsembleOptions, VoteOptions
@@ -58,7 +59,7 @@ def test_export_and_search(model_folder: Path, dataset_folder: Path, tmp_path: P
 def test_what_stays_behind_is_named(model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys) -> None:
     dataset = Dataset.load(dataset_folder)
     index = LabelIndex.build(model_folder, dataset, progress=False)
-    votes = query_votes(DualEncoder.load(model_folder), dataset, progress=False)[0]
+    votes = query_votes(EncodedData(DualEncoder.load(model_folder), dataset, progress=False))[0]
     index.add_ensemble(EnsembleOptions(VoteOptions(0.3, 0.1)), votes)
     index.save(tmp_path / "index")
     export = ["export", str(tmp_path / "index"), "--to", "parquet", "--out", str(tmp_path / "out")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,13 @@ def test_from_split_to_score(
 
     add = ["index", "add", index, "--labels", split]
     assert main(add) == 2 and "--known skip" in capsys.readouterr().err
+    clicks = tmp_path / "clicks.csv"
+    support = [*add, "--known", "skip", "--support", str(clicks)]
+    named = ["--columns", "query=Suchwort", "label=artikel"]
+    clicks.write_text(f"Tag,Suchwort,Artikel\n1,the thing,{_unseen(split)}\n", encoding="utf-8")
+    assert main(support) == 2 and "--columns query=NAME" in capsys.readouterr().err
+    shutil.copytree(index, tmp_path / "copy")
+    assert main(["index", "add", str(tmp_path / "copy"), *support[3:], *named]) == 0
     assert main([*add, "--known", "skip", "--support", whole]) == 0
     after = LabelIndex.load(index)
     added = len(after) - len(before)
@@ -49,6 +57,13 @@ def test_from_split_to_score(
     shown = capsys.readouterr().out
     assert f"{added} labels held out of training: {added} queries have one of them" in shown
     assert "harmonic mean" in shown and "unseen, alone" not in shown
+
+
+def _unseen(split: str) -> str:
+    from xmc.data import Dataset
+
+    dataset = Dataset.load(split)
+    return dataset.uids("labels")[int(dataset.unseen_labels[0])]
 
 
 def _labels(dataset_folder: Path) -> list[str]:

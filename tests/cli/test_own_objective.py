@@ -39,6 +39,18 @@ def breaks(queries, labels, positives, scale):
 def inner(queries, labels):
     return (queries @ labels[:, :3].T).sum(1)
 
+class Back(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, scores):
+        return scores.sum(1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise ValueError("no way back")
+
+def breaks_backward(queries, labels, positives):
+    return Back.apply(queries @ labels.T)
+
 def builder(weight):
     return my_loss
 
@@ -121,6 +133,17 @@ def test_where_it_failed_is_told_in_a_line(
     place = f"{here / 'mine.py'}:{line}"
     told = capsys.readouterr().err
     assert f"error: {option}: {name} failed at {place}: RuntimeError: mat1 and mat2 shapes" in told
+    assert "Traceback" not in told
+
+
+def test_where_its_backward_pass_failed_is_told_in_a_line(
+    here: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "./mine.py:breaks_backward"
+    assert main(["train", str(recipe), "--objective.name", name]) == 2
+    line = 1 + MINE.splitlines().index('        raise ValueError("no way back")')
+    told = capsys.readouterr().err
+    assert f"error: objective.name: {name} failed at {here / 'mine.py'}:{line}: ValueError: no way" in told
     assert "Traceback" not in told
 
 

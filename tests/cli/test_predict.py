@@ -16,6 +16,7 @@ from xmc.data import Dataset, train_validation_split
 from xmc.encoders import DualEncoder
 from xmc.prediction import Calibration
 from xmc.prediction.curve import Point
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.ensembling import query_votes
 from xmc.prediction.judge import Judge
 from xmc.prediction.platt import Platt
@@ -129,6 +130,33 @@ def test_queries_are_of_the_fields_that_the_model_was_trained_on(
         assert (found["query"], found["texts"]) == ("red bird", ["red bird"])
 
 
+def test_queries_are_found_by_the_name_of_the_training_table_s_column(
+    recipe: Path, dataset_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    dataset, index = Dataset.load(dataset_folder), tmp_path / "index"
+    clicks, table = tmp_path / "clicks.csv", tmp_path / "queries.csv"
+    rows = zip(dataset.texts("train"), dataset.relevance("train").indices.tolist(), strict=True)
+    lines = [f"{text};{dataset.uids('labels')[label]}" for text, label in rows]
+    clicks.write_text("\n".join(["Suchwort;Artikel", *lines]), encoding="utf-8")
+    columns = ["--columns", "query=Suchwort", "label=Artikel"]
+    assert main(["data", "import", str(clicks), str(tmp_path / "own"), *columns]) == 0
+    assert main(["train", str(recipe), "--data.path", str(tmp_path / "own")]) == 0
+    run = tmp_path / "run"
+    assert DualEncoder.load(run).metadata.query_columns == ("Suchwort",)
+    assert main(["index", str(run), "--labels", str(tmp_path / "own"), "--out", str(index)]) == 0
+    table.write_text("text;suchwort\nfor sale;red bird\n", encoding="utf-8")
+    for place in (index, run):
+        for words in (["predict", str(place)], ["search", str(place), "--json", "--queries"]):
+            if place == index or words[0] == "predict":
+                capsys.readouterr()
+                assert main([*words, str(table), "-k", "1"]) == 0
+                assert json.loads(capsys.readouterr().out)["query"] == "red bird"
+    table.write_text("Wort\nred bird\n", encoding="utf-8")
+    for words in (["predict", str(index)], ["predict", str(run)], ["search", str(index), "--queries"]):
+        assert main([*words, str(table)]) == 2
+        assert "expected a column Suchwort, query, text or title, got 'Wort'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -202,7 +230,7 @@ def test_an_index_with_a_vote_and_words_is_searched_without_torch(
     """As `xmc fit` leaves it, where held-out rows say so."""
     dataset, encoder = Dataset.load(dataset_folder), DualEncoder.load(model_folder)
     index = LabelIndex.build(model_folder, dataset, progress=False)
-    votes = query_votes(encoder, dataset, progress=False)[0]
+    votes = query_votes(EncodedData(encoder, dataset, progress=False))[0]
     index.add_ensemble(EnsembleOptions(VoteOptions(0.3, 0.1), 0.2), votes)
     index.save(tmp_path / "index")
     judged = Calibration(

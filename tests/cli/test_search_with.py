@@ -1,4 +1,4 @@
-"""Parts of an index searched together, as a command."""
+"""Parts of an index searched together, and a search on a device, as commands."""
 
 from __future__ import annotations
 
@@ -22,3 +22,21 @@ def test_parts_print_what_one_index_prints(
     assert capsys.readouterr().out == expected and expected.count("\n") == 14
     assert main(["search", parts[0], "red house", "--with", parts[0]]) == 2
     assert "in two: remove it from one" in capsys.readouterr().err
+
+
+def test_a_device_gives_the_same_labels(model_folder: Path, dataset_folder: Path, tmp_path, capsys) -> None:
+    index, queries = str(tmp_path / "index"), tmp_path / "queries.txt"
+    queries.write_text("red house\nblue bird\n")
+    assert main(["index", str(model_folder), "--labels", str(dataset_folder), "--out", index]) == 0
+    for command in (
+        ["search", index, "red house", "-k", "6"],
+        ["search", index, "--queries", str(queries)],
+        ["predict", index, str(queries), "-k", "4"],
+    ):
+        capsys.readouterr()
+        assert main(command) == 0
+        expected = capsys.readouterr().out
+        assert main([*command, "--device", "cpu"]) == 0
+        assert capsys.readouterr().out == expected and expected
+    assert main(["search", index, "red house", "--device", "cuda:9"]) == 2
+    assert "expected a device that torch has here, such as cpu, got 'cuda:9'" in capsys.readouterr().err

@@ -17,6 +17,7 @@ NUM_LABELS = 40
 def dataset(tmp_path: Path) -> Dataset:
     """Row i has labels i and i + 1; the last label has no training row, row 0 has none."""
     with DatasetWriter(tmp_path / "whole", name="toy", label_fields=["title"]) as writer:
+        writer.query_columns = {"title": "Suchwort"}
         for label in range(NUM_LABELS):
             writer.add_label(f"l{label}", f"label {label}", "more")
         for row in range(NUM_LABELS - 2):
@@ -45,6 +46,7 @@ def test_unseen_labels_are_nowhere_in_training(dataset: Dataset, tmp_path: Path)
     assert (parted.relevance("test") != dataset.relevance("test")).nnz == 0
     assert parted.label_fingerprint == dataset.label_fingerprint
     assert parted.manifest.label_fields == ("title",)
+    assert parted.manifest.query_columns == {"title": "Suchwort"}
     assert parted.manifest.files["unseen_labels.json"]["bytes"] > 0
     assert f"{len(unseen)} held out of training on purpose" in describe(parted).table()
     assert dataset.unseen_labels.tolist() == []

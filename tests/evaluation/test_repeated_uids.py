@@ -54,3 +54,32 @@ def test_a_comparison_tells_the_rows_apart_and_notes_short_lists(
     found = examples(dataset, "test", [system], [np.ones(3)], [0, 1, 2])
     assert [example.uid for example in found] == ["one", "same (row 1)", "same (row 2)"]
     assert "3 of 3 queries have fewer than 3" in caplog.text
+
+
+def test_queries_named_from_1_are_not_taken_for_rows_unnoticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `xmc predict` names those of a file without uids: a list too many is an error, else it is told."""
+    for named in (True, False):
+        with DatasetWriter(tmp_path / f"{named}", name="rows") as writer:
+            writer.add_label("a", "a")
+            writer.add_row("train", "x", "x", "", [0])
+            for row in range(3):
+                writer.add_row("test", f"t{row}" if named else str(row), f"text {row}", "", [0])
+    numbered, own = Dataset.load(tmp_path / "False"), Dataset.load(tmp_path / "True")
+
+    def written(*uids: str) -> Path:
+        (tmp_path / "p.trec").write_text("".join(f"{uid} Q0 a 1 0.5 x\n" for uid in uids), encoding="utf-8")
+        return tmp_path / "p.trec"
+
+    with pytest.raises(DataError, match="got '3': a data set names queries without a uid from 0, and xmc pr"):
+        score_predictions(written("1", "2", "3"), numbered)
+    score_predictions(written("1", "2"), numbered, quiet=True)
+    assert "no predictions of query '0', the first row of rows, and some of '1': a data set" in caplog.text
+    caplog.clear()
+    score_predictions(written("0", "1"), numbered, quiet=True)
+    score_predictions(written("2"), numbered, quiet=True)
+    score_predictions(written("t1", "t2"), own, quiet=True)
+    assert not caplog.messages
+    with pytest.raises(DataError, match="got '3'$"):
+        score_predictions(written("3"), own)

@@ -12,12 +12,13 @@ from xmc.encoders import DualEncoder
 from xmc.evaluation import rank_labels
 from xmc.prediction import classifying
 from xmc.prediction.classifying import TrainingWords, confused_labels, confused_where
+from xmc.prediction.encoded import EncodedData
 
 
 def test_the_labels_are_those_that_the_model_ranks_first(run: Path, data: Path) -> None:
     dataset, encoder = Dataset.load(data), DualEncoder.load(run)
     rows = np.array([0, 4, 5, 60])
-    found = confused_labels(encoder, dataset, rows, progress=False)
+    found = confused_labels(EncodedData(encoder, dataset, progress=False), rows)
     expected = rank_labels(encoder, dataset, "train", 30, progress=False)[0][rows]
     np.testing.assert_array_equal(found, expected)
 
@@ -45,7 +46,7 @@ def test_classifiers_of_a_data_set_know_its_labels(run: Path, data: Path) -> Non
     dataset, encoder = Dataset.load(data), DualEncoder.load(run)
     words = TrainingWords(dataset, encoder.query_texts(dataset, "train"))
     rows = np.flatnonzero(np.diff(dataset.relevance("train").indptr))
-    made = words.classifiers(rows, confused_labels(encoder, dataset, rows, progress=False))
+    made = words.classifiers(rows, confused_labels(EncodedData(encoder, dataset, progress=False), rows))
     assert made is not None and made.num_labels == dataset.num_labels
     every = np.tile(np.arange(dataset.num_labels), (len(rows), 1))
     said = made.scores(words.texts[rows], every)

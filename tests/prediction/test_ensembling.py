@@ -12,6 +12,7 @@ from xmc.data import Dataset, DatasetWriter
 from xmc.encoders import DualEncoder
 from xmc.evaluation import rank_labels
 from xmc.prediction import ensembling, held_out_rows
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.ensembling import choose_ensemble, choose_for_run, query_votes, rank_test
 from xmc.retrieval import LabelIndex, LexicalRanker
 from xmc.retrieval.ensemble import Ensemble
@@ -91,19 +92,20 @@ def test_the_test_rows_are_ranked_with_the_vote(
     run: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset, encoder = Dataset.load(data), DualEncoder.load(run)
-    votes, rows = query_votes(encoder, dataset, progress=False)
+    encoded = EncodedData(encoder, dataset, progress=False)
+    votes, rows = query_votes(encoded)
     assert rows.tolist() == [row for row in range(120) if row != 7]
     plain = rank_labels(encoder, dataset, "test", 40, progress=False)
     texts = encoder.label_texts(dataset)
-    _, _, alone = rank_test(encoder, dataset, Ensemble(EnsembleOptions(), None, lambda: texts))
+    _, _, alone = rank_test(encoded, Ensemble(EnsembleOptions(), None, lambda: texts))
     np.testing.assert_array_equal(alone[0][:, :40], plain[0])
     options = EnsembleOptions(VoteOptions(0.5, 0.1))
     ensemble = Ensemble(options, votes, lambda: texts)
-    every, own, (ids, scores) = rank_test(encoder, dataset, ensemble)
+    every, own, (ids, scores) = rank_test(encoded, ensemble)
     assert every.tolist() == list(range(dataset.num_test))
     np.testing.assert_array_equal(own[0], alone[0][:, : own[0].shape[1]])
     monkeypatch.setattr(ensembling, "LEAST_ROWS", 5)
-    some, *found = rank_test(encoder, dataset, ensemble, seconds=0.0)
+    some, *found = rank_test(encoded, ensemble, seconds=0.0)
     assert len(some) == 5 and (some[0], some[-1]) == (0, dataset.num_test - 1)
     for lists, all_lists in zip(found, (own, (ids, scores)), strict=True):
         np.testing.assert_array_equal(lists[0], all_lists[0][some])

@@ -183,3 +183,37 @@ def test_an_empty_value_is_an_empty_text(tmp_path: Path) -> None:
     assert [query.text for query in read_queries(path, column="text")] == ["", "red"]
     pq.write_table(pa.table({"query": ["hat", None]}), tmp_path / "q.parquet")
     assert [query.text for query in read_queries(tmp_path / "q.parquet")] == ["hat", ""]
+
+
+def test_a_column_of_the_training_table_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = "Suchwort;text;n\nred hat;sold by us;1\n"
+    path = written(tmp_path, "q.csv", plain)
+    assert [q.text for q in read_queries(path, fields=("title",))] == ["sold by us"]
+    assert [q.text for q in read_queries(path, fields=("title",), columns=("such wort",))] == ["red hat"]
+    assert [q.text for q in read_queries(path, "csv", "n", columns=("Suchwort",))] == ["1"]
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(plain.encode())))
+    told = read_queries("-", "csv", columns=("Suchwort",), written=TextOptions(";"))
+    assert [q.text for q in told] == ["red hat"]
+    rows = written(tmp_path, "q.jsonl", '{"Suchwort": "red", "text": "x"}\n{"text": "blue"}\n')
+    assert [q.text for q in read_queries(rows, columns=("Suchwort",))] == ["red", "blue"]
+    with pytest.raises(DataError, match="expected a column Suchwort, query, text or title, got 'a'"):
+        read_queries(written(tmp_path, "q.csv", "a\n1\n"), fields=("title",), columns=("Suchwort",))
+
+
+def test_more_text_of_a_query_is_read_where_the_model_reads_it(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.csv", "query,query_content,content\nhat,red,no\n")
+    assert [q.text for q in read_queries(path)] == ["hat red"]
+    assert [q.text for q in read_queries(path, fields=("title",))] == ["hat"]
+    own = written(tmp_path, "own.csv", "Titel,Text\nhat,red\n")
+    assert [q.text for q in read_queries(own, columns=("Titel", "Text"))] == ["hat red"]
+    usual = written(tmp_path, "usual.csv", "title,content\nhat,red\n")
+    for columns in (("Titel", "Text"), ("title", "body"), ("title", "content")):
+        assert [q.text for q in read_queries(usual, columns=columns)] == ["hat red"]
+    mixed = written(tmp_path, "mixed.csv", "Titel,content\nhat,red\n")
+    assert [q.text for q in read_queries(mixed, columns=("Titel", "content"))] == ["hat red"]
+
+
+def test_queries_are_named_as_those_of_clicks(tmp_path: Path) -> None:
+    for name in ("uid", "query_uid", "qid"):
+        path = written(tmp_path, "q.csv", f"{name},query\nx,red\n")
+        assert list(read_queries(path)) == [Query("x", "red")]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,18 @@ def test_query_groups_are_measured_alone(dataset, make_system) -> None:  # type:
     sums = measure(dataset, system)
     wanted = 100 * sums.gained[rows, sums.names.index("P@5")].mean()
     assert row.size == len(rows) and row.metrics["P@5"].value == pytest.approx(wanted)
+
+
+def test_shorter_lists_leave_metrics_out_for_all(dataset, make_system) -> None:  # type: ignore[no-untyped-def]
+    """Lists of another system's file may end before R@100; each number stays under its own metric."""
+    whole, short = make_system("a", 0.3, seed=1), make_system("b", 0.8, seed=2)
+    padded = [np.pad(part, ((0, 0), (0, 88)), constant_values=-1) for part in (whole.ids, whole.scores)]
+    whole = replace(whole, ids=padded[0], scores=padded[1])
+    alone = {table.name: table for table in tables_of(dataset, [whole])}
+    for systems in ([whole, short], [short, whole]):
+        for table in tables_of(dataset, systems):
+            assert ("R@100" in alone[table.name].metrics) == (table.of == "queries")
+            assert table.metrics == tuple(m for m in alone[table.name].metrics if m != "R@100")
+            own = [row for row in table.rows if row.system == "a"]
+            for row, wanted in zip(own, alone[table.name].rows, strict=True):
+                assert row.metrics == {metric: wanted.metrics[metric] for metric in table.metrics}

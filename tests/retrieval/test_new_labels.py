@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.data import DatasetWriter
+from xmc.data.tables import Columns
 from xmc.errors import ConfigError, DataError
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.new_labels import Support, add_labels, read_support
@@ -77,6 +78,9 @@ def test_support_from_a_table_of_clicks(tmp_path):
     assert list(found.queries) == ["red tent", "lantern"]
     assert found.relevance.toarray().tolist() == [[1, 1, 0], [0, 0, 0]]
     assert found.num_positives.tolist() == [3, 1]
+    table.write_text("Suchwort,Artikel\nred tent,n1\n")
+    found = read_support(table, UIDS, columns=Columns(query="Suchwort", label="Artikel"))
+    assert list(found.queries) == ["red tent"] and found.relevance.toarray().tolist() == [[1, 0, 0]]
     table.write_text("query,label\nlantern,other\n")
     with pytest.raises(DataError, match="some of the 3 labels to add, got none"):
         read_support(table, UIDS)

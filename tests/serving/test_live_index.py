@@ -26,7 +26,7 @@ def test_searches_see_one_version_whole_while_it_is_replaced_again_and_again(liv
     def search() -> None:
         while not stop.is_set():
             snapshot = live.current
-            ids, scores = snapshot.search(["day bird"], 2)
+            ids, scores, _ = snapshot.search(["day bird"], 2)
             hits = snapshot.index.hits_of(ids[0], scores[0])
             if not hits[0].uid.startswith("v") or hits[1].uid.startswith("v"):
                 faults.append(hits)
@@ -137,7 +137,7 @@ def test_a_lock_that_is_held_is_waited_for_and_told(live: LiveIndex, monkeypatch
 
 def test_an_index_without_labels_is_searched(live: LiveIndex) -> None:
     live.apply([Change("remove", tuple(live.current.index.uids))])
-    ids, _ = live.current.search(["red"], 3)
+    ids = live.current.search(["red"], 3).ids
     assert (ids == -1).all() and len(live.current.index) == 0
 
 

@@ -18,6 +18,7 @@ from xmc.errors import DataError
 from xmc.evaluation import comparison_table, evaluate
 from xmc.prediction import ensembling
 from xmc.prediction.classifying import TrainingWords
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.ensembling import ChosenEnsemble, Stage, rank_test
 from xmc.prediction.label_source import find_calibration
 from xmc.retrieval import LabelIndex
@@ -159,7 +160,9 @@ def test_classifiers_are_judged_on_rows_that_they_have_not_learned(dataset: Data
 def test_metrics_of_some_test_rows(dataset: Dataset, static_model: Path) -> None:
     encoder = DualEncoder.load(static_model)
     whole = evaluate(encoder, dataset, progress=False)
-    every, lists, _ = rank_test(encoder, dataset, Ensemble(EnsembleOptions(), None, lambda: []))
+    every, lists, _ = rank_test(
+        EncodedData(encoder, dataset, progress=False), Ensemble(EnsembleOptions(), None, lambda: [])
+    )
     names = [name for name in whole.metrics if name.partition("@")[0] in ("P", "PSP", "R")]
     again = of_rows(whole, dataset, every, lists, names)
     assert again.metrics == pytest.approx({name: whole.metrics[name] for name in names})

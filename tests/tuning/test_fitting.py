@@ -264,7 +264,12 @@ def test_the_command_fits_a_file_of_clicks(
     Path("preset.yaml").write_text(yaml.safe_dump(preset), encoding="utf-8")
     assert main(["fit", "clicks.csv", "--quality", "fast", "--preset", "preset.yaml"]) == 0
     shown = capsys.readouterr().out
-    assert "lexical" in shown and "xmc search runs/clicks/index" in shown and "training.epochs = 1" in shown
+    assert (
+        "lexical" in shown
+        and "xmc search runs/clicks/index" in shown
+        and "xmc serve runs/clicks/index" in shown
+        and "training.epochs = 1" in shown
+    )
     assert "elsewhere" not in shown and not Path("elsewhere").exists() and "seed = 9" not in shown
     assert main(["fit", "runs/clicks/data", "--split", "0.2"]) == 2
     assert "--split: expected with files" in capsys.readouterr().err

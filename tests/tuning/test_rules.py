@@ -79,6 +79,18 @@ def test_small_data_take_small_batches_and_many_passes() -> None:
     assert chosen(num_rows=5)["training.epochs"] == 200, "a step a pass"
 
 
+@pytest.mark.parametrize(
+    ("rows", "each", "in_all"), [(5, "a step", 200), (18, "2 steps", 400), (180, "12 steps", 228)]
+)
+def test_steps_are_those_that_a_training_takes(rows: int, each: str, in_all: int) -> None:
+    """Of batches of one size, which are as many as hold the rows."""
+    made = {
+        choice.option: choice.reason for choice in choose(replace(FACTS, num_rows=rows), accelerator=False)
+    }
+    assert made["training.batch_size"] == f"{each} for each pass over {rows} rows"
+    assert made["training.epochs"] == f"{in_all} steps in all"
+
+
 def test_labels_of_many_pairs_learn_a_vector_and_many_labels_are_sampled() -> None:
     assert chosen(shared_texts=0.2)["residuals.enabled"] is True, "a text that is no name"
     assert "residuals.enabled" not in chosen(shared_texts=0.2, pairs_per_label=1.5)

@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> None:
         "ranked first and kept in its folder.",
         "xmc compare runs/a runs/b --json comparison.json",
     )
-    parser.add_argument("first", help="A run folder, a model, or predictions (.npz): the baseline.")
+    parser.add_argument("first", help="A run folder, a model or predictions: the baseline.")
     parser.add_argument("second", help="What is compared with it.")
     add_comparison_options(parser.add_argument)
     parser.add_argument("--by", default="nDCG@5", help="The metric that says how much a query changed.")

@@ -16,6 +16,7 @@ import yaml
 
 from xmc.cli.config import load_train_config
 from xmc.cli.search import ranking
+from xmc.cli.train import tell_notes
 from xmc.errors import DataError, IndexMismatchError
 from xmc.recipes import find_recipe
 
@@ -56,6 +57,7 @@ def run(arguments: Sequence[str], recipe: Path | None = None) -> None:
     config = load_train_config(
         [str(recipe or find_recipe("api-docs")), *arguments, "--run.overwrite", "true"]
     )
+    tell_notes(config)
     dataset = _data(Path(config.data.path), clock)
     _train(config, dataset, clock)
     index = _index(Path(config.run.dir), dataset, clock)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xmc.cli.config import parse_train
 from xmc.cli.outputs import check_output_file
 from xmc.cli.parser import make_parser, parse
-from xmc.cli.train import summary
+from xmc.cli.train import summary, tell_notes
 from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def run(arguments: Sequence[str]) -> None:
             "predictions for the training queries: leave --ensemble out"
         )
     config, _, _ = parse_train([*recipe, "--distillation.teachers", file])
+    if not options.only_file:
+        tell_notes(config)
 
     from xmc.data import Dataset
     from xmc.distillation import open_teacher, score_teachers

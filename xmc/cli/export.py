@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> None:
     if searches and (options.overwrite or options.batch is not None):
         raise ConfigError("--overwrite and --batch are of an export, got them with a search: leave them out")
     if options.queries is not None:
-        check_query_options(options, options.queries)
+        check_query_options(options, options.queries, options.model or options.index)
 
     from xmc.engines import export_labels, open_engine
     from xmc.engines.export import check_exportable, check_one_vector_each
@@ -123,7 +123,7 @@ def _search(index: LabelIndex, engine: Engine, options: Namespace) -> None:
     asked: Iterator[Query] = iter([Query("1", str(options.search))])
     encoder = index.query_encoder
     if options.queries is not None:
-        asked = queries_of(options, options.queries, encoder.metadata.query_fields)
+        asked = queries_of(options, options.queries, encoder.metadata)
     _warn_of_other_counts(index, engine, options)
     if index.manifest.ensemble:
         print(

@@ -105,8 +105,8 @@ def _summary(result: FitResult) -> str:
         else ""
     )
     changed = counted(len(result.trials))
-    recipe, again, query = (
-        shlex.quote(str(w)) for w in (folder / "recipe.yaml", folder / "again", result.example)
+    recipe, again, index, query = (
+        shlex.quote(str(w)) for w in (folder / "recipe.yaml", folder / "again", result.index, result.example)
     )
     lines += [
         f"done in {duration(result.seconds)}{over}, {changed}",
@@ -114,7 +114,8 @@ def _summary(result: FitResult) -> str:
         f"model   {folder / RUN / 'model'}",
         f"index   {result.index}",
         "",
-        f"xmc search {shlex.quote(str(result.index))} {query}",
+        f"xmc search {index} {query}",
+        f"xmc serve {index}",
         f"xmc train {recipe} --run.dir {again}",
     ]
     return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])

@@ -150,6 +150,7 @@ def add_label_options(parser: ArgumentParser, *, required: bool, help: str) -> N
 def given_labels(options: Namespace, index: LabelIndex, *, need_texts: bool = True) -> GivenLabels:
     """The labels of --labels, with the texts that the index's model reads."""
     from xmc.data.tables import TextOptions
+    from xmc.data.tables.columns import LABEL_NAMES
     from xmc.retrieval.given_labels import read_labels
 
     written = text_options(options)
@@ -157,10 +158,13 @@ def given_labels(options: Namespace, index: LabelIndex, *, need_texts: bool = Tr
     if fields is None and index.manifest.model is not None and index.manifest.format_version < 3:
         own = index.encoder.metadata.label_fields  # version 2 did not say
         fields = None if own is None else list(own)
+    columns = columns_option(options.columns)
+    if columns is not None and not columns.told(LABEL_NAMES):
+        columns = None  # of clicks alone, which --support names
     return read_labels(
         options.labels,
         fields,
-        columns=columns_option(options.columns),
+        columns=columns,
         written=None if written == TextOptions() else written,
         split=index.manifest.label_texts,
         need_texts=need_texts,
@@ -187,7 +191,10 @@ def _add(index: LabelIndex, texts: Sequence[str], uids: Sequence[str], options: 
     from xmc.retrieval.new_labels import add_labels, read_support
     from xmc.retrieval.prototypes import DEFAULT_K0
 
-    support = read_support(options.support, uids, index.encoder.metadata.query_fields)
+    support = read_support(
+        *(options.support, uids, index.encoder.metadata.query_fields),
+        columns=columns_option(options.columns),
+    )
     add_labels(index, texts, uids, support, k0=DEFAULT_K0 if options.k0 is None else options.k0)
 
 

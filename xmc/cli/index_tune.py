@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> None:
 
         check_plot_place(options.plot, "--plot")
     if options.queries is not None and not Path(options.queries).is_dir():
-        check_query_options(options, options.queries)
+        check_query_options(options, options.queries, options.index)
 
     from xmc.retrieval.kind_variants import kind_variants
     from xmc.retrieval.label_index import LabelIndex
@@ -148,8 +148,8 @@ def _texts(index: LabelIndex, options: jsonargparse.Namespace) -> list[str]:
 
         texts = index.encoder.query_texts(Dataset.load(options.queries), "test")
     else:
-        fields = index.encoder.metadata.query_fields
-        texts = [query.text for query in queries_of(options, options.queries, fields)]
+        model = index.encoder.metadata
+        texts = [query.text for query in queries_of(options, options.queries, model)]
     rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), options.most)).astype(int)).tolist()
     asked = [text for row in rows if (text := texts[row]).strip()]
     if not asked:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmc.cli.outputs import check_output_file
-from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.query_options import add_device_option, add_query_options, check_query_options, queries_of
 from xmc.cli.search import warn_of_no_labels
 from xmc.cli.verb_options import VerbOptions
 from xmc.counted import counted
@@ -40,7 +40,7 @@ def _run(arguments: Sequence[str]) -> None:
     if options.out is not None and Path(options.out).exists() and options.file != "-":
         if Path(options.file).exists() and Path(options.out).samefile(options.file):
             raise ConfigError(f"--out: expected another file than the queries, got {options.out} for both")
-    check_query_options(options, options.file)
+    check_query_options(options, options.file, options.model)
 
     from xmc.encoders.cut_count import CutCount
     from xmc.prediction import find_calibration, open_labels, predict_blocks, write_predicted
@@ -48,6 +48,8 @@ def _run(arguments: Sequence[str]) -> None:
 
     output_format(options.out)
     index = open_labels(options.model, options.labels)
+    if options.device is not None:
+        index.to(options.device)
     calibration = find_calibration(index, options.calibration)
     if threshold is not None and threshold.needs_calibration and calibration is None:
         from xmc.prediction.uncalibrated import how_to_calibrate
@@ -60,7 +62,7 @@ def _run(arguments: Sequence[str]) -> None:
     k = options.k or (_K if threshold is None else _MOST)
     warn_of_no_labels(index, options.model)
     cuts = CutCount()
-    asked = queries_of(options, options.file, index.query_encoder.metadata.query_fields)
+    asked = queries_of(options, options.file, index.query_encoder.metadata)
     by_score = threshold is None or not threshold.needs_calibration
     blocks = predict_blocks(
         index,
@@ -101,16 +103,17 @@ def _options() -> VerbOptions:
         "-k",
         type=int | None,
         default=None,
-        help=f"Most labels of a query; {_K} by default, with a threshold {_MOST}.",
+        help=f"Most labels of a query: {_K}, with a threshold {_MOST}.",
     )
     options.add_argument(
-        "--threshold", type=str | None, default=None, help="Which labels are kept; see above."
+        "--threshold", type=str | None, default=None, metavar="T", help="Which labels are kept; see above."
     )
     options.add_argument("--labels", default=None, help="A data set with the labels; the run's by default.")
     options.add_argument(
-        "--calibration", default=None, help="A file of xmc calibrate; by default the model's."
+        "--calibration", default=None, metavar="FILE", help="A file of xmc calibrate; by default the model's."
     )
     add_query_options(options.add_argument)
+    add_device_option(options.add_argument)
     return options
 
 

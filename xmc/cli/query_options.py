@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,10 @@ from xmc.cli.table_options import HEADERS, add_text_options, text_options
 from xmc.errors import ConfigError
 
 if TYPE_CHECKING:
+    from xmc.encoders.metadata import EncoderMetadata
     from xmc.prediction import Query
 
-__all__ = ["add_query_options", "check_query_options", "queries_of"]
+__all__ = ["add_device_option", "add_query_options", "check_query_options", "queries_of"]
 
 
 def add_query_options(add: Callable[..., object]) -> None:
@@ -28,8 +29,8 @@ def add_query_options(add: Callable[..., object]) -> None:
         "--column",
         type=str | None,
         default=None,
-        help="The column of the queries, by name or number; by default query or text, else what the\n"
-        "model was trained on of title and content.",
+        help="Of the queries, by name or number; by default that of the model's own table,\n"
+        "query or text, else its title and content.",
     )
     add(
         "--header",
@@ -40,8 +41,23 @@ def add_query_options(add: Callable[..., object]) -> None:
     add_text_options(add)
 
 
-def check_query_options(options: Namespace, source: str) -> None:
+def add_device_option(add: Callable[..., object]) -> None:
+    """Add --device with ``add_argument``."""
+    add(
+        "--device",
+        type=str | None,
+        default=None,
+        help="Search every vector there, such as cuda.",
+    )
+
+
+def check_query_options(options: Namespace, source: str, model: str | None = None) -> None:
     """Refuse, before a model is loaded, a file that is not there or has no queries, and what it cannot be.
+
+    Args:
+        options: Of the command.
+        source: The file of queries.
+        model: The index, run or model that is asked: it may know what the column of queries is called.
 
     Raises:
         ConfigError: Naming it.
@@ -50,11 +66,13 @@ def check_query_options(options: Namespace, source: str) -> None:
     if source != "-" and not Path(source).is_file():
         kind = "is a folder" if Path(source).is_dir() else "does not exist"
         raise ConfigError(f"expected a file of queries, or - for standard input, but {source} {kind}")
-    queries_of(options, source)
+    from xmc.retrieval.known_queries import known_metadata
+
+    queries_of(options, source, None if model is None else known_metadata(model))
 
 
-def queries_of(options: Namespace, source: str, fields: Sequence[str] | None = None) -> Iterator[Query]:
-    """The queries, read as they are asked for; ``fields`` are the model's."""
+def queries_of(options: Namespace, source: str, model: EncoderMetadata | None) -> Iterator[Query]:
+    """The queries, read as they are asked for, by what the model says of the fields and columns it reads."""
     from xmc.data.tables import TextOptions
     from xmc.prediction.queries import FIELDS, read_queries
 
@@ -63,7 +81,8 @@ def queries_of(options: Namespace, source: str, fields: Sequence[str] | None = N
         source,
         options.format,
         options.column,
-        fields=fields or FIELDS,
+        fields=(model and model.query_fields) or FIELDS,
+        columns=(model and model.query_columns) or (),
         written=None if written == TextOptions() else written,
         header=HEADERS[options.header],
     )

@@ -24,7 +24,9 @@ def run(arguments: Sequence[str]) -> None:
         "xmc report runs/a runs/b --out reports/a-b",
     )
     parser.add_argument(
-        "runs", nargs="+", help="Run folders, models or predictions (.npz); first the baseline."
+        "runs",
+        nargs="+",
+        help="Run folders, models or predictions (as xmc score reads); first the baseline.",
     )
     parser.add_argument("--out", default=None, help="A folder; report/ in the run's own when left out.")
     add_comparison_options(parser.add_argument)

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.query_options import add_device_option, add_query_options, check_query_options, queries_of
 from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
 from xmc.retrieval.files_ahead import checksums_ahead
@@ -47,6 +47,7 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--model", default=None, help="The model; by default the one the index was built with."
     )
+    add_device_option(parser.add_argument)
     parser.add_argument(
         "--with",
         dest="others",
@@ -65,6 +66,9 @@ def _run(arguments: Sequence[str]) -> None:
     for part in opened:
         if not part.manifest.exact_scores and not options.json:
             print(f"scores are approximate (~): the index {part.manifest.factory} compresses its vectors")
+    if options.device is not None:
+        for part in opened:
+            part.to(options.device)
     labels: RankedLabels = index
     if len(opened) > 1:
         from xmc.retrieval.several import IndexGroup
@@ -84,14 +88,14 @@ def _check(options: Namespace) -> None:
     if not all(text.strip() for text in options.text):
         raise ConfigError("expected a text to search for, got an empty one, which fits every label alike")
     if options.queries is not None:
-        check_query_options(options, options.queries)
+        check_query_options(options, options.queries, options.model or options.index)
 
 
 def _queries(options: Namespace, index: LabelIndex) -> Iterator[Query]:
     from xmc.prediction.query import Query
 
     if options.queries is not None:
-        return queries_of(options, options.queries, index.query_encoder.metadata.query_fields)
+        return queries_of(options, options.queries, index.query_encoder.metadata)
     return (Query(str(number), text) for number, text in enumerate(options.text, 1))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from xmc.cli.parser import make_parser, parse
+from xmc.cli.query_options import add_device_option
 
 __all__ = ["run"]
 
@@ -36,6 +37,7 @@ def run(arguments: Sequence[str]) -> None:
         default=None,
         help="The model; by default the one the index was built with.",
     )
+    add_device_option(parser.add_argument)
     parser.add_argument(
         "--watch",
         type=float,
@@ -65,6 +67,7 @@ def run(arguments: Sequence[str]) -> None:
     serve(
         options.index,
         model=options.model,
+        device=options.device,
         host=options.host,
         port=options.port,
         token=token,

@@ -23,7 +23,9 @@ def run(arguments: Sequence[str]) -> None:
         "its folder.",
         "xmc table runs/base runs/new --markdown",
     )
-    parser.add_argument("runs", nargs="+", help="Runs, folders of seeds, models or .npz; first the baseline.")
+    parser.add_argument(
+        "runs", nargs="+", help="Runs, folders of seeds, models, predictions; first the baseline."
+    )
     parser.add_argument(
         "--metrics", type=list[str], default=["P@1", "P@5", "PSP@5", "R@100"], help="By name, with commas."
     )

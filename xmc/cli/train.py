@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xmc.training import TrainConfig, TrainResult
     from xmc.training.idle_options import ReadWhere
 
-__all__ = ["notes", "run", "seeds_summary", "summary"]
+__all__ = ["notes", "run", "seeds_summary", "summary", "tell_notes"]
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -35,8 +35,7 @@ def run(arguments: Sequence[str]) -> None:
 
     is_main = os.environ.get("RANK", "0") == "0"
     if is_main:
-        for line in notes(config, several_seeds=seeds is not None):
-            print(f"note: {line}", flush=True)
+        tell_notes(config, several_seeds=seeds is not None)
     if steps is not None:
         measured = profile_steps(config, steps)
         if is_main:
@@ -52,6 +51,12 @@ def run(arguments: Sequence[str]) -> None:
     result = train(config)
     if is_main:
         print(summary(result, config.validation.metric))
+
+
+def tell_notes(config: TrainConfig, *, several_seeds: bool = False) -> None:
+    """Print :func:`notes`, a line each."""
+    for line in notes(config, several_seeds=several_seeds):
+        print(f"note: {line}", flush=True)
 
 
 def notes(config: TrainConfig, *, several_seeds: bool = False) -> list[str]:

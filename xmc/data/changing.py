@@ -90,6 +90,7 @@ def change_labels(
         label_fields=dataset.manifest.label_fields,
         overwrite=overwrite or out is None,
     )
+    writer.query_columns = dataset.manifest.query_columns
     with writer:
         titles, contents = (dataset.texts("labels", [name]) for name in ("title", "content"))
         for label, texts in enumerate(zip(titles, contents, strict=True)):
@@ -129,11 +130,15 @@ def _check(changes: LabelChanges, uids: Sequence[str]) -> None:
     if len(set(new)) != len(new):
         twice = next(uid for place, uid in enumerate(new) if uid in new[:place])
         raise DataError(f"expected each label once, got {twice!r:.80} again: remove one")
+    ways = {
+        "update": "add them (--add FILE --known update changes those that are there)",
+        "remove": "leave them out (--unknown skip)",
+    }
     for what, given in (("update", changes.updated), ("remove", changes.removed)):
         if unknown := [uid for uid in given if uid not in known]:
             raise DataError(
-                f"expected labels of the data set to {what}, got {unknown[0]!r:.80} ({len(unknown)} "
-                "unknown in all)"
+                f"expected labels of the data set to {what}, got {unknown[0]!r:.80} ({len(unknown):,} of "
+                f"{len(given):,} are not there): {ways[what]}"
             )
     if both := [uid for uid in changes.updated if uid in changes.removed]:
         raise DataError(f"expected labels to update or to remove, got {both[0]!r:.80} for both: choose one")

@@ -67,6 +67,7 @@ def keep_labels(
         label_fields=dataset.manifest.label_fields,
         overwrite=overwrite,
     )
+    writer.query_columns = dataset.manifest.query_columns
     with writer:
         copy_labels(dataset, writer, stays)
         for split in SPLITS:

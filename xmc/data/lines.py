@@ -18,6 +18,8 @@ from xmc.received import reading
 __all__ = ["LineReader", "Located", "unpacked"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks."""
 _BAR_LINES = 1024
 _PACKED_BLOCK = 512  # read ahead of what is unpacked, and small, as that hides how much comes out of it
 _BUFFER = 1 << 16
@@ -71,9 +73,10 @@ class LineReader(Located):
                 try:
                     text = line.decode("utf-8-sig" if self.number == 1 else "utf-8")
                 except UnicodeDecodeError as error:
+                    came = "utf-16" if self.number == 1 and line.startswith(_UTF_16) else "latin1"
                     raise DataError(
                         f"expected UTF-8, got 0x{line[error.start]:02x} at byte {error.start + 1}: "
-                        f"convert the file, for example with `iconv -f latin1 -t utf-8`"
+                        f"convert the file, for example with `iconv -f {came} -t utf-8`"
                     ) from error
                 yield text.rstrip("\r\n")
 

@@ -75,15 +75,24 @@ class Manifest:
     """File name to its ``bytes`` and ``sha256``."""
     ceiling: dict[str, float] = field(default_factory=dict)
     """Metric to the best value that any system can expect on the test rows, in percent; where it is known."""
+    query_columns: dict[str, str] = field(default_factory=dict)
+    """"title" and "content" to the name of the column that queries had them in, in a table of clicks; empty
+    where there was none, or it had no names."""
     format_version: int = FORMAT_VERSION
 
     def write(self, folder: Path) -> None:
         """Write ``dataset.json`` into ``folder``."""
         facts = asdict(self)
-        if not self.ceiling:
-            del facts["ceiling"]  # so that earlier versions read the data sets that have none
+        for name in ("ceiling", "query_columns"):
+            if not facts[name]:
+                del facts[name]  # so that earlier versions read the data sets that have none
         text = json.dumps(facts, indent=2, ensure_ascii=False)
         (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+
+    def query_columns_of(self, fields: Sequence[str]) -> tuple[str, ...] | None:
+        """What the columns of ``fields`` of queries were called, in order; None where one is unknown."""
+        names = [self.query_columns.get(name) for name in fields]
+        return tuple(name for name in names if name is not None) if None not in names else None
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -118,6 +127,8 @@ def _checked(manifest: Manifest) -> Manifest:
         raise ValueError(f"text_fingerprints: it lacks {missing[0]!r}")
     chosen_fields("query_fields", manifest.query_fields)
     chosen_fields("label_fields", manifest.label_fields)
+    if manifest.query_columns:
+        chosen_fields("query_columns", list(manifest.query_columns))
     for file in (*(f"{table}.parquet" for table in TABLES), *(f"{split}.npz" for split in SPLITS)):
         if file not in manifest.files:
             raise ValueError(f"files: it lacks {file!r}")

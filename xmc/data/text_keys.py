@@ -53,8 +53,8 @@ def drawn(keys: Iterable[str], share: float, seed: int) -> np.ndarray:
     where = places(keys, seed)
     if len(where) == 0 or where.min() == where.max():
         raise ConfigError(
-            f"expected at least two different texts to draw a share of, got {min(len(where), 1)}: leave "
-            "the share out, or bring more data"
+            f"expected at least two different texts, of which a share is held out, got {min(len(where), 1)}: "
+            "bring more data, or hold none out"
         )
     chosen = where < share
     if not chosen.any():

@@ -77,6 +77,7 @@ def split_labels(
         label_fields=dataset.manifest.label_fields,
         overwrite=overwrite,
     )
+    writer.query_columns = dataset.manifest.query_columns
     with writer:
         copy_labels(dataset, writer)
         copy_rows(dataset, "train", writer, relevance=left, keep=keep)

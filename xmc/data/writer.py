@@ -74,6 +74,8 @@ class DatasetWriter:
         self.name = name
         self.ceiling: dict[str, float] = {}
         """For ``Manifest.ceiling``; to be set before the block ends."""
+        self.query_columns: Mapping[str, str] = {}
+        """For ``Manifest.query_columns``; to be set before the block ends."""
         self.unseen_labels: Sequence[str] = ()
         """Uids of labels held out of training on purpose; to be set before the block ends."""
         self._propensity = propensity or known_propensity(name)
@@ -202,6 +204,7 @@ class DatasetWriter:
             folded_duplicates=self._folded,
             files={file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in files},
             ceiling=self.ceiling,
+            query_columns=dict(self.query_columns),
         ).write(self._folder)
 
     def _fields_of(self, *tables: Table) -> tuple[str, ...]:

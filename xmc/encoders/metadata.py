@@ -36,6 +36,10 @@ class EncoderMetadata:
     """Those of a data set's "title" and "content" that make a query's text for this model; None: every one
     the data set reads by default."""
 
+    query_columns: tuple[str, ...] | None = None
+    """The names of the columns that the training queries' ``query_fields`` had in a table, in their order, by
+    which queries to predict for are found; None where they had none, and in models of before it was kept."""
+
     label_fields: tuple[str, ...] | None = None
     """As ``query_fields``, of a label's text."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from xmc.errors import ModelError
 from xmc.fit_folder import RUN, part_of_fit
 from xmc.received import check_folder
+from xmc.seed_folders import run_of_seeds
 
 __all__ = ["EMBEDDED_NAMES", "resolve_model"]
 
@@ -81,7 +82,7 @@ def _folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / "modules.json").exists() or (folder / "config.json").exists():
             return folder
-    if (named := part_of_fit(path, RUN)) is not None:
+    if (named := part_of_fit(path, RUN) or run_of_seeds(path)) is not None:
         raise ModelError(f"expected a model folder or a run folder, but {named}")
     if any((path / mark).is_file() for mark in _INDEX_MARKS):
         raise ModelError(

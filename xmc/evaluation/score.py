@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,7 +26,7 @@ from xmc.evaluation.short_lists import short_lists, warn_of_short_lists
 from xmc.evaluation.totals import MetricTotals, walk_hits
 from xmc.files import sha256_file
 
-__all__ = ["load_lists", "load_ranking", "score_predictions"]
+__all__ = ["GivenLists", "given_lists", "load_lists", "load_ranking", "score_predictions"]
 
 
 def score_predictions(
@@ -130,15 +130,45 @@ def load_lists(
     Raises:
         DataError: As `score_predictions`.
     """
+    lists = given_lists(predictions, dataset, split=split, depth=depth, format=format)
+    return lists.ids, lists.scores
+
+
+class GivenLists(NamedTuple):
+    """Predictions of N queries."""
+
+    ids: NDArray[np.int32]
+    """[N, depth] label ids, best first, -1 pads, filtered pairs removed."""
+    scores: NDArray[np.float32]
+    """[N, depth], -inf at pads."""
+    lengths: NDArray[np.int64]
+    """[N], labels of each list as it was given, filtered pairs and those behind the cut included."""
+
+
+def given_lists(
+    predictions: str | Path,
+    dataset: Dataset | str | Path,
+    *,
+    split: Literal["train", "test"] = "test",
+    depth: int = 100,
+    format: str = "auto",
+) -> GivenLists:
+    """As `load_lists`, with the lists' lengths.
+
+    Raises:
+        DataError: As `score_predictions`.
+    """
     dataset = open_split(dataset, split)
     target = Target(dataset, split, depth)
     ranking = np.full((target.num_rows, depth), -1, dtype=np.int32)
     all_scores = np.full((target.num_rows, depth), -np.inf, dtype=np.float32)
+    lengths = np.zeros(target.num_rows, dtype=np.int64)
     for block in read_predictions(predictions, target, format):
+        lengths[block.rows] = (block.ids >= 0).sum(axis=1)
         ids, scores = _filtered(block, target)
         ranking[block.rows, : ids.shape[1]] = ids
         all_scores[block.rows, : ids.shape[1]] = np.where(ids < 0, -np.inf, scores)
-    return ranking, all_scores
+    return GivenLists(ranking, all_scores, lengths)
 
 
 def _complete(blocks: Iterator[ListBlock], num_rows: int) -> Iterator[ListBlock]:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from xmc.data import Dataset, TextColumn
-from xmc.encoders import DualEncoder
-from xmc.prediction.ranked_rows import excluded_rows, ranked_vectors
+from xmc.prediction.encoded import EncodedData
+from xmc.prediction.ranked_rows import excluded_rows
 from xmc.random_streams import Stream, generator
 from xmc.retrieval.words.classifiers import WordClassifiers
 from xmc.retrieval.words.features import WordFeatures
@@ -82,17 +82,13 @@ class TrainingWords:
         )
 
 
-def confused_labels(
-    encoder: DualEncoder, dataset: Dataset, rows: NDArray[np.int64], *, seed: int = 0, progress: bool = True
-) -> NDArray[np.int64]:
+def confused_labels(encoded: EncodedData, rows: NDArray[np.int64], *, seed: int = 0) -> NDArray[np.int64]:
     """The labels that a model ranks first for training rows, [n, 30]; -1 of rows that are not ranked."""
-    texts = encoder.query_texts(dataset, "train")
 
     def best(chosen: NDArray[np.int64], depth: int) -> NDArray[np.integer]:
-        vectors = encoder.encode_queries(texts[chosen], progress=progress)
-        return ranked_vectors(encoder, dataset, "train", chosen, vectors, depth, progress=progress)[0]
+        return encoded.ranked("train", chosen, depth)[0]
 
-    return confused_where(rows, dataset.num_labels, best, seed=seed)
+    return confused_where(rows, encoded.dataset.num_labels, best, seed=seed)
 
 
 def confused_where(

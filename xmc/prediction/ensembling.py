@@ -25,8 +25,9 @@ from xmc.evaluation.weights import SHARES, Measure, check_metric, measure_by
 from xmc.prediction.calibrating import fit_calibration
 from xmc.prediction.calibration import Calibration
 from xmc.prediction.classifying import TrainingWords, confused_labels
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.held_out import held_out_rows
-from xmc.prediction.ranked_rows import excluded_rows, ranked_rows, ranked_vectors
+from xmc.prediction.ranked_rows import excluded_rows
 from xmc.retrieval import LexicalRanker
 from xmc.retrieval.ensemble import Ensemble
 from xmc.retrieval.ensemble_options import EnsembleOptions
@@ -139,13 +140,11 @@ class ChosenEnsemble:
         return "\n".join(lines)
 
 
-def query_votes(
-    encoder: DualEncoder, dataset: Dataset, *, progress: bool = True
-) -> tuple[QueryVotes, NDArray[np.int64]]:
-    """The training queries with labels, encoded; and their rows, int64 [M]."""
-    relevance = dataset.relevance("train")
+def query_votes(encoded: EncodedData) -> tuple[QueryVotes, NDArray[np.int64]]:
+    """The training queries with labels, which stay encoded; and their rows, int64 [M]."""
+    relevance = encoded.dataset.relevance("train")
     rows = labelled_rows(relevance)
-    vectors = encoder.encode_queries(encoder.query_texts(dataset, "train")[rows], progress=progress)
+    vectors = encoded.queries("train", rows, keep=True)
     return QueryVotes(vectors, sp.csr_matrix(relevance[rows])), rows
 
 
@@ -310,18 +309,19 @@ def choose_for_run(
     encoder = DualEncoder.load(run)
     if dimensions is not None and dimensions != encoder.dimension:
         encoder = encoder.truncated(dimensions)
-    votes, voters = query_votes(encoder, opened, progress=progress)
+    encoded = EncodedData(encoder, opened, progress=progress)
+    votes, voters = query_votes(encoded)
     own = np.searchsorted(voters, rows)
     started = time.perf_counter()
     near = votes.nearest(votes.vectors[own], own=own)
     seconds = time.perf_counter() - started
     texts = encoder.query_texts(opened, "train")[rows]
-    lists = ranked_rows(encoder, opened, "train", rows, DEPTH, progress=progress)
+    lists = encoded.ranked("train", rows, DEPTH)
     lexical = LexicalRanker(encoder.label_texts(opened))
     words = TrainingWords(opened, encoder.query_texts(opened, "train"))
     judges, confused = None, np.empty((0, 0), dtype=np.int64)
     if words.expected_seconds <= classifier_seconds:
-        confused = confused_labels(encoder, opened, voters, progress=progress)
+        confused = confused_labels(encoded, voters)
         others = np.flatnonzero(~np.isin(voters, rows))
         judges = words.classifiers(
             voters[others], confused[others], seconds=classifier_seconds, progress=progress
@@ -351,13 +351,12 @@ def choose_for_run(
 
 
 def rank_test(
-    encoder: DualEncoder, dataset: Dataset, ensemble: Ensemble, *, seconds: float = math.inf
+    encoded: EncodedData, ensemble: Ensemble, *, seconds: float = math.inf
 ) -> tuple[NDArray[np.int64], Lists, Lists]:
     """Rank the test rows by the model alone and by the ensemble, filtered pairs left out.
 
     Args:
-        encoder: The model.
-        dataset: Whose test split.
+        encoded: The data set, by the model.
         ensemble: What ranks beside the model.
         seconds: What the ensemble may take; where all rows take longer, by the time of the first 1,000, so
             many evenly spaced ones are ranked as fit, and at least 1,000.
@@ -365,10 +364,10 @@ def rank_test(
     Returns:
         The rows [n], ascending, and for them the lists of the model and of the ensemble, [n, 100] each.
     """
-    texts = encoder.query_texts(dataset, "test")
-    vectors = encoder.encode_queries(texts)
-    every = np.arange(dataset.num_test)
-    ids, scores = ranked_vectors(encoder, dataset, "test", every, vectors, DEPTH, progress=False)
+    dataset = encoded.dataset
+    texts, every = encoded.encoder.query_texts(dataset, "test"), np.arange(dataset.num_test)
+    vectors = encoded.queries("test", every, keep=True)
+    ids, scores = encoded.ranked("test", every, DEPTH)
 
     def together(rows: NDArray[np.int64]) -> Lists:
         own, exclude = (ids[rows], scores[rows]), excluded_rows(dataset, "test", rows)

@@ -16,7 +16,7 @@ from xmc.errors import ConfigError, DataError
 from xmc.evaluation.hits import all_hits
 from xmc.prediction.calibrating import fit_calibration
 from xmc.prediction.calibration import Calibration
-from xmc.prediction.ranked_rows import ranked_rows
+from xmc.prediction.encoded import EncodedData
 from xmc.received import read_yaml, reading
 from xmc.reports import dataset_of
 from xmc.reports.stored import is_run_folder
@@ -67,7 +67,7 @@ def calibrate(
         _log.warning(
             "calibrated on all training rows: if the model was trained on them, probabilities are too high"
         )
-    ids, scores = ranked_rows(encoder, opened, half, rows, depth, progress=progress)
+    ids, scores = EncodedData(encoder, opened, progress=progress).ranked(half, rows, depth)
     named = counted(len(rows), f"{split} row")
     what = named if split == "validation" else f"the {named}"
     return fit_calibration(

@@ -12,7 +12,7 @@ from xmc.fit_folder import INDEX, RUN, part_of_fit
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
 
-__all__ = ["find_calibration", "open_labels"]
+__all__ = ["calibration_file", "find_calibration", "open_labels"]
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calib
         ConfigError: When the one given was fitted for another model.
         DataError: When it cannot be read.
     """
-    place = file or _beside(index)
+    place = file or calibration_file(index)
     if place is None:
         return None
     found = Calibration.load(place)
@@ -94,7 +94,8 @@ def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calib
     return found
 
 
-def _beside(index: LabelIndex) -> Path | None:
+def calibration_file(index: LabelIndex) -> Path | None:
+    """Where the calibration of an index's own ranking is; None where there is none."""
     # Its scores are not those of the model alone.
     if index.manifest.ensemble or index.manifest.truncated_to is not None:
         inside = None if index.folder is None else index.folder / FILE

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xmc.data.lines import LineReader
 from xmc.data.tables.columns import has_names
@@ -25,6 +25,9 @@ FORMATS = ("text", "csv", "tsv", "jsonl")
 FIELDS = ("title", "content")
 _ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _TEXTS = ("query", "text")
+_MORE = "query_content"
+"""More text of a query, as a table of clicks has it."""
+_UIDS = ("uid", "query_uid", "qid")
 
 
 def read_queries(
@@ -33,6 +36,7 @@ def read_queries(
     column: str | None = None,
     *,
     fields: Sequence[str] = FIELDS,
+    columns: Sequence[str] = (),
     written: TextOptions | None = None,
     header: bool | None = None,
 ) -> Iterator[Query]:
@@ -42,8 +46,11 @@ def read_queries(
         source: A file, plain or gzipped; "-" is standard input, which is not unpacked.
         format: One of `FORMATS`; "auto" goes by the file's ending (Parquet, too), and takes any other for
             plain text.
-        column: The column of the text, by name or number; when None "query" or "text", else ``fields``.
+        column: The column of the text, by name or number; when None one of ``columns``, "query" or "text",
+            else ``fields``.
         fields: Columns whose texts together are a query: those that the model was trained on.
+        columns: What the columns of ``fields`` were called in the table that the model was trained on, in
+            their order; such a column goes before any other.
         written: How CSV or TSV is written; a file whose ending says so tells by its beginning. All but such
             a file is UTF-8.
         header: Whether CSV or TSV has a line of names. None: it has, but where ``column`` is a number and no
@@ -75,12 +82,14 @@ def read_queries(
             )
         return (Query(str(number), line) for number, line in enumerate(_lines(source), 1))
     told = {} if column is None else {"query": column}
-    every = {role: (role,) for role in ("uid", *_TEXTS, *FIELDS, *fields)}
-    names = {role: (role,) for role in ("uid", *(() if column else (*_TEXTS, *fields)))}
+    every = {"uid": _UIDS, **_texts((*FIELDS, *fields), columns)}
+    names = {"uid": _UIDS, **({} if column else _texts(fields, columns))}
+    texts = list(dict.fromkeys((*columns, *_TEXTS, *fields)))
     if as_table:
-        records = _table_records(
-            _table(Path(source), kind, names, told, written or TextOptions(), header, every)
-        )
+        table = _table(Path(source), kind, names, told, written or TextOptions(), header, every)
+        if not table.places.keys() - {"uid"}:
+            raise _no_text(str(source), texts, table.names)
+        records = _table_records(table)
     else:
         where = "standard input" if str(source) == "-" else str(source)
 
@@ -88,7 +97,17 @@ def read_queries(
             return has_names(first, every, told) if header is None else header
 
         records = stream_records(_lines(source), kind, where, names, told, written, headed)
-    return _of_records(records, told, fields)
+    return _of_records(records, told, fields, texts)
+
+
+def _texts(fields: Sequence[str], columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What columns of texts may be called, by what they are, the likeliest name first."""
+    # Beside a title the content may have its usual name, which it has not beside a query.
+    query = () if [name.casefold() for name in columns[:1]] == ["title"] else columns[:1]
+    roles = {"query": (*query, "query")}
+    if "content" in fields:
+        roles[_MORE] = (*columns[1:], _MORE)
+    return roles | {name: (name,) for name in ("text", *fields)}
 
 
 def _format(source: str | Path) -> str:
@@ -123,10 +142,7 @@ def _table(
 
     if kind == "tsv" and written.delimiter is None:
         written = TextOptions("\t", written.quote, written.encoding)
-    table = open_table(path, names, told, written, header=header, by_place=lambda sample: (), known=every)
-    if not table.places.keys() - {"uid"}:
-        raise _no_text(str(path), names, table.names)
-    return table
+    return open_table(path, names, told, written, header=header, by_place=lambda sample: (), known=every)
 
 
 def _table_records(table: Table) -> Iterator[Record]:
@@ -135,27 +151,36 @@ def _table_records(table: Table) -> Iterator[Record]:
         yield Record(place, dict(zip(table.places, fields, strict=True)), table.names)
 
 
-def _of_records(records: Iterable[Record], told: Mapping[str, str], fields: Sequence[str]) -> Iterator[Query]:
+def _of_records(
+    records: Iterable[Record], told: Mapping[str, str], fields: Sequence[str], texts: Sequence[str]
+) -> Iterator[Query]:
+    """The queries of records; ``texts`` are the names that a column of texts may have, for errors."""
     for number, record in enumerate(records, 1):
         given = record.values
-        parts = list(told) or [name for name in _TEXTS if given.get(name) is not None][:1]
-        parts = parts or [name for name in fields if given.get(name) is not None]
-        if not parts and not any(name in given for name in (*_TEXTS, *fields)):
-            raise _no_text(record.place(), (*_TEXTS, *fields), record.names)
+        if not given.keys() - {"uid"}:
+            raise _no_text(record.place(), texts, record.names)
         # Nothing under its name is an empty text, which gets no label.
-        texts = [text for name in parts if (text := given[name]) is not None]
-        wrong = next((text for text in texts if not isinstance(text, str)), None)
+        parts = [given[name] for name in list(told) or _parts(given, fields) if given[name] is not None]
+        wrong = next((text for text in parts if not isinstance(text, str)), None)
         if wrong is not None:
             raise DataError(f"{record.place()}: expected the text to be a string, got {wrong!r:.80}")
         try:
             uid = as_text(given.get("uid"))
         except DataError as error:
             raise DataError(f"{record.place()}, uid: {error}") from error
-        yield Query(uid or str(number), " ".join(text for text in texts if text))
+        yield Query(uid or str(number), " ".join(text for text in parts if text))
 
 
-def _no_text(where: str, names: Iterable[str], came: Iterable[str]) -> DataError:
-    *others, last = (name for name in names if name != "uid")
+def _parts(given: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
+    """Which of a record's values make its text: a query or a text, and more of it; else ``fields``."""
+    told = [name for name in _TEXTS if given.get(name) is not None][:1]
+    more = {"content": _MORE} if given.get(_MORE) is not None else {}
+    parts = [*told, *more.values()] if told else [more.get(name, name) for name in fields]
+    return [name for name in parts if given.get(name) is not None]
+
+
+def _no_text(where: str, texts: Sequence[str], came: Iterable[str]) -> DataError:
+    *others, last = texts
     listed = ", ".join(repr(name) for name in came) or "none"
     return DataError(
         f"{where}: expected a column {', '.join(others)} or {last}, got {listed}: name the column of the "

@@ -13,8 +13,9 @@ from xmc.data import Dataset
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import load_lists
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.held_out import held_out_rows
-from xmc.prediction.ranked_rows import ranked_rows, rows_by_words
+from xmc.prediction.ranked_rows import rows_by_words
 from xmc.reports import open_systems
 from xmc.reports.stored import is_run_folder
 from xmc.reports.systems import system_names
@@ -99,7 +100,7 @@ class Source:
                 "weights (--weights)"
             )
         encoder = DualEncoder.load(self.place)
-        ids, scores = ranked_rows(encoder, dataset, "train", rows, depth, progress=progress)
+        ids, scores = EncodedData(encoder, dataset, progress=progress).ranked("train", rows, depth)
         return ids, scores * np.float32(encoder.metadata.scale)
 
     def predicted_rows(self, dataset: Dataset) -> NDArray[np.int64]:

@@ -109,13 +109,14 @@ def segment_tables(
         metrics = tuple(f"{kind}@{k}" for k in ks for kind in ("P", "R", "slots"))
         merged = {system: _side_by_side(parts) for system, parts in sums.items()}
         tables.append(_table(name, title, "labels", groups, positives, metrics, merged, seed))
-    shown = {system.name: pick(measured[system.name], _SHOWN) for system in systems}
+    # Lists of another length may lack a metric, and every system has a value in each row.
+    shared = [name for name in _SHOWN if all(name in measured[system.name].names for system in systems)]
+    shown = {system.name: pick(measured[system.name], shared) for system in systems}
     counts = np.diff(truth.indptr)
     for name, (title, groups) in by_query.items():
         positives = np.bincount(groups.of, weights=counts, minlength=len(groups.names)).astype(np.int64)
         split_up = {system: query_group_sums(sums, groups) for system, sums in shown.items()}
-        names = next(iter(shown.values())).names
-        tables.append(_table(name, title, "queries", groups, positives, names, split_up, seed))
+        tables.append(_table(name, title, "queries", groups, positives, tuple(shared), split_up, seed))
     return tables
 
 

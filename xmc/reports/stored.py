@@ -19,6 +19,7 @@ from xmc.files import atomic_file
 from xmc.received import read_text, reading
 
 __all__ = [
+    "DEPTH",
     "is_run_folder",
     "keep_evaluation",
     "load_evaluation",

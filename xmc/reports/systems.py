@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,13 @@ from xmc.data import Dataset
 from xmc.encoders.metadata import EncoderMetadata
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import Evaluation, load_predictions
-from xmc.evaluation.hits import Hits, all_hits, hit_matrix
+from xmc.evaluation.hits import Hits, all_hits
 from xmc.evaluation.short_lists import warn_of_short_lists
 from xmc.fit_folder import RUN, data_beside, part_of_fit
 from xmc.received import read_yaml, reading
 from xmc.reports.run_model import run_model
-from xmc.reports.stored import is_run_folder, load_evaluation, predictions_path, store_evaluation
+from xmc.reports.stored import DEPTH, is_run_folder, load_evaluation, predictions_path, store_evaluation
+from xmc.seed_folders import run_of_seeds
 
 if TYPE_CHECKING:
     from xmc.encoders import DualEncoder
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["System", "dataset_of", "open_systems", "system_names"]
 
 Split = Literal["train", "test"]
+
+_PREDICTIONS = (".npz", ".trec", ".jsonl")
+"""What files of predictions are called; one of another name is told by being a file."""
 
 # Of the metrics that are shown however short the lists are; R@k is left out where no list reaches k.
 _CUTS = (1, 3, 5)
@@ -72,7 +77,8 @@ def open_systems(
     in the run's folder. A model's is computed and not kept.
 
     Args:
-        sources: Run folders, model folders or hub names, or predictions (``.npz``).
+        sources: Run folders, model folders or hub names, or files of predictions, of any format that
+            `xmc.evaluation.score_predictions` reads.
         dataset: The data set.
         split: Whose queries.
         progress: Show bars.
@@ -97,7 +103,7 @@ def dataset_of(sources: Sequence[str]) -> str:
         ConfigError: When none of them is a run, or they name different folders.
     """
     for source in sources:
-        if (named := part_of_fit(source, RUN)) is not None:
+        if (named := part_of_fit(source, RUN) or run_of_seeds(source)) is not None:
             raise ConfigError(f"expected a run, but {named}")
     paths = {_data_path(source) for source in sources if is_run_folder(source)}
     if len(paths) == 1:
@@ -108,16 +114,8 @@ def dataset_of(sources: Sequence[str]) -> str:
 
 def _open(source: str, dataset: Dataset, split: Split, progress: bool) -> System:
     path = Path(source)
-    if path.suffix == ".npz":
-        ids, scores = load_predictions(path)
-        _check_rows(ids, dataset, split, source)
-        excluded = dataset.filter(split)
-        lengths = (ids >= 0).sum(axis=1)
-        ids, scores = _without_filtered(ids, scores, excluded)
-        filtered = 0 if excluded is None else np.diff(excluded.indptr)
-        room = np.full(len(ids), dataset.num_labels) - filtered
-        warn_of_short_lists(source, lengths, room, _CUTS)
-        return System(path.stem, ids, scores, dataset.relevance(split))
+    if path.is_file() or path.suffix in _PREDICTIONS:
+        return _predicted(path, dataset, split)
     if not is_run_folder(path):
         with tempfile.TemporaryDirectory() as folder:
             return _evaluated(_whole(source), dataset, split, Path(folder) / "ranking.npz", progress)
@@ -152,24 +150,40 @@ def _scale(metadata: EncoderMetadata) -> float | None:
     return metadata.scale if metadata.ranking == "score" else None
 
 
-def _check_rows(ids: NDArray[np.int32], dataset: Dataset, split: Split, source: str) -> None:
-    num_rows = dataset.relevance(split).shape[0]
-    if len(ids) != num_rows:
-        raise DataError(
-            f"{source}: expected predictions for the {num_rows:,} {split} rows of {dataset.name}, got "
-            f"{len(ids):,} rows: name the data set and split they were made for"
-        )
+def _predicted(path: Path, dataset: Dataset, split: Split) -> System:
+    """A file of predictions, by the ruler of `xmc score`: equal scores rank by label id."""
+    from xmc.evaluation.score import given_lists  # xmc table needs none of it
+
+    if path.suffix == ".npz":
+        _check_rows(path, dataset, split)
+    excluded = dataset.filter(split)
+    lists = given_lists(path, dataset, split=split, depth=DEPTH)
+    room = dataset.num_labels - (0 if excluded is None else np.diff(excluded.indptr))
+    warn_of_short_lists(str(path), lists.lengths, np.broadcast_to(room, len(lists.ids)), _CUTS)
+    # A list of all labels is as deep as any cut-off.
+    whole = bool((lists.lengths >= room).any())
+    width = DEPTH if whole else min(DEPTH, max(1, int(lists.lengths.max(initial=0))))
+    return System(path.stem, lists.ids[:, :width], lists.scores[:, :width], dataset.relevance(split))
 
 
-def _without_filtered(
-    ids: NDArray[np.int32], scores: NDArray[np.float32], excluded: sp.csr_matrix | None
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The rankings without the data set's filter pairs, what follows them moved up."""
-    if excluded is None or not excluded.nnz:
-        return ids, scores
-    kept = np.where(hit_matrix(excluded, ids), -1, ids)
-    order = np.argsort(kept < 0, axis=1, kind="stable")
-    return np.take_along_axis(kept, order, axis=1), np.take_along_axis(scores, order, axis=1)
+def _check_rows(path: Path, dataset: Dataset, split: Split) -> None:
+    """Refuse lists by row of another number of rows.
+
+    Raises:
+        DataError: Naming both numbers.
+    """
+    from xmc.evaluation.npy_stream import NpyReader
+    from xmc.evaluation.readers import detect_format
+
+    if path.is_file() and detect_format(path) == "npz":
+        num_rows = dataset.relevance(split).shape[0]
+        with NpyReader(path, "ids") as ids:
+            came = ids.shape[0]
+        if came != num_rows:
+            raise DataError(
+                f"{path}: expected predictions for the {num_rows:,} {split} rows of {dataset.name}, got "
+                f"{came:,} rows: name the data set and split they were made for"
+            )
 
 
 def system_names(sources: Sequence[str]) -> list[str]:
@@ -178,12 +192,13 @@ def system_names(sources: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: When one is named twice.
     """
-    short = [Path(source).stem if source.endswith(".npz") else Path(source).name for source in sources]
+    paths = [Path(source) for source in sources]
+    short = [path.stem if path.suffix in _PREDICTIONS else path.name for path in paths]
     names = [
         name if name and short.count(name) == 1 else source
         for name, source in zip(short, sources, strict=True)
     ]
-    if len(set(names)) < len(names):
+    if len({os.path.normpath(source) for source in sources}) < len(names):
         raise ConfigError(f"expected different systems, got {', '.join(sources)}: name each once")
     return names
 

@@ -89,7 +89,7 @@ def build_table(
     """Measure every source; what a run has not been evaluated on is ranked first and kept in its folder.
 
     Args:
-        sources: Run folders, folders of seeds, models or predictions (``.npz``); the first is the baseline.
+        sources: Run folders, folders of seeds, models or files of predictions; the first is the baseline.
         dataset: The data set.
         split: Whose queries.
         metrics: By name.

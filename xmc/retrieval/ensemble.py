@@ -24,6 +24,7 @@ from xmc.retrieval.words.classifiers import WordClassifiers, with_classifiers
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
+    import torch
 
     from xmc.retrieval.words.lexical import LexicalRanker
 
@@ -76,9 +77,16 @@ class Ensemble:
         """Read the labels' texts again before the next search; ``removed`` labels get no votes any more."""
         self.__dict__.pop("_lexical", None)
         if self.votes is not None and removed is not None and len(removed):
-            relevance = self.votes.relevance
-            left = relevance.where(~np.isin(relevance.indices, removed))
-            self.votes = QueryVotes(self.votes.vectors, left, unit=True)
+            self.votes = self.votes.without_labels(removed)
+
+    def to(self, device: torch.device | None) -> None:
+        """Search the training queries on a device from here on; None: on the CPU, as at first.
+
+        Raises:
+            ConfigError: When they do not fit there.
+        """
+        if self.votes is not None:
+            self.votes = self.votes.to(device)
 
     def rank(
         self,

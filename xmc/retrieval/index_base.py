@@ -16,9 +16,12 @@ from xmc.retrieval.index_changes import Changes
 from xmc.retrieval.known_queries import known_queries, model_place
 from xmc.retrieval.label_table import LabelTable
 from xmc.retrieval.manifest import IndexManifest
-from xmc.retrieval.stores.protocol import VectorStore
+from xmc.retrieval.stores.protocol import SearchedStore, VectorStore
 
 if TYPE_CHECKING:
+    import torch
+    from typing_extensions import Self
+
     from xmc.encoders import DualEncoder
     from xmc.retrieval.ensemble import Ensemble
 
@@ -39,6 +42,8 @@ class OpenIndex:
         self._folder: Path | None = None
         self._opened: tuple[Path, str] | None = None
         self._mapped = False
+        self._device: torch.device | None = None
+        self._copy: tuple[NDArray[np.int64], SearchedStore] | None = None
 
     @property
     def manifest(self) -> IndexManifest:
@@ -123,6 +128,49 @@ class OpenIndex:
                     f"{self.manifest.described}, got {name}={value}"
                 )
         self._changes.store.tune(parameters)
+
+    def to(self, device: str | None) -> Self:
+        """Search on a device from here on: a copy of all vectors there, each of which is looked at.
+
+        Ids and scores are those of an exact index, whatever the kind; the queries of a vote go there too.
+        The copy is made at the first search, and again after a change of labels. Where texts are encoded is
+        the model's matter.
+
+        Args:
+            device: As torch calls it: "cuda", "cuda:1", "cpu". None: the kind's own search, as at first.
+
+        Returns:
+            The index.
+
+        Raises:
+            ConfigError: When there is no such device here, the index has only compressed vectors, or the
+                queries of its vote do not fit.
+        """
+        found = None
+        if device is not None:
+            from xmc.retrieval.devices import search_device
+            from xmc.retrieval.stores.on_device import check_vectors
+
+            found = search_device(device)
+            if len(some := np.flatnonzero(self._changes.label_of() >= 0)[:1]):
+                check_vectors(self._changes.store, some)
+        if self._ensemble is not None:
+            self._ensemble.to(found)
+        self._device, self._copy = found, None
+        return self
+
+    def _searched(self) -> SearchedStore:
+        """What is searched: the store, or a copy of its vectors on a device."""
+        if self._device is None:
+            return self._changes.store
+        label_of = self._changes.label_of()  # another array after each change
+        if self._copy is None or self._copy[0] is not label_of:
+            from xmc.retrieval.stores.on_device import DeviceStore
+
+            self._copy = None  # before there is another
+            live = np.flatnonzero(label_of >= 0)
+            self._copy = label_of, DeviceStore(self._changes.store, live, self._device)
+        return self._copy[1]
 
     @property
     def encoder(self) -> DualEncoder:

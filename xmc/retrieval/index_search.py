@@ -122,6 +122,7 @@ class SearchableIndex(OpenIndex):
         self._ensemble = added if options else None
         if self._ensemble is not None:
             self._ensemble.labels_changed(np.flatnonzero(self._changes.table.removed))
+            self._ensemble.to(self._device)
         self._changes.manifest = replace(self.manifest, ensemble=options if options else None)
 
     @overload  # a string is an Iterable[str] too; the first signature that fits holds
@@ -177,7 +178,7 @@ class SearchableIndex(OpenIndex):
             )
         if self.manifest.offset_dimension:
             queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
-        store, label_of = self._changes.store, self._changes.label_of()
+        store, label_of = self._searched(), self._changes.label_of()
         # The negative of [q, 1] also negates the offset, which is the label's last dimension.
         if self.manifest.has_several_texts:
             spans, how = self._changes.spans(), self.manifest.label_fold

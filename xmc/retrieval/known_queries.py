@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from xmc.encoders.metadata import EncoderMetadata
+from xmc.encoders.resolve import resolve_model
 from xmc.encoders.static_queries import StaticQueries
 from xmc.errors import XMCError
 from xmc.retrieval.generations import current_generation
+from xmc.retrieval.index_files import is_index
 from xmc.retrieval.manifest import IndexManifest
 
-__all__ = ["known_queries", "model_place", "opening_queries"]
+__all__ = ["known_metadata", "known_queries", "model_place", "opening_queries"]
 
 
 def model_place(manifest: IndexManifest, folder: Path | None) -> str | None:
@@ -28,6 +31,22 @@ def model_place(manifest: IndexManifest, folder: Path | None) -> str | None:
         return model
     beside = Path(os.path.normpath(folder.absolute() / model))
     return str(beside) if beside.exists() else model
+
+
+def known_metadata(place: str | Path) -> EncoderMetadata | None:
+    """What the model of an index, of a run or of a model folder says of itself, read without opening it.
+
+    None where it cannot be had so: whoever opens it says why.
+    """
+    try:
+        model: str | Path | None = place
+        if is_index(place):
+            folder = Path(place)
+            model = model_place(IndexManifest.read(folder / current_generation(folder)), folder)
+        # A name would be looked for in the hub.
+        return EncoderMetadata.load(resolve_model(model)) if model and Path(model).exists() else None
+    except (XMCError, OSError):
+        return None
 
 
 def known_queries(manifest: IndexManifest, place: str) -> StaticQueries | None:

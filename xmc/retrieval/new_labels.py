@@ -92,7 +92,13 @@ def add_labels(
     return index.add_vectors(label_vectors, texts, uids)
 
 
-def read_support(source: str | Path, uids: Sequence[str], fields: Sequence[str] | None = None) -> Support:
+def read_support(
+    source: str | Path,
+    uids: Sequence[str],
+    fields: Sequence[str] | None = None,
+    *,
+    columns: Columns | None = None,
+) -> Support:
     """The support queries of a table of clicks (query, label), or of a prepared data set's training rows.
 
     Labels that are not among ``uids`` count as positives of their query, and are added to none.
@@ -102,6 +108,7 @@ def read_support(source: str | Path, uids: Sequence[str], fields: Sequence[str] 
         uids: Of the labels that are to be added; clicks name labels by them.
         fields: What of "title" and "content" the model reads of a query; when None all, or what the data set
             says.
+        columns: Which columns of the table are what, where their names do not tell.
 
     Raises:
         ConfigError: When there is no such file or folder.
@@ -119,7 +126,8 @@ def read_support(source: str | Path, uids: Sequence[str], fields: Sequence[str] 
         labels = LabelTexts("the labels to add")
         for uid in uids:
             labels.add(uid, uid)
-        clicks = read_clicks([path], labels, Columns(), TextOptions(), unknown="add", progress=False)
+        told = columns or Columns()
+        clicks = read_clicks([path], labels, told, TextOptions(), unknown="add", progress=False)
         whole = clicks.relevance(len(labels))
         queries = [_joined(title, content, fields) for _, title, content in clicks.texts]
         relevance = sp.csr_matrix(whole[:, :wanted])

@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from xmc.data.sparse_rows import SparseRows
 from xmc.errors import ConfigError, ModelError
+from xmc.retrieval.devices import vectors_on
 from xmc.retrieval.ensemble_options import VoteOptions
 from xmc.retrieval.fusion import Lists, add_lists, softmax_lists
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "DEPTH",
@@ -112,13 +115,19 @@ class QueryVotes:
         vectors: [M, D]; brought to length 1, as the published vote does.
         relevance: [M, L].
         unit: The vectors are those of a `QueryVotes`, which have length 1: they are not looked at.
+        on_device: The same vectors where they are to be searched; None for the host's memory.
 
     Raises:
         ConfigError: When they are not of the same M.
     """
 
     def __init__(
-        self, vectors: NDArray[np.floating], relevance: sp.csr_matrix | SparseRows, *, unit: bool = False
+        self,
+        vectors: NDArray[np.floating],
+        relevance: sp.csr_matrix | SparseRows,
+        *,
+        unit: bool = False,
+        on_device: Tensor | None = None,
     ) -> None:
         if vectors.ndim != 2 or len(vectors) != relevance.shape[0]:
             raise ConfigError(
@@ -126,6 +135,21 @@ class QueryVotes:
             )
         self.vectors: NDArray[np.float32] = vectors if unit else unit_rows(vectors)
         self.relevance = SparseRows.of(relevance)
+        self.on_device = on_device
+
+    def to(self, device: torch.device | None) -> QueryVotes:
+        """The same, searched on a device, to which the vectors are copied; None: as `QueryVotes` begins.
+
+        Raises:
+            ConfigError: When they do not fit there.
+        """
+        copied = None if device is None else vectors_on(device, self.vectors)
+        return QueryVotes(self.vectors, self.relevance, unit=True, on_device=copied)
+
+    def without_labels(self, removed: NDArray[np.int64]) -> QueryVotes:
+        """The same, of which no query votes for ``removed`` labels."""
+        left = self.relevance.where(~np.isin(self.relevance.indices, removed))
+        return QueryVotes(self.vectors, left, unit=True, on_device=self.on_device)
 
     def nearest(
         self, queries: NDArray[np.floating], *, own: Sequence[int] | NDArray[np.int64] | None = None
@@ -138,7 +162,7 @@ class QueryVotes:
         """
         queries = unit_rows(queries)
         limit = _FEW_SCORES if "torch" in sys.modules else _FEWER_THAN_TORCH
-        if len(queries) * len(self.vectors) <= limit:
+        if self.on_device is None and len(queries) * len(self.vectors) <= limit:
             return self._nearest_of_few(queries, own)
         from xmc.retrieval.exact import exact_search
 
@@ -148,7 +172,8 @@ class QueryVotes:
             exclude = SparseRows(
                 np.ones(len(own), dtype=bool), np.asarray(own), each, (len(queries), len(self.vectors))
             ).scipy()
-        return exact_search(queries, self.vectors, DEPTH, exclude=exclude)
+        among = self.vectors if self.on_device is None else self.on_device
+        return exact_search(queries, among, DEPTH, exclude=exclude)
 
     def _nearest_of_few(
         self, queries: NDArray[np.float32], own: Sequence[int] | NDArray[np.int64] | None

@@ -7,22 +7,39 @@ in between is kept.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmc.encoders import DualEncoder
 from xmc.errors import XMCError
+from xmc.prediction.calibration import Calibration
 from xmc.retrieval import LabelIndex
+from xmc.serving.chances import KnownCalibration
 from xmc.serving.changes import Change, Outcome, apply_change
 from xmc.serving.index_folder import locked_folder, open_folder, version_of
 
-__all__ = ["LiveIndex", "Snapshot"]
+__all__ = ["LiveIndex", "Ranking", "Snapshot"]
+
+_log = logging.getLogger(__name__)
+
+
+class Ranking(NamedTuple):
+    """The labels of N texts, best first."""
+
+    ids: NDArray[np.int64]
+    """[N, k]; -1 where there are fewer."""
+    scores: NDArray[np.float32]
+    """[N, k]; -inf where there are fewer."""
+    sure: NDArray[np.floating]
+    """[N, k], what the calibration goes by (`Calibration.sureness`); without one the scores."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +53,19 @@ class Snapshot:
     """1 for the version that was there at the start, one more for each since."""
     since: float
     """When it was opened, in seconds since 1970."""
-
-    def search(self, texts: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Label ids and scores, both [N, at most k], of N texts; -1 and -inf where there are fewer.
-
-        As `LabelIndex.search` ranks them: by the model, and by what the index ranks with beside it.
-        """
-        found = self.index.ranked(texts, self._labels_of(k), self.index.encoder)
-        return found.ids, found.scores
+    calibration: Calibration | None = None
+    """Says how sure its ranking is, where it was fitted."""
 
     def depth(self, k: int) -> int:
         """See `LabelIndex.ranking_depth`: texts of one depth may be searched together, for the largest k."""
         return self.index.ranking_depth(self._labels_of(k))
+
+    def search(self, texts: Sequence[str], k: int) -> Ranking:
+        """The best labels of N texts, at most ``k`` of each, as `LabelIndex.search` ranks them."""
+        index, calibration = self.index, self.calibration
+        known = calibration is not None
+        ids, scores, evidence = index.ranked(texts, self._labels_of(k), index.encoder, evidence=known)
+        return Ranking(ids, scores, scores if calibration is None else calibration.sureness(scores, evidence))
 
     def _labels_of(self, k: int) -> int:
         return max(1, min(k, len(self.index)))
@@ -62,13 +80,20 @@ class LiveIndex:
         folder: The index folder.
         encoder: The model, or where it is; None takes the one that the index names. An index of another model
             is refused when the model is given, and brings its own when not.
+        device: Where every vector is searched, by a copy; None searches as the index is made.
 
     Raises:
         XMCError: When the index or its model cannot be opened.
     """
 
-    def __init__(self, folder: str | Path, encoder: DualEncoder | str | Path | None = None) -> None:
-        self.folder = Path(folder)
+    def __init__(
+        self,
+        folder: str | Path,
+        encoder: DualEncoder | str | Path | None = None,
+        *,
+        device: str | None = None,
+    ) -> None:
+        self.folder, self._device = Path(folder), device
         self._only = encoder is not None
         if encoder is not None and not isinstance(encoder, DualEncoder):
             encoder = DualEncoder.load(encoder)
@@ -77,7 +102,9 @@ class LiveIndex:
         """Why the version that lies in the folder is not the one that is searched; None when it is."""
         self._failed: str | None = None
         index, version = open_folder(self.folder, encoder, only=self._only)
-        self._current = Snapshot(index, version, 1, time.time())
+        index.to(device)
+        self._calibrations = KnownCalibration()
+        self._current = Snapshot(index, version, 1, time.time(), self._calibrations.of(index))
         # The first search of a process takes several times as long as the next.
         self._current.search(["warm up"], 1)
 
@@ -142,5 +169,13 @@ class LiveIndex:
         return open_folder(self.folder, self._current.index.encoder, only=self._only)
 
     def _publish(self, index: LabelIndex, version: str) -> None:
-        self._current = Snapshot(index, version, self._current.generation + 1, time.time())
+        index.to(self._device)
+        try:
+            calibration = self._calibrations.of(index)
+        except XMCError as error:  # the labels are there all the same, and may have been changed on disk
+            _log.error("answers have no probabilities from here on: %s", error)
+            calibration = None
+        fresh = Snapshot(index, version, self._current.generation + 1, time.time(), calibration)
+        fresh.search(["warm up"], 1)  # what is read, counted or copied at the first search
+        self._current = fresh
         self.failure = self._failed = None

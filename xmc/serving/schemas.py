@@ -33,6 +33,12 @@ class SearchRequest(_Sent):
         examples=["sort an array along an axis"],
     )
     k: int = Field(10, ge=1, description="Labels for each query, best first.")
+    threshold: str | float | None = Field(
+        None,
+        description="Which of them are kept: f1 (the greatest F1 on the calibration's rows), a probability, "
+        "precision=0.9, coverage=0.8 (so many queries get a label) or score=0.7. None keeps all.",
+        examples=["f1"],
+    )
 
 
 class FoundLabel(BaseModel):
@@ -43,6 +49,10 @@ class FoundLabel(BaseModel):
     score: float = Field(
         description="The index's score: a cosine for most models, and a sum of shares from 0 to 1 where the "
         "index ranks with more than its model. Higher is better."
+    )
+    probability: float | None = Field(
+        description="That the label is right, by the calibration that the index or its model has; null "
+        "without one. It need not fall from label to label where more than the model ranks."
     )
 
 
@@ -122,7 +132,8 @@ class Facts(BaseModel):
     kind: str = Field(description="The index's kind: in FAISS's words where it is FAISS's, such as Flat.")
     factory: str = Field(description="The same, empty where the index is not FAISS's.")
     exact: bool = Field(description="Whether scores are those of the vectors themselves.")
-    beside: str | None = Field(description="What the index ranks with beside its model; null for nothing.")
+    beside: str | None = Field(description="What ranks beside the model, and its share; null for nothing.")
+    probabilities: bool = Field(description="Whether answers have them.")
     generation: int = Field(description="The version of the index, counted from the start.")
     since: float = Field(description="When this version was opened, in seconds since 1970.")
     model: str | None = Field(description="The model's name.")

@@ -44,6 +44,7 @@ def serve(
     index: str | Path,
     *,
     model: DualEncoder | str | Path | None = None,
+    device: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     token: str | None = None,
@@ -56,6 +57,7 @@ def serve(
     Args:
         index: The index folder.
         model: The model; None takes the one that the index names.
+        device: Where every vector is searched, by a copy; None searches as the index is made.
         host: The address to listen at; the default is reached from this machine alone.
         port: 0 takes any free one.
         token: What changes to the labels need; None allows none.
@@ -76,7 +78,7 @@ def serve(
 
     limits = limits or ServingLimits()
     with _listening(host, port) as listener:
-        app = create_app(LiveIndex(index, model), token=token, limits=limits, watch=watch)
+        app = create_app(LiveIndex(index, model, device=device), token=token, limits=limits, watch=watch)
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -28,6 +28,8 @@ class Found:
     """[N, K]; -1 where there are fewer."""
     scores: NDArray[np.float32]
     """[N, K]; -inf where there are fewer."""
+    sure: NDArray[np.floating]
+    """[N, K], what the snapshot's calibration goes by; without one the scores."""
 
 
 class Service:
@@ -72,24 +74,24 @@ class Service:
         """The labels of each request's texts; those of one depth are searched together."""
         started = time.perf_counter()
         snapshot = self.live.current
-        by_depth: dict[int, list[int]] = {}
-        for place, (_, k) in enumerate(asked):
-            by_depth.setdefault(snapshot.depth(k), []).append(place)
+        alike: dict[int, list[int]] = {}
+        for number, (_, k) in enumerate(asked):
+            alike.setdefault(snapshot.depth(k), []).append(number)
         found: dict[int, Found] = {}
-        for places in by_depth.values():
-            together = _search_together(snapshot, [asked[place] for place in places])
-            found.update(zip(places, together, strict=True))
-        self.measures.batch_texts.observe(sum(len(part) for part, _ in asked))
+        for numbers in alike.values():
+            found.update(zip(numbers, _together(snapshot, [asked[n] for n in numbers]), strict=True))
+        self.measures.batch_texts.observe(sum(len(texts) for texts, _ in asked))
         self.measures.batch_seconds.observe(time.perf_counter() - started)
-        return [found[place] for place in range(len(asked))]
+        return [found[number] for number in range(len(asked))]
 
 
-def _search_together(snapshot: Snapshot, asked: Sequence[tuple[Sequence[str], int]]) -> list[Found]:
-    """The labels of requests of one depth, by one search for the largest k."""
-    ids, scores = snapshot.search([text for part, _ in asked for text in part], max(k for _, k in asked))
+def _together(snapshot: Snapshot, asked: Sequence[tuple[Sequence[str], int]]) -> list[Found]:
+    """The labels of each request's texts, by one search."""
+    texts = [text for part, _ in asked for text in part]
+    ids, scores, sure = snapshot.search(texts, max(k for _, k in asked))
     found, start = [], 0
     for part, k in asked:
         rows = slice(start, start + len(part))
-        found.append(Found(snapshot, ids[rows, :k], scores[rows, :k]))
+        found.append(Found(snapshot, ids[rows, :k], scores[rows, :k], sure[rows, :k]))
         start += len(part)
     return found

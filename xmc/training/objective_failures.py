@@ -18,7 +18,7 @@ from xmc.training.memory_limit import is_out_of_memory
 from xmc.training.parts import was_given
 from xmc.training.run.origins import source_file
 
-__all__ = ["with_named_failures"]
+__all__ = ["raise_named", "with_named_failures"]
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,24 @@ class NamedFailures:
         """
         try:
             return self.loss(inputs, reduction)
-        except XMCError:
-            raise
         except Exception as error:
-            said = None if is_out_of_memory(error) else failure(error, self.own)
-            if said is None:
-                raise
-            raise ConfigError(said) from error
+            raise_named(self, error)
+            raise
+
+
+def raise_named(loss: Loss, error: Exception) -> None:
+    """Raise what a loss's forward or backward pass raised as an error that names the user's code.
+
+    It returns where that says enough (an XMCError), is memory that ran out, or did not pass through the
+    user's code.
+
+    Raises:
+        ConfigError: Naming it.
+    """
+    if not isinstance(loss, NamedFailures) or isinstance(error, XMCError) or is_out_of_memory(error):
+        return
+    if (said := failure(error, loss.own)) is not None:
+        raise ConfigError(said) from error
 
 
 def with_named_failures(loss: Loss, config: ObjectiveConfig) -> Loss:
@@ -76,11 +87,14 @@ def failure(error: Exception, own: tuple[OwnCode, ...]) -> str | None:
     The line is the innermost in the folder of that file: what a library raises below says less.
     """
     frames = [(Path(f.filename).resolve(), f) for f in traceback.extract_tb(error.__traceback__)]
-    # Several may be of one file: the one whose function was entered goes first.
+    concerned = [code for code in own if any(file.parent == code.file.parent for file, _ in frames)]
+    if not concerned:
+        return None
+    # The one whose function was entered. A backward pass enters none by name, and may be of any of a folder.
     entered = {(file, frame.name) for file, frame in frames}
-    ordered = sorted(own, key=lambda code: (code.file, code.name.rpartition(":")[2]) not in entered)
-    for code in ordered:
-        if places := [frame for file, frame in frames if file.parent == code.file.parent]:
-            said = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-            return f"{code.option}: {code.name} failed at {places[-1].filename}:{places[-1].lineno}: {said}"
-    return None
+    named = [code for code in concerned if (code.file, code.name.rpartition(":")[2]) in entered][:1]
+    named = named or [code for code in concerned if code.file in {file for file, _ in frames}] or concerned
+    place = [frame for file, frame in frames if file.parent == named[0].file.parent][-1]
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    which = " or ".join(dict.fromkeys(f"{code.option}: {code.name}" for code in named))
+    return f"{which} failed at {place.filename}:{place.lineno}: {said}"

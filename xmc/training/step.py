@@ -34,6 +34,7 @@ from xmc.training.learned.frozen_encoder import FrozenEncoder
 from xmc.training.learned.label_texts import LabelTextRows
 from xmc.training.learned.learner import Learner, warmup_linear_decay
 from xmc.training.memory_limit import MicroBatchLimit
+from xmc.training.objective_failures import raise_named
 
 __all__ = ["StepInputs", "StepResult", "accumulate_gradients", "optimise", "step_head"]
 
@@ -184,6 +185,7 @@ def _take(inputs: StepInputs, batch: Batch) -> tuple[Tensor, Tensor]:
     except Exception as error:
         if world.size > 1:  # others wait in it
             inputs.limit.refuse(error)
+        raise_named(inputs.objective, error)
         raise
     loss = loss.detach()  # its graph holds the score tiles, which the replay below has no use for
     with watch.part("replay"):

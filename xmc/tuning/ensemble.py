@@ -47,7 +47,7 @@ def of_recipe(choices: Sequence[Choice]) -> list[Choice]:
 
 
 def chosen_ensemble(
-    held_out: HeldOut, words: TrainingWords, label_texts: Sequence[str], metric: str, seconds: float
+    held_out: HeldOut, words: TrainingWords, lexical: LexicalRanker, metric: str, seconds: float
 ) -> ChosenEnsemble:
     """Classifiers, the vote and words by ``metric``, words else by recall, where none lowers P@1.
 
@@ -64,7 +64,7 @@ def chosen_ensemble(
         held_out.voters,
         texts,
         metric=metric,
-        lexical=LexicalRanker(label_texts),
+        lexical=lexical,
         lexical_metric=LEXICAL_METRIC,
         near_seconds=held_out.near_seconds,
         apart=held_out.apart,

@@ -11,20 +11,18 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from xmc.data import Dataset, TextColumn
-from xmc.durations import duration, least_seconds
+from xmc.durations import duration
 from xmc.encoders import DualEncoder
 from xmc.evaluation import Evaluation, evaluate, save_predictions, score_predictions
 from xmc.fit_folder import RUN
 from xmc.nested import flat
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.prediction.classifying import TrainingWords
-from xmc.retrieval import LexicalRanker, exact_search
+from xmc.retrieval import LexicalRanker
 from xmc.retrieval.fusion import Lists
-from xmc.retrieval.vote import DEPTH
 from xmc.training import TrainConfig
 from xmc.training.config import DataConfig, RunOptions
 from xmc.tuning.budget import Budget
@@ -32,6 +30,7 @@ from xmc.tuning.candidates import neighbours
 from xmc.tuning.choice import Choice, with_options
 from xmc.tuning.ensemble import chosen_ensemble, ensemble_choices, of_recipe
 from xmc.tuning.facts import DataFacts, measure_facts
+from xmc.tuning.finishing import Pace, confusing_seconds, finishing_seconds, measure_pace
 from xmc.tuning.held_out import HeldOut, joined
 from xmc.tuning.journal import Journal, Trial
 from xmc.tuning.rules import choose
@@ -51,12 +50,6 @@ And a fast fit tries the rules' recipe once, as what ranks beside it may be most
 OTHER_LOSS = {"objective.name", "head.kind", "encoder.normalize", "distillation.hard_weight"}
 """Where one of these is fixed, a virtual negative may not fit: it is left to who fixed it."""
 MEASURED_STEPS = 20
-SAMPLE = 512
-"""Labels whose encoding is timed, and queries whose search is."""
-TIMES = 5
-"""That either is done, as one may be held up by what else the machine does."""
-SEARCHED = 8_192
-"""Vectors that these are searched among."""
 BESIDE_SHARE = 0.1
 """Of the budget, for measuring what ranks beside the model."""
 CLASSIFIER_SHARE = 0.3
@@ -77,7 +70,8 @@ class FitWork:
         calibration: By the held-out rows, of the recipe that was chosen; None where it was not tried.
         held_out: Their rankings by it; None likewise.
         index_calibration: By what is to rank beside the model; None where there is nothing.
-        spare: Seconds that the final training and what follows it leave, as :meth:`in_time` found them.
+        spare: Seconds that the final training and what follows it leave for learning classifiers, as
+            :meth:`in_time` found them.
     """
 
     dataset: Dataset
@@ -133,7 +127,9 @@ class FitWork:
         if config.validation.rows < 2 or (fast and not few):
             return []
         grown = self.facts.num_rows / (self.facts.num_rows - config.validation.rows)
-        finishing, classifiers = self._finishing(config), self._classifying()
+        pace, classifiers = self._pace(config), self._classifying()
+        finishing = self._finishing(pace)
+        learning = 2 * classifiers + self._confusing(pace) if classifiers else 0.0
         search = Search(
             config=config,
             dataset=self.dataset,
@@ -146,9 +142,7 @@ class FitWork:
             folds=1 if fast else 3 if few else 2,
             budget=self.clock,
             # The first trial is worth more than classifiers, and nothing is chosen without it.
-            reserve=lambda whole: (
-                whole * grown * 1.1 + finishing + (2 * classifiers if journal.trials else 0.0)
-            ),
+            reserve=lambda whole: whole * grown * 1.1 + finishing + (learning if journal.trials else 0.0),
             journal=journal,
             kept=self.kept,
             encoders=self.encoders,
@@ -184,9 +178,10 @@ class FitWork:
                 measured, self.dataset, self.encoders, stop=lambda pace: pace.step == MEASURED_STEPS
             ).step_seconds
         steps = math.ceil(config.training.epochs * self.facts.num_rows / config.training.batch_size)
-        left = self.clock.left - self._finishing(config)
+        pace = self._pace(config)
+        left = self.clock.left - self._finishing(pace)
         most = max(MEASURED_STEPS, int(left / max(seconds, 1e-6)))
-        self.spare = left - seconds * min(steps, most)
+        self.spare = left - seconds * min(steps, most) - self._confusing(pace)
         if steps <= most:
             return []
         self.say(f"the budget leaves time for {most:,} of {steps:,} steps")
@@ -196,8 +191,7 @@ class FitWork:
         """Word matching, the untrained encoder and the trained one on the test split."""
         dataset = self.dataset
         untrained = self.encoders.copy(config, dataset)
-        ranker = LexicalRanker(encoder.label_texts(dataset))
-        ids, scores = ranker.rank(encoder.query_texts(dataset, "test"), 100, dataset.filter("test"))
+        ids, scores = self.lexical.rank(encoder.query_texts(dataset, "test"), 100, dataset.filter("test"))
         return {
             "lexical": self.scored((ids, scores), "word matching"),
             # Of the trained one this is said, which reads as much.
@@ -211,9 +205,8 @@ class FitWork:
             return []
         chosen = None
         if self.held_out is not None:
-            labels = self._texts("labels", "label", self.dataset.manifest.label_fields)
             seconds = min(CLASSIFIER_SHARE * self.clock.seconds, self.spare / 2)
-            chosen = chosen_ensemble(self.held_out, self.words, labels, self.metric, seconds)
+            chosen = chosen_ensemble(self.held_out, self.words, self.lexical, self.metric, seconds)
             if chosen.options:
                 self.index_calibration = chosen.calibration(self.dataset, "")
         choices = ensemble_choices(chosen, self.metric)
@@ -255,15 +248,15 @@ class FitWork:
                 rows=f"{held_out}, ranked by the same recipe trained on the others",
             ).save(self.folder / "run" / "model" / FILE)
 
-    def _finishing(self, config: TrainConfig) -> float:
-        """Seconds that measuring and indexing will take, by the time that encoding a few labels takes."""
-        encoder, texts = self.encoders.copy(config, self.dataset), self.dataset.texts("labels")[:SAMPLE]
-        encoder.encode_labels(texts[:1])  # the first call of a process sets libraries up
-        each = least_seconds(lambda: encoder.encode_labels(texts), TIMES) / len(texts)
-        # Labels for three evaluations and the index, test queries for three evaluations, queries that vote.
-        dataset = self.dataset
-        encoding = each * (4 * dataset.num_labels + 3 * dataset.num_test + self.facts.num_rows)
-        return encoding + min(self.beside_seconds, self._voting(encoder.dimension))
+    def _pace(self, config: TrainConfig) -> Pace:
+        return measure_pace(self.encoders.copy(config, self.dataset), self.dataset, self.lexical)
+
+    def _finishing(self, pace: Pace) -> float:
+        """Seconds that measuring and indexing will take, without classifiers."""
+        return finishing_seconds(pace, self.dataset, self.facts.num_rows, self.beside_seconds)
+
+    def _confusing(self, pace: Pace) -> float:
+        return confusing_seconds(pace, self.facts.num_rows, self.dataset.num_labels)
 
     def _classifying(self) -> float:
         """Seconds to keep back for classifiers that are judged, and as many for those that are kept."""
@@ -275,14 +268,10 @@ class FitWork:
         """The time for measuring what ranks beside the model on test rows."""
         return BESIDE_SHARE * self.clock.seconds
 
-    def _voting(self, dimension: int) -> float:
-        """Seconds of finding each test query's nearest training queries, by a small part of that."""
-        # Any vectors, unlike one another.
-        vectors = np.sin(np.arange(SEARCHED * dimension, dtype=np.float32)).reshape(SEARCHED, dimension)
-        queries = vectors[:SAMPLE]
-        seconds = least_seconds(lambda: exact_search(queries, vectors, DEPTH), TIMES)
-        each = seconds / (len(queries) * len(vectors))
-        return each * self.dataset.num_test * self.facts.num_rows
+    @cached_property
+    def lexical(self) -> LexicalRanker:
+        """Plain matching of words with the labels' texts."""
+        return LexicalRanker(self._texts("labels", "label", self.dataset.manifest.label_fields))
 
     def _tell(self, trial: Trial, best: Standing | None) -> None:
         value = trial.ended if trial.value is None else f"{self.metric} {trial.value:.2f}"

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, labelled_rows
@@ -23,6 +25,7 @@ from xmc.evaluation import Evaluation, comparison_table
 from xmc.fit_folder import CHOICES, INDEX, RUN
 from xmc.prediction.calibration import FILE
 from xmc.prediction.classifying import confused_labels
+from xmc.prediction.encoded import EncodedData
 from xmc.prediction.ensembling import query_votes, rank_test
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble import Ensemble
@@ -249,16 +252,16 @@ def _indexed(
     # By the model's place, which the index remembers: a search finds the model by it.
     index = LabelIndex.build(folder / RUN, dataset, progress=False)
     if options:
-        votes = query_votes(encoder, dataset, progress=False)[0] if options.vote is not None else None
+        encoded = EncodedData(encoder, dataset, labels=_vectors(index), progress=False)
+        votes = query_votes(encoded)[0] if options.vote is not None else None
         classifiers = None
         if options.classifiers:
             rows = labelled_rows(dataset.relevance("train"))
-            confused = confused_labels(encoder, dataset, rows, progress=False)
-            classifiers = work.words.classifiers(rows, confused)
+            classifiers = work.words.classifiers(rows, confused_labels(encoded, rows))
         index.add_ensemble(options, votes, classifiers)
         if dataset.num_test:
             ensemble = Ensemble(options, votes, lambda: encoder.label_texts(dataset), classifiers)
-            rows, alone, together = rank_test(encoder, dataset, ensemble, seconds=work.beside_seconds)
+            rows, alone, together = rank_test(encoded, ensemble, seconds=work.beside_seconds)
             if len(rows) == dataset.num_test:
                 evaluations["ensemble"] = work.scored(together, "what the index ranks")
             else:
@@ -270,6 +273,12 @@ def _indexed(
         known = replace(work.index_calibration, model_fingerprint=index.manifest.model_fingerprint)
         known.save(folder / INDEX / FILE)
     return sampled
+
+
+def _vectors(index: LabelIndex) -> NDArray[np.float32] | None:
+    """The labels' vectors [L, D] as the model gave them; None of labels of several texts."""
+    found = None if index.manifest.has_several_texts else index.vectors(index.live_ids)
+    return None if found is None else np.ascontiguousarray(found[:, : index.manifest.dimension])
 
 
 def _example(dataset: Dataset) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from xmc.training.batches.query_sampler import equal_batches
 from xmc.training.learned.config import LEARNING_RATES
 from xmc.tuning.choice import Choice
 from xmc.tuning.facts import DataFacts, TextShape
@@ -120,12 +121,11 @@ def _training(facts: DataFacts, static: bool) -> list[Choice]:
     # A handful of rows is a step or two a pass.
     epochs = max(epochs, float(math.ceil(LEAST_STEPS / max(1, rows // batch))))
     rate = 0.005 if static else LEARNING_RATES["transformer"]
-    steps = round(epochs * max(1, rows / batch))
+    steps = equal_batches(rows, batch)[0]
+    each = "a step" if steps == 1 else f"{steps:,} steps"
     return [
-        Choice(
-            "training.batch_size", batch, f"about {rows // batch:,} steps for each pass over {rows:,} rows"
-        ),
-        Choice("training.epochs", epochs, f"{steps:,} steps in all"),
+        Choice("training.batch_size", batch, f"{each} for each pass over {rows:,} rows"),
+        Choice("training.epochs", epochs, f"{round(epochs * steps):,} steps in all"),
         Choice("training.learning_rate", rate, f"suits a {'static' if static else 'transformer'} encoder"),
         Choice("training.offset_learning_rate", 0.01, "as in the recipe of Debian-Related-30K"),
     ]

@@ -24,6 +24,9 @@ Write = Callable[..., Path]
         ("a.tsv", "red, blue\tshoes\ngreen, teal\thats\n", "\t"),
         ("a.csv", 'query;label\n"a;b,c\nd";x\n', ";"),
         ("a.csv", "title\nshoes\n", ","),
+        ("a.csv", "query;labels\nred;a|b\nblue &amp; green;a|b\ngrey;b|c\n", ";"),
+        ("a.csv", "query;label;weight\nred;a;1,5\nblue &amp; green;b;2,5\n", ";"),
+        ("a.csv", "Export of 2024\nquery;label\nred;a\nblue;b\n", ";"),
     ],
 )
 def test_the_delimiter_is_seen(name: str, text: str, delimiter: str, write: Write) -> None:

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmc.data import Dataset
+from xmc.data.changing import LabelChanges, change_labels
+from xmc.data.fewer_labels import keep_labels
 from xmc.data.tables import Columns, TableOptions, TextOptions
 from xmc.data.text_keys import folded
 from xmc.errors import ConfigError, DataError, XMCError
@@ -149,6 +151,43 @@ def test_columns_as_told(write: Write, run: Run) -> None:
     assert pairs(run(path, options=header)) == {"rot": {"p1, p2": 1.0}}
 
 
+def test_what_the_columns_of_queries_are_called_is_kept(write: Write, run: Run, tmp_path: Path) -> None:
+    columns = Columns(query="Suchwort", query_content="Mehr", label="Artikel")
+    own = write("a.csv", "Suchwort;Mehr;Artikel\nrot;gelb;p1\nblau;;p2\ngrau;;p1\nbraun;;p2\n")
+    dataset = run(own, options=TableOptions(columns=columns))
+    assert dataset.manifest.query_columns == {"title": "Suchwort", "content": "Mehr"}
+    assert dataset.manifest.query_columns_of(("content", "title")) == ("Mehr", "Suchwort")
+    changes = LabelChanges(removed=frozenset(["p2"]))
+    removed = change_labels(dataset, changes, tmp_path / "removed").dataset
+    one_label = keep_labels(dataset, tmp_path / "fewer", np.array([True, False]))
+    assert (
+        removed.manifest.query_columns == one_label.manifest.query_columns == dataset.manifest.query_columns
+    )
+    named = write("b.jsonl", '{"search_term": "red", "label": "a"}\n')
+    made = run([write("c.csv", "red hat,b\n"), named])
+    assert made.manifest.query_columns == {"title": "search_term"}
+    assert made.manifest.query_columns_of(("title", "content")) is None
+    bare = run(write("c.csv", "red hat,b\n"))
+    assert not bare.manifest.query_columns
+    assert "query_columns" not in json.loads((bare.path / "dataset.json").read_text(encoding="utf-8"))
+
+
+def test_case_and_spaces_of_told_names_are_of_no_account(write: Write, run: Run) -> None:
+    path = write("a.csv", "Such Wort;Artikel;x\nrot;p1;9\n")
+    options = TableOptions(columns=Columns(query="suchwort", label="ARTIKEL"))
+    assert pairs(run(path, options=options)) == {"rot": {"p1": 1.0}}
+    for told in ("Suche", "4"):
+        wrong = TableOptions(columns=Columns(query=told, label="Artikel"))
+        with pytest.raises(DataError, match=f"column '{told}': .* the file has 'Such Wort', 'Artikel', 'x'"):
+            run(path, options=wrong)
+    both = write("b.csv", "Wort;wort;Artikel\nrot;blau;p1\n")
+    for told, query in (("Wort", "rot"), ("wort", "blau"), ("2", "blau")):
+        options = TableOptions(columns=Columns(query=told, label="artikel"))
+        assert pairs(run(both, options=options)) == {query: {"p1": 1.0}}
+    with pytest.raises(DataError, match="column 'WORT': .* there is no such column"):
+        run(both, options=TableOptions(columns=Columns(query="WORT", label="Artikel")))
+
+
 def test_query_uids_and_content(write: Write, run: Run) -> None:
     path = write("a.csv", "qid,title,content,label\nq7,red,long,x\nq7,red,long,y\nq8,red,long,x\n")
     dataset = run(path)
@@ -174,6 +213,11 @@ def test_a_file_without_a_header_says_so(write: Write, run: Run, caplog: pytest.
     [
         ("query,count\na,1\n", r"a\.csv: expected a column with the label of each click.* 'query', 'count'"),
         ("label,count\na,1\n", r"a\.csv: expected a column with the queries' text"),
+        (
+            "Export of 2024\nquery;label\nred;a\n",
+            r"the label of each click.*but the first line, which is no header.*, has 'Export of 2024' "
+            r"alone: begin with the header, say which column .*--columns label=NAME.*\(--delimiter\)",
+        ),
         (
             "Ticket ID,Ticket Text,Assigned Tags\n1,red,x\n",
             r"a\.csv: expected a header with known names.* got 'Ticket ID', 'Ticket Text', 'Assigned Tags': "
@@ -246,6 +290,13 @@ def test_clicks_on_unknown_labels(write: Write, run: Run, caplog: pytest.LogCapt
         DataError, match="line 2, column 'label': expected a label's uid, got 'Shoes', the title of"
     ):
         run(write("c.csv", "query,label\na,Shoes\n"), labels=labels)
+
+
+def test_ids_that_pandas_gave_a_point_are_pointed_out(write: Write, run: Run, tmp_path: Path) -> None:
+    write("products.csv", "sku,title\n3,Shoes\n4,Hats\n")
+    write("clicks.csv", "query,sku\nred,3.0\nblue,4.0\n")
+    with pytest.raises(DataError, match=r"got '3.0'; 2 clicks .*; '3' is there: .* write them without it"):
+        run(tmp_path)
 
 
 def test_a_split_by_text(write: Write, run: Run) -> None:
@@ -321,6 +372,32 @@ def test_a_list_cut_at_another_mark_is_pointed_out(
     caplog.clear()
     assert run(path, options=TableOptions(separator=",")).uids("labels")[:] == ["a", "b", "c"]
     assert "separator" not in caplog.text
+
+
+def test_lists_in_json_are_lists(write: Write, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    text = 'query,labels\nred,"[""a, b"", ""c|d""]"\nblue,\ngreen,[7]\n'
+    found = pairs(run(write("a.csv", text)))
+    assert found == {"red": {"a, b": 1.0, "c|d": 1.0}, "green": {"7": 1.0}}
+    assert "separator" not in caplog.text
+    lines = [{"query": "red", "labels": '["a", "b"]'}, {"query": "blue", "labels": "[]"}]
+    path = write("a.jsonl", "\n".join(map(json.dumps, lines)))
+    assert pairs(run(path)) == {"red": {"a": 1.0, "b": 1.0}}
+    told = TableOptions(separator=" ")
+    assert pairs(run(write("a.csv", 'query,labels\nred,"[""a"" ""b""]"\n'), options=told))["red"].keys() == {
+        '["a"',
+        '"b"]',
+    }
+    # Brackets may be of a name, where the first row is no list.
+    assert run(write("b.csv", "query,labels\nred,[x|y]\nblue,[7]\n")).uids("labels")[:] == ["[x", "y]", "[7]"]
+    for second, message in (
+        ("x|y", "line 3, column 'labels': expected a JSON list of labels, .* got 'x.y'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            run(write("c.csv", f"query,labels\nred,[7]\nblue,{second}\n"))
+    with pytest.raises(
+        DataError, match="line 2, column 'labels': .* a list as Python prints it, .*json.dumps"
+    ):
+        run(write("d.csv", "query,labels\nred,\"['a', 'b']\"\n"))
 
 
 @pytest.mark.parametrize(

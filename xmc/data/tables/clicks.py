@@ -20,7 +20,7 @@ from xmc.data.tables.columns import CLICK_NAMES, Columns, content_aside
 from xmc.data.tables.labels import LabelTexts
 from xmc.data.tables.source import TextOptions
 from xmc.data.tables.table import Table, missing, open_table
-from xmc.data.tables.values import as_label, as_list, as_text, as_weight
+from xmc.data.tables.values import as_label, as_list, as_text, as_weight, json_list
 from xmc.errors import DataError
 
 __all__ = ["Clicks", "UnknownLabels", "read_clicks"]
@@ -29,6 +29,8 @@ UnknownLabels = Literal["refuse", "skip", "add"]
 """What becomes of clicks on labels that the labels' own table has not."""
 
 SEPARATOR = "|"
+_FIELDS = {"query": "title", "query_content": "content"}
+"""What a column of texts becomes in a data set."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class Clicks:
     """How many clicks were left out, by why."""
     first_left_out: dict[str, str] = field(default_factory=dict)
     """Where the first of each kind is."""
+    query_columns: dict[str, str] = field(default_factory=dict)
+    """"title" and "content" to the names of their columns in the first table whose columns have names."""
     num_clicks: int = 0
     """That were kept."""
     _rows: array[int] = field(default_factory=lambda: array("i"))
@@ -138,9 +142,9 @@ def read_clicks(
         table = open_table(path, CLICK_NAMES, told, options, header=header, by_place=by_place)
         places = table.places
         if "query" not in places:
-            raise missing(path, "the queries' text", table.names, "query")
+            raise missing(table, "the queries' text", "query")
         if not {"label", "labels"} & places.keys():
-            raise missing(path, "the label of each click, or a list of labels", table.names, "label")
+            raise missing(table, "the label of each click, or a list of labels", "label")
         if "query_content" not in places and (aside := content_aside(table.names, places)):
             _log.warning(
                 "%s: column %r is not read, as it may be of what was clicked: is it more text of the query "
@@ -148,8 +152,15 @@ def read_clicks(
                 *(path, aside, aside),
             )
         table.tell_columns()
+        clicks.query_columns = clicks.query_columns or _query_columns(table)
         _add(table, clicks, labels, separator, unknown, progress)
     return clicks
+
+
+def _query_columns(table: Table) -> dict[str, str]:
+    if not table.is_named:
+        return {}
+    return {_FIELDS[role]: table.names[place] for role, place in table.places.items() if role in _FIELDS}
 
 
 def _add(
@@ -193,7 +204,7 @@ def _add(
             f"{name!r:.80}; {counted(strangers.total(), 'click names', 'clicks name')} "
             f"{counted(len(strangers), 'label')} that it has not: add them there, leave such clicks out "
             "(--unknown skip), or make labels of them (--unknown add)"
-            f"{_list_hint(name, labels)}"
+            f"{_name_hint(name, labels)}"
         )
     if strangers:
         clicks.leave_out(
@@ -201,8 +212,15 @@ def _add(
         )
 
 
-def _list_hint(name: str, labels: LabelTexts) -> str:
-    """What to say of a name that is a list of known labels; "" of any other."""
+def _name_hint(name: str, labels: LabelTexts) -> str:
+    """What to say of a name that is a list of known labels, or one with a point; "" of any other."""
+    whole = name.removesuffix(".0")
+    with suppress(DataError):
+        if whole != name and labels.find(whole) is not None:
+            return (
+                f"; {whole!r:.40} is there: ids get a point where a program takes them for decimals, as "
+                "pandas does in a column with empty fields: write them without it"
+            )
     for other in (SEPARATOR, ",", ";", "/"):
         parts = [part.strip() for part in name.split(other)]
         with suppress(DataError):  # a title of several labels
@@ -217,6 +235,11 @@ def _warn_of_separator(table: Table) -> None:
     """Point out a list that looks as if it were separated by something else than ``SEPARATOR``."""
     place = table.places["labels"]
     cells = [record[place] for record in table.source.sample if place < len(record)]
+    try:
+        if cells and json_list(cells[-1]) is not None:
+            return
+    except DataError:  # has its error where it is read, with its line
+        return
     for other in (",", ";", " / "):
         if sum(other in cell for cell in cells) > len(cells) / 2 and not any(
             SEPARATOR in cell for cell in cells
@@ -241,6 +264,7 @@ class _Row:
         self._roles = list(table.places)
         self.named_by = "labels" if "labels" in self._roles else "label"
         self._separator = separator or (SEPARATOR if self.named_by == "labels" else None)
+        self._is_json = None if self.named_by == "labels" and separator is None else False
         self.part = "query"
 
     def read(self, fields: Sequence[Any]) -> None:
@@ -255,7 +279,7 @@ class _Row:
         if self.uid == "":
             raise DataError("expected a uid for every query, got an empty field: fill it")
         self.part = self.named_by
-        value = given[self.part]
+        value = self._unpacked(given[self.part])
         listed = self._separator is not None or isinstance(value, list)
         self.names = (
             as_list(value, self._separator or "") if listed else list(filter(None, [as_label(value)]))
@@ -268,6 +292,17 @@ class _Row:
             raise DataError(
                 f"expected one weight, or one for each of {len(self.names)} labels, got {len(self.weights)}"
             )
+
+    def _unpacked(self, value: Any) -> Any:
+        """A field of labels; the list itself where text is JSON, which the first field with text decides."""
+        if self._is_json is False or not isinstance(value, str) or not value.strip():
+            return value
+        found = json_list(value)
+        if self._is_json is None:
+            self._is_json = found is not None
+        if self._is_json and found is None:
+            raise DataError(f"expected a JSON list of labels, as in the rows before, got {value!r:.80}")
+        return value if found is None else found
 
     def lacks(self) -> str | None:
         """Why the record is no click, or None."""

@@ -76,12 +76,12 @@ class Columns:
 
 
 def has_names(record: Sequence[str], names: Mapping[str, Sequence[str]], told: Mapping[str, str]) -> bool:
-    """Whether a file's first record is a header: a field of it is told, or named as a text or label is."""
+    """Whether a file's first record is a header: a column is told by name, or named as a text or label is."""
     known = {_key(name) for role, several in names.items() if role not in _MINOR for name in several}
     # A number that is told counts columns, and a field may be that number by chance.
     numbers = all(cell.isdecimal() for cell in record)
-    told_names = [value for value in told.values() if numbers or not value.isdecimal()]
-    return any(_key(cell) in known for cell in record) or any(value in record for value in told_names)
+    told_names = [value for value in told.values() if not value.isdecimal() or (numbers and value in record)]
+    return bool(told_names) or any(_key(cell) in known for cell in record)
 
 
 def find_columns(
@@ -166,6 +166,9 @@ def _key(name: str) -> str:
 def _told_place(where: str, role: str, value: str, header: Sequence[str]) -> int:
     if value in header:
         return list(header).index(value)
+    same = [place for place, name in enumerate(header) if _key(name) == _key(value)]
+    if len(same) == 1:
+        return same[0]
     if value.isascii() and value.isdigit() and 1 <= int(value) <= len(header):
         return int(value) - 1
     raise DataError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from xmc.data.lines import unpacked
+from xmc.data.tables.other_formats import refuse_other_format
 from xmc.errors import ConfigError, DataError
 from xmc.received import reading
 
@@ -51,7 +52,8 @@ def sniff(
     """The dialect of ``path``, plain or gzipped, told from its beginning.
 
     A byte order mark decides the encoding, which is UTF-8 without one. The delimiter is the one that cuts
-    the most records into the same number of fields, two at least; a comma where none does.
+    the most records into as many fields as the first, two at least; where none does, into the same number;
+    a comma where none does that either.
 
     Args:
         path: The file.
@@ -60,8 +62,8 @@ def sniff(
         quote: One character; None where a quote is a character like others.
 
     Raises:
-        DataError: When the file is empty, its beginning is not of that encoding, or its first record is too
-            long.
+        DataError: When the file is empty, of another format or encoding by its beginning, or its first record
+            is too long.
         ConfigError: For a delimiter or quote of more than a character, or an encoding unknown to Python.
     """
     for option, value in (("delimiter", delimiter), ("quote", quote)):
@@ -70,7 +72,9 @@ def sniff(
     with open_bytes(path) as file:
         with reading(path, "a complete gzip file", "fetch it again"):
             data = file.read(_SAMPLE_BYTES)
-    encoding = _encoding(encoding, data)
+    marked = _encoding(encoding, data)
+    refuse_other_format(path, data, marked)
+    encoding = marked or "utf-8"
     text, skipped = _from_first_line(_decoded(path, data, encoding))
     # A line by which Excel says which delimiter follows.
     first, _, rest = text.partition("\n")
@@ -152,7 +156,7 @@ def not_of_encoding(path: Path, line: int, encoding: str, byte: int | None = Non
     )
 
 
-def _encoding(told: str | None, data: bytes) -> str:
+def _encoding(told: str | None, data: bytes) -> str | None:
     """As told, or as a mark says; one that is told of a file with its mark is the one with a mark."""
     for mark, plain, marked in _MARKS:
         if data.startswith(mark):
@@ -161,7 +165,7 @@ def _encoding(told: str | None, data: bytes) -> str:
                     return marked
             except LookupError:  # has its error where it is used
                 pass
-    return told or "utf-8"
+    return told
 
 
 def _from_first_line(text: str) -> tuple[str, int]:
@@ -203,8 +207,13 @@ def _sample(text: str, delimiter: str, quote: str | None, whole: bool) -> tuple[
     return tuple(found[:-1] if cut and len(found) > 1 else found)
 
 
-def _agreement(sample: tuple[tuple[str, ...], ...]) -> float:
-    """The share of records with the commonest number of fields, where that is two or more."""
+def _agreement(sample: tuple[tuple[str, ...], ...]) -> tuple[float, float]:
+    """The shares of records with as many fields as the first, and with the commonest number; of two or more.
+
+    A file whose first record is another than most cannot be read: lists cut at ``|`` in a file of ``;`` whose
+    texts hold some ``;`` too.
+    """
     widths = [len(record) for record in sample]
-    common = max(set(widths), key=widths.count, default=0)
-    return widths.count(common) / len(widths) if common > 1 else 0.0
+    numbers = widths[0] if widths else 0, max(set(widths), key=widths.count, default=0)
+    first, common = (widths.count(number) / len(widths) if number > 1 else 0.0 for number in numbers)
+    return first, common

@@ -140,6 +140,7 @@ def import_tables(
         sources=[made, *file_facts(files.tables())],
         overwrite=overwrite,
     )
+    writer.query_columns = next((c.query_columns for c in clicks.values() if c.query_columns), {})
     with writer:
         for uid, title, content in labels:
             writer.add_label(uid, title, content)

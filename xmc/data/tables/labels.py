@@ -94,7 +94,7 @@ def table_labels(
         path, LABEL_NAMES, columns.told(LABEL_NAMES), options, header=header, by_place=_by_place
     )
     if not {"uid", "title"} & table.places.keys():
-        raise missing(path, "the labels' uid or title", table.names, "title")
+        raise missing(table, "the labels' uid or title", "title")
     table.tell_columns()
     labels, roles = LabelTexts(path.name), list(table.places)
     named_by = "uid" if "uid" in roles else "title"

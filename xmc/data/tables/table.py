@@ -36,6 +36,11 @@ class Table:
     names: Sequence[str]
     header: bool
 
+    @property
+    def is_named(self) -> bool:
+        """Whether ``names`` are the file's own, and not numbers in their place."""
+        return self.header or self.source.names is not None
+
     def rows(self, *, progress: bool) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Each record's number, a header among them, and its fields in the order of ``places``."""
         records = self.source.records(list(self.places.values()), header=self.header, progress=progress)
@@ -49,7 +54,7 @@ class Table:
         """Say which columns are read as what, and which are not read."""
         read = ", ".join(f"{role} = {self.names[place]}" for role, place in self.places.items())
         places = set(self.places.values())
-        aside = [name for place, name in enumerate(self.names) if place not in places]
+        aside = [name or f"column {at + 1}" for at, name in enumerate(self.names) if at not in places]
         more = f" and {len(aside) - _SHOWN_NAMES:,} more" if len(aside) > _SHOWN_NAMES else ""
         unread = f"; not read: {', '.join(aside[:_SHOWN_NAMES])}{more}" if aside else ""
         _log.info("%s: columns: %s%s", self.source.path, read, unread)
@@ -101,9 +106,17 @@ def open_table(
     return Table(source, places, numbers, header=False)
 
 
-def missing(path: Path, what: str, names: Sequence[str], example: str) -> DataError:
+def missing(table: Table, what: str, example: str) -> DataError:
     """The error of a table that has not the columns it needs."""
-    listed = ", ".join(repr(name) for name in names)
+    path = table.source.path
+    if not table.is_named:
+        first = ", ".join(f"{cell.strip()!r:.40}" for cell in table.source.sample[0])
+        return DataError(
+            f"{path}: expected a column with {what}, but the first line, which is no header of known names, "
+            f"has {first} alone: begin with the header, say which column it is (--columns {example}=NAME), "
+            "or what is between columns (--delimiter)"
+        )
+    listed = ", ".join(repr(name) for name in table.names)
     return DataError(
         f"{path}: expected a column with {what}, the file has {listed}: say which column it is, such as "
         f"--columns {example}=NAME"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from xmc.data.nested_labels import refuse_nested
 from xmc.errors import DataError
 
-__all__ = ["as_label", "as_list", "as_text", "as_weight"]
+__all__ = ["as_label", "as_list", "as_text", "as_weight", "json_list"]
 
 
 def as_text(value: Any) -> str:
@@ -73,3 +75,24 @@ def as_weight(value: Any) -> float:
             f"{text!r:.40}"
         )
     return weight
+
+
+def json_list(text: str) -> list[Any] | None:
+    """The list that a text is in JSON; None of any other text.
+
+    Raises:
+        DataError: For a list as Python prints it, which is no JSON: its commas are not between labels alone.
+    """
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        if re.match(r"\[\s*'", text):
+            raise DataError(
+                "expected labels with a mark between them (a|b|c), or a JSON list, got a list as Python "
+                f"prints it, {text!r:.80}: write json.dumps(labels) or '|'.join(labels) in its place"
+            ) from None
+        return None
+    return found if isinstance(found, list) else None

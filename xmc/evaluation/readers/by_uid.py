@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from xmc.evaluation.readers.target import Target
 
 __all__ = ["Query", "blocks_by_uid"]
 
+_log = logging.getLogger(__name__)
+
 _BLOCK_PAIRS = 1 << 18
+_FROM_1 = (
+    "a data set names queries without a uid from 0, and xmc predict from 1, so that each list is taken for "
+    "that of the next row: give the file of queries a column uid, or write predictions by row (.npz)"
+)
 
 Query = tuple[str, int, list[str], list[float]]
 """A query's uid, the line its predictions start at, and their labels' uids and scores."""
@@ -33,9 +40,10 @@ def blocks_by_uid(path: Path, queries: Iterator[Query], target: Target) -> Itera
         uid, line, labels, _ = query
         row = target.row_ids.get(uid)
         if row is None:
+            hint = f": {_FROM_1}" if uid == str(target.num_rows) and target.has_numbered_rows else ""
             raise DataError(
                 f"{path}, line {line}: expected the uid of a {target.split} query of "
-                f"{target.dataset.name}, got {uid!r}"
+                f"{target.dataset.name}, got {uid!r}{hint}"
             )
         if row in first_line:
             raise DataError(
@@ -50,6 +58,11 @@ def blocks_by_uid(path: Path, queries: Iterator[Query], target: Target) -> Itera
             batch, pairs = [], 0
     if batch:
         yield _block(path, batch, target)
+    if 0 not in first_line and 1 in first_line and target.has_numbered_rows:
+        _log.warning(
+            "%s: no predictions of query '0', the first row of %s, and some of '1': %s",
+            *(path, target.dataset.name, _FROM_1),
+        )
 
 
 def _block(path: Path, batch: Sequence[tuple[int, Query]], target: Target) -> ListBlock:

@@ -48,6 +48,12 @@ class Target:
         return _positions(self.dataset.uids(self.split), f"{self.dataset.name}, {self.split}")
 
     @cached_property
+    def has_numbered_rows(self) -> bool:
+        """Whether queries are named by their rows, "0" and so on, as where a data set came without uids."""
+        last = self.num_rows - 1
+        return all(self.row_ids.get(str(row)) == row for row in (0, min(1, last), last))
+
+    @cached_property
     def label_ids(self) -> dict[str, int]:
         """Label id by the label's uid."""
         return _positions(self.dataset.uids("labels"), f"{self.dataset.name}, labels")

@@ -8,24 +8,41 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["VectorStore"]
+__all__ = ["SearchedStore", "VectorStore"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-class VectorStore(Protocol):
-    """Vectors [*, W] by *slot*: the number of vectors that were added before one. W is the width.
-
-    A slot is never used again, and a label's vector is in one slot at a time: what a label's slot is, and
-    which slots are nobody's any more, the index knows.
-    """
+class SearchedStore(Protocol):
+    """What a search asks of a store of vectors [*, W] by *slot*; see `VectorStore`."""
 
     width: int
     """W: the embeddings' dimension, and one more where labels have offsets."""
     comparable: bool
     """Whether the scores of `nearest` are those of `vectors` up to rounding, so that a cut among them can be
     told to be no tie."""
+
+    @property
+    def reachable(self) -> int:
+        """Vectors that `nearest` may return, those of dead slots that were not forgotten among them."""
+
+    def nearest(self, queries: Floats, fetch: int, k: int) -> tuple[Floats, Ints]:
+        """Scores and slots, both [N, f], of the best vectors for finite queries [N, W], best first.
+
+        ``fetch`` is a wish for f, from a search for the ``k`` best; -1 and -inf pad.
+        """
+
+    def vectors(self, slots: Ints) -> Floats | None:
+        """The vectors [n, W] of slots [n], as they are scored; None where only the store itself can score."""
+
+
+class VectorStore(SearchedStore, Protocol):
+    """Vectors [*, W] by *slot*: the number of vectors that were added before one. W is the width.
+
+    A slot is never used again, and a label's vector is in one slot at a time: what a label's slot is, and
+    which slots are nobody's any more, the index knows.
+    """
 
     keeps_dead: bool
     """Whether vectors that were to be forgotten stay."""
@@ -39,10 +56,6 @@ class VectorStore(Protocol):
         """The slot of the next vector."""
 
     @property
-    def reachable(self) -> int:
-        """Vectors that `nearest` may return, those of dead slots that were not forgotten among them."""
-
-    @property
     def is_trained(self) -> bool:
         """Whether vectors can be added."""
 
@@ -54,15 +67,6 @@ class VectorStore(Protocol):
 
     def forget(self, slots: Ints) -> None:
         """Let go of vectors where that is possible; elsewhere they stay, and the index passes over them."""
-
-    def nearest(self, queries: Floats, fetch: int, k: int) -> tuple[Floats, Ints]:
-        """Scores and slots, both [N, f], of the best vectors for finite queries [N, W], best first.
-
-        ``fetch`` is a wish for f, from a search for the ``k`` best; -1 and -inf pad.
-        """
-
-    def vectors(self, slots: Ints) -> Floats | None:
-        """The vectors [n, W] of slots [n], as they are scored; None where only the store itself can score."""
 
     def exact_vectors(self) -> bool:
         """Whether `vectors` gives what was added, to the bit."""

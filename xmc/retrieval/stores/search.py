@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmc.errors import DataError, ModelError
-from xmc.retrieval.stores.protocol import VectorStore
+from xmc.retrieval.stores.protocol import SearchedStore
 
 __all__ = ["check_finite", "inner_products", "score_error", "search_store"]
 
@@ -17,7 +17,7 @@ _ROUNDING = 1e-6
 
 
 def search_store(
-    store: VectorStore, queries: NDArray[np.float32], k: int, label_of: NDArray[np.int64]
+    store: SearchedStore, queries: NDArray[np.float32], k: int, label_of: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Label ids and scores, both [N, k], of the best labels of queries [N, W].
 
@@ -73,7 +73,7 @@ def search_store(
 
 
 def _one(
-    store: VectorStore, queries: NDArray[np.float32], fetch: int, k: int, label_of: NDArray[np.int64]
+    store: SearchedStore, queries: NDArray[np.float32], fetch: int, k: int, label_of: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
     """What `search_store` gives for one query where the first fetch decides it; else None.
 
@@ -99,7 +99,7 @@ def _one(
 
 
 def _undecided(
-    store: VectorStore,
+    store: SearchedStore,
     best: NDArray[np.float32],
     last: NDArray[np.float32],
     off: NDArray[np.float32],
@@ -116,7 +116,7 @@ def _undecided(
 
 
 def _scored(
-    store: VectorStore,
+    store: SearchedStore,
     queries: NDArray[np.float32],
     found: NDArray[np.float32],
     slots: NDArray[np.int64],
@@ -154,7 +154,7 @@ def inner_products(queries: NDArray[np.float32], vectors: NDArray[np.float32]) -
     return np.asarray(products, dtype=np.float32)
 
 
-def score_error(store: VectorStore, vectors: NDArray[np.float32], first: int = 0) -> float:
+def score_error(store: SearchedStore, vectors: NDArray[np.float32], first: int = 0) -> float:
     """How far the scores are from inner products, in a store whose slots from ``first`` on are ``vectors``.
 
     The largest difference of 64 searches, relative to the longest vector squared: 1e-6 or so where vectors

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmc.errors import ConfigError, DataError
-from xmc.retrieval.stores.protocol import VectorStore
+from xmc.retrieval.stores.protocol import SearchedStore
 from xmc.retrieval.stores.search import check_finite, inner_products
 
 __all__ = ["fold_runs", "search_several"]
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 
 
 def search_several(
-    store: VectorStore, queries: Floats, k: int, label_of: Ints, spans: tuple[Ints, Ints], how: str
+    store: SearchedStore, queries: Floats, k: int, label_of: Ints, spans: tuple[Ints, Ints], how: str
 ) -> tuple[Ints, Floats]:
     """Label ids and scores, both [N, k], of the best labels of queries [N, W]; each label once.
 
@@ -91,7 +91,7 @@ def fold_runs(scores: Floats, counts: Ints, how: str) -> Floats:
     return np.asarray(np.where(several, (best + second) / np.float32(2), best), dtype=np.float32)
 
 
-def _scores(store: VectorStore, query: Floats, labels: Ints, spans: tuple[Ints, Ints], how: str) -> Floats:
+def _scores(store: SearchedStore, query: Floats, labels: Ints, spans: tuple[Ints, Ints], how: str) -> Floats:
     if not len(labels):
         return np.zeros(0, dtype=np.float32)
     first, counts = spans[0][labels], spans[1][labels]
@@ -106,7 +106,7 @@ def _scores(store: VectorStore, query: Floats, labels: Ints, spans: tuple[Ints, 
     return fold_runs(inner_products(query[None], vectors[None])[0], counts, how)
 
 
-def _undecided(store: VectorStore, cut: np.float32, last: np.float32) -> bool:
+def _undecided(store: SearchedStore, cut: np.float32, last: np.float32) -> bool:
     """Whether a label that was not fetched may belong to the k best."""
     if np.isneginf(cut) or not store.comparable:
         return bool(np.isneginf(cut))

@@ -145,13 +145,15 @@ class RunModels:
         parameters, residuals = self.learner.parameters, self.learner.residuals
         scale = float(parameters.scale.detach())
         ranking, shift = ranking_of(self.config, scale)
+        query_fields = tuple(data.query_fields or manifest.query_fields)
         encoder.metadata = replace(
             encoder.metadata,
             scale=scale,
             ranking=ranking,
             ranking_shift=shift,
             dimensions=_largest_first(self.config.encoder.dimensions),
-            query_fields=tuple(data.query_fields or manifest.query_fields),
+            query_fields=query_fields,
+            query_columns=manifest.query_columns_of(query_fields),
             label_fields=tuple(data.label_fields or manifest.label_fields),
             label_texts=data.label_texts,
             label_fold=data.label_fold,
