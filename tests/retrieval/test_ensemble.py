@@ -183,7 +183,9 @@ def test_what_does_not_fit_is_refused(
         index.add_ensemble(EnsembleOptions(classifiers=0.2))
     index.add_ensemble(EnsembleOptions(VOTE), votes)
     index.save(tmp_path / "index")
-    with pytest.raises(ConfigError, match="rank by the model alone"):
+    with pytest.raises(
+        ConfigError, match="rank by the model alone.*ranks also with vote of training queries 0.6"
+    ):
         LabelIndex.merge([index])
     queries = tmp_path / "index" / current_generation(tmp_path / "index") / "queries.npy"
     np.save(queries, np.zeros((3, 3), dtype=np.float32))

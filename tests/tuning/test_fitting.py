@@ -353,6 +353,4 @@ def test_what_flatters_the_metrics_is_said(fixed: dict[str, Any], tmp_path: Path
     fixed["training.epochs"] = 1.0
     source, test = tmp_path / "clicks.csv", [tmp_path / "test.csv"]
     fit(source, tmp_path / "out", test=test, quality="fast", fixed=fixed, say=said.append)
-    assert any(
-        line.startswith("note: 1 of 2 test queries have the text of a training query") for line in said
-    )
+    assert any(line.startswith("note: 1 of 2 test queries has the text of a training query") for line in said)

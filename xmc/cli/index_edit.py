@@ -88,16 +88,18 @@ def run_update(arguments: Sequence[str]) -> None:
 
     with LabelIndex.edit(options.index, options.model) as index:
         given = given_labels(options, index)
-        changed = [
-            i
-            for i, uid in enumerate(given.uids)
-            if uid not in index or index.texts[index.id_of(uid)] != given.texts[i]
-        ]
+        unknown = [uid for uid in given.uids if uid not in index]
+        if unknown:
+            raise DataError(
+                f"expected uids of labels in the index, but {_these(unknown)} of {len(given.uids):,} "
+                f"{agreeing(len(unknown), 'is', 'are')} not there: `xmc index add {options.index} --labels "
+                f"{options.labels} --known update` adds such, and gives the others the new text"
+            )
+        changed = [i for i, uid in enumerate(given.uids) if index.texts[index.id_of(uid)] != given.texts[i]]
         if changed:
             _update(index, given, changed)
     print(
-        f"{len(changed):,} of {counted(len(given.uids), 'text')} "
-        f"{agreeing(len(changed), 'was another', 'were others')}: {counted(len(index), 'label')} in "
+        f"{len(changed):,} of {counted(len(given.uids), 'text')} differed: {counted(len(index), 'label')} in "
         f"{options.index}"
     )
 

@@ -77,8 +77,8 @@ def _run(arguments: Sequence[str]) -> None:
     cuts.warn("queries")
     if options.out is not None:
         kept = "" if least is None else _kept(least, None if by_score else calibration)
-        asked = counted(queries, "query", "queries")
-        print(f"{asked}, {counted(labels, 'label')}{kept}: {options.out}")
+        answered = counted(queries, "query", "queries")
+        print(f"{answered}, {counted(labels, 'label')}{kept}: {options.out}")
     elif not queries:
         print("no queries", file=sys.stderr)
 

@@ -39,9 +39,9 @@ def advice(dataset: Dataset, num_leaked: int, unclicked: int, texts: Mapping[Tab
     lines = []
     if num_leaked:
         lines.append(
-            f"{num_leaked:,} of {dataset.num_test:,} test queries have the text of a training query, which "
-            "flatters every metric: import all rows as training rows with --split, which keeps a text on one "
-            "side"
+            f"{num_leaked:,} of {dataset.num_test:,} test queries {agreeing(num_leaked, 'has', 'have')} the "
+            "text of a training query, which flatters every metric: import all rows as training rows with "
+            "--split, which keeps a text on one side"
         )
     if not dataset.num_test and dataset.num_train:
         lines.append(

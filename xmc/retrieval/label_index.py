@@ -152,10 +152,10 @@ class LabelIndex(EditableIndex):
                 "expected indexes of one vector a label, got one of several texts a label: build one index "
                 "of all labels"
             )
-        if any(index.manifest.ensemble for index in indexes):
+        if more := next((index.manifest.ensemble for index in indexes if index.manifest.ensemble), None):
             raise ConfigError(
-                "expected indexes that rank by the model alone, got one with a vote of training queries or a "
-                "share of words: merge indexes built without, and add it to what they make"
+                f"expected indexes that rank by the model alone, got one that ranks also with {more}: build "
+                "indexes without (`xmc index build` without --ensemble) to merge them"
             )
         parts = [index._changes for index in indexes]
         changes = merge_parts(parts, kind=kind, storage=storage, refine=refine, progress=progress)

@@ -84,8 +84,8 @@ class IndexGroup:
                     )
             if index.manifest.ensemble:
                 raise ConfigError(
-                    "expected indexes that rank by the model alone, got one with a vote of training queries "
-                    "or a share of words: build the parts without, or search it alone"
+                    "expected indexes that rank by the model alone, got one that ranks also with "
+                    f"{index.manifest.ensemble}: build the parts without, or search it alone"
                 )
             for label in index.live_ids.tolist():
                 if owners.setdefault(index.uids[label], number) != number:

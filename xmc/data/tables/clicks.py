@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.counted import counted
 from xmc.data.tables.columns import CLICK_NAMES, Columns, content_aside
 from xmc.data.tables.labels import LabelTexts
 from xmc.data.tables.source import TextOptions
@@ -200,8 +201,9 @@ def _add(
         name = next(iter(strangers))
         raise DataError(
             f"{table.at(first_stranger, row.named_by)}: expected a uid or title of {labels.where}, got "
-            f"{name!r:.80}; {strangers.total():,} clicks name {len(strangers):,} labels that it has not: add "
-            "them there, leave such clicks out (--unknown skip), or make labels of them (--unknown add)"
+            f"{name!r:.80}; {counted(strangers.total(), 'click names', 'clicks name')} "
+            f"{counted(len(strangers), 'label')} that it has not: add them there, leave such clicks out "
+            "(--unknown skip), or make labels of them (--unknown add)"
             f"{_name_hint(name, labels)}"
         )
     if strangers:

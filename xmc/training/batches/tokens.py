@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xmc.counted import agreeing
 from xmc.data import Dataset, TokenStore
 from xmc.data.label_texts import FlatTexts
 from xmc.encoders import DualEncoder, Tower
@@ -99,7 +100,8 @@ def truncated_note(tokens: TokenStore, name: str, max_length: int | None, option
     if not tokens.num_truncated or max_length is None:
         return None
     return (
-        f"{tokens.num_truncated:,} of {len(tokens):,} {name} fill the {max_length:,} tokens that are read "
+        f"{tokens.num_truncated:,} of {len(tokens):,} {name} "
+        f"{agreeing(tokens.num_truncated, 'fills', 'fill')} the {max_length:,} tokens that are read "
         f"({option}); what goes beyond is left out"
     )
 
