@@ -41,13 +41,13 @@ class Pace:
     match: float
 
 
-def measure_pace(encoder: DualEncoder, dataset: Dataset, words: LexicalRanker) -> Pace:
+def measure_pace(encoder: DualEncoder, dataset: Dataset, words: LexicalRanker | None) -> Pace:
     """Time a little of each; no test query is read.
 
     Args:
         encoder: Of the kind that is trained.
         dataset: The data set.
-        words: Of its labels.
+        words: Of its labels; None where no test queries are to be ranked by them.
     """
     texts, queries = dataset.texts("labels")[:SAMPLE], dataset.texts("train")[:MATCHED]
     encoder.encode_labels(texts[:1])  # the first call of a process sets libraries up
@@ -56,7 +56,7 @@ def measure_pace(encoder: DualEncoder, dataset: Dataset, words: LexicalRanker) -
     size = SEARCHED, encoder.dimension
     vectors = np.sin(np.arange(SEARCHED * encoder.dimension, dtype=np.float32)).reshape(size)
     searching = least_seconds(lambda: exact_search(vectors[:SAMPLE], vectors, DEPTH), TIMES)
-    matching = least_seconds(lambda: words.rank(queries, DEPTH), MATCHED_TIMES)
+    matching = 0.0 if words is None else least_seconds(lambda: words.rank(queries, DEPTH), MATCHED_TIMES)
     return Pace(
         encoding / max(1, len(texts)), searching / (SAMPLE * SEARCHED), matching / max(1, len(queries))
     )

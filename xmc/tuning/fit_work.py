@@ -249,7 +249,8 @@ class FitWork:
             ).save(self.folder / "run" / "model" / FILE)
 
     def _pace(self, config: TrainConfig) -> Pace:
-        return measure_pace(self.encoders.copy(config, self.dataset), self.dataset, self.lexical)
+        words = self.lexical if self.dataset.num_test else None  # which takes long to make of many labels
+        return measure_pace(self.encoders.copy(config, self.dataset), self.dataset, words)
 
     def _finishing(self, pace: Pace) -> float:
         """Seconds that measuring and indexing will take, without classifiers."""
