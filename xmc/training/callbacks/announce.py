@@ -67,8 +67,8 @@ class Announce(Callback):
             )
         if dataset.rows_without_labels:
             count = dataset.rows_without_labels
-            rows = counted(count, "training row has", "training rows have")
-            tqdm.write(f"{rows} no label and {agreeing(count, 'is', 'are')} skipped")
+            told = counted(count, "training row has", "training rows have")
+            tqdm.write(f"{told} no label and {agreeing(count, 'is', 'are')} skipped")
 
 
 def transformer_step_seconds(run: RunState, batch_size: int, pool_size: int) -> float:
