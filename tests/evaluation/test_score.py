@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from xmc.counted import agreeing
 from xmc.data import Dataset, DatasetWriter, Propensity
 from xmc.errors import ConfigError, DataError
 from xmc.evaluation import load_lists, load_ranking, ranking_metrics, save_predictions, score_predictions
@@ -104,7 +105,7 @@ def test_every_format_gives_the_metrics_of_the_ranked_lists(dataset, pairs, tmp_
     short, shorter = int((given < 5).sum()), int((given < 3).sum())
     # What filter pairs take is not counted: the lists are as long as they should be.
     assert int(((ids >= 0).sum(1) < 5).sum()) > result.short_rows == short > shorter > 0
-    none = f"{shorter} of 30 queries have fewer than 1 or 3"
+    none = f"{shorter} of 30 queries {agreeing(shorter, 'has', 'have')} fewer than 1 or 3"
     assert f"{none}, {short} of 30 queries have fewer than 5 predictions (" in caplog.text
     assert "fewer than" not in result.table()
     caplog.clear()
