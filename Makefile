@@ -13,7 +13,10 @@ EXTRAS := $(FAISS),demo,distill,lora,report,serve,dev
 STAMP := $(VENV)/installed-$(FAISS)
 DOCS_STAMP := $(VENV)/installed-docs
 SLOW_STAMP := $(VENV)/installed-slow
-PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
+# pip compiles file after file on one core, which is a good part of its time: all cores do it afterwards. Templates
+# and files of other Pythons do not compile, which is no fault; pip says nothing of them either.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile $(PIP_ARGS) -c constraints.txt
+COMPILE := @$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 # Every worker imports torch and may start four processes that play ranks: more than four are not worth their memory.
 # The order of files is that of tests/conftest.py, the longest first, not by their number of tests.
 # Bytecode is kept even where the user asks for none: each process that a test starts would compile it all again.
@@ -33,14 +36,17 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=..." if sys.version_info < (3, 10) else 0)'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(PIP) -e ".[$(EXTRAS)]"
+	$(COMPILE)
 	@rm -f $(VENV)/installed-* && touch $@
 
 $(DOCS_STAMP): $(STAMP)
 	$(PIP) -e ".[docs]"
+	$(COMPILE)
 	@touch $@
 
 $(SLOW_STAMP): $(STAMP)
 	$(PIP) -e ".[slow]"
+	$(COMPILE)
 	@touch $@
 
 demo: $(STAMP)  ## data, training, evaluation and a search, in minutes
