@@ -22,6 +22,7 @@ from xmc.training import train
 from xmc.training.step import optimise
 from xmc.tuning import ending, fit_work
 from xmc.tuning.budget import Budget
+from xmc.tuning.finishing import Pace
 from xmc.tuning.fitting import _example
 from xmc.tuning.trial import EncoderCache, TrialResult, run_trial
 
@@ -222,6 +223,18 @@ def test_a_budget_that_does_not_hold_the_recipe_takes_fewer_steps_and_says_so(
     )
     assert result.run.num_steps == fit_work.MEASURED_STEPS
     assert any("the budget leaves time for" in line for line in said)
+
+
+def test_measuring_does_not_take_the_time_of_training(
+    dataset: Dataset, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where ranking all test queries takes longer than the budget, most of it is trained all the same."""
+    work = fit_work.FitWork(dataset, tmp_path, {}, "nDCG@5", Budget(600.0), said.append)
+    short, long = Pace(1e-6, 0.0, 0.0), Pace(1e-6, 0.0, 1e6)
+    assert work._finishing(short, tell=True) < 1 and not said
+    assert work._finishing(long) == 240 and not said
+    assert work._finishing(long, tell=True) == 240
+    assert len(said) == 1 and "4 min 0 s of the budget are kept back for it: it will be overrun" in said[0]
 
 
 def test_a_trial_that_diverged_is_said_to_have(

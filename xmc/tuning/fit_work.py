@@ -52,6 +52,8 @@ OTHER_LOSS = {"objective.name", "head.kind", "encoder.normalize", "distillation.
 MEASURED_STEPS = 20
 BESIDE_SHARE = 0.1
 """Of the budget, for measuring what ranks beside the model."""
+FINISHING_SHARE = 0.4
+"""Of the budget at most, to be kept back for measuring and indexing: the model is worth more."""
 CLASSIFIER_SHARE = 0.3
 """Of the budget at most, for classifiers of words that are judged, and as much for those that are kept."""
 
@@ -179,7 +181,7 @@ class FitWork:
             ).step_seconds
         steps = math.ceil(config.training.epochs * self.facts.num_rows / config.training.batch_size)
         pace = self._pace(config)
-        left = self.clock.left - self._finishing(pace)
+        left = self.clock.left - self._finishing(pace, tell=True)
         most = max(MEASURED_STEPS, int(left / max(seconds, 1e-6)))
         self.spare = left - seconds * min(steps, most) - self._confusing(pace)
         if steps <= most:
@@ -252,9 +254,16 @@ class FitWork:
         words = self.lexical if self.dataset.num_test else None  # which takes long to make of many labels
         return measure_pace(self.encoders.copy(config, self.dataset), self.dataset, words)
 
-    def _finishing(self, pace: Pace) -> float:
-        """Seconds that measuring and indexing will take, without classifiers."""
-        return finishing_seconds(pace, self.dataset, self.facts.num_rows, self.beside_seconds)
+    def _finishing(self, pace: Pace, *, tell: bool = False) -> float:
+        """Seconds to keep back for measuring and indexing, without classifiers."""
+        seconds = finishing_seconds(pace, self.dataset, self.facts.num_rows, self.beside_seconds)
+        most = FINISHING_SHARE * self.clock.seconds
+        if tell and seconds > most:
+            self.say(
+                f"measuring and indexing will take about {duration(seconds)}, and {duration(most)} of the "
+                "budget are kept back for it: it will be overrun"
+            )
+        return min(seconds, most)
 
     def _confusing(self, pace: Pace) -> float:
         return confusing_seconds(pace, self.facts.num_rows, self.dataset.num_labels)
