@@ -36,6 +36,27 @@ def test_a_search_hashes_each_file_once(
     assert seen.count("index.faiss") == 1 and not hashing._ahead
 
 
+def test_a_table_hashes_the_model_of_a_known_run_once(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["train", str(recipe)]) == 0 and main(["table", str(run)]) == 0
+    expected = capsys.readouterr().out.splitlines()[-1]
+    begun: list[str] = []
+    whole = hashing._Pool.begin
+
+    def begin(self: object, path: Path) -> object:
+        begun.append(path.name)
+        return whole(self, path)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hashing._Pool, "begin", begin)
+    assert main(["table", str(run)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == expected
+    assert begun.count("tokenizer.json") == begun.count("model.safetensors") > 0 and not hashing._ahead
+    models = [path for path in (run / "model").rglob("*.safetensors")]
+    assert begun.count("model.safetensors") == len(models)
+
+
 def test_a_wrong_byte_anywhere_is_refused_before_an_answer(
     index: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

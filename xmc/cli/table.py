@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xmc.cli.comparison_options import add_comparison_options
 from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
+from xmc.retrieval.files_ahead import checksums_ahead
 
 __all__ = ["run"]
 
@@ -15,6 +16,11 @@ _FORMS = ("markdown", "latex", "csv")
 
 def run(arguments: Sequence[str]) -> None:
     """Print a row a system, and what each changes against the first."""
+    with checksums_ahead(arguments, with_runs=True):
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     parser = VerbOptions(
         "table",
         "A table of runs by metrics. A folder of seeds (xmc train --seeds) is one row, mean and standard\n"

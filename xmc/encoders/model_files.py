@@ -9,7 +9,10 @@ from pathlib import Path
 from xmc.files import fingerprint_of
 from xmc.hashing import sha256_in_background
 
-__all__ = ["digest_files", "digest_in_background", "digested_files"]
+__all__ = ["KNOWN_MODEL", "digest_files", "digest_in_background", "digested_files"]
+
+KNOWN_MODEL = "known_model.json"
+"""In a run's folder: the fingerprint of its model beside the digest of its files."""
 
 _OF_READERS = {"README.md", "calibration.json"}
 """What changes without the model: its card, and what scores are said to mean."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmc.encoders.metadata import EncoderMetadata
-from xmc.encoders.model_files import digest_in_background
+from xmc.encoders.model_files import KNOWN_MODEL, digest_in_background
 from xmc.encoders.resolve import resolve_model
 from xmc.errors import XMCError
 from xmc.files import atomic_file
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from xmc.encoders import DualEncoder
 
 __all__ = ["RunModel", "run_model"]
-
-_FILE = "known_model.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +63,7 @@ def _opened(run: str | Path) -> RunModel:
 def _known(run: str | Path) -> tuple[str, str] | None:
     """The digest and the fingerprint that were kept; None where there are none to trust."""
     try:
-        content = read_json(Path(run) / _FILE)
+        content = read_json(Path(run) / KNOWN_MODEL)
     except (XMCError, OSError, ValueError, RecursionError):
         return None  # it only saves time
     if not isinstance(content, dict):
@@ -79,6 +77,6 @@ def _known(run: str | Path) -> tuple[str, str] | None:
 def _keep(run: str | Path, digest: str, fingerprint: str) -> None:
     if not os.access(run, os.W_OK):
         return
-    with atomic_file(Path(run) / _FILE) as temporary:
+    with atomic_file(Path(run) / KNOWN_MODEL) as temporary:
         content = {"files": digest, "fingerprint": fingerprint}
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from xmc.encoders.model_files import digested_files
+from xmc.encoders.model_files import KNOWN_MODEL, digested_files
 from xmc.encoders.resolve import resolve_model
 from xmc.errors import XMCError
 from xmc.hashing import sha256_ahead
@@ -20,19 +20,24 @@ _FIRST = "index.faiss"
 """Nothing of it is read before it is known to be whole."""
 
 
-def checksums_ahead(places: Sequence[str], *, with_models: bool = True) -> AbstractContextManager[None]:
+def checksums_ahead(
+    places: Sequence[str], *, with_models: bool = True, with_runs: bool = False
+) -> AbstractContextManager[None]:
     """Begin the checksums that opening indexes takes in the block, in threads.
 
     Args:
         places: Those of indexes among these words; others are passed over, as are damaged ones: whoever
             opens them says what is wrong.
         with_models: Also the files of their models, where a digest is known that they should have.
+        with_runs: Also those of the models of runs among the words, where one is known (`xmc.reports`).
     """
     files: list[Path] = []
     for place in dict.fromkeys(places):
         try:
             if (Path(place) / POINTER).is_file():
                 files += _files_of(Path(place), with_models)
+            elif with_runs and (Path(place) / KNOWN_MODEL).is_file():
+                files += digested_files(resolve_model(place))
         except (XMCError, OSError, ValueError, RecursionError):
             continue
     return sha256_ahead(sorted(files, key=lambda file: (file.name != _FIRST, -os.path.getsize(file))))
