@@ -6,16 +6,22 @@ from collections.abc import Sequence
 
 from xmc.cli.comparison_options import add_comparison_options
 from xmc.cli.outputs import check_output_file
-from xmc.cli.parser import make_parser, parse
+from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
 from xmc.files import atomic_file
+from xmc.retrieval.files_ahead import checksums_ahead
 
 __all__ = ["run"]
 
 
 def run(arguments: Sequence[str]) -> None:
     """Print the difference of every metric with interval and p-value, and the queries that changed most."""
-    parser = make_parser(
+    with checksums_ahead(arguments, with_runs=True):
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = VerbOptions(
         "compare",
         "Compare two rankings of the same queries: for every metric the difference (second less first) with\n"
         "a 95 % interval (percentile bootstrap over queries, paired) and a p-value (paired sign-flip test),\n"
@@ -29,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--by", default="nDCG@5", help="The metric that says how much a query changed.")
     parser.add_argument("--shown", type=int, default=3, help="Queries shown that gained, and that lost.")
     parser.add_argument("--json", default=None, help="Also write everything to this JSON file.")
-    options = parse(parser, arguments)
+    options = parser.parse(arguments)
     check_output_file("--json", options.json)
     if options.shown < 0:
         raise ConfigError(f"--shown: expected 0 or more, got {options.shown}")
