@@ -65,8 +65,8 @@ def names(page: Any) -> list[str]:
     return found
 
 
-def test_a_search_by_keyboard(page: Any) -> None:
-    assert page.inner_text("#index") == "index" and page.inner_text("#size") == "5 labels"
+def test_a_search_by_keyboard(page: Any, folder: Path) -> None:
+    assert page.inner_text("#index") == folder.parent.name and page.inner_text("#size") == "5 labels"
     assert "labels that fit it best" in page.inner_text("#note")
     page.locator("body").click()
     page.keyboard.press("/")
@@ -104,6 +104,22 @@ def test_typing_searches_and_a_label_can_be_searched_with(page: Any) -> None:
     assert "Flat, exact scores" in facts and "words" in facts and "with the token" in facts
 
 
+def test_how_probable_a_label_is_stands_above_its_score(page: Any) -> None:
+    known = (("a", 0.75, 0.917), ("b", 0.5, 0.001), ("c", 0.25, 0.999), ("d", 0.125, None))
+    labels = [dict(uid=uid, text=uid, score=score, probability=chance) for uid, score, chance in known]
+    told = {"results": [{"labels": labels}], "generation": 0, "approximate": False, "milliseconds": 1.0}
+    page.route("**/search", lambda route: route.fulfill(json=told))
+    page.fill("#text", "red")
+    assert len(names(page)) == 4
+    shown = page.locator(".label .score").all_inner_texts()
+    assert [text.split() for text in shown] == [
+        ["92", "%", "0.750"],
+        ["<1", "%", "0.500"],
+        ["99", "%", "0.250"],
+        ["0.125"],
+    ]
+
+
 def test_a_text_that_is_too_long_is_told_and_not_sent(page: Any) -> None:
     page.fill("#text", "red " * 100)
     page.wait_for_selector("#count.over")
@@ -113,7 +129,7 @@ def test_a_text_that_is_too_long_is_told_and_not_sent(page: Any) -> None:
     assert names(page)[0] == "red house" and page.inner_text("#count") == ""
 
 
-def test_labels_with_markup_are_shown_as_text(page: Any, served: ServedProcess) -> None:
+def test_labels_with_markup_are_shown_as_text(page: Any, served: ServedProcess, folder: Path) -> None:
     text = "<img src=x onerror=document.title='gone'> house"
     headers = {"Authorization": f"Bearer {TOKEN}"}
     body = {"labels": [{"uid": "<b>bold</b>", "text": text}]}
@@ -121,7 +137,7 @@ def test_labels_with_markup_are_shown_as_text(page: Any, served: ServedProcess) 
     page.fill("#text", "house")
     expect(page.locator(".label")).to_have_count(6)
     assert text in names(page) and page.locator("#labels img").count() == 0
-    assert page.title() == "index · xmc" and page.inner_text("#size") == "6 labels"
+    assert page.title() == f"{folder.parent.name} · xmc" and page.inner_text("#size") == "6 labels"
 
 
 def test_no_label_and_faults_of_the_server_are_told(page: Any, served: ServedProcess) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.tuning.test_rules import FACTS
-from xmc.errors import DataError
+from xmc.errors import ConfigError, DataError
 from xmc.nested import flat
 from xmc.training import TrainConfig
 from xmc.tuning import search as module
@@ -98,6 +98,31 @@ def test_what_helps_alone_is_mixed(start: Any) -> None:
     best = search.run()
     assert best.changes == {"training.learning_rate": 0.2, "encoder.dropout": 0.0} and best.value == 55.0
     assert len(laboratory.made) >= 6
+
+
+def test_a_change_that_is_refused_is_told_and_the_others_are_tried(start: Any) -> None:
+    def refuses(config: TrainConfig) -> float:
+        if config.encoder.dropout == 0.0:
+            raise ConfigError("encoder.dropout: expected more")
+        return worth(config)
+
+    search, _ = start(1000.0, worth=refuses)
+    told: list[Any] = []
+    search.tell = lambda trial, best: told.append(trial)
+    assert search.run().changes == {"training.learning_rate": 0.2}
+    ended = [trial.ended for trial in told if trial.value is None]
+    assert ended == ["refused: encoder.dropout: expected more"]
+    again = Journal(search.journal.path, {"of": "words"})
+    assert again.find({"encoder.dropout": 0.0}, 0).ended == ended[0]  # type: ignore[union-attr]
+
+
+def test_the_rules_own_recipe_is_not_refused_quietly(start: Any) -> None:
+    def refuses(config: TrainConfig) -> float:
+        raise ConfigError("no recipe will do")
+
+    search, _ = start(1000.0, worth=refuses)
+    with pytest.raises(ConfigError, match="no recipe will do"):
+        search.run()
 
 
 def test_time_for_the_final_training_is_kept_back(start: Any, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -13,7 +13,13 @@ from xmc.serving.documented import problems
 from xmc.serving.schemas import Facts, Health
 from xmc.serving.service import Service
 
-__all__ = ["about_routes"]
+__all__ = ["about_routes", "shown_name"]
+
+
+def shown_name(folder: Path) -> str:
+    """What an index is called: its folder, or the run that one named ``index`` belongs to."""
+    folder = folder.absolute()
+    return folder.parent.name or folder.name if folder.name == "index" else folder.name
 
 
 def about_routes(service: Service) -> APIRouter:
@@ -36,7 +42,7 @@ def about_routes(service: Service) -> APIRouter:
         place = now.index.model_place
         return Facts(
             version=__version__,
-            index=live.folder.absolute().name,
+            index=shown_name(live.folder),
             labels=len(now.index),
             kind=manifest.described,
             factory=manifest.factory,

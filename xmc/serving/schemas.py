@@ -127,7 +127,7 @@ class Facts(BaseModel):
     """The model, the index and the bounds of this server."""
 
     version: str = Field(description="Of xmc.")
-    index: str = Field(description="The index folder's name.")
+    index: str = Field(description="The index folder's name, or its run's where that is called index.")
     labels: int = Field(description="Labels in the index.")
     kind: str = Field(description="The index's kind: in FAISS's words where it is FAISS's, such as Flat.")
     factory: str = Field(description="The same, empty where the index is not FAISS's.")

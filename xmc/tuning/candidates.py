@@ -29,7 +29,9 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     found.append({"training.epochs": epochs * 2})
     product = rules["objective.virtual_negative"]
     if product is not None:
-        found += [{"objective.virtual_negative": round(product + step, 3)} for step in (0.1, -0.1)]
+        # A cosine: nothing is nearer than 1.
+        nearer, farther = min(1.0, round(product + 0.1, 3)), round(product - 0.1, 3)
+        found += [{"objective.virtual_negative": nearer}, {"objective.virtual_negative": farther}]
     if rules["residuals.enabled"]:
         found.append({"residuals.enabled": False})
     elif facts.pairs_per_label >= 2:

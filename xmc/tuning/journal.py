@@ -31,7 +31,7 @@ class Trial:
         seconds: It took.
         num_steps: Steps taken.
         step_seconds: Of a step.
-        ended: Why it was not, `OUT_OF_TIME` or `DIVERGED`; "" of one that was.
+        ended: Why it was not, `OUT_OF_TIME`, `DIVERGED` or "refused: " and the reason; "" of one that was.
     """
 
     changes: dict[str, Any]

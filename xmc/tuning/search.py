@@ -10,12 +10,14 @@ are soon learned by heart.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import mean
 from typing import Any
 
 from xmc.data import Dataset
+from xmc.errors import ConfigError
 from xmc.random_streams import Stream, generator
 from xmc.training import TrainConfig
 from xmc.training.learned.config import OptimisationConfig
@@ -23,7 +25,7 @@ from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import mixtures
 from xmc.tuning.choice import with_options
 from xmc.tuning.journal import Journal, Trial
-from xmc.tuning.trial import EncoderCache, Pace, run_trial
+from xmc.tuning.trial import EncoderCache, Pace, TrialResult, run_trial
 from xmc.tuning.trial_files import TrialFiles
 
 __all__ = ["Search", "Standing", "name_of"]
@@ -160,7 +162,13 @@ class Search:
             self._try(one, fold)
 
     def _try(self, changes: Options, fold: int = 0) -> Trial | None:
-        """A trial, from the journal where it is there; None when there is no time left to make it."""
+        """A trial, from the journal where it is there; None when there is no time left to make it.
+
+        One whose options are refused has no value, and says why.
+
+        Raises:
+            ConfigError: When the rules' own recipe is refused.
+        """
         known = self.journal.find(changes, fold)
         if known is not None:
             return known
@@ -169,13 +177,20 @@ class Search:
         expected = self._cost * _steps(config.training) / _steps(self.config.training)
         if self._cost and self._left(expected) < expected:
             return None
-        result = run_trial(
-            config,
-            self.dataset,
-            self.encoders,
-            stop=self._hopeless,
-            keep=self._may_win,
-        )
+        started = time.perf_counter()
+        try:
+            result = run_trial(
+                config,
+                self.dataset,
+                self.encoders,
+                stop=self._hopeless,
+                keep=self._may_win,
+            )
+        except ConfigError as error:
+            # Options that do not go together are no reason to lose what the others came to.
+            if not changes:
+                raise
+            result = TrialResult(None, time.perf_counter() - started, 0, 0.0, ended=f"refused: {error}")
         metrics = result.metrics or {}
         # Before the trial is in the journal: from then on it is not made again.
         self.kept.keep(name_of(changes), fold, result.held_out, result.calibration)
