@@ -189,7 +189,51 @@ def test_the_best_are_measured_on_more_folds_and_ranked_by_the_same_ones(start: 
     search, _ = start(1000.0, worth=lucky, folds=3)
     best = search.run()
     assert "objective.scale" in max(search.journal.trials, key=lambda trial: trial.value).changes
-    assert best.folds == 3 and best.value == 50.0 + 1 and best.changes == {}
+    # The honest gain of 3 points goes on beside the lucky ones, and stands.
+    assert best.folds == 3 and best.value == 50.0 + 1 + 3 and best.gain == 3
+    assert best.changes == {"training.learning_rate": 0.2}
+
+
+def test_a_gain_within_its_error_does_not_replace_the_rules(start: Any) -> None:
+    def noisy(config: TrainConfig, by: float) -> float:
+        return 50.0 + 7 * config.seed + (config.encoder.dropout == 0.0) * (2 - by * (-1) ** (config.seed % 2))
+
+    search, _ = start(1000.0, worth=lambda config: noisy(config, 9.0), folds=6)
+    assert search.run().changes == {}
+    (found,) = [standing for standing in search.standings() if standing.changes == {"encoder.dropout": 0.0}]
+    assert found.folds == 6 and found.gain == pytest.approx(2.0)
+    assert found.error == pytest.approx(9 * (6 / 5) ** 0.5 / 6**0.5)
+    search.journal.path.unlink()
+    search, _ = start(1000.0, worth=lambda config: noisy(config, 3.0), folds=6)
+    assert search.run().changes == {"encoder.dropout": 0.0}
+
+
+def test_the_better_half_goes_on_from_fold_to_fold(start: Any) -> None:
+    search, _ = start(10_000.0, folds=10)
+    search.candidates = [{"training.learning_rate": 0.1 + 0.01 * n} for n in range(1, 10)] + CANDIDATES[1:2]
+    search.run()
+    folds = [sum(t.fold == fold for t in search.journal.trials) for fold in range(10)]
+    assert folds[1:] == [9, 5, *[4] * 7]  # the rules' recipe beside 8, 4 and 3 others
+
+
+def test_rankings_are_kept_by_what_is_gained_on_the_same_fold(start: Any) -> None:
+    """A fold of hard rows is as good a witness as one of easy rows."""
+    search, laboratory = start(1000.0, worth=lambda config: worth(config) - 20 * (config.seed > 3), folds=2)
+    kept: list[tuple[dict[str, Any], int]] = []
+    made = laboratory.__call__
+
+    def trial(config: TrainConfig, *given: object, keep: Any, **more: Any) -> TrialResult:
+        result = made(config, *given, **more)
+        changed = {"dropout": config.encoder.dropout, "rate": config.training.learning_rate}
+        if keep(result.metrics):
+            kept.append((changed, config.seed - 3))
+        return result
+
+    module.run_trial = trial  # type: ignore[assignment]
+    search.run()
+    rules = {"dropout": search.config.encoder.dropout, "rate": search.config.training.learning_rate}
+    assert [fold for changed, fold in kept if changed == rules] == [0, 1]
+    assert ({"dropout": 0.0, "rate": 0.2}, 1) in kept and ({**rules, "dropout": 0.0}, 1) not in kept
 
 
 def test_a_search_goes_on_where_it_was_cut_short(start: Any) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from statistics import mean
 from typing import Any, Literal
 
 import torch
@@ -43,10 +42,13 @@ __all__ = ["FitWork", "Quality"]
 Quality = Literal["fast", "good", "best"]
 
 FEW_ROWS = 5_000
-"""Up to here candidates are measured on three ways of holding rows out, above on two.
+"""Up to here candidates are measured on three ways of holding rows out or more, above on two.
 
 And a fast fit tries the rules' recipe once, as what ranks beside it may be most of the quality.
 """
+HELD_OUT, MOST_FOLDS = 1_000, 10
+"""Rows that the folds of few rows hold out together, where so many folds do."""
+
 OTHER_LOSS = {"objective.name", "head.kind", "encoder.normalize", "distillation.hard_weight"}
 """Where one of these is fixed, a virtual negative may not fit: it is left to who fixed it."""
 MEASURED_STEPS = 20
@@ -141,7 +143,7 @@ class FitWork:
                 if not fast and not set(changes) & set(self.fixed)
             ],
             metric=self.metric,
-            folds=1 if fast else 3 if few else 2,
+            folds=1 if fast else _folds(config.validation.rows) if few else 2,
             budget=self.clock,
             # The first trial is worth more than classifiers, and nothing is chosen without it.
             reserve=lambda whole: whole * grown * 1.1 + finishing + (learning if journal.trials else 0.0),
@@ -161,9 +163,7 @@ class FitWork:
         self.held_out = joined(self.kept.held_out(name))
         if found is None or not found.changes:
             return []
-        same = [t.value for t in journal.trials if not t.changes and t.fold < found.folds]
-        ruled = mean(value for value in same if value is not None)
-        reason = f"search: {self.metric} {found.value:.2f}, {ruled:.2f} by the rules"
+        reason = f"search: {self.metric} {found.value:.2f}, {found.value - found.gain:.2f} by the rules"
         return [Choice(option, value, reason) for option, value in found.changes.items()]
 
     def in_time(self, choices: Sequence[Choice], journal: Journal) -> list[Choice]:
@@ -287,3 +287,8 @@ class FitWork:
         value = trial.ended if trial.value is None else f"{self.metric} {trial.value:.2f}"
         shown = f"; best {best.value:.2f}" if best is not None else ""
         self.say(f"[{duration(self.clock.used)}] {trial.name}: {value} in {duration(trial.seconds)}{shown}")
+
+
+def _folds(held_out: int) -> int:
+    """Ways of holding rows out, of few rows: the fewer each holds out, the more of them there are."""
+    return min(MOST_FOLDS, max(3, math.ceil(HELD_OUT / held_out)))

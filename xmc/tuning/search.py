@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from xmc.data import Dataset
@@ -44,16 +44,32 @@ PATIENCE = 0.05
 """Of the budget, before the first trial is given up for its pace so far."""
 
 LEAST_GAIN = 0.2
-"""Points by which a candidate must beat the rules' recipe to replace it: less is chance."""
+"""Points by which a candidate must beat the rules' recipe to replace it, at the least: less is chance."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A candidate and its mean over the folds that it was measured on."""
+    """A candidate and what it came to on the folds that it was measured on.
+
+    Attributes:
+        changes: Of the rules' recipe.
+        value: Their mean.
+        folds: How many.
+        gain: Points over the rules' recipe, on the folds of both: which rows are held out matters more to
+            the value than most changes do.
+        error: The standard error of the gain; 0 of fewer than three folds, which do not tell.
+    """
 
     changes: Options
     value: float
     folds: int
+    gain: float
+    error: float = 0.0
+
+    @property
+    def beats_the_rules(self) -> bool:
+        """Whether the gain is more than chance."""
+        return self.gain >= max(LEAST_GAIN, self.error)
 
 
 @dataclass
@@ -113,26 +129,32 @@ class Search:
         return self.best()
 
     def best(self) -> Standing | None:
-        """The best so far among those measured on most folds; the rules' own unless it is clearly beaten."""
+        """The best so far among those measured on most folds; the rules' own, unless clearly beaten."""
         standings = self.standings()
-        if not standings:
-            return None
-        most = max(standing.folds for standing in standings)
-        among = [standing for standing in standings if standing.folds == most]
-        best = max(among, key=lambda standing: standing.value)
-        rules = next((standing for standing in among if not standing.changes), None)
-        return rules if rules is not None and best.value - rules.value < LEAST_GAIN else best
+        rules = next((standing for standing in standings if not standing.changes), None)
+        changed = [standing for standing in standings if standing.changes]
+        most = max((standing.folds for standing in changed), default=0)
+        among = [standing for standing in changed if standing.folds == most]
+        best = max(among, key=lambda standing: standing.gain, default=None)
+        return best if best is not None and best.beats_the_rules else rules
 
     def standings(self) -> list[Standing]:
         """Every candidate that was measured, in the order of the first trials."""
         found: list[Standing] = []
+        rules = self._values({})
         for first in self.journal.trials:
-            if first.fold == 0:
-                trials = [t for t in self.journal.trials if t.changes == first.changes]
-                values = [t.value for t in trials if t.value is not None]
-                if values:
-                    found.append(Standing(first.changes, mean(values), len(values)))
+            values = self._values(first.changes)
+            if first.fold == 0 and values:
+                gains = [values[fold] - rules[fold] for fold in values.keys() & rules.keys()]
+                gain = mean(gains) if gains else 0.0
+                error = stdev(gains) / len(gains) ** 0.5 if len(gains) > 2 else 0.0
+                found.append(Standing(first.changes, mean(values.values()), len(values), gain, error))
         return found
+
+    def _values(self, changes: Options) -> dict[int, float]:
+        """What a candidate came to on each fold that it was measured on."""
+        of_it = (trial for trial in self.journal.trials if trial.changes == changes)
+        return {trial.fold: trial.value for trial in of_it if trial.value is not None}
 
     def _round(self, candidates: Sequence[Options]) -> None:
         for changes in candidates:
@@ -153,13 +175,17 @@ class Search:
         return [changes for changes in ranked if changes][: -(-len(ranked) // 2)]
 
     def _more(self, fold: int) -> None:
-        """Another fold for the rules' recipe and the best three: each ranks only with the same folds."""
-        ranked = sorted(self.standings(), key=lambda standing: -standing.value)
-        changes = [{}, *(standing.changes for standing in ranked if standing.changes)][:4]
-        if self._left() < self._cost * len(changes):
-            return
-        for one in changes:
-            self._try(one, fold)
+        """Another fold for the rules' recipe and, of those measured on all folds so far, the better half.
+
+        At least three go on, where there is time for them.
+        """
+        on_all = [s for s in self.standings() if s.changes and s.folds == fold]
+        ranked = sorted(on_all, key=lambda standing: -standing.gain)
+        there_is_time = int(self._left() / self._cost) - 1
+        count = min(max(3, 2 ** (min(self.folds, 4) - fold)), there_is_time)
+        if ranked and count > 0:
+            for changes in ({}, *(standing.changes for standing in ranked[:count])):
+                self._try(changes, fold)
 
     def _try(self, changes: Options, fold: int = 0) -> Trial | None:
         """A trial, from the journal where it is there; None when there is no time left to make it.
@@ -184,7 +210,7 @@ class Search:
                 self.dataset,
                 self.encoders,
                 stop=self._hopeless,
-                keep=self._may_win,
+                keep=lambda metrics: self._may_win(metrics, changes, fold),
             )
         except ConfigError as error:
             # Options that do not go together are no reason to lose what the others came to.
@@ -220,10 +246,12 @@ class Search:
         early = not self.journal.trials and pace.seconds < PATIENCE * self.budget.seconds
         return not early or 2 * left < needed
 
-    def _may_win(self, metrics: dict[str, float]) -> bool:
+    def _may_win(self, metrics: dict[str, float], changes: Options, fold: int) -> bool:
         """Whether a trial of these metrics is about as good as the best so far."""
-        best = self.best()
-        return best is None or metrics[self.metric] > best.value - NEAR
+        rules, best = self._values({}), self.best()
+        if not changes or best is None or fold not in rules:
+            return True
+        return metrics[self.metric] - rules[fold] > best.gain - NEAR
 
     def _left(self, trial: float = 0.0) -> float:
         """Seconds for a trial that takes ``trial``, and for others.
