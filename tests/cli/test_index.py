@@ -9,6 +9,11 @@ import pytest
 
 from xmc.cli.index_tune import _command
 from xmc.cli.main import main
+from xmc.prediction.calibration import Calibration
+from xmc.prediction.curve import Point
+from xmc.prediction.judge import Judge
+from xmc.prediction.label_source import find_calibration
+from xmc.prediction.platt import Platt
 from xmc.retrieval import LabelIndex
 from xmc.retrieval.ensemble_options import EnsembleOptions
 
@@ -237,3 +242,21 @@ def test_an_index_that_ranks_with_more_than_vectors_can_be_tuned(
     assert "kept in" in said and LabelIndex.load(tmp_path / "index").manifest.ensemble is not None
     command = _command(index, "index", "--kind flat")
     assert command.startswith(f"xmc index build {model_folder} --labels DATA --kind flat --out ..., with ")
+
+
+def test_another_kind_of_an_index_keeps_its_calibration(
+    index: str, dataset_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    opened, other = LabelIndex.load(index), str(tmp_path / "other")
+    opened.add_ensemble(EnsembleOptions(lexical=0.2))
+    opened.save(index, overwrite=True)
+    assert main(["index", "merge", index, "--out", other, "--kind", "hnsw"]) == 0
+    assert not (Path(other) / "calibration.json").exists()
+    point, judge = Point(0.5, 1.0, 0.5, 0.7, 0.9, 1.0), Judge((0.5, 1.0, 0.2, 0.3, -0.1))
+    of = opened.manifest.model_fingerprint
+    fitted = Calibration(of, 20, "rows", 9, 5, Platt(2.0, -1.0), 0.0, [point], judge)
+    fitted.save(Path(index) / "calibration.json")
+    assert main(["index", "merge", index, "--out", other, "--kind", "hnsw", "--overwrite"]) == 0
+    assert find_calibration(LabelIndex.load(other)) == fitted
+    assert main(["index", "merge", index, index, "--out", str(tmp_path / "both")]) == 2
+    assert "one that ranks also with lexical 0.2" in capsys.readouterr().err

@@ -106,3 +106,12 @@ def test_only_some_places_are_kept(matrix: sp.csr_matrix) -> None:
     np.testing.assert_array_equal(
         SparseRows.of(matrix).where(kept).scipy().toarray(), np.maximum(matrix.toarray(), 0)
     )
+
+
+def test_columns_are_numbered_among_themselves(matrix: sp.csr_matrix) -> None:
+    kept = np.array([0, 3, 5, 8])
+    found = SparseRows.of(matrix).columns(kept)
+    assert found.shape == (7, 4)
+    np.testing.assert_array_equal(found.scipy().toarray(), matrix.toarray()[:, kept])
+    none = SparseRows.of(matrix).columns(np.array([], dtype=np.int64))
+    assert none.shape == (7, 0) and len(none.data) == 0

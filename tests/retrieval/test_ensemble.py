@@ -148,6 +148,24 @@ def test_a_removed_label_is_never_found(
     assert loaded.search("1 0 0", 6)[0].tolist() == index.search("1 0 0", 6)[0].tolist()
 
 
+@pytest.mark.parametrize("removed", [[], ["a"]])
+def test_another_kind_of_an_index_ranks_with_the_same(
+    index: LabelIndex, votes: QueryVotes, classifiers: WordClassifiers, removed: list[str]
+) -> None:
+    # Where words are counted, the empty text of a removed label is one, until the index is made again.
+    index.add_ensemble(EnsembleOptions(VOTE, 0.0 if removed else 0.3, 0.3), votes, classifiers)
+    if removed:
+        index.remove(removed)
+    index.add(["1 1 1"], ["e"])
+    other = LabelIndex.merge([index], kind="hnsw", progress=False)
+    assert other.manifest.ensemble == index.manifest.ensemble and other.manifest.kind == "hnsw"
+    assert index.manifest.ensemble is not None and len(other) == len(index) == 5 - len(removed)
+    for text in ("1 0 0", "3 4 0", "0 0 1", "1 1 1"):
+        expected, found = index.hits(text, 4), other.hits(text, 4)
+        assert [hit.uid for hit in found] == [hit.uid for hit in expected]
+        np.testing.assert_allclose([hit.score for hit in found], [hit.score for hit in expected], rtol=1e-6)
+
+
 def test_an_index_of_before_words_were_kept_counts_them(
     index: LabelIndex, tmp_path: Path, make_encoder: Callable[..., DualEncoder]
 ) -> None:
@@ -186,7 +204,7 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(
         ConfigError, match="rank by the model alone.*ranks also with vote of training queries 0.6"
     ):
-        LabelIndex.merge([index])
+        LabelIndex.merge([index, index])
     queries = tmp_path / "index" / current_generation(tmp_path / "index") / "queries.npy"
     np.save(queries, np.zeros((3, 3), dtype=np.float32))
     with pytest.raises(DataError, match="queries.npy is damaged or was replaced"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmc.cli.index_options import add_kind_options
 from xmc.cli.outputs import check_output_place
@@ -12,6 +14,9 @@ from xmc.cli.parser import make_parser, parse
 from xmc.counted import counted
 from xmc.errors import ConfigError
 from xmc.files import check_replaceable
+
+if TYPE_CHECKING:
+    from xmc.retrieval.label_index import LabelIndex
 
 __all__ = ["run", "shard_of"]
 
@@ -21,8 +26,8 @@ def run(arguments: Sequence[str]) -> None:
     parser = make_parser(
         "index merge",
         "One index of the labels of several, in their order, without encoding anything: of shards that\n"
-        "`xmc index build --shard` made, or of one index as another kind. It finds what one build of all\n"
-        "labels would.",
+        "`xmc index build --shard` made, or of one index as another kind, which keeps what ranks beside its\n"
+        "model. It finds what one build of all labels would.",
         "xmc index merge runs/index-1-of-2 runs/index-2-of-2 --out runs/index --kind ivf",
     )
     parser.add_argument("indexes", nargs="+", help="Index folders of one model.")
@@ -35,14 +40,26 @@ def run(arguments: Sequence[str]) -> None:
     from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
 
     check_replaceable(options.out, *INDEX_MARKS, overwrite=options.overwrite)
+    indexes = [LabelIndex.load(place) for place in options.indexes]
     merged = LabelIndex.merge(
-        [LabelIndex.load(place) for place in options.indexes],
+        indexes,
         kind=options.kind,
         storage=options.storage or ("float32" if options.kind else None),
         refine=True if options.refine else (False if options.kind else None),
     )
     merged.save(options.out, overwrite=options.overwrite)
+    _keep_calibration(indexes[0], Path(options.out), kept=bool(merged.manifest.ensemble))
     print(f"{counted(len(merged), 'label')} in {options.out}, as {merged.manifest.described}")
+
+
+def _keep_calibration(index: LabelIndex, out: Path, *, kept: bool) -> None:
+    """Copy that of the index's own ranking, which the merged one ranks by too, and leave no other's there."""
+    from xmc.prediction.calibration import FILE, Calibration
+    from xmc.prediction.label_source import calibration_file
+
+    (out / FILE).unlink(missing_ok=True)
+    if kept and (place := calibration_file(index)) is not None:
+        Calibration.load(place).save(out / FILE)
 
 
 def shard_of(words: str) -> tuple[int, int]:

@@ -92,6 +92,12 @@ class SparseRows(NamedTuple):
             data=self.data[kept], indices=self.indices[kept], indptr=before[np.asarray(self.indptr)]
         )
 
+    def columns(self, kept: NDArray[np.integer[Any]]) -> SparseRows:
+        """Only these columns, ascending and each once, numbered among themselves."""
+        left = self.where(np.isin(self.indices, kept))
+        places = np.searchsorted(kept, left.indices).astype(self.indices.dtype)
+        return left._replace(indices=places, shape=(self.shape[0], len(kept)))
+
     def without(self, other: SparseRows) -> SparseRows:
         """The same but the pairs of ``other``, of the same shape, whose places of value 0 are none."""
         if self.shape != other.shape:

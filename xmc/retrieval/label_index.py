@@ -140,8 +140,11 @@ class LabelIndex(EditableIndex):
     ) -> LabelIndex:
         """One index of the labels of several, from their vectors; see `xmc.retrieval.merging.merge_parts`.
 
+        One index alone, as another kind, ranks beside its model with what it did.
+
         Raises:
-            ConfigError: When an index has no exact vectors, or there is none.
+            ConfigError: When an index has no exact vectors, or there is none; when one of several ranks with
+                more than the model.
             DataError: When a uid is in two of them.
             IndexMismatchError: When they are of different models.
         """
@@ -152,7 +155,8 @@ class LabelIndex(EditableIndex):
                 "expected indexes of one vector a label, got one of several texts a label: build one index "
                 "of all labels"
             )
-        if more := next((index.manifest.ensemble for index in indexes if index.manifest.ensemble), None):
+        more = next((index.manifest.ensemble for index in indexes if index.manifest.ensemble), None)
+        if more and len(indexes) > 1:
             raise ConfigError(
                 f"expected indexes that rank by the model alone, got one that ranks also with {more}: build "
                 "indexes without (`xmc index build` without --ensemble) to merge them"
@@ -162,7 +166,13 @@ class LabelIndex(EditableIndex):
         model = next((index.model_place for index in indexes if index.model_place is not None), None)
         changes.manifest = replace(changes.manifest, model=model)
         encoder = next((index._encoder for index in indexes if index._encoder is not None), None)
-        return cls(changes.store, changes.table, changes.manifest, encoder)
+        merged = cls(changes.store, changes.table, replace(changes.manifest, ensemble=None), encoder)
+        if more and (beside := indexes[0]._ensemble) is not None:
+            kept = indexes[0].live_ids
+            votes = None if beside.votes is None else beside.votes.of_labels(kept)
+            classifiers = None if beside.classifiers is None else beside.classifiers.of_labels(kept)
+            merged.add_ensemble(more, votes, classifiers)
+        return merged
 
     def by_vectors_alone(self) -> LabelIndex:
         """The same labels and vectors, ranked by the model and by nothing beside it; to be searched only."""

@@ -151,6 +151,10 @@ class QueryVotes:
         left = self.relevance.where(~np.isin(self.relevance.indices, removed))
         return QueryVotes(self.vectors, left, unit=True, on_device=self.on_device)
 
+    def of_labels(self, kept: NDArray[np.int64]) -> QueryVotes:
+        """The same of an index of these labels alone, ascending, whose ids are their places."""
+        return QueryVotes(self.vectors, self.relevance.columns(kept), unit=True, on_device=self.on_device)
+
     def nearest(
         self, queries: NDArray[np.floating], *, own: Sequence[int] | NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -93,6 +93,13 @@ class WordClassifiers:
                 f"{_ADVICE}"
             ) from error
 
+    def of_labels(self, kept: NDArray[np.int64]) -> WordClassifiers:
+        """The same of an index of these labels alone, ascending, whose ids are their places."""
+        known = kept[kept < self.num_labels]
+        made = WordClassifiers.__new__(WordClassifiers)
+        made.features, made.words, made.biases = self.features, self.words.columns(known), self.biases[known]
+        return made
+
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write what :meth:`read` opens into a folder, and name the files."""
         arrays = (
