@@ -194,6 +194,11 @@ def test_the_best_are_measured_on_more_folds_and_ranked_by_the_same_ones(start: 
     assert best.changes == {"training.learning_rate": 0.2}
 
 
+def test_nothing_is_searched_where_nothing_can_be_gained(start: Any) -> None:
+    search, laboratory = start(1000.0, worth=lambda config: 99.9)
+    assert search.run().changes == {} and len(laboratory.made) == 1
+
+
 def test_a_gain_within_its_error_does_not_replace_the_rules(start: Any) -> None:
     def noisy(config: TrainConfig, by: float) -> float:
         return 50.0 + 7 * config.seed + (config.encoder.dropout == 0.0) * (2 - by * (-1) ** (config.seed % 2))

@@ -117,6 +117,8 @@ class Search:
         first = self._try({})
         if first is None or first.value is None:
             return self.best()
+        if first.value > 100 - LEAST_GAIN:  # nothing could beat it
+            return self.best()
         self._cost = first.seconds
         enough = self._left() >= self._cost * len(self.candidates) * 1.2
         self._round(self._promising() if self.shorter and not enough else self.candidates)
