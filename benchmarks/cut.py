@@ -54,7 +54,7 @@ def cut(dataset: Dataset, out: str, rows: int, *, seed: int | None = 0, labels: 
     stays = may_stay & (relevance[chosen].getnnz(axis=0) > 0)
     writer = DatasetWriter(
         out,
-        name=f"{dataset.name}-{rows}",
+        name=_name(dataset.name, rows, seed, labels),
         propensity=dataset.propensity,
         query_fields=dataset.manifest.query_fields,
         label_fields=dataset.manifest.label_fields,
@@ -73,6 +73,12 @@ def cut(dataset: Dataset, out: str, rows: int, *, seed: int | None = 0, labels: 
                 keep=chosen if split == "train" else kept.getnnz(axis=1) > 0,
             )
     return Dataset.load(out)
+
+
+def _name(name: str, rows: int, seed: int | None, labels: int | None) -> str:
+    """What tables call a cut: no two have one name."""
+    drawn = "-first" if seed is None else f"-seed-{seed}" if seed else ""
+    return f"{name}-{rows}{drawn}" + (f"-of-{labels}-labels" if labels is not None else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -34,7 +34,7 @@ def test_a_cut_keeps_rows_and_the_pairs_of_their_labels(
     dataset: Dataset, tmp_path: Path, seed: int | None
 ) -> None:
     left = cut(dataset, str(tmp_path / "cut"), 20, seed=seed)
-    assert left.num_train == 20
+    assert left.num_train == 20 and left.name == ("few-20-first" if seed is None else "few-20")
     rows = {uid: row for row, uid in enumerate(dataset.uids("train"))}
     chosen = [rows[uid] for uid in left.uids("train")]
     assert chosen == sorted(chosen)
@@ -57,7 +57,7 @@ def test_few_labels_are_those_of_the_most_rows(dataset: Dataset, tmp_path: Path)
     left = cut(dataset, str(tmp_path / "cut"), 5, labels=3)
     counts = dict(zip(dataset.uids("labels"), dataset.relevance("train").getnnz(axis=0), strict=True))
     lowest = min(counts[uid] for uid in left.uids("labels"))
-    assert left.num_train == 5 and left.num_labels <= 3
+    assert left.num_train == 5 and left.num_labels <= 3 and left.name == "few-5-of-3-labels"
     assert sum(count > lowest for count in counts.values()) < 3
     assert left.relevance("train").getnnz(axis=1).min() >= 1
 

@@ -240,8 +240,8 @@ def test_an_index_that_ranks_with_more_than_vectors_can_be_tuned(
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "kept in" in said and LabelIndex.load(tmp_path / "index").manifest.ensemble is not None
-    command = _command(index, "index", "--kind flat")
-    assert command.startswith(f"xmc index build {model_folder} --labels DATA --kind flat --out ..., with ")
+    # Which keeps what it ranks with beside its model.
+    assert _command(index, "index", "--kind flat") == "xmc index merge index --kind flat --out ..."
 
 
 def test_another_kind_of_an_index_keeps_its_calibration(
@@ -258,5 +258,8 @@ def test_another_kind_of_an_index_keeps_its_calibration(
     fitted.save(Path(index) / "calibration.json")
     assert main(["index", "merge", index, "--out", other, "--kind", "hnsw", "--overwrite"]) == 0
     assert find_calibration(LabelIndex.load(other)) == fitted
+    assert main(["index", "merge", index, "--out", index, "--kind", "exact", "--overwrite"]) == 0
+    in_place = LabelIndex.load(index)
+    assert in_place.manifest.kind == "exact" and find_calibration(in_place) == fitted
     assert main(["index", "merge", index, index, "--out", str(tmp_path / "both")]) == 2
     assert "one that ranks also with lexical 0.2" in capsys.readouterr().err

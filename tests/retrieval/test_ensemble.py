@@ -166,6 +166,18 @@ def test_another_kind_of_an_index_ranks_with_the_same(
         np.testing.assert_allclose([hit.score for hit in found], [hit.score for hit in expected], rtol=1e-6)
 
 
+def test_another_kind_of_an_index_may_have_no_label_left_that_its_classifiers_know(
+    index: LabelIndex, votes: QueryVotes, classifiers: WordClassifiers, tmp_path: Path
+) -> None:
+    index.add_ensemble(EnsembleOptions(VOTE, 0.3, 0.3), votes, classifiers)
+    index.add(["1 1 1", "0 0 2"], ["e", "f"])
+    index.remove(list("abcd"))
+    other = LabelIndex.merge([index], kind="exact", progress=False)
+    other.save(tmp_path / "other")
+    for one in (other, LabelIndex.load(tmp_path / "other", index.encoder)):
+        assert {hit.uid for hit in one.hits("1 0 0", 2)} == {"e", "f"}
+
+
 def test_an_index_of_before_words_were_kept_counts_them(
     index: LabelIndex, tmp_path: Path, make_encoder: Callable[..., DualEncoder]
 ) -> None:

@@ -36,7 +36,9 @@ from xmc.training import step as training_step
 from xmc.training.batches import LabelMemory, MemoryConfig
 from xmc.training.batches.batch import Moment
 from xmc.training.config import TrainConfig
-from xmc.training.step import StepInputs, accumulate_gradients
+from xmc.training.learned.learner import parameter_groups
+from xmc.training.learned.optimisers.adamw import AdamW
+from xmc.training.step import StepInputs, accumulate_gradients, optimise
 
 META = torch.device("meta")
 ONCE = {("tiled.py", "__post_init__"): 1, ("objective.py", "refuse_non_finite"): 1}
@@ -168,6 +170,24 @@ def test_a_step_stays_on_its_device_and_asks_for_few_numbers(tmp_path: Path, rea
         found.append(Counter(reads))
     few, many = found
     assert few == many, "no number is read for each micro-batch"
+
+
+def test_a_whole_step_asks_for_no_more_with_the_optimiser_and_the_norm(
+    tmp_path: Path, reads: Counter[Place], copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_step, "_runs_behind", lambda device: device == META)
+    inputs = step_on_meta(tmp_path, 256)
+    learner = inputs.learner
+    groups = parameter_groups([*learner.encoder.parameters()], learner.parameters, inputs.config.training)
+    inputs = replace(inputs, learner=replace(learner, optimisers={"adamw": AdamW(groups)}))
+    for step in range(2):
+        reads.clear()
+        with copies:
+            result = optimise(inputs, step)
+        assert reads == ONCE, reads
+        assert not copies.by_hand, copies.by_hand
+    assert result.norm is not None and result.skipped is None
+    assert reads.keys() - ONCE.keys() == {("world.py", "__float__")}, "it is read where it is asked for"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from xmc.errors import ConfigError
 from xmc.files import check_replaceable
 
 if TYPE_CHECKING:
+    from xmc.prediction.calibration import Calibration
     from xmc.retrieval.label_index import LabelIndex
 
 __all__ = ["run", "shard_of"]
@@ -47,19 +48,25 @@ def run(arguments: Sequence[str]) -> None:
         storage=options.storage or ("float32" if options.kind else None),
         refine=True if options.refine else (False if options.kind else None),
     )
+    # Read before anything is written: the index may take its own place.
+    calibration = _own_calibration(indexes)
     merged.save(options.out, overwrite=options.overwrite)
-    _keep_calibration(indexes[0], Path(options.out), kept=bool(merged.manifest.ensemble))
+    place = Path(options.out) / "calibration.json"
+    if calibration is None:
+        place.unlink(missing_ok=True)  # of what was there before
+    else:
+        calibration.save(place)
     print(f"{counted(len(merged), 'label')} in {options.out}, as {merged.manifest.described}")
 
 
-def _keep_calibration(index: LabelIndex, out: Path, *, kept: bool) -> None:
-    """Copy that of the index's own ranking, which the merged one ranks by too, and leave no other's there."""
-    from xmc.prediction.calibration import FILE, Calibration
-    from xmc.prediction.label_source import calibration_file
+def _own_calibration(indexes: Sequence[LabelIndex]) -> Calibration | None:
+    """Of one index alone, what its own ranking is calibrated by; others have that of their model."""
+    from xmc.prediction.calibration import Calibration
+    from xmc.prediction.label_source import calibration_file, ranks_by_itself
 
-    (out / FILE).unlink(missing_ok=True)
-    if kept and (place := calibration_file(index)) is not None:
-        Calibration.load(place).save(out / FILE)
+    if len(indexes) > 1 or not ranks_by_itself(indexes[0]) or (file := calibration_file(indexes[0])) is None:
+        return None
+    return Calibration.load(file)
 
 
 def shard_of(words: str) -> tuple[int, int]:

@@ -101,12 +101,9 @@ def run(arguments: Sequence[str]) -> None:
 
 def _command(index: LabelIndex, place: str, kind: str) -> str:
     """What makes an index of that kind: of the vectors where `xmc index merge` can, else of the labels."""
-    if not index.manifest.ensemble and not index.manifest.has_several_texts:
+    if not index.manifest.has_several_texts:
         return f"xmc index merge {place} {kind} --out ..."
-    command = f"xmc index build {index.model_place or 'MODEL'} --labels DATA {kind} --out ..."
-    if not index.manifest.ensemble:
-        return command
-    return f"{command}, with --ensemble auto for what it ranks with beside, if the run held rows out"
+    return f"xmc index build {index.model_place or 'MODEL'} --labels DATA {kind} --out ..."
 
 
 def _measured(index: LabelIndex, options: jsonargparse.Namespace) -> list[Trial]:

@@ -21,6 +21,7 @@ from xmc.distributed.recording import recorded
 from xmc.errors import ConfigError
 
 __all__ = [
+    "LateNumber",
     "World",
     "all_gather_rows",
     "all_reduce_max",
@@ -253,3 +254,34 @@ def to_device(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
         # torch keeps the page-locked memory until the copy is done, whoever lets go of the tensor before.
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
+
+
+class LateNumber:
+    """A scalar on its way to the host; to ask for it is to wait for what computes it, and for nothing later.
+
+    To read a tensor of a GPU waits for all that was launched before the question. Here the copy is launched
+    at once, behind what computes the number, so that work launched since does not keep the answer back.
+
+    Args:
+        value: A scalar, on any device.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self._event: torch.cuda.Event | None = None
+        self._value = value.detach()
+        if value.is_cuda:
+            self._value = torch.empty((), dtype=value.dtype, pin_memory=True)
+            self._value.copy_(value.detach(), non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether to ask for it waits for nothing."""
+        return self._event is None or bool(self._event.query())
+
+    def __float__(self) -> float:
+        """The number."""
+        if self._event is not None:
+            self._event.synchronize()
+        return float(self._value)

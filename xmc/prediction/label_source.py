@@ -12,7 +12,7 @@ from xmc.fit_folder import INDEX, RUN, part_of_fit
 from xmc.prediction.calibration import FILE, Calibration
 from xmc.retrieval.label_index import INDEX_MARKS, LabelIndex
 
-__all__ = ["calibration_file", "find_calibration", "open_labels"]
+__all__ = ["calibration_file", "find_calibration", "open_labels", "ranks_by_itself"]
 
 _log = logging.getLogger(__name__)
 
@@ -96,8 +96,7 @@ def find_calibration(index: LabelIndex, file: str | Path | None = None) -> Calib
 
 def calibration_file(index: LabelIndex) -> Path | None:
     """Where the calibration of an index's own ranking is; None where there is none."""
-    # Its scores are not those of the model alone.
-    if index.manifest.ensemble or index.manifest.truncated_to is not None:
+    if ranks_by_itself(index):
         inside = None if index.folder is None else index.folder / FILE
         return inside if inside is not None and inside.is_file() else None
     place = index.model_place
@@ -105,3 +104,8 @@ def calibration_file(index: LabelIndex) -> Path | None:
         return None
     file = resolve_model(place) / FILE
     return file if file.is_file() else None
+
+
+def ranks_by_itself(index: LabelIndex) -> bool:
+    """Whether its scores are not those of the model alone, so that its calibration is in its own folder."""
+    return bool(index.manifest.ensemble) or index.manifest.truncated_to is not None

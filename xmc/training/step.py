@@ -18,7 +18,7 @@ from torch import Tensor
 from xmc.data import TokenRows
 from xmc.distributed import World, all_gather_rows
 from xmc.distributed.stopwatch import SILENT, Watch
-from xmc.distributed.world import to_device
+from xmc.distributed.world import LateNumber, to_device
 from xmc.encoders import CachedEncoding, Tower, encode_with_cache
 from xmc.encoders.micro_batches import AutocastFactory, backward_from
 from xmc.errors import NonFiniteError
@@ -72,18 +72,37 @@ class StepResult:
 
     Attributes:
         loss: Mean over its batches, before the step; a detached scalar.
-        gradient_norm: Of the encoder, before clipping; None where a loss that is not finite came before it.
+        norm: Of the encoder's gradient, before clipping; None where a loss that is not finite came before it.
         factor: The share of the peak rates that it was taken at.
-        skipped: Why no optimiser stepped, or None. A head steps by itself, batch after batch: it stays as it
-            was where queries are not finite, not where only the encoder's gradient is.
+        not_finite: What said that a loss is not finite, or None.
         queries: [n] int64, the training queries of its batches.
     """
 
     loss: Tensor
-    gradient_norm: float | None
+    norm: LateNumber | None
     factor: float
-    skipped: str | None
+    not_finite: str | None
     queries: np.ndarray
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its norm and whether it was skipped can be asked for without waiting for a GPU."""
+        return self.norm is None or self.norm.is_there
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """The norm as a number, which may be waited for."""
+        return None if self.norm is None else float(self.norm)
+
+    @property
+    def skipped(self) -> str | None:
+        """Why no optimiser stepped, or None; may be waited for as the norm is.
+
+        A head steps by itself, batch after batch: it stays as it was where queries are not finite, not where
+        only the encoder's gradient is.
+        """
+        norm = self.gradient_norm
+        return self.not_finite if norm is None or math.isfinite(norm) else f"the gradient's norm is {norm}"
 
 
 def optimise(inputs: StepInputs, step: int) -> StepResult:
@@ -103,7 +122,7 @@ def optimise(inputs: StepInputs, step: int) -> StepResult:
 def _optimise(inputs: StepInputs, step: int) -> StepResult:
     training, learner, batches = inputs.config.training, inputs.learner, inputs.batches
     learner.zero_grad()
-    skipped: str | None = None
+    not_finite: str | None = None
     drawn: list[np.ndarray] = []
     loss = torch.zeros((), device=inputs.device)
     factor = warmup_linear_decay(step, inputs.num_steps, training.warmup)
@@ -117,21 +136,20 @@ def _optimise(inputs: StepInputs, step: int) -> StepResult:
                 continue
             part, embeddings = accumulate_gradients(inputs, batch)
         except NonFiniteError as error:  # raised alike on every rank, before anything is changed
-            part, skipped = loss.new_tensor(torch.nan), str(error)
+            part, not_finite = loss.new_tensor(torch.nan), str(error)
         else:
             if inputs.states is not None:
                 inputs.states.commit()
             batches.after(batch, embeddings, moment, inputs.watch)
         loss += part
-    norm = None
-    if step + 1 < inputs.num_steps and _runs_behind(inputs.device):
-        # The host would wait now for the gradient's norm, while the GPU is at work.
+    norm, behind = None, _runs_behind(inputs.device)
+    if step + 1 < inputs.num_steps and behind:
+        # The host has time now, while the GPU is at work.
         index = (step + 1) * training.accumulation
         batches.draw_ahead(Moment(index, step + 1, inputs.frozen, learner.parameters), inputs.watch)
-    if skipped is None:
-        norm = learner.apply_gradients(factor, inputs.watch)
-        skipped = None if math.isfinite(norm) else f"the gradient's norm is {norm}"
-    return StepResult(loss, norm, factor, skipped, np.concatenate(drawn))
+    if not_finite is None:
+        norm = learner.apply_gradients(factor, inputs.watch, unasked=behind)
+    return StepResult(loss, norm, factor, not_finite, np.concatenate(drawn))
 
 
 def _runs_behind(device: torch.device) -> bool:

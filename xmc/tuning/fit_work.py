@@ -47,7 +47,7 @@ FEW_ROWS = 5_000
 And a fast fit tries the rules' recipe once, as what ranks beside it may be most of the quality.
 """
 HELD_OUT, MOST_FOLDS = 1_000, 10
-"""Rows that the folds of few rows hold out together, where so many folds do."""
+"""Of few rows there are as many folds as hold out so many rows, some of them more than once."""
 
 OTHER_LOSS = {"objective.name", "head.kind", "encoder.normalize", "distillation.hard_weight"}
 """Where one of these is fixed, a virtual negative may not fit: it is left to who fixed it."""
@@ -143,6 +143,7 @@ class FitWork:
                 if not fast and not set(changes) & set(self.fixed)
             ],
             metric=self.metric,
+            rows=self.facts.num_rows,
             folds=1 if fast else _folds(config.validation.rows) if few else 2,
             budget=self.clock,
             # The first trial is worth more than classifiers, and nothing is chosen without it.

@@ -13,7 +13,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import mean, stdev
 from typing import Any
 
 from xmc.data import Dataset
@@ -25,6 +24,7 @@ from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import mixtures
 from xmc.tuning.choice import with_options
 from xmc.tuning.journal import Journal, Trial
+from xmc.tuning.standing import LEAST_GAIN, Standing, fold_error, standing_of
 from xmc.tuning.trial import EncoderCache, Pace, TrialResult, run_trial
 from xmc.tuning.trial_files import TrialFiles
 
@@ -43,34 +43,6 @@ NEAR = 1.0
 PATIENCE = 0.05
 """Of the budget, before the first trial is given up for its pace so far."""
 
-LEAST_GAIN = 0.2
-"""Points by which a candidate must beat the rules' recipe to replace it, at the least: less is chance."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A candidate and what it came to on the folds that it was measured on.
-
-    Attributes:
-        changes: Of the rules' recipe.
-        value: Their mean.
-        folds: How many.
-        gain: Points over the rules' recipe, on the folds of both: which rows are held out matters more to
-            the value than most changes do.
-        error: The standard error of the gain; 0 of fewer than three folds, which do not tell.
-    """
-
-    changes: Options
-    value: float
-    folds: int
-    gain: float
-    error: float = 0.0
-
-    @property
-    def beats_the_rules(self) -> bool:
-        """Whether the gain is more than chance."""
-        return self.gain >= max(LEAST_GAIN, self.error)
-
 
 @dataclass
 class Search:
@@ -81,6 +53,7 @@ class Search:
         dataset: To train on.
         candidates: Changes to try, the most promising first.
         metric: Of the validation rows; more is better.
+        rows: Training rows.
         folds: How many ways of holding out rows the best candidates are measured by.
         budget: Of the whole fit.
         reserve: Seconds that the final training will take, by the seconds of a whole trial of the winner.
@@ -96,6 +69,7 @@ class Search:
     dataset: Dataset
     candidates: Sequence[Options]
     metric: str
+    rows: int
     folds: int
     budget: Budget
     reserve: Callable[[float], float]
@@ -105,6 +79,7 @@ class Search:
     shorter: bool = True
     tell: Callable[[Trial, Standing | None], None] = lambda trial, best: None
     _cost: float = 0.0
+    _known: tuple[int, list[Standing]] = (-1, [])
 
     def run(self) -> Standing | None:
         """The best candidate; None where there was no time for one whole trial.
@@ -122,7 +97,10 @@ class Search:
         self._cost = first.seconds
         enough = self._left() >= self._cost * len(self.candidates) * 1.2
         self._round(self._promising() if self.shorter and not enough else self.candidates)
-        single = [(t.changes, t.value) for t in self.journal.trials if t.fold == 0 and t.value is not None]
+        # Of those tried so far; a search that goes on finds mixtures in its journal, too.
+        alone = {name_of(changes) for one in ({}, *self.candidates) for changes in (one, self._short(one))}
+        trials = [t for t in self.journal.trials if t.fold == 0 and name_of(t.changes) in alone]
+        single = [(t.changes, t.value) for t in trials if t.value is not None]
         count = max(2, len(self.candidates) // 3)
         draw = generator(self.config.seed, Stream.CANDIDATES)
         self._round(mixtures(single, first.value, count, draw))
@@ -131,32 +109,33 @@ class Search:
         return self.best()
 
     def best(self) -> Standing | None:
-        """The best so far among those measured on most folds; the rules' own, unless clearly beaten."""
+        """The best so far among those measured on most folds; the rules' own, unless it is clearly beaten."""
         standings = self.standings()
         rules = next((standing for standing in standings if not standing.changes), None)
         changed = [standing for standing in standings if standing.changes]
         most = max((standing.folds for standing in changed), default=0)
-        among = [standing for standing in changed if standing.folds == most]
-        best = max(among, key=lambda standing: standing.gain, default=None)
-        return best if best is not None and best.beats_the_rules else rules
+        among = [standing for standing in changed if standing.folds == most and standing.beats_the_rules]
+        return max(among, key=lambda standing: standing.believed, default=rules)
 
     def standings(self) -> list[Standing]:
         """Every candidate that was measured, in the order of the first trials."""
-        found: list[Standing] = []
-        rules = self._values({})
-        for first in self.journal.trials:
-            values = self._values(first.changes)
-            if first.fold == 0 and values:
-                gains = [values[fold] - rules[fold] for fold in values.keys() & rules.keys()]
-                gain = mean(gains) if gains else 0.0
-                error = stdev(gains) / len(gains) ** 0.5 if len(gains) > 2 else 0.0
-                found.append(Standing(first.changes, mean(values.values()), len(values), gain, error))
-        return found
+        count = len(self.journal.trials)
+        if self._known[0] != count:  # asked before each step of a trial
+            self._known = count, self._standings(range(count + 1))
+        return self._known[1]
 
-    def _values(self, changes: Options) -> dict[int, float]:
-        """What a candidate came to on each fold that it was measured on."""
-        of_it = (trial for trial in self.journal.trials if trial.changes == changes)
-        return {trial.fold: trial.value for trial in of_it if trial.value is not None}
+    def _standings(self, folds: range) -> list[Standing]:
+        """What candidates came to on some folds."""
+        values: dict[str, dict[int, float]] = {}
+        changes: dict[str, Options] = {}
+        for trial in self.journal.trials:
+            if trial.value is not None and trial.fold in folds:
+                name = name_of(trial.changes)
+                changes.setdefault(name, trial.changes)
+                values.setdefault(name, {})[trial.fold] = trial.value
+        rules, held_out = values.get(name_of({}), {}), self.config.validation.rows
+        found = (standing_of(changes[name], own, rules, held_out, self.rows) for name, own in values.items())
+        return [standing for standing in found if standing is not None]
 
     def _round(self, candidates: Sequence[Options]) -> None:
         for changes in candidates:
@@ -169,25 +148,33 @@ class Search:
         for changes in ({}, *self.candidates):
             if self.budget.used >= until:
                 break
-            short = {**changes, EPOCHS: SHORT * changes.get(EPOCHS, self.config.training.epochs)}
-            trial = self._try(short)
+            trial = self._try(self._short(changes))
             if trial is not None and trial.value is not None:
                 values.append((trial.value, changes))
         ranked = [changes for _, changes in sorted(values, key=lambda pair: -pair[0])]
         return [changes for changes in ranked if changes][: -(-len(ranked) // 2)]
 
-    def _more(self, fold: int) -> None:
-        """Another fold for the rules' recipe and, of those measured on all folds so far, the better half.
+    def _short(self, changes: Options) -> Options:
+        """The same with a third of its epochs."""
+        return {**changes, EPOCHS: SHORT * changes.get(EPOCHS, self.config.training.epochs)}
 
-        At least three go on, where there is time for them.
+    def _more(self, fold: int) -> None:
+        """Another fold for the rules' recipe and the best of those measured on all before: 8, then 4, then 3.
+
+        By these folds alone, so that a search that goes on asks what one that was not cut short does.
         """
-        on_all = [s for s in self.standings() if s.changes and s.folds == fold]
-        ranked = sorted(on_all, key=lambda standing: -standing.gain)
+        before = self._standings(range(fold))
+        on_all = [standing for standing in before if standing.changes and standing.folds == fold]
+        ranked = sorted(on_all, key=lambda standing: -standing.believed)
         there_is_time = int(self._left() / self._cost) - 1
-        count = min(max(3, 2 ** (min(self.folds, 4) - fold)), there_is_time)
-        if ranked and count > 0:
-            for changes in ({}, *(standing.changes for standing in ranked[:count])):
-                self._try(changes, fold)
+        known = sum(trial.fold == fold for trial in self.journal.trials)
+        count = min(max(3, 2 ** (min(self.folds, 4) - fold)), max(there_is_time, known))
+        if not ranked or count < 1:
+            return
+        rules = self._try({}, fold)
+        if rules is not None and rules.value is not None:
+            for standing in ranked[:count]:
+                self._try(standing.changes, fold)
 
     def _try(self, changes: Options, fold: int = 0) -> Trial | None:
         """A trial, from the journal where it is there; None when there is no time left to make it.
@@ -200,13 +187,13 @@ class Search:
         known = self.journal.find(changes, fold)
         if known is not None:
             return known
-        # The seed decides which rows are held out.
-        config = replace(with_options(self.config, changes), seed=self.config.seed + fold)
-        expected = self._cost * _steps(config.training) / _steps(self.config.training)
-        if self._cost and self._left(expected) < expected:
-            return None
         started = time.perf_counter()
         try:
+            # The seed decides which rows are held out.
+            config = replace(with_options(self.config, changes), seed=self.config.seed + fold)
+            expected = self._cost * _steps(config.training) / _steps(self.config.training)
+            if self._cost and self._left(expected) < expected:
+                return None
             result = run_trial(
                 config,
                 self.dataset,
@@ -249,11 +236,16 @@ class Search:
         return not early or 2 * left < needed
 
     def _may_win(self, metrics: dict[str, float], changes: Options, fold: int) -> bool:
-        """Whether a trial of these metrics is about as good as the best so far."""
-        rules, best = self._values({}), self.best()
-        if not changes or best is None or fold not in rules:
+        """Whether a trial's rankings are kept, as its candidate may win.
+
+        On the first fold those of the candidates that are about as good as the best, on further ones all:
+        what ranks beside the model is not to be chosen by the folds alone on which the model did well.
+        """
+        rules, best = self.journal.find({}, 0), self.best()
+        if not changes or fold > 0 or best is None or rules is None or rules.value is None:
             return True
-        return metrics[self.metric] - rules[fold] > best.gain - NEAR
+        near = max(NEAR, fold_error(self.config.validation.rows))
+        return metrics[self.metric] - rules.value > best.gain - near
 
     def _left(self, trial: float = 0.0) -> float:
         """Seconds for a trial that takes ``trial``, and for others.

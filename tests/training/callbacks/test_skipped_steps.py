@@ -3,15 +3,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from xmc.distributed import current_world
+from xmc.distributed.world import LateNumber
 from xmc.errors import NonFiniteError
 from xmc.training import Trainer, train
-from xmc.training.step import optimise
+from xmc.training.callbacks.skipped_steps import SkippedSteps
+from xmc.training.step import StepResult, optimise
 
 
 def broken_at(broken: Callable[[int], bool], by: str) -> Callable[..., Tensor]:
@@ -88,3 +93,50 @@ def test_too_many_in_a_row_end_the_run(by: str, plain: Any, changed: Any) -> Non
         train(config, objective=broken_at(lambda call: call >= 6, by))
     assert not (Path(config.run.dir) / "result.json").exists()
     assert len([line for line in strict(Path(config.run.dir) / "metrics.jsonl") if "skipped" in line]) == 3
+
+
+class Late(LateNumber):
+    """A number that is there once the next step is launched, as a GPU's."""
+
+    is_there = False
+
+
+@pytest.mark.parametrize("by", ["loss", "gradient"])
+def test_a_gpus_steps_are_looked_at_one_later_and_counted_alike(
+    by: str, plain: Any, changed: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+    for behind in (False, True):
+        if behind:
+            monkeypatch.setattr("xmc.training.step._runs_behind", lambda device: True)
+            monkeypatch.setattr("xmc.training.learned.learner.LateNumber", Late)
+        run = {"dir": f"{plain.run.dir}-{behind}"}
+        # The last step of all among them.
+        result = train(changed(plain, run=run), objective=broken_at(lambda call: call in (4, 5, 9, 27), by))
+        assert result.skipped_steps == 4 and result.num_steps == 28
+        lines = strict(Path(run["dir"]) / "metrics.jsonl")
+        assert [line["step"] for line in lines if "skipped" in line] == [5, 6, 10, 28]
+        losses.append([line["loss"] for line in lines if "loss" in line])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert "step 28 skipped (4 so far)" in capsys.readouterr().out
+    dense = changed(plain, run={"dir": f"{plain.run.dir}-many"})
+    with pytest.raises(NonFiniteError, match="got them up to step 12 with the queries"):
+        train(dense, objective=broken_at(lambda call: call >= 9, by))
+
+
+def test_a_step_that_waits_is_in_a_checkpoint_and_counted_at_the_end() -> None:
+    skipped = StepResult(torch.zeros(()), Late(torch.tensor(torch.inf)), 1.0, None, np.arange(3))
+    taken = StepResult(torch.zeros(()), Late(torch.tensor(2.0)), 1.0, None, np.arange(3))
+    callback, run = SkippedSteps(3), SimpleNamespace(step=4, num_steps=9, world=current_world(), log=Silent())
+    callback.after_step(run, taken)
+    assert callback.largest_norm == 0.0 and callback.state_dict()["largest_norm"] == 2.0
+    run.step = 5
+    callback.after_step(run, skipped)
+    assert callback.total == 0 and callback.state_dict() == {"total": 1, "in_a_row": 1, "largest_norm": 2.0}
+    callback.on_end(run, None)
+    assert callback.total == 1 and callback.state_dict()["total"] == 1
+
+
+class Silent:
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Nobody reads it."""

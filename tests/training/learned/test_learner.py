@@ -62,6 +62,6 @@ def test_the_encoders_gradient_alone_is_clipped_to_its_norm(clip_norm, step):
     offsets.grad = offsets.grad.clone()
     optimisers = {"descent": Descent([encoder, offsets], encoder)}
     learner = Learner(None, None, None, None, optimisers, clip_norm, current_world())
-    assert learner.apply_gradients(1.0) == pytest.approx(5.0)
+    assert float(learner.apply_gradients(1.0)) == pytest.approx(5.0)
     torch.testing.assert_close(encoder.detach(), torch.tensor([-3.0, -4.0]) * step / 5, atol=1e-5, rtol=0)
     torch.testing.assert_close(offsets.detach(), torch.tensor([-3.0, -4.0]))

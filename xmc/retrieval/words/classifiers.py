@@ -71,6 +71,8 @@ class WordClassifiers:
             DataError: When weights that were read from a file name labels that there cannot be.
         """
         found = np.full(ids.shape, np.nan, dtype=np.float32)
+        if not self.num_labels:
+            return found
         rows_at_once = max(1, CHUNK_SCORES // max(1, self.num_labels))
         for start in range(0, len(texts), rows_at_once):
             chunk = slice(start, start + rows_at_once)

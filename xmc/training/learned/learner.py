@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xmc.distributed import World, sum_gradients
 from xmc.distributed.stopwatch import SILENT, Watch
+from xmc.distributed.world import LateNumber
 from xmc.encoders import DualEncoder
 from xmc.encoders.adapters import has_adapters
 from xmc.errors import ConfigError
@@ -120,15 +121,21 @@ class Learner:
 
         return put_back
 
-    def apply_gradients(self, factor: float, watch: Watch = SILENT) -> float:
+    def apply_gradients(self, factor: float, watch: Watch = SILENT, *, unasked: bool = False) -> LateNumber:
         """Bring the ranks' gradients together, clip the encoder's, and step at ``factor`` of the peak rates.
 
         Over W ranks: one all-reduce of the dense parameters, bucketed, and what each optimiser gathers.
 
+        Args:
+            factor: Of the peak rates.
+            watch: Times it.
+            unasked: Let the device decide by the norm, where all gradients are dense: the host asks for no
+                number.
+
         Returns:
             The norm of the encoder's gradient before clipping. When it is not finite, nothing is changed.
         """
-        optimisers = self.optimisers.values()
+        optimisers = list(self.optimisers.values())
         with watch.part("gradient all-reduce"):
             # Summed, not averaged: every rank's loss is that of the global batch, and its gradient a part.
             sum_gradients([p for optimiser in optimisers for p in optimiser.dense], self.world)
@@ -137,13 +144,20 @@ class Learner:
         with watch.part("optimiser"):
             # The encoder's alone: offsets and scale have rates of their own, and a burst there is no reason
             # to slow the encoder down. After the all-reduce, so that every rank clips alike.
-            norm = _clip(list(optimisers), self.clip_norm)
-            if not math.isfinite(norm):
+            norm = _norm(optimisers)
+            late = LateNumber(norm)
+            dense = [optimiser for optimiser in optimisers if isinstance(optimiser, AdamW)]
+            if unasked and len(dense) == len(optimisers):
+                for one in dense:
+                    one.step_unasked(factor, norm, self.clip_norm)
+                return late
+            _clip(optimisers, float(late), self.clip_norm)
+            if not math.isfinite(float(late)):
                 self.zero_grad()
-                return norm
+                return late
             for optimiser in optimisers:
                 optimiser.step(factor)
-        return norm
+        return late
 
     @cached_property
     def _parameters(self) -> list[Tensor]:
@@ -154,14 +168,20 @@ class Learner:
         return list({id(tensor): tensor for tensor in every}.values())
 
 
-def _clip(optimisers: Sequence[Optimiser], most: float | None) -> float:
-    """The norm of the gradients that are clipped: scaled down to ``most``, all alike, where it is larger."""
+def _norm(optimisers: Sequence[Optimiser]) -> Tensor:
+    """The norm of the gradients that are clipped, a scalar on their device; 0 where there are none."""
     squares = [square for optimiser in optimisers if (square := optimiser.clipped_square()) is not None]
-    norm = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+    if squares:
+        return torch.stack(squares).sum().sqrt()
+    device = next((parameter.device for one in optimisers for parameter in one.dense), None)
+    return torch.zeros((), device=device)
+
+
+def _clip(optimisers: Sequence[Optimiser], norm: float, most: float | None) -> None:
+    """Scale the gradients of this norm down to ``most``, all alike, where it is larger."""
     if most is not None and most < norm < math.inf:
         for optimiser in optimisers:
             optimiser.shrink(most / norm)
-    return norm
 
 
 def build_learner(

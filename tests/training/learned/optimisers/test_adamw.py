@@ -65,3 +65,36 @@ def test_what_is_kept_of_other_parameters_is_refused() -> None:
             optimiser.load({**kept, name: tensor})
     with pytest.raises(ValueError, match=r"two moments of each parameter: 1\.exp_avg"):
         optimiser.load({name: tensor for name, tensor in kept.items() if name != "1.exp_avg"})
+
+
+@pytest.mark.parametrize("most", [None, 1e3, 0.5])
+def test_a_step_by_a_norm_that_nobody_reads_is_that_of_one_who_does(most: float | None) -> None:
+    asked, unasked = (trained_by_norm(most, read) for read in (True, False))
+    for name, tensor in asked.items():
+        torch.testing.assert_close(unasked[name], tensor, rtol=1e-6, atol=1e-7)
+    assert {name for name in asked if name.endswith("step")} and float(asked["0.step"]) == 3
+
+
+def trained_by_norm(most: float | None, read: bool) -> dict[str, torch.Tensor]:
+    """Parameters and state after four steps, of which the third has a gradient that is no number."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(2, 3)
+    optimiser = AdamW(
+        [ParameterGroup([layer.weight], 0.5, 0.1, clipped=True), ParameterGroup([layer.bias], 0.2)]
+    )
+    for step in range(4):
+        optimiser.zero_grad()
+        layer(torch.full((1, 2), step + 1.0)).square().sum().backward()
+        if step == 2:
+            assert layer.weight.grad is not None
+            layer.weight.grad[0, 0] = torch.nan
+        square = optimiser.clipped_square()
+        assert square is not None
+        norm = square.sqrt()
+        if not read:
+            optimiser.step_unasked(0.5, norm, most)
+        elif torch.isfinite(norm):
+            if most is not None and norm > most:
+                optimiser.shrink(most / float(norm))
+            optimiser.step(0.5)
+    return {"weight": layer.weight.detach(), "bias": layer.bias.detach(), **optimiser.tensors()}

@@ -66,8 +66,26 @@ class AdamW:
             gradient.mul_(scale)
 
     @torch.no_grad()
+    def step_unasked(self, factor: float, norm: Tensor, most: float | None) -> None:
+        """As :meth:`shrink` and :meth:`step`, by a norm that the host does not read.
+
+        What torch's kernel has for gradients that were scaled and may have overflown decides within.
+
+        Args:
+            factor: As of :meth:`step`.
+            norm: Scalar, of all gradients that are clipped; where it is not finite nothing changes.
+            most: What they are brought down to where it is larger; None for no clipping.
+        """
+        divisor = None if most is None else (norm / most).clamp(min=1.0)
+        self._step(factor, divisor, 1.0 - torch.isfinite(norm).to(norm.dtype))
+
     def step(self, factor: float) -> None:
         """See :class:`.optimiser.Optimiser`; a parameter without a gradient stays as it is."""
+        self._step(factor)
+
+    @torch.no_grad()
+    def _step(self, factor: float, divisor: Tensor | None = None, left_out: Tensor | None = None) -> None:
+        """Step with the clipped gradients over ``divisor``, and not at all where ``left_out`` is 1."""
         # From the peak at each step, so that a resumed run needs no schedule's state.
         self.rates = [group.peak_rate * factor for group in self.groups]
         first = 0
@@ -91,6 +109,8 @@ class AdamW:
                 [],
                 steps,
                 fused=True,
+                grad_scale=divisor if group.clipped else None,
+                found_inf=left_out,
                 amsgrad=False,
                 beta1=_BETAS[0],
                 beta2=_BETAS[1],
