@@ -14,11 +14,9 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse as sp
 
 from xmc.data import Dataset
-from xmc.data.copying import copy_labels, copy_rows
-from xmc.data.writer import DatasetWriter
+from xmc.data.fewer_labels import keep_labels
 from xmc.errors import ConfigError, XMCError
 
 __all__ = ["cut", "main"]
@@ -35,6 +33,7 @@ def cut(dataset: Dataset, out: str, rows: int, *, seed: int | None = 0, labels: 
         labels: How many labels stay at most, those of the most training rows; all when None.
 
     Raises:
+        XMCError: When ``out`` is taken.
         ConfigError: When there are fewer training rows, of the labels that may stay, than asked for.
     """
     relevance = dataset.relevance("train")
@@ -52,27 +51,7 @@ def cut(dataset: Dataset, out: str, rows: int, *, seed: int | None = 0, labels: 
     chosen = np.zeros(dataset.num_train, dtype=bool)
     chosen[drawn] = True
     stays = may_stay & (relevance[chosen].getnnz(axis=0) > 0)
-    writer = DatasetWriter(
-        out,
-        name=_name(dataset.name, rows, seed, labels),
-        propensity=dataset.propensity,
-        query_fields=dataset.manifest.query_fields,
-        label_fields=dataset.manifest.label_fields,
-    )
-    with writer:
-        copy_labels(dataset, writer, stays)
-        for split in ("train", "test"):
-            kept = sp.csr_matrix(dataset.relevance(split)[:, stays])
-            excluded = dataset.filter(split)
-            copy_rows(
-                dataset,
-                split,
-                writer,
-                relevance=kept,
-                excluded=None if excluded is None else sp.csr_matrix(excluded[:, stays]),
-                keep=chosen if split == "train" else kept.getnnz(axis=1) > 0,
-            )
-    return Dataset.load(out)
+    return keep_labels(dataset, out, stays, train=chosen, name=_name(dataset.name, rows, seed, labels))
 
 
 def _name(name: str, rows: int, seed: int | None, labels: int | None) -> str:

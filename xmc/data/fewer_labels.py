@@ -40,7 +40,13 @@ def without_unseen(dataset: Dataset | str | Path, out: str | Path, *, overwrite:
 
 
 def keep_labels(
-    dataset: Dataset, out: str | Path, stays: NDArray[np.bool_], *, overwrite: bool = False
+    dataset: Dataset,
+    out: str | Path,
+    stays: NDArray[np.bool_],
+    *,
+    train: NDArray[np.bool_] | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
 ) -> Dataset:
     """Write a data set of the labels that stay, and of the rows of both splits that have one of them.
 
@@ -50,6 +56,8 @@ def keep_labels(
         dataset: A prepared data set.
         out: Folder to make.
         stays: [L].
+        train: [N], training rows that may stay; all when None.
+        name: Of the data set that is written; the same when None.
         overwrite: Replace the prepared data set at ``out``.
 
     Raises:
@@ -57,7 +65,7 @@ def keep_labels(
     """
     writer = DatasetWriter(
         out,
-        name=dataset.name,
+        name=name or dataset.name,
         propensity=dataset.propensity,
         sources=[
             {"labels": int(stays.sum()), "of": dataset.num_labels, "from": dataset.fingerprint},
@@ -72,6 +80,9 @@ def keep_labels(
         copy_labels(dataset, writer, stays)
         for split in SPLITS:
             relevance = sp.csr_matrix(dataset.relevance(split)[:, stays])
+            keep = relevance.getnnz(axis=1) > 0
+            if split == "train" and train is not None:
+                keep &= train
             excluded = dataset.filter(split)
             copy_rows(
                 dataset,
@@ -79,6 +90,6 @@ def keep_labels(
                 writer,
                 relevance=relevance,
                 excluded=None if excluded is None else sp.csr_matrix(excluded[:, stays]),
-                keep=relevance.getnnz(axis=1) > 0,
+                keep=keep,
             )
     return Dataset.load(out)
