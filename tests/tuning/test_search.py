@@ -272,6 +272,15 @@ def test_the_better_half_goes_on_from_fold_to_fold(start: Any) -> None:
     assert folds[1:] == [9, 5, *[4] * 7]  # the rules' recipe beside 8, 4 and 3 others
 
 
+def test_the_rules_recipe_alone_is_measured_on_all_folds_too(start: Any) -> None:
+    search, _ = start(1000.0, folds=4)
+    search.candidates = []
+    assert search.run().folds == 4
+    assert [(trial.changes, trial.fold) for trial in search.journal.trials] == [
+        ({}, fold) for fold in range(4)
+    ]
+
+
 def test_rankings_are_kept_of_every_fold_of_what_may_win(start: Any) -> None:
     """A fold of hard rows is as good a witness as one of easy rows."""
     search, laboratory = start(1000.0, worth=lambda config: worth(config) - 20 * (config.seed > 3), folds=4)

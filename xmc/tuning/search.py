@@ -169,11 +169,10 @@ class Search:
         there_is_time = int(self._left() / self._cost) - 1
         known = sum(trial.fold == fold for trial in self.journal.trials)
         count = min(max(3, 2 ** (min(self.folds, 4) - fold)), max(there_is_time, known))
-        if not ranked or count < 1:
-            return
+        # The rules' recipe with nothing to compare, too: what ranks beside it is chosen by its folds.
         rules = self._try({}, fold)
         if rules is not None and rules.value is not None:
-            for standing in ranked[:count]:
+            for standing in ranked[: max(0, count)]:
                 self._try(standing.changes, fold)
 
     def _try(self, changes: Options, fold: int = 0) -> Trial | None:
