@@ -264,7 +264,7 @@ def test_a_sure_gain_stands_behind_a_larger_one_that_is_not(start: Any) -> None:
     assert search.run().changes == {"encoder.dropout": 0.0}
 
 
-def test_the_better_half_goes_on_from_fold_to_fold(start: Any) -> None:
+def test_fewer_go_on_from_fold_to_fold(start: Any) -> None:
     search, _ = start(10_000.0, folds=10)
     search.candidates = [{"training.learning_rate": 0.1 + 0.01 * n} for n in range(1, 10)] + CANDIDATES[1:2]
     search.run()

@@ -47,7 +47,9 @@ class WordClassifiers:
         biases: float32 [L], NaN of a label without a classifier.
     """
 
-    def __init__(self, features: WordFeatures, weights: sp.csr_matrix, biases: NDArray[np.float32]) -> None:
+    def __init__(
+        self, features: WordFeatures, weights: sp.csr_matrix | SparseRows, biases: NDArray[np.float32]
+    ) -> None:
         self.features = features
         self.words = SparseRows.of(weights)
         self.biases = biases
@@ -98,9 +100,7 @@ class WordClassifiers:
     def of_labels(self, kept: NDArray[np.int64]) -> WordClassifiers:
         """The same of an index of these labels alone, ascending, whose ids are their places."""
         known = kept[kept < self.num_labels]
-        made = WordClassifiers.__new__(WordClassifiers)
-        made.features, made.words, made.biases = self.features, self.words.columns(known), self.biases[known]
-        return made
+        return WordClassifiers(self.features, self.words.columns(known), self.biases[known])
 
     def write(self, folder: Path) -> tuple[str, ...]:
         """Write what :meth:`read` opens into a folder, and name the files."""
@@ -130,10 +130,8 @@ class WordClassifiers:
         fit = len(keys) == len(word_weights) == len(starts) - 1 and len(labels) == len(weights)
         if not fit or starts[0] != 0 or starts[-1] != len(labels) or (np.diff(starts) < 0).any():
             raise DataError(f"{folder}: its classifiers do not fit each other: {_ADVICE}")
-        made = cls.__new__(cls)
-        made.features = WordFeatures(keys, word_weights)
-        made.words, made.biases = SparseRows(weights, labels, starts, (len(keys), len(biases))), biases
-        return made
+        words = SparseRows(weights, labels, starts, (len(keys), len(biases)))
+        return cls(WordFeatures(keys, word_weights), words, biases)
 
 
 def with_classifiers(
