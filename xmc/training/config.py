@@ -70,6 +70,9 @@ class DataConfig:
     label_query_weight: float = 1.0
     """What the loss of such a query counts for beside that of a training query, which counts 1."""
 
+    label_query_until: float = 1.0
+    """The share of the run's batches, from the first on, that labels join; the others are of training rows."""
+
     co_labels: float | None = None
     """The least share of a label's training rows that another label needs to be a soft target of the label's
     own query, weighed by that share; null: the label is the only target."""
@@ -88,11 +91,16 @@ class DataConfig:
         if self.label_queries < 0:
             raise ConfigError(f"data.label_queries: expected a share of the batch, got {self.label_queries}")
         positive("data.label_query_weight", self.label_query_weight)
+        if not 0 < self.label_query_until <= 1:
+            raise ConfigError(
+                "data.label_query_until: expected a share of the run above 0 and at most 1, got "
+                f"{self.label_query_until}"
+            )
         if self.co_labels is not None and not 0 < self.co_labels <= 1:
             raise ConfigError(
                 f"data.co_labels: expected a share above 0 and at most 1, or null, got {self.co_labels}"
             )
-        for name, default in (("label_query_weight", 1.0), ("co_labels", None)):
+        for name, default in (("label_query_weight", 1.0), ("label_query_until", 1.0), ("co_labels", None)):
             if not self.label_queries and getattr(self, name) != default:
                 raise ConfigError(
                     f"data.{name}: expected data.label_queries above 0 with it, as it says what labels as "

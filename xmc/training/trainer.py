@@ -164,6 +164,7 @@ class Trainer:
             label_queries=config.data.num_label_queries(config.training.batch_size),
             co_labels=config.data.co_labels,
             label_query_weight=config.data.label_query_weight,
+            label_query_until=config.data.label_query_until,
             dimension=self.encoder.dimension,
             seed=config.seed,
             world=self.world,
@@ -176,6 +177,7 @@ class Trainer:
         check_masked(self.objective, self.batches.masked is not None)
         whole = self.batches.num_steps(config.training.epochs, config.training.accumulation)
         self.num_steps = min(whole, config.training.max_steps or whole)
+        self.batches.plan(self.num_steps * config.training.accumulation)
         label_texts = self.dataset.texts("labels", config.data.label_fields)
         points = relevance[rows].getnnz(axis=0)
         self.learner = build_learner(

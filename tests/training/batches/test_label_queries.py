@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from tests.fixtures.killed import train_until_killed
 from tests.runs import losses
 from xmc.data import Dataset, TokenStore
 from xmc.encoders import DualEncoder
 from xmc.errors import ConfigError
 from xmc.training import TrainConfig, Trainer, train
-from xmc.training.batches import Moment, SampledLabels
+from xmc.training.batches import Batch, Moment, SampledLabels
 from xmc.training.batches.co_labels import co_label_shares
 from xmc.training.batches.label_queries import LabelQueries, with_label_rows
 from xmc.training.batches.tokens import StackedTokens
@@ -49,6 +51,46 @@ def test_labels_join_a_batch_as_rows_of_their_own() -> None:
     np.testing.assert_array_equal(rows, drawn.extend(np.array([1]), batch_index=4))
     stacked = with_label_rows(relevance)
     np.testing.assert_array_equal(stacked[rows[1:]].toarray(), np.eye(3)[rows[1:] - 2])
+
+
+@pytest.mark.parametrize(
+    ("until", "batches", "joined"), [(0.5, 10, 5), (0.3, 10, 3), (0.01, 10, 1), (1, 4, 4)]
+)
+def test_labels_join_the_first_batches_of_a_run(until: float, batches: int, joined: int) -> None:
+    drawn = LabelQueries(20, 30, 4, seed=0, weight=0.5, until=until)
+    every = LabelQueries(20, 30, 4, seed=0)
+    drawn.planned(batches)
+    own = np.arange(3)
+    found = [drawn.extend(own, index) for index in range(batches)]
+    assert [len(rows) for rows in found] == [7] * joined + [3] * (batches - joined)
+    for index, rows in enumerate(found[:joined]):
+        np.testing.assert_array_equal(rows, every.extend(own, index))
+    weights = [drawn.weights(rows) for rows in found]
+    assert all(given is not None for given in weights[:joined])
+    assert weights[joined:] == [None] * (batches - joined)
+
+
+def test_a_pool_that_no_label_query_joins_has_the_chances_of_one_without_them() -> None:
+    generator = np.random.default_rng(0)
+    relevance = sp.csr_matrix((generator.random((60, 20)) < 0.1).astype(np.float32))
+    drawn = LabelQueries(60, 20, 3, seed=5, until=0.5)
+    drawn.planned(10)
+    plain, joined = (
+        SampledLabels(relevance, 6, uniform=4, seed=5, label_rows=rows) for rows in (None, drawn.rows)
+    )
+    all_rows, own = with_label_rows(relevance), np.arange(6)
+    for step in range(10):
+        rows = drawn.extend(own, step)
+        alone, found = plain.pool(relevance[own], step, own), joined.pool(all_rows[rows], step, rows)
+        assert alone.log_weights is not None and found.log_weights is not None
+        if step < 5:
+            assert found.apart is not None
+            shared = found.log_weights[np.isin(found.label_ids, alone.label_ids)]
+            assert (shared < alone.log_weights).all()  # more likely in the pool, so each counts for less
+        else:
+            assert found.apart is None
+            np.testing.assert_array_equal(found.label_ids, alone.label_ids)
+            np.testing.assert_array_equal(found.log_weights, alone.log_weights)
 
 
 def test_the_pool_knows_that_label_queries_bring_labels() -> None:
@@ -120,6 +162,38 @@ def test_the_query_tower_learns_the_words_of_labels(config, changed, dataset, tm
     assert moved() < 1e-6 < 0.01 < moved(label_queries=1.0)
 
 
+def test_a_run_ends_with_training_rows_alone_and_resumes_as_if_it_was_not_cut(
+    config: TrainConfig,
+    changed: Callable[..., TrainConfig],
+    tmp_path: Path,
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = {"label_queries": 1.0, "label_query_until": 0.5, "label_query_weight": 0.5}
+    run = changed(config, data=data, training={"accumulation": 2, "checkpoint_every": 1})
+    trainer = Trainer(run)
+    sizes: list[int] = []
+    draw = trainer.batches.next
+
+    def noted(*given: Any) -> Batch:
+        batch = draw(*given)
+        sizes.append(int((batch.queries >= dataset.num_train).sum()))
+        return batch
+
+    monkeypatch.setattr(trainer.batches, "next", noted)
+    result = trainer.fit()
+    count = run.data.num_label_queries(run.training.batch_size)
+    half = trainer.num_steps  # half of its batches, which are two a step
+    assert trainer.num_steps > 3 and sizes == [count] * half + [0] * half
+
+    again = changed(run, run={"dir": str(tmp_path / "again")})
+    train_until_killed(again, trainer.num_steps // 2 + 1, monkeypatch)
+    resumed = train(changed(again, run={"resume": True}))
+    assert losses(str(tmp_path / "again")) == losses(run.run.dir)
+    first, second = (DualEncoder.load(one.last_path).fingerprint for one in (result, resumed))
+    assert first == second
+
+
 def test_what_it_cannot_be_joined_with_is_refused(config, changed) -> None:
     mined = changed(config, data={"label_queries": 0.5})
     with pytest.raises(ConfigError, match="data.label_queries: expected neither"):
@@ -130,6 +204,9 @@ def test_what_it_cannot_be_joined_with_is_refused(config, changed) -> None:
     for data, text in (
         ({"co_labels": 0.1}, "data.co_labels: expected data.label_queries above 0"),
         ({"label_query_weight": 0.1}, "data.label_query_weight: expected data.label_queries above 0"),
+        ({"label_query_until": 0.5}, "data.label_query_until: expected data.label_queries above 0"),
+        ({**some, "label_query_until": 0.0}, "data.label_query_until: expected a share of the run above 0"),
+        ({**some, "label_query_until": 1.5}, "data.label_query_until: expected a share of the run above 0"),
         ({**some, "co_labels": 1.5}, "data.co_labels: expected a share above 0 and at most 1"),
         ({**some, "label_query_weight": 0.0}, "data.label_query_weight: expected"),
     ):

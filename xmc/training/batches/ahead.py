@@ -10,7 +10,7 @@ from xmc.training.batches.source import BatchSource
 
 __all__ = ["DrawnAhead", "foreseeable"]
 
-_FREE = {"name", "draws", "extend", "brought", "targets", "weights", "close"}
+_FREE = {"name", "draws", "planned", "extend", "brought", "targets", "weights", "close"}
 """What a source may do without looking at a model, being told of a batch, or keeping anything."""
 
 _BOUND = [name for name in vars(BatchSource) if not name.startswith("_") and name not in _FREE]

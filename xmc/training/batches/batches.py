@@ -84,6 +84,11 @@ class Batches:
             )
         return math.ceil(epochs * self.sampler.steps_per_epoch / accumulation)
 
+    def plan(self, num_batches: int) -> None:
+        """Tell the sources how many batches the run takes, before the first is drawn."""
+        for source in self.sources:
+            source.planned(num_batches)
+
     def next(self, moment: Moment, watch: Watch = SILENT) -> Batch:
         """The next batch, when all sources are ready for it. ``watch`` is told what that took."""
         ahead, self._ahead = self._ahead, None
@@ -197,6 +202,7 @@ def build_batches(
     label_queries: int,
     co_labels: float | None = None,
     label_query_weight: float = 1.0,
+    label_query_until: float = 1.0,
     dimension: int,
     seed: int,
     world: World,
@@ -218,6 +224,8 @@ def build_batches(
         co_labels: The least share of a label's rows with which another label is a soft target of its query;
             None for no others.
         label_query_weight: What the loss of a label's query counts for beside a training query's.
+        label_query_until: The share of the run's batches that labels join, for which
+            :meth:`Batches.plan` says how many there are.
         dimension: D of the embeddings.
         seed: The run's.
         world: The ranks.
@@ -264,7 +272,9 @@ def build_batches(
         check_label_queries(config, co_labels is not None)
         # Of the rows trained on: rows that are held out are not to be told through their labels.
         shares = None if co_labels is None else co_label_shares(own, co_labels)
-        labels = LabelQueries(num_queries, num_labels, label_queries, seed, shares, label_query_weight)
+        labels = LabelQueries(
+            num_queries, num_labels, label_queries, seed, shares, label_query_weight, label_query_until
+        )
         label_rows = labels.rows
         sources.append(labels)
         relevance = with_label_rows(relevance, shares)

@@ -4,10 +4,12 @@ Known to help where labels have few training rows (Jain et al. 2023, "Renee", se
 augmentation": identity rows beside the training rows). A label's row follows the training rows, so that the
 rest of a step need not know: row N + l has the text of label l, and label l as its positive. With soft
 targets (:mod:`.co_labels`) the labels that come with l are positives too, each weighed by its share of l's
-rows.
+rows. They can join the first batches of a run alone, so that what queries ask for has the last word.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,6 +36,7 @@ class LabelQueries(BatchSource):
         seed: int,
         co_labels: sp.csr_matrix | None = None,
         weight: float = 1.0,
+        until: float = 1.0,
     ) -> None:
         """Prepare the draw.
 
@@ -44,12 +47,15 @@ class LabelQueries(BatchSource):
             seed: With the batch's index, decides the draw.
             co_labels: CSR [L, L] with an empty diagonal, what other labels a label's row has; None for none.
             weight: What the loss of a label's query counts for beside a training query's.
+            until: The share of the run's batches that labels join, at least the first one.
 
         Raises:
             ConfigError: When ``count`` is not in [1, L].
         """
         self.num_queries, self.num_labels, self.count = num_queries, num_labels, count
-        self.co_labels, self.weight = co_labels, weight
+        self.co_labels, self.weight, self.until = co_labels, weight, until
+        self.joined: int | None = None
+        """Batches that labels join, from the first on; None for all."""
         self.draw = UniformDraw(
             num_labels, count, seed=seed, stream=Stream.LABEL_QUERIES, option="data.label_queries"
         )
@@ -62,15 +68,22 @@ class LabelQueries(BatchSource):
         others = np.bincount(self.co_labels.indices, minlength=self.num_labels)
         return LabelRows(self.num_queries, self.draw, 1 + others)
 
+    def planned(self, num_batches: int) -> None:
+        """Labels join the first ``until * num_batches`` batches, rounded up."""
+        # Shares such as 0.3 of 10 are a little more than a whole number in binary.
+        self.joined = None if self.until == 1 else math.ceil(self.until * num_batches * (1 - 1e-9))
+
     def extend(self, queries: np.ndarray, batch_index: int) -> np.ndarray:
-        """The queries of a batch [B], then those of the labels drawn for it: [B + count]."""
+        """The queries of a batch [B], then those of the labels drawn for it, if any: [B + count]."""
+        if self.joined is not None and batch_index >= self.joined:
+            return queries
         drawn = np.zeros(self.num_labels, dtype=bool)
         self.draw.add_to(drawn, batch_index)
         return np.concatenate([queries, self.num_queries + np.flatnonzero(drawn)])
 
     def weights(self, queries: np.ndarray) -> np.ndarray | None:
         """1 for a training query, ``weight`` for a label's: [B] float32; None where that is 1 too."""
-        if self.weight == 1:
+        if self.weight == 1 or not (queries >= self.num_queries).any():
             return None
         return np.where(queries >= self.num_queries, self.weight, 1.0).astype(np.float32)
 

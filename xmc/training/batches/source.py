@@ -80,6 +80,10 @@ class BatchSource(Protocol):
         """
         return
 
+    def planned(self, num_batches: int) -> None:
+        """Hear how many batches the run takes from its start to its end; called once, before the first."""
+        return
+
     def metrics(self, batch_index: int, step: int) -> dict[str, Any] | None:
         """Numbers for the log before the batch of that index; None for a source that has no section."""
         return None

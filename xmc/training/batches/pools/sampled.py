@@ -224,15 +224,16 @@ class SampledLabels:
         # What rows bring changes the chances of every label, so the weights follow.
         self.batch = BatchLabels(self.own, self.batch_size, mined=mined, units=units, chances=self.chances)
         drawn = union_inclusion(*(draw.inclusion for draw in self.draws))
-        joined = drawn
+        # Above 0 for every label: the uniform draw can hold any of them.
+        self.inclusion = union_inclusion(drawn, self.batch.inclusion)
+        self.log_weights = self.joined_log_weights = self._log_weights(self.inclusion)
         if self.label_rows is not None:
-            joined = union_inclusion(drawn, self.label_rows.brought())
+            self.inclusion = union_inclusion(self.inclusion, self.label_rows.brought())
+            self.joined_log_weights = self._log_weights(self.inclusion)
             # A label's own row is no unit, and it has taken one place of the draw of such rows.
             others = self.label_rows.brought_by_others()
             self.label_inclusion = union_inclusion(drawn, others, self.batch.inclusion_for_others)
-        self.inclusion = union_inclusion(joined, self.batch.inclusion)
-        # Above 0 for every label: the uniform draw can hold any of them.
-        self.log_weights = -np.log(self.inclusion).astype(np.float32) if self.corrected else None
+            self.label_log_weights = self._log_weights(self.label_inclusion)
 
     def pool(
         self,
@@ -249,7 +250,7 @@ class SampledLabels:
         included = np.zeros(self.num_labels, dtype=bool)
         for draw in self.draws:
             draw.add_to(included, batch_index)
-        apart = self._labels_among(rows)
+        labels = self._labels_among(rows)
         # All of a row's positives are no negatives of its own, whether or not they are kept.
         own = positives if masked is None else _union(positives, masked)
         filtered, dropped = masked, None
@@ -269,16 +270,18 @@ class SampledLabels:
         label_ids = np.flatnonzero(included)
         columns = _columns(positives, label_ids, included)
         left_out = None if masked is None else _columns(masked, label_ids, included)
-        if self.log_weights is None:
+        log_weights = self.log_weights if labels is None else self.joined_log_weights
+        if log_weights is None:
             return Pool(label_ids, columns, None, masked=left_out, dropped=dropped)
-        weights = self.log_weights[label_ids]
+        weights = log_weights[label_ids]
         if shared is not None:
             # One unit is the whole batch, so what it brings is certain for every row: no pairs are needed.
             weights[np.isin(label_ids, shared.indices)] = 0
         # The pairs weigh 1 in their rows alone; the same labels keep their weights for the others.
         pairs = None if certain is None else _columns(certain, label_ids, included)
-        if apart is not None:
-            apart = WeightsApart(apart.rows, apart.log_weights[label_ids])
+        apart = None
+        if labels is not None and self.label_log_weights is not None:
+            apart = WeightsApart(labels, self.label_log_weights[label_ids])
         return Pool(label_ids, columns, weights, pairs, left_out, apart, dropped)
 
     def _chances(
@@ -299,6 +302,10 @@ class SampledLabels:
         """See :class:`PoolSampler`."""
         return round(float(self.inclusion.sum()))
 
+    def _log_weights(self, inclusion: np.ndarray) -> np.ndarray | None:
+        """Minus the logs of chances [L], where pools are corrected for them."""
+        return -np.log(inclusion).astype(np.float32) if self.corrected else None
+
     def _brought(
         self, own: sp.csr_matrix, rows: np.ndarray | None
     ) -> tuple[sp.csr_matrix | None, sp.csr_matrix | None]:
@@ -312,13 +319,14 @@ class SampledLabels:
             return self.batch.brought_by(positions), None
         return None, self.batch.certain(positions, own)
 
-    def _labels_among(self, rows: np.ndarray | None) -> WeightsApart | None:
-        """Which rows are labels, and the log weights [L] of their negatives; None where there are none."""
+    def _labels_among(self, rows: np.ndarray | None) -> np.ndarray | None:
+        """Which rows are labels, bool [B]; None where none is, as in batches that labels do not join."""
         if self.label_rows is None or not self.corrected:
             return None
         if rows is None:
             raise ConfigError("expected the batch's row ids, as some of its rows are labels")
-        return WeightsApart(rows >= self.label_rows.first, -np.log(self.label_inclusion).astype(np.float32))
+        found = rows >= self.label_rows.first
+        return found if found.any() else None
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         """Where each row is among those that batches are drawn from; -1 for others, such as label queries."""
