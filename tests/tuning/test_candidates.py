@@ -38,7 +38,9 @@ def shapes() -> Iterator[DataFacts]:
 def fitting(config: TrainConfig) -> TrainConfig:
     """No more labels drawn than the small data set has, and no tokens learned from it."""
     drawn = min(config.negatives.uniform, NUM_LABELS)
-    return with_options(config, {"negatives.uniform": drawn, "encoder.vocabulary": None})
+    joining = min(config.data.label_queries, NUM_LABELS / config.training.batch_size)
+    fewer = {"negatives.uniform": drawn, "data.label_queries": joining}
+    return with_options(config, {**fewer, "encoder.vocabulary": None})
 
 
 def recipe(facts: DataFacts, config: TrainConfig) -> TrainConfig:

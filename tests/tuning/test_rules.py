@@ -11,6 +11,7 @@ from xmc.data import Dataset, DatasetWriter
 from xmc.errors import DataError
 from xmc.tuning.facts import DataFacts, TextShape, measure_facts
 from xmc.tuning.rules import choose
+from xmc.tuning.rules_beside import rules_beside
 
 TEXT = TextShape(median=20, percentile_95=40, total=1_000_000, pieces_per_word=1.5)
 FACTS = DataFacts(
@@ -47,6 +48,34 @@ def test_the_fewer_the_rows_the_nearer_the_virtual_negative() -> None:
     ]
     assert found == [1.0, 1.0, 0.7, 0.6, None]
     assert "objective.virtual_negative" not in chosen(accelerator=True, num_rows=3)
+
+
+def test_labels_whose_texts_are_names_ask_for_themselves_first() -> None:
+    options = {"data.label_queries": 1.0, "data.co_labels": 0.3, "data.label_query_until": 0.5}
+    assert chosen().items() >= options.items()
+    batch = chosen()["training.batch_size"]
+    assert isinstance(batch, int) and chosen(num_labels=2 * batch).items() >= options.items()
+    for other in ({"num_labels": 2 * batch - 1}, {"shared_texts": 0.2}, {"accelerator": True}):
+        assert not options.keys() & chosen(**other).keys()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "joined"),
+    [
+        ({"training.learning_rate": 0.1, "negatives.uniform": 64, "training.batch_size": 10_000}, True),
+        ({"training.batch_size": 10_001}, False),
+        ({"negatives.mined.count": 2}, False),
+        ({"data.label_queries": 0.0}, False),
+        ({"objective.name": "soft_top_k"}, True),
+    ],
+)
+def test_rules_leave_alone_what_may_not_fit_fixed_options(fixed: dict[str, object], joined: bool) -> None:
+    found = {choice.option for choice in rules_beside(fixed, FACTS, accelerator=False)}
+    assert not found & set(fixed)
+    assert [f"data.{name}" in found for name in ("label_queries", "label_query_until", "co_labels")] == [
+        joined
+    ] * 3
+    assert ("objective.virtual_negative" in found) == ("objective.name" not in fixed)
 
 
 def test_the_device_decides_the_kind() -> None:

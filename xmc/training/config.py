@@ -71,7 +71,7 @@ class DataConfig:
     """What the loss of such a query counts for beside that of a training query, which counts 1."""
 
     label_query_until: float = 1.0
-    """The share of the run's batches, from the first on, that labels join; the others are of training rows."""
+    """The share of the run's batches, from the first on, that labels join; the rest is training rows."""
 
     co_labels: float | None = None
     """The least share of a label's training rows that another label needs to be a soft target of the label's

@@ -32,6 +32,7 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
         # A cosine: nothing is nearer than 1.
         nearer, farther = min(1.0, round(product + 0.1, 3)), round(product - 0.1, 3)
         found += [{"objective.virtual_negative": nearer}, {"objective.virtual_negative": farther}]
+    found += _label_queries(rules, facts)
     if rules["residuals.enabled"]:
         found.append({"residuals.enabled": False})
     elif facts.pairs_per_label >= 2:
@@ -56,6 +57,16 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
         found.append({"negatives.filter_pairs": "negative"})
     found.append({"training.epochs": epochs / 2})
     return [changes for changes in found if any(rules[name] != value for name, value in changes.items())]
+
+
+def _label_queries(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
+    """Without labels as queries where the rules have them; and with more of them, for a shorter while."""
+    options = ("data.label_queries", "data.label_query_until", "data.co_labels")
+    most = min(4.0, float(facts.num_labels // (2 * rules["training.batch_size"])))
+    found = [(0.0, 1.0, None)] if rules["data.label_queries"] else []
+    if most > 1:
+        found.append((most, 0.33, None))
+    return [dict(zip(options, values, strict=True)) for values in found]
 
 
 def mixtures(

@@ -32,7 +32,7 @@ from xmc.tuning.facts import DataFacts, measure_facts
 from xmc.tuning.finishing import Pace, confusing_seconds, finishing_seconds, measure_pace
 from xmc.tuning.held_out import HeldOut, joined
 from xmc.tuning.journal import Journal, Trial
-from xmc.tuning.rules import choose
+from xmc.tuning.rules_beside import rules_beside
 from xmc.tuning.search import EPOCHS, Search, Standing, name_of
 from xmc.tuning.trial import EncoderCache, run_trial
 from xmc.tuning.trial_files import TrialFiles
@@ -49,8 +49,6 @@ And a fast fit tries the rules' recipe once, as what ranks beside it may be most
 HELD_OUT, MOST_FOLDS = 1_000, 10
 """Of few rows there are as many folds as hold out so many rows, some of them more than once."""
 
-OTHER_LOSS = {"objective.name", "head.kind", "encoder.normalize", "distillation.hard_weight"}
-"""Where one of these is fixed, a virtual negative may not fit: it is left to who fixed it."""
 FINAL = 1.2
 """Of a trial's time, of as many rows, that the final training takes: it validates as it goes, and writes."""
 MEASURED_STEPS = 20
@@ -104,15 +102,13 @@ class FitWork:
 
     def rules(self, seed: int) -> list[Choice]:
         """The rules' choices, less what is fixed."""
-        ruled = choose(self.facts, accelerator=torch.accelerator.is_available())
-        if OTHER_LOSS & set(self.fixed):
-            ruled = [choice for choice in ruled if choice.option != "objective.virtual_negative"]
+        ruled = rules_beside(self.fixed, self.facts, accelerator=torch.accelerator.is_available())
         choices = [
             Choice("seed", seed, ""),
             # Found from anywhere: who uses the run or the recipe need not stand where the fit was begun.
             Choice("data.path", str(self.dataset.path.absolute()), ""),
             Choice("run.dir", str((self.folder / RUN).absolute()), ""),
-            *(choice for choice in ruled if choice.option not in self.fixed),
+            *ruled,
             *(Choice(option, value, "as asked for") for option, value in self.fixed.items()),
         ]
         for choice in choices:

@@ -41,6 +41,7 @@ def choose(facts: DataFacts, *, accelerator: bool) -> list[Choice]:
         *_objective(facts, static),
         *_negatives(facts),
         *_training(facts, static),
+        *_label_queries(facts, static),
         *_validation(facts),
     ]
 
@@ -114,8 +115,7 @@ def _negatives(facts: DataFacts) -> list[Choice]:
 
 
 def _training(facts: DataFacts, static: bool) -> list[Choice]:
-    rows = facts.num_rows
-    batch = _power_of_two(rows / 30, 16, 1024 if rows >= 100_000 else 512)
+    rows, batch = facts.num_rows, _batch_size(facts)
     # Small data are learned by heart: on 2,000 rows 8 passes were better than 25 by 1.8 points of nDCG@5.
     epochs = float(min(10, max(3, round(200_000 / rows))))
     # A handful of rows is a step or two a pass.
@@ -131,9 +131,24 @@ def _training(facts: DataFacts, static: bool) -> list[Choice]:
     ]
 
 
+def _label_queries(facts: DataFacts, static: bool) -> list[Choice]:
+    # Twice as many labels as join a batch, so that those of a batch are a draw.
+    if not static or facts.shared_texts >= SHARED_TEXTS or facts.num_labels < 2 * _batch_size(facts):
+        return []
+    return [
+        Choice("data.label_queries", 1.0, "a label's text asks for it too, and for what comes with it"),
+        Choice("data.co_labels", 0.3, "in this share of its rows"),
+        Choice("data.label_query_until", 0.5, "then training rows alone: they have the last word"),
+    ]
+
+
 def _validation(facts: DataFacts) -> list[Choice]:
     rows = min(1_000, max(1, facts.num_rows // 6))
     return [Choice("validation.rows", rows, "held out while candidates are compared")]
+
+
+def _batch_size(facts: DataFacts) -> int:
+    return _power_of_two(facts.num_rows / 30, 16, 1024 if facts.num_rows >= 100_000 else 512)
 
 
 def _length(shape: TextShape, most: int) -> int:

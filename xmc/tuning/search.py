@@ -19,7 +19,6 @@ from xmc.data import Dataset
 from xmc.errors import ConfigError
 from xmc.random_streams import Stream, generator
 from xmc.training import TrainConfig
-from xmc.training.learned.config import OptimisationConfig
 from xmc.tuning.budget import Budget
 from xmc.tuning.candidates import mixtures
 from xmc.tuning.choice import with_options
@@ -190,7 +189,7 @@ class Search:
         try:
             # The seed decides which rows are held out.
             config = replace(with_options(self.config, changes), seed=self.config.seed + fold)
-            expected = self._cost * _steps(config.training) / _steps(self.config.training)
+            expected = self._cost * _work(config) / _work(self.config)
             if self._cost and self._left(expected) < expected:
                 return None
             result = run_trial(
@@ -264,6 +263,7 @@ def name_of(changes: Options) -> str:
     return json.dumps(changes, sort_keys=True)
 
 
-def _steps(training: OptimisationConfig) -> float:
-    """Steps of a run, up to a factor; a step costs about the same whatever its batch."""
-    return training.epochs / training.batch_size
+def _work(config: TrainConfig) -> float:
+    """Steps of a run, up to a factor; one costs about the same whatever its batch, label queries apart."""
+    steps = config.training.epochs / config.training.batch_size
+    return steps * (1 + config.data.label_queries * config.data.label_query_until)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,14 +24,18 @@ from xmc.prediction.classifying import confused_where
 from xmc.retrieval.vote import QueryVotes
 from xmc.training import TrainConfig, Trainer
 from xmc.training.batches.tokens import TrainingTexts
+from xmc.training.config import DataConfig
 from xmc.training.step import StepInputs, optimise
 from xmc.training.validation import Validator
 from xmc.tuning.held_out import HeldOut, Learned
 from xmc.tuning.journal import DIVERGED, OUT_OF_TIME
 
-__all__ = ["EncoderCache", "Pace", "TrialResult", "run_trial", "typical"]
+__all__ = ["EncoderCache", "Pace", "TrialResult", "run_trial", "step_works", "typical"]
 
 WARM_UP = 5
+
+LABEL_QUERIES = ("label_queries", "label_query_weight", "label_query_until", "co_labels")
+"""Options of labels as queries."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class TrialResult:
             its training diverged.
         seconds: Of all of it.
         num_steps: Taken.
-        step_seconds: Of a step, the first few left out where there are more.
+        step_seconds: Of a step of the whole run, the first few left out where there are more.
         calibration: What the held-out rows say of the scores; None where there are no metrics.
         held_out: Their rankings, where they were asked for.
         ended: Why it ended before its last step, `OUT_OF_TIME` or `DIVERGED`; "" where it did not.
@@ -64,23 +69,22 @@ class Pace:
     Attributes:
         step: Steps taken.
         num_steps: In all.
-        step_seconds: Of a step so far.
+        step_seconds: Of a step of training rows alone, as far as steps so far tell.
         seconds: Since the trial began.
+        left: The steps that are left, as so many of training rows alone; None where all are.
     """
 
     step: int
     num_steps: int
     step_seconds: float
     seconds: float
+    left: float | None = None
 
     @property
     def expected(self) -> float:
         """Seconds of the whole trial, at this pace; those so far before there are steps to tell by."""
-        return (
-            self.seconds + (self.num_steps - self.step) * self.step_seconds
-            if self.step > WARM_UP
-            else self.seconds
-        )
+        left = self.num_steps - self.step if self.left is None else self.left
+        return self.seconds + left * self.step_seconds if self.step > WARM_UP else self.seconds
 
 
 class EncoderCache:
@@ -93,7 +97,9 @@ class EncoderCache:
     def copy(self, config: TrainConfig, dataset: Dataset) -> DualEncoder:
         """A fresh copy of the encoder that the configuration describes."""
         # Dropout and lengths are cheap to build with, yet part of the model: all of the section is the key.
-        key = repr((config.encoder, config.data))
+        # Labels as queries change what is learned, not what is begun with.
+        data = replace(config.data, **{name: getattr(DataConfig, name) for name in LABEL_QUERIES})
+        key = repr((config.encoder, data))
         if key not in self._built:
             while len(self._built) >= self._most:
                 del self._built[next(iter(self._built))]
@@ -130,11 +136,14 @@ def run_trial(
             trainer = Trainer(replace(config, run=run), dataset=dataset, encoder=encoder)
             inputs = trainer.prepare_inputs()
         judged_fairly(trainer.validator)
+        works = step_works(config, trainer.num_steps)
+        left = works[::-1].cumsum()[::-1].tolist()
         with closing(trainer.batches):
             trainer.encoder.train()
             try:
                 for step in range(trainer.num_steps):
-                    if stop(Pace(step, trainer.num_steps, typical(times), time.perf_counter() - started)):
+                    seconds = time.perf_counter() - started
+                    if stop(Pace(step, trainer.num_steps, typical(times), seconds, left[step])):
                         ended = OUT_OF_TIME
                         break
                     before = time.perf_counter()
@@ -143,7 +152,7 @@ def run_trial(
                     if skipped >= config.training.max_skipped:
                         ended = DIVERGED
                         break
-                    times.append(time.perf_counter() - before)
+                    times.append((time.perf_counter() - before) / float(works[step]))
                 else:
                     metrics = (
                         trainer.validator(trainer.learner, inputs.frozen) if config.validation.rows else None
@@ -152,8 +161,9 @@ def run_trial(
                 metrics, ended = None, DIVERGED
         calibration = None if metrics is None else trainer.validator.calibration()
         held_out = None if metrics is None or not keep(metrics) else _held_out(trainer, inputs, dataset)
+    step_seconds = _mean(times) * float(works.mean())
     return TrialResult(
-        metrics, time.perf_counter() - started, len(times), _mean(times), calibration, held_out, ended
+        metrics, time.perf_counter() - started, len(times), step_seconds, calibration, held_out, ended
     )
 
 
@@ -219,6 +229,16 @@ def seen_elsewhere(
     alone.eliminate_zeros()
     kept = np.flatnonzero(own.getnnz(axis=1) > alone.getnnz(axis=1))
     return kept, sp.csr_matrix(alone[kept]).astype(bool)
+
+
+def step_works(config: TrainConfig, num_steps: int) -> NDArray[np.float64]:
+    """What each of a run's steps [n] takes, where one of training rows alone takes 1.
+
+    By the rows that it has: as far as label queries join it, so many more.
+    """
+    works = np.ones(num_steps)
+    works[: math.ceil(config.data.label_query_until * num_steps)] += config.data.label_queries
+    return works
 
 
 def typical(times: Sequence[float]) -> float:
