@@ -119,6 +119,13 @@ METHODS = {
     "soft-label-queries": Method(
         "labels as queries, soft targets", "--data.label_queries 0.2 --data.co_labels 0.3"
     ),
+    "first-label-queries": Method(
+        "labels as queries, the first half", "--data.label_queries 1 --data.label_query_until 0.5"
+    ),
+    "first-soft-label-queries": Method(
+        "the same, soft targets",
+        "--data.label_queries 1 --data.co_labels 0.3 --data.label_query_until 0.5",
+    ),
     "residuals": Method("residuals", "--residuals.enabled true --residuals.min_points 6"),
     "no-residuals": Method("no residuals", "--residuals.enabled false"),
     "no-offsets": Method("no label offsets", "--objective.label_offsets false"),
