@@ -55,7 +55,12 @@ def test_labels_whose_texts_are_names_ask_for_themselves_first() -> None:
     assert chosen().items() >= options.items()
     batch = chosen()["training.batch_size"]
     assert isinstance(batch, int) and chosen(num_labels=2 * batch).items() >= options.items()
-    for other in ({"num_labels": 2 * batch - 1}, {"shared_texts": 0.2}, {"accelerator": True}):
+    for other in (
+        {"num_labels": 2 * batch - 1},
+        {"num_rows": 4_999},
+        {"shared_texts": 0.2},
+        {"accelerator": True},
+    ):
         assert not options.keys() & chosen(**other).keys()  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xmc.tuning.facts import DataFacts
+from xmc.tuning.rules import SOFT_LABEL_QUERIES, labels_may_ask
 
 __all__ = ["mixtures", "neighbours"]
 
@@ -60,13 +61,13 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
 
 
 def _label_queries(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
-    """Without labels as queries where the rules have them; and with more of them, for a shorter while."""
-    options = ("data.label_queries", "data.label_query_until", "data.co_labels")
+    """Without labels as queries where the rules have them, or with; and more of them, for a shorter while."""
+    if not labels_may_ask(facts, rules["training.batch_size"]):
+        return []
+    without = {"data.label_queries": 0.0, "data.co_labels": None, "data.label_query_until": 1.0}
+    found = [without if rules["data.label_queries"] else SOFT_LABEL_QUERIES]
     most = min(4.0, float(facts.num_labels // (2 * rules["training.batch_size"])))
-    found = [(0.0, 1.0, None)] if rules["data.label_queries"] else []
-    if most > 1:
-        found.append((most, 0.33, None))
-    return [dict(zip(options, values, strict=True)) for values in found]
+    return [*found, without | {"data.label_queries": most, "data.label_query_until": 0.33}]
 
 
 def mixtures(
