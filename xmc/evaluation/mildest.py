@@ -36,15 +36,24 @@ class Tried(Generic[T]):
     change: float
 
 
-def mildest(tried: Sequence[Tried[T]]) -> Tried[T]:
+def mildest(tried: Sequence[Tried[T]], same: NDArray[np.int64] | None = None) -> Tried[T]:
     """What changes least and falls short of the best by at most a standard error of their difference.
 
     Of equal changes the first stands.
+
+    Args:
+        tried: What there is to choose from.
+        same: [N], equal for rows that are one row measured several times, such as one that several folds hold
+            out: what it has each time goes together, and the standard error is that of such groups (Liang and
+            Zeger 1986, "Longitudinal data analysis using generalized linear models"). None where all differ.
     """
+    groups = np.arange(len(tried[0].rows)) if same is None else np.unique(same, return_inverse=True)[1]
     best = max(tried, key=lambda one: float(one.rows.mean()))
-    return min((one for one in tried if _as_good(one.rows, best.rows)), key=lambda one: one.change)
+    return min((one for one in tried if _as_good(one.rows, best.rows, groups)), key=lambda one: one.change)
 
 
-def _as_good(rows: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
+def _as_good(rows: NDArray[np.float64], best: NDArray[np.float64], groups: NDArray[np.int64]) -> bool:
     short = best - rows
-    return bool(short.mean() <= short.std() / np.sqrt(len(short)))
+    mean = float(short.mean())
+    together = np.bincount(groups, short - mean)
+    return mean <= float(np.sqrt(np.square(together).sum())) / len(short)

@@ -76,7 +76,7 @@ def choose_vote(
             if found[metric] > alone[metric] and all(found[name] >= alone[name] for name in keep):
                 change = 1 - _shared(ids[:, :FIRST], labels[0][:, :FIRST])
                 tried.append(Tried(options, found, measure.rows(ids, metric), change))
-    chosen = mildest(tried)
+    chosen = mildest(tried, measure.same)
     return ChosenVote(chosen.options, chosen.metrics, alone)
 
 

@@ -87,7 +87,7 @@ def choose_weights(
                     weights, best, lists = tried, metrics, ids
         if weights is before or len(systems) < 3:
             break
-    chosen = mildest([without, Tried(weights, best, measure.rows(lists, metric), 1.0)])
+    chosen = mildest([without, Tried(weights, best, measure.rows(lists, metric), 1.0)], measure.same)
     rounded = tuple(round(float(weight), 6) for weight in chosen.options)
     return ChosenWeights(rounded, chosen.metrics, tuple(alone))
 
@@ -100,11 +100,13 @@ class Measure:
         truth: [N, L]; every stored value other than 0 is a positive.
         inverse_propensity: [L], for the metrics that go by it.
         names: Metrics, such as P@1 and R@100.
+        same: [N], equal for rows that are one row measured several times; None where all differ.
     """
 
     truth: sp.csr_matrix
     inverse_propensity: NDArray[np.floating] | None
     names: tuple[str, ...]
+    same: NDArray[np.int64] | None = None
 
     def __call__(self, ids: NDArray[np.integer]) -> dict[str, float]:
         """Each metric over all rows."""
@@ -127,10 +129,13 @@ class Measure:
 
 
 def measure_by(
-    truth: sp.csr_matrix, inverse_propensity: NDArray[np.floating] | None, names: Sequence[str]
+    truth: sp.csr_matrix,
+    inverse_propensity: NDArray[np.floating] | None,
+    names: Sequence[str],
+    same: NDArray[np.int64] | None = None,
 ) -> Measure:
     """What measures rankings of the rows of ``truth`` [N, L] by these metrics, such as P@1 and R@100."""
-    return Measure(truth, inverse_propensity, tuple(names))
+    return Measure(truth, inverse_propensity, tuple(names), same)
 
 
 def check_metric(option: str, name: str, depth: int) -> None:

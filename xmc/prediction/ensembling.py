@@ -174,7 +174,7 @@ def choose_ensemble(
 
     Args:
         dataset: The data set.
-        rows: Training rows that the model has not learned, [V].
+        rows: Training rows that the model has not learned, [V]; one may come several times.
         lists: The model's lists for them, [V, 100].
         near: Their nearest training queries, [V, 100], themselves left out; None to try no vote.
         voters: The training rows that the queries of ``near`` are, [M].
@@ -196,7 +196,7 @@ def choose_ensemble(
     if apart is not None:
         truth = SparseRows.of(truth).without(SparseRows.of(apart)).scipy()
         excluded = apart if excluded is None else sp.csr_matrix(excluded.astype(bool) + apart.astype(bool))
-    measure = measure_by(truth, weights, names)
+    measure = measure_by(truth, weights, names, rows)
     current: Lists = (lists[0].astype(np.int64), lists[1])
     stages, vote, judged = [Stage("labels", measure(current[0]), 0.0)], None, 0.0
     if said is not None:
@@ -256,7 +256,7 @@ def _share(
         found = measure(ids)
         if all(found[name] >= before[name] for name in keep) and found[metric] > before[metric]:
             tried.append(Tried(share, found, measure.rows(ids, metric), share))
-    chosen = mildest(tried)
+    chosen = mildest(tried, measure.same)
     return chosen.options, chosen.metrics
 
 
