@@ -51,12 +51,12 @@ def test_the_fewer_the_rows_the_nearer_the_virtual_negative() -> None:
 
 
 def test_labels_whose_texts_are_names_ask_for_themselves_first() -> None:
-    options = {"data.label_queries": 1.0, "data.co_labels": 0.3, "data.label_query_until": 0.5}
+    options = {"data.label_queries": 2.0, "data.co_labels": 0.3, "data.label_query_until": 0.33}
     assert chosen().items() >= options.items()
     batch = chosen()["training.batch_size"]
-    assert isinstance(batch, int) and chosen(num_labels=2 * batch).items() >= options.items()
+    assert isinstance(batch, int) and chosen(num_labels=4 * batch).items() >= options.items()
     for other in (
-        {"num_labels": 2 * batch - 1},
+        {"num_labels": 4 * batch - 1},
         {"num_rows": 4_999},
         {"shared_texts": 0.2},
         {"accelerator": True},
@@ -67,8 +67,8 @@ def test_labels_whose_texts_are_names_ask_for_themselves_first() -> None:
 @pytest.mark.parametrize(
     ("fixed", "joined"),
     [
-        ({"training.learning_rate": 0.1, "negatives.uniform": 64, "training.batch_size": 10_000}, True),
-        ({"training.batch_size": 10_001}, False),
+        ({"training.learning_rate": 0.1, "negatives.uniform": 64, "training.batch_size": 5_000}, True),
+        ({"training.batch_size": 5_001}, False),
         ({"negatives.mined.count": 2}, False),
         ({"data.label_queries": 0.0}, False),
         ({"objective.name": "soft_top_k"}, True),

@@ -21,7 +21,7 @@ MOST_LABELS_AT_ONCE = 4_096
 
 LEAST_STEPS = 200
 
-SOFT_LABEL_QUERIES = {"data.label_queries": 1.0, "data.co_labels": 0.3, "data.label_query_until": 0.5}
+SOFT_LABEL_QUERIES = {"data.label_queries": 2.0, "data.co_labels": 0.3, "data.label_query_until": 0.33}
 """Labels as queries of themselves, and of what comes with them in this share of their rows."""
 
 LEAST_ROWS_BESIDE_LABELS = 5_000
@@ -138,11 +138,8 @@ def _training(facts: DataFacts, static: bool) -> list[Choice]:
 
 
 def _label_queries(facts: DataFacts, static: bool) -> list[Choice]:
-    if (
-        not static
-        or facts.num_rows < LEAST_ROWS_BESIDE_LABELS
-        or not labels_may_ask(facts, _batch_size(facts))
-    ):
+    few = facts.num_rows < LEAST_ROWS_BESIDE_LABELS
+    if not static or few or not labels_may_ask(facts, _batch_size(facts)):
         return []
     reasons = (
         "a label's text asks for it too, and for what comes with it",
@@ -152,9 +149,9 @@ def _label_queries(facts: DataFacts, static: bool) -> list[Choice]:
     return [Choice(*option, why) for option, why in zip(SOFT_LABEL_QUERIES.items(), reasons, strict=True)]
 
 
-def labels_may_ask(facts: DataFacts, count: int) -> bool:
-    """Whether labels have texts that tell them, and are enough for ``count`` of a batch to be a draw."""
-    return facts.shared_texts < SHARED_TEXTS and facts.num_labels >= 2 * count
+def labels_may_ask(facts: DataFacts, batch: int) -> bool:
+    """Whether labels have texts that tell them, and are enough for twice a batch of them to be a draw."""
+    return facts.shared_texts < SHARED_TEXTS and facts.num_labels >= 4 * batch
 
 
 def _validation(facts: DataFacts) -> list[Choice]:

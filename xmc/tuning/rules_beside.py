@@ -33,7 +33,7 @@ def rules_beside(fixed: Mapping[str, Any], facts: DataFacts, *, accelerator: boo
     apart = set(fixed)
     if apart.intersection(OTHER_LOSS):
         apart.add("objective.virtual_negative")
-    too_few = facts.num_labels < 2 * fixed.get("training.batch_size", 0)
+    too_few = facts.num_labels < 4 * fixed.get("training.batch_size", 0)
     if too_few or any(option.startswith(OTHER_QUERIES) for option in fixed):
         apart.update(f"data.{name}" for name in LABEL_QUERIES)
     return [choice for choice in choose(facts, accelerator=accelerator) if choice.option not in apart]
