@@ -22,6 +22,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -37,7 +38,7 @@ from xmc.data import Dataset
 from xmc.evaluation import evaluate
 from xmc.files import atomic_file
 from xmc.training import Callback, RunState, StepResult, TrainConfig, train
-from xmc.tuning.trial import step_works
+from xmc.tuning.trial import without_label_queries
 
 __all__ = ["Clock", "configured", "main", "measure", "spread", "step_seconds", "store", "stored", "table"]
 
@@ -89,14 +90,18 @@ def configured(
 def step_seconds(method: Method, recipe: str, data: Path, out: Path, given: Sequence[str]) -> float:
     """Processor seconds of a step: the mean of some, or of one period of what comes between them.
 
-    Where label queries join a part of the run, those timed are of it: the others are taken by their rows.
+    Where label queries join a part of the run, steps of either kind are timed.
     """
     periodic = method.period is not None
     clock = Clock(WARM_UP, method.period or STEPS, None if periodic else MOST_SECONDS)
     config = configured(method, recipe, data, out / "run", given, ["--validation.rows", "0"])
     train(config, callbacks=[clock])
-    works = step_works(config, 1_000)
-    return clock.seconds / clock.counted * float(works.mean() / works[0])
+    seconds, until = clock.seconds / clock.counted, config.data.label_query_until
+    if until == 1:
+        return seconds
+    clock = Clock(WARM_UP, STEPS, MOST_SECONDS)
+    train(replace(config, data=without_label_queries(config.data)), callbacks=[clock])
+    return until * seconds + (1 - until) * clock.seconds / clock.counted
 
 
 def measure(

@@ -120,11 +120,11 @@ METHODS = {
         "labels as queries, soft targets", "--data.label_queries 0.2 --data.co_labels 0.3"
     ),
     "first-label-queries": Method(
-        "labels as queries, the first half", "--data.label_queries 1 --data.label_query_until 0.5"
+        "labels as queries, the first third", "--data.label_queries 4 --data.label_query_until 0.33"
     ),
     "first-soft-label-queries": Method(
-        "the same, soft targets",
-        "--data.label_queries 1 --data.co_labels 0.3 --data.label_query_until 0.5",
+        "labels as queries, the first third, soft targets",
+        "--data.label_queries 2 --data.co_labels 0.3 --data.label_query_until 0.33",
     ),
     "residuals": Method("residuals", "--residuals.enabled true --residuals.min_points 6"),
     "no-residuals": Method("no residuals", "--residuals.enabled false"),

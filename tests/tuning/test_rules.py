@@ -11,7 +11,7 @@ from xmc.data import Dataset, DatasetWriter
 from xmc.errors import DataError
 from xmc.tuning.facts import DataFacts, TextShape, measure_facts
 from xmc.tuning.rules import choose
-from xmc.tuning.rules_beside import rules_beside
+from xmc.tuning.rules_beside import rules_beside, set_apart
 
 TEXT = TextShape(median=20, percentile_95=40, total=1_000_000, pieces_per_word=1.5)
 FACTS = DataFacts(
@@ -72,15 +72,26 @@ def test_labels_whose_texts_are_names_ask_for_themselves_first() -> None:
         ({"negatives.mined.count": 2}, False),
         ({"data.label_queries": 0.0}, False),
         ({"objective.name": "soft_top_k"}, True),
+        ({"objective.name": "./mine.py:loss"}, False),
+        ({"encoder.kind": "transformer"}, False),
+        ({"distillation.teachers": "teachers.parquet"}, False),
     ],
 )
-def test_rules_leave_alone_what_may_not_fit_fixed_options(fixed: dict[str, object], joined: bool) -> None:
+def test_rules_and_search_leave_alone_what_may_not_fit_fixed_options(
+    fixed: dict[str, object], joined: bool
+) -> None:
     found = {choice.option for choice in rules_beside(fixed, FACTS, accelerator=False)}
     assert not found & set(fixed)
-    assert [f"data.{name}" in found for name in ("label_queries", "label_query_until", "co_labels")] == [
-        joined
-    ] * 3
+    options = {"data.label_queries", "data.label_query_until", "data.co_labels"}
+    assert found & options == (options if joined else set())
+    assert options & set_apart(fixed, FACTS) == (set() if joined else options)
     assert ("objective.virtual_negative" in found) == ("objective.name" not in fixed)
+
+
+def test_one_option_of_label_queries_may_be_fixed_alone() -> None:
+    found = {c.option: c.value for c in rules_beside({"data.co_labels": None}, FACTS, accelerator=False)}
+    assert (found["data.label_queries"], found["data.label_query_until"]) == (2.0, 0.33)
+    assert "data.co_labels" not in found
 
 
 def test_the_device_decides_the_kind() -> None:

@@ -30,7 +30,8 @@ class PlainLoss(Protocol):
     ``queries`` [B, D]; ``labels`` [L, D]; ``positives``, a boolean mask [B, L]; ``masked``, another of the
     pairs that are neither positive nor negative; ``scale``, one over the temperature; ``offsets`` [L] or
     None; ``log_weights`` [L] or None, minus the log of each label's probability to be in the step's sample,
-    or [B, L] where labels are queries of themselves (data.label_queries), whose chances are others.
+    or [B, L] in batches that labels join as queries of themselves (data.label_queries), whose chances are
+    others.
     """
 
     def __call__(self, **given: Tensor | float | None) -> Tensor:

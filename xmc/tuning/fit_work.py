@@ -32,9 +32,9 @@ from xmc.tuning.facts import DataFacts, measure_facts
 from xmc.tuning.finishing import Pace, confusing_seconds, finishing_seconds, measure_pace
 from xmc.tuning.held_out import HeldOut, joined
 from xmc.tuning.journal import Journal, Trial
-from xmc.tuning.rules_beside import rules_beside
+from xmc.tuning.rules_beside import rules_beside, set_apart
 from xmc.tuning.search import EPOCHS, Search, Standing, name_of
-from xmc.tuning.trial import EncoderCache, run_trial
+from xmc.tuning.trial import EncoderCache, run_trial, without_label_queries
 from xmc.tuning.trial_files import TrialFiles
 
 __all__ = ["FitWork", "Quality"]
@@ -138,7 +138,7 @@ class FitWork:
             candidates=[
                 changes
                 for changes in neighbours(flat(asdict(config)), self.facts)
-                if not fast and not set(changes) & set(self.fixed)
+                if not fast and not set(changes) & set_apart(self.fixed, self.facts)
             ],
             metric=self.metric,
             rows=self.facts.num_rows,
@@ -173,11 +173,7 @@ class FitWork:
         if own:
             seconds = max(own, key=lambda trial: len(trial.changes)).step_seconds
         else:
-            rows = min(config.validation.rows, self.facts.num_rows - 1)
-            measured = replace(config, validation=replace(config.validation, rows=rows))
-            seconds = run_trial(
-                measured, self.dataset, self.encoders, stop=lambda pace: pace.step == MEASURED_STEPS
-            ).step_seconds
+            seconds = self._step_seconds(config)
         steps = math.ceil(config.training.epochs * self.facts.num_rows / config.training.batch_size)
         pace = self._pace(config)
         left = self.clock.left - self._finishing(pace, tell=True)
@@ -187,6 +183,22 @@ class FitWork:
             return []
         self.say(f"the budget leaves time for {most:,} of {steps:,} steps")
         return [Choice("training.max_steps", most, f"what the budget left time for, of {steps:,}")]
+
+    def _step_seconds(self, config: TrainConfig) -> float:
+        """Seconds of a step, of some that are made for it: of both kinds where label queries join a part."""
+
+        def timed(data: DataConfig) -> float:
+            rows = min(config.validation.rows, self.facts.num_rows - 1)
+            part = replace(config, data=data, validation=replace(config.validation, rows=rows))
+            return run_trial(
+                part, self.dataset, self.encoders, stop=lambda pace: pace.step == MEASURED_STEPS
+            ).step_seconds
+
+        until = config.data.label_query_until
+        if not config.data.label_queries or until == 1:
+            return timed(config.data)
+        joined = timed(replace(config.data, label_query_until=1.0))
+        return until * joined + (1 - until) * timed(without_label_queries(config.data))
 
     def measured(self, encoder: DualEncoder, config: TrainConfig) -> dict[str, Evaluation]:
         """Word matching, the untrained encoder and the trained one on the test split."""

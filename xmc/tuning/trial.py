@@ -30,7 +30,15 @@ from xmc.training.validation import Validator
 from xmc.tuning.held_out import HeldOut, Learned
 from xmc.tuning.journal import DIVERGED, OUT_OF_TIME
 
-__all__ = ["EncoderCache", "Pace", "TrialResult", "run_trial", "step_works", "typical"]
+__all__ = [
+    "EncoderCache",
+    "Pace",
+    "TrialResult",
+    "run_trial",
+    "step_works",
+    "typical",
+    "without_label_queries",
+]
 
 WARM_UP = 5
 
@@ -98,8 +106,7 @@ class EncoderCache:
         """A fresh copy of the encoder that the configuration describes."""
         # Dropout and lengths are cheap to build with, yet part of the model: all of the section is the key.
         # Labels as queries change what is learned, not what is begun with.
-        data = replace(config.data, **{name: getattr(DataConfig, name) for name in LABEL_QUERIES})
-        key = repr((config.encoder, data))
+        key = repr((config.encoder, without_label_queries(config.data)))
         if key not in self._built:
             while len(self._built) >= self._most:
                 del self._built[next(iter(self._built))]
@@ -126,7 +133,7 @@ def run_trial(
         keep: Asked with the metrics, whether the held-out rows' rankings are wanted too.
     """
     started = time.perf_counter()
-    times: list[float] = []
+    times: list[float] = []  # of steps, by what each takes
     metrics, skipped, ended = None, 0, ""
     with tempfile.TemporaryDirectory(prefix="xmc-trial-") as folder:
         run = replace(config.run, dir=str(Path(folder) / "run"), trackers=[], resume=False, overwrite=False)
@@ -161,7 +168,7 @@ def run_trial(
                 metrics, ended = None, DIVERGED
         calibration = None if metrics is None else trainer.validator.calibration()
         held_out = None if metrics is None or not keep(metrics) else _held_out(trainer, inputs, dataset)
-    step_seconds = _mean(times) * float(works.mean())
+    step_seconds = _mean(times, works) * float(works.mean())
     return TrialResult(
         metrics, time.perf_counter() - started, len(times), step_seconds, calibration, held_out, ended
     )
@@ -231,10 +238,16 @@ def seen_elsewhere(
     return kept, sp.csr_matrix(alone[kept]).astype(bool)
 
 
+def without_label_queries(data: DataConfig) -> DataConfig:
+    """The same without labels as queries."""
+    return replace(data, **{name: getattr(DataConfig, name) for name in LABEL_QUERIES})
+
+
 def step_works(config: TrainConfig, num_steps: int) -> NDArray[np.float64]:
     """What each of a run's steps [n] takes, where one of training rows alone takes 1.
 
-    By the rows that it has: as far as label queries join it, so many more.
+    By the rows that it has: as far as label queries join it, so many more. What they take in truth is from
+    two thirds of that to twice as much, by what labels they bring, and is known when some have been timed.
     """
     works = np.ones(num_steps)
     works[: math.ceil(config.data.label_query_until * num_steps)] += config.data.label_queries
@@ -249,7 +262,8 @@ def typical(times: Sequence[float]) -> float:
     return float(np.median(times)) if times else 0.0
 
 
-def _mean(times: list[float]) -> float:
-    """Of the steps after the first few, which fill caches and pages."""
-    warm = times[WARM_UP:] or times
-    return sum(warm) / max(1, len(warm))
+def _mean(times: list[float], works: NDArray[np.float64]) -> float:
+    """Seconds of a unit of work, of the steps after the first few, which fill caches and pages."""
+    first = WARM_UP if len(times) > WARM_UP else 0
+    done = works[first : len(times)]
+    return float(np.dot(times[first:], done) / max(1.0, done.sum()))
