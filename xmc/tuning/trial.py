@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from xmc.prediction.calibration import Calibration
 from xmc.prediction.classifying import confused_where
 from xmc.retrieval.vote import QueryVotes
 from xmc.training import TrainConfig, Trainer
+from xmc.training.batches.label_queries import step_works
 from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.config import DataConfig
 from xmc.training.step import StepInputs, optimise
@@ -143,7 +143,7 @@ def run_trial(
             trainer = Trainer(replace(config, run=run), dataset=dataset, encoder=encoder)
             inputs = trainer.prepare_inputs()
         judged_fairly(trainer.validator)
-        works = step_works(config, trainer.num_steps)
+        works = step_works(config.data, trainer.num_steps)
         left = works[::-1].cumsum()[::-1].tolist()
         with closing(trainer.batches):
             trainer.encoder.train()
@@ -241,17 +241,6 @@ def seen_elsewhere(
 def without_label_queries(data: DataConfig) -> DataConfig:
     """The same without labels as queries."""
     return replace(data, **{name: getattr(DataConfig, name) for name in LABEL_QUERIES})
-
-
-def step_works(config: TrainConfig, num_steps: int) -> NDArray[np.float64]:
-    """What each of a run's steps [n] takes, where one of training rows alone takes 1.
-
-    By the rows that it has: as far as label queries join it, so many more. What they take in truth is from
-    two thirds of that to twice as much, by what labels they bring, and is known when some have been timed.
-    """
-    works = np.ones(num_steps)
-    works[: math.ceil(config.data.label_query_until * num_steps)] += config.data.label_queries
-    return works
 
 
 def typical(times: Sequence[float]) -> float:

@@ -7,15 +7,21 @@ import pytest
 import torch
 
 from xmc.distributed import World
+from xmc.durations import duration
 from xmc.training.callbacks.progress import STEPS_BEFORE_ETA, STEPS_BETWEEN_ETAS, Progress
+from xmc.training.config import DataConfig
 from xmc.training.run.config import ValidationConfig
 from xmc.training.run.pace import Pace
 
 METRICS = {"P@1": 1.0, "P@5": 2.0, "nDCG@5": 3.0, "PSP@5": 4.0, "R@100": 5.0}
 
 
-def run_of(num_steps: int, rank: int = 0) -> SimpleNamespace:
-    config = SimpleNamespace(run=SimpleNamespace(log_every=10), validation=ValidationConfig(rows=0))
+def run_of(num_steps: int, rank: int = 0, **data: float) -> SimpleNamespace:
+    config = SimpleNamespace(
+        run=SimpleNamespace(log_every=10),
+        validation=ValidationConfig(rows=0),
+        data=DataConfig("data", **data),
+    )
     return SimpleNamespace(
         config=config, num_steps=num_steps, step=0, first=0, world=World(rank, 2), pace=Pace()
     )
@@ -42,6 +48,18 @@ def test_the_time_left_leaves_warming_up_out_is_a_range_and_is_corrected(
     assert re.search(r"corrected: about 44 min 0 s left", capsys.readouterr().out)
     progress.after_validation(run, METRICS)
     assert "validation P@1 1.00  P@5 2.00" in capsys.readouterr().out
+
+
+def test_steps_that_label_queries_join_are_no_measure_of_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress, run = Progress(), run_of(1000, label_queries=2.0, label_query_until=0.4)
+    take(progress, run, STEPS_BEFORE_ETA, 3.0)  # each of three times as many rows
+    expected = 3 * (400 - STEPS_BEFORE_ETA) + 600
+    assert f"about {duration(expected)} left" in capsys.readouterr().out
+    take(progress, run, 400 - STEPS_BEFORE_ETA, 3.0)
+    take(progress, run, 300, 1.0)
+    assert "corrected" not in capsys.readouterr().out
 
 
 def test_a_log_gets_a_line_at_the_end_and_other_ranks_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,11 @@ rows. They can join the first batches of a run alone, so that what queries ask f
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from xmc.errors import ConfigError
 from xmc.random_streams import Stream
@@ -20,7 +22,10 @@ from xmc.training.batches.config import NegativesConfig
 from xmc.training.batches.pools.sampled import LabelRows, UniformDraw
 from xmc.training.batches.source import BatchSource
 
-__all__ = ["LabelQueries", "check_label_queries", "with_label_rows"]
+if TYPE_CHECKING:
+    from xmc.training.config import DataConfig
+
+__all__ = ["LabelQueries", "check_label_queries", "step_works", "with_label_rows"]
 
 
 class LabelQueries(BatchSource):
@@ -86,6 +91,17 @@ class LabelQueries(BatchSource):
         if self.weight == 1 or not (queries >= self.num_queries).any():
             return None
         return np.where(queries >= self.num_queries, self.weight, 1.0).astype(np.float32)
+
+
+def step_works(data: DataConfig, num_steps: int) -> NDArray[np.float64]:
+    """What each of a run's steps [n] takes, where one of training rows alone takes 1.
+
+    By the rows that it has: as far as label queries join it, so many more. What they take in truth is from
+    two thirds of that to twice as much, by what labels they bring, and is known when some have been timed.
+    """
+    works = np.ones(num_steps)
+    works[: math.ceil(data.label_query_until * num_steps)] += data.label_queries
+    return works
 
 
 def check_label_queries(config: NegativesConfig, co_labels: bool = False) -> None:

@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from xmc.durations import duration
 from xmc.progress import Bar
+from xmc.training.batches.label_queries import step_works
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.run_state import RunState
 from xmc.training.step import StepResult
@@ -71,7 +72,10 @@ class Progress(Callback):
 
 def _left(run: RunState) -> tuple[float, float] | None:
     validations = run.config.validation.num_due(run.step, run.num_steps)
-    return run.pace.remaining(run.num_steps - run.step, validations)
+    works = step_works(run.config.data, run.num_steps)
+    # In steps such as the last one was.
+    steps = works[run.step :].sum() / works[max(0, run.step - 1)]
+    return run.pace.remaining(float(steps), validations)
 
 
 def _range(low: float, high: float) -> str:

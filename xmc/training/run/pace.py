@@ -52,8 +52,8 @@ class Pace:
         """Training rows over the time of the steps alone."""
         return self.rows / max(self.step_seconds, 1e-9)
 
-    def remaining(self, steps: int, validations: int) -> tuple[float, float] | None:
-        """Seconds left, from and to; None before there are steps to tell by.
+    def remaining(self, steps: float, validations: int) -> tuple[float, float] | None:
+        """Seconds left for so many steps such as the recent ones, from and to; None before there are any.
 
         The quartiles of recent steps for each step, the last validation for each validation.
         """
