@@ -9,6 +9,7 @@ from xmc.data import Dataset, TokenRows, TokenStore
 from xmc.distributed import World
 from xmc.encoders import DualEncoder
 from xmc.encoders.kept_labels import keep_label_vectors
+from xmc.encoders.micro_batches import AutocastFactory
 from xmc.objectives.objective import Loss
 from xmc.objectives.state import LossStates
 from xmc.training.batches.batches import Batches
@@ -40,6 +41,7 @@ def step_inputs(
     num_steps: int,
     world: World,
     accelerator: Accelerator,
+    autocast: AutocastFactory,
     limit: MicroBatchLimit,
 ) -> StepInputs:
     """The inputs of a run's steps. The main rank makes tokens first; the others read what it wrote."""
@@ -63,7 +65,7 @@ def step_inputs(
         queries,
         labels if rows is None else FirstTexts(labels, rows.bounds),
         config.training.micro_batch_tokens,
-        accelerator.autocast,
+        autocast,
         kept,
         None if rows is None else (labels, rows),
     )
@@ -81,7 +83,7 @@ def step_inputs(
         objective=with_named_failures(objective, config.objective),
         world=world,
         device=accelerator.device,
-        autocast=accelerator.autocast,
+        autocast=autocast,
         limit=limit,
         own=own_code(config),
     )

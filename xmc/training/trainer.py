@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.state import is_initialized
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, train_validation_split
@@ -52,7 +53,7 @@ from xmc.training.run.metrics_log import MetricsLog
 from xmc.training.run.models import RunModels
 from xmc.training.run.origins import origins
 from xmc.training.run.pace import Pace
-from xmc.training.run.precision import mixed_precision
+from xmc.training.run.precision import autocast_in
 from xmc.training.run.replicated import check_replicated
 from xmc.training.run.result import TrainResult, save_result
 from xmc.training.run.trackers import check_trackers, chosen_trackers, start_trackers
@@ -132,12 +133,14 @@ class Trainer:
         self.dataset = dataset or Dataset.load(config.data.path)
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),
-            mixed_precision=mixed_precision(config.training.precision),
+            # Autocast is ours, and what another run or library has set up is left as it is.
+            mixed_precision=None if is_initialized() else "no",
             log_with=chosen_trackers(config.run),
             project_dir=config.run.dir,
         )
         check_replicated(self.accelerator.distributed_type)
         self.world, self.device = current_world(), self.accelerator.device
+        self.autocast = autocast_in(config.training.precision, self.device)
         if self.device.type == "cpu":
             keep_freed_memory()
         torch.manual_seed(torch_seed(config.seed, Stream.INITIAL_WEIGHTS))
@@ -293,6 +296,7 @@ class Trainer:
             num_steps=self.num_steps,
             world=self.world,
             accelerator=self.accelerator,
+            autocast=self.autocast,
             limit=self.limit,
         )
 
