@@ -49,7 +49,7 @@ def set_apart(fixed: Mapping[str, Any], facts: DataFacts) -> set[str]:
         any(option.startswith(OTHER_QUERIES) for option in fixed)
         # A loss of the user's own may not know rows of two kinds.
         or is_reference(str(fixed.get("objective.name", "")))
-        or fixed.get("encoder.kind", "static") != "static"
+        or fixed.get("encoder.kind") == "transformer"
         or facts.num_labels < 4 * fixed.get("training.batch_size", 0)
     ):
         apart.update(f"data.{name}" for name in LABEL_QUERIES)

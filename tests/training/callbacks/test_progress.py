@@ -8,6 +8,7 @@ import torch
 
 from xmc.distributed import World
 from xmc.durations import duration
+from xmc.training.batches.label_queries import step_works
 from xmc.training.callbacks.progress import STEPS_BEFORE_ETA, STEPS_BETWEEN_ETAS, Progress
 from xmc.training.config import DataConfig
 from xmc.training.run.config import ValidationConfig
@@ -30,7 +31,7 @@ def run_of(num_steps: int, rank: int = 0, **data: float) -> SimpleNamespace:
 def take(progress: Progress, run: SimpleNamespace, steps: int, seconds: float) -> None:
     for _ in range(steps):
         progress.before_step(run)
-        run.pace.add_step(seconds, rows=1)
+        run.pace.add_step(seconds, 1, step_works(run.config.data, run.num_steps)[run.step])
         run.step += 1
         progress.after_step(run, SimpleNamespace(loss=torch.tensor(0.5)))
 
@@ -50,15 +51,16 @@ def test_the_time_left_leaves_warming_up_out_is_a_range_and_is_corrected(
     assert "validation P@1 1.00  P@5 2.00" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("joined", [360, 400, 410])
 def test_steps_that_label_queries_join_are_no_measure_of_the_others(
-    capsys: pytest.CaptureFixture[str],
+    joined: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    progress, run = Progress(), run_of(1000, label_queries=2.0, label_query_until=0.4)
+    progress, run = Progress(), run_of(1000, label_queries=2.0, label_query_until=joined / 1000)
     take(progress, run, STEPS_BEFORE_ETA, 3.0)  # each of three times as many rows
-    expected = 3 * (400 - STEPS_BEFORE_ETA) + 600
+    expected = 3 * (joined - STEPS_BEFORE_ETA) + 1000 - joined
     assert f"about {duration(expected)} left" in capsys.readouterr().out
-    take(progress, run, 400 - STEPS_BEFORE_ETA, 3.0)
-    take(progress, run, 300, 1.0)
+    take(progress, run, joined - STEPS_BEFORE_ETA, 3.0)
+    take(progress, run, 1000 - joined, 1.0)
     assert "corrected" not in capsys.readouterr().out
 
 

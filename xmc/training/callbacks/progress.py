@@ -73,9 +73,7 @@ class Progress(Callback):
 def _left(run: RunState) -> tuple[float, float] | None:
     validations = run.config.validation.num_due(run.step, run.num_steps)
     works = step_works(run.config.data, run.num_steps)
-    # In steps such as the last one was.
-    steps = works[run.step :].sum() / works[max(0, run.step - 1)]
-    return run.pace.remaining(float(steps), validations)
+    return run.pace.remaining(float(works[run.step :].sum()), validations)
 
 
 def _range(low: float, high: float) -> str:

@@ -26,11 +26,11 @@ class Pace:
     validation_seconds: float = 0.0
 
     @contextmanager
-    def timed_step(self, rows: int) -> Iterator[None]:
-        """Around a step of ``rows`` training rows."""
+    def timed_step(self, rows: int, work: float = 1.0) -> Iterator[None]:
+        """Around a step of ``rows`` training rows that takes ``work`` times what one of those alone takes."""
         started = time.perf_counter()
         yield
-        self.add_step(time.perf_counter() - started, rows)
+        self.add_step(time.perf_counter() - started, rows, work)
 
     @contextmanager
     def timed_validation(self) -> Iterator[None]:
@@ -39,13 +39,13 @@ class Pace:
         yield
         self.validation_seconds = time.perf_counter() - started
 
-    def add_step(self, seconds: float, rows: int) -> None:
-        """Count a step of ``rows`` training rows."""
+    def add_step(self, seconds: float, rows: int, work: float = 1.0) -> None:
+        """Count a step; see :meth:`timed_step`."""
         self.step_seconds += seconds
         self.rows += rows
         self.steps += 1
         if self.steps > WARM_UP:
-            self.recent.append(seconds)
+            self.recent.append(seconds / work)
 
     @property
     def rows_per_second(self) -> float:
@@ -53,7 +53,7 @@ class Pace:
         return self.rows / max(self.step_seconds, 1e-9)
 
     def remaining(self, steps: float, validations: int) -> tuple[float, float] | None:
-        """Seconds left for so many steps such as the recent ones, from and to; None before there are any.
+        """Seconds left for so many steps of training rows alone, from and to; None before there were any.
 
         The quartiles of recent steps for each step, the last validation for each validation.
         """
