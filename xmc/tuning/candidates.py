@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xmc.tuning.facts import DataFacts
-from xmc.tuning.rules import SOFT_LABEL_QUERIES, labels_may_ask
+from xmc.tuning.rules import label_queries, labels_may_ask
 
 __all__ = ["mixtures", "neighbours"]
 
@@ -61,13 +61,13 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
 
 
 def _label_queries(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
-    """Without labels as queries where the rules have them, or with; and more of them, for a shorter while."""
-    if not labels_may_ask(facts, rules["training.batch_size"]):
+    """Without labels as queries where the rules have them, or with; and with soft targets."""
+    batch = rules["training.batch_size"]
+    if not labels_may_ask(facts, batch):
         return []
-    without = {"data.label_queries": 0.0, "data.co_labels": None, "data.label_query_until": 1.0}
-    found = [without if rules["data.label_queries"] else SOFT_LABEL_QUERIES]
-    most = min(4.0, float(facts.num_labels // (2 * rules["training.batch_size"])))
-    return [*found, without | {"data.label_queries": most, "data.label_query_until": 0.33}]
+    without = {"data.label_queries": 0.0, "data.label_query_until": 1.0, "data.co_labels": None}
+    hard = without if rules["data.label_queries"] else without | label_queries(facts, batch)
+    return [hard, {"data.label_queries": 2.0, "data.label_query_until": 0.33, "data.co_labels": 0.3}]
 
 
 def mixtures(
