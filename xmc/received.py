@@ -96,7 +96,7 @@ def check_inside(path: Path, folder: Path) -> None:
         ValueError: Saying where it leads.
     """
     try:
-        real, root = path.resolve(), _root(folder.resolve())
+        real, root = _resolved(path), _root(folder.resolve())
     except (OSError, RuntimeError) as error:
         raise ValueError(f"{path.name} is a symbolic link that leads nowhere") from error
     if root != real and root not in real.parents:
@@ -104,6 +104,13 @@ def check_inside(path: Path, folder: Path) -> None:
             f"{path.name} is a symbolic link that leads out of the folder, to {real}; put the file itself "
             "there"
         )
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve(strict=True)  # not strict, Python 3.13 takes a circle for a path
+    except FileNotFoundError:
+        return path.resolve()
 
 
 def _root(folder: Path) -> Path:

@@ -58,7 +58,7 @@ def _in_order(ids: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray
     if not len(tied):
         return ids
     ids = ids.copy()
-    last = np.iinfo(np.int64).max
-    keys = np.where(ids[tied] < 0, last, ids[tied]), -scores[tied].astype(np.float64)
+    last = np.int64(np.iinfo(np.int64).max)  # of that type: ids may be shorter
+    keys = np.where(ids[tied] < 0, last, ids[tied].astype(np.int64)), -scores[tied].astype(np.float64)
     ids[tied] = np.take_along_axis(ids[tied], np.lexsort(keys, axis=1), axis=1)
     return ids
