@@ -118,7 +118,7 @@ class IndexGroup:
         """
         parts = [index.search_vectors(np.atleast_2d(queries), k) for index in self._indexes]
         found = [
-            np.where(ids < 0, np.iinfo(np.int64).max, ids + start)
+            np.where(ids < 0, np.iinfo(np.int64).max, ids.astype(np.int64) + start)
             for (ids, _), start in zip(parts, self._starts.tolist(), strict=False)
         ]
         ids, scores = np.hstack(found), np.hstack([part[1] for part in parts])
