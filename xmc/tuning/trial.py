@@ -31,11 +31,11 @@ from xmc.tuning.held_out import HeldOut, Learned
 from xmc.tuning.journal import DIVERGED, OUT_OF_TIME
 
 __all__ = [
+    "LABEL_QUERIES",
     "EncoderCache",
     "Pace",
     "TrialResult",
     "run_trial",
-    "step_works",
     "typical",
     "without_label_queries",
 ]

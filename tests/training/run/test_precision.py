@@ -38,6 +38,7 @@ def test_a_process_that_was_set_up_for_another_precision_trains(config, changed,
         Accelerator(cpu=True, mixed_precision=theirs)
         for amx in (False, True):
             monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
-            train(changed(config, run={"overwrite": True}, training={"max_steps": 1}))
+            result = train(changed(config, run={"overwrite": True}, training={"max_steps": 1}))
+            assert result.num_steps == 1
     finally:
         AcceleratorState._reset_state()
