@@ -21,6 +21,8 @@ COMPILE := @$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || t
 # The order of files is that of tests/conftest.py, the longest first, not by their number of tests.
 # Bytecode is kept even where the user asks for none: each process that a test starts would compile it all again.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# Types are those of the oldest Python (mypy's own setting). numpy for Python 3.12 and later has annotations for these alone.
+TYPES_OF := import sys; sys.version_info >= (3, 12) and print("--python-version=3.12")
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test thorough slow check format docs clean
@@ -64,7 +66,7 @@ slow: $(SLOW_STAMP)  ## the tests that take minutes each, one after another: som
 check: $(STAMP)  ## lint, format and types, changing nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	MYPY_NUM_WORKERS=auto $(BIN)/mypy
+	MYPY_NUM_WORKERS=auto $(BIN)/mypy $$($(BIN)/python -c '$(TYPES_OF)')
 
 format: $(STAMP)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -143,7 +143,7 @@ def _binned(confidence: Floats, right: NDArray[np.bool_], bins: int) -> Reliabil
     edges = _edges(confidence, bins)
     counts, accuracy = _accuracy(confidence, right, edges)
     mean = _sums(confidence, confidence, edges) / np.maximum(counts, 1)
-    error = float((counts * np.abs(mean - accuracy)).sum() / max(1, counts.sum()))
+    error = float((counts * np.abs(mean - accuracy)).sum() / max(1, int(counts.sum())))
     kept = counts > 0
     return Reliability(mean[kept], accuracy[kept], counts[kept], error)
 

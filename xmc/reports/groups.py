@@ -82,7 +82,7 @@ def frequency_deciles(points: Ints) -> Groups:
     frequency, inverse, labels = np.unique(-points, return_inverse=True, return_counts=True)
     frequency = -frequency
     volume = frequency * labels
-    middle = (np.cumsum(volume) - volume / 2) / max(1, volume.sum())
+    middle = (np.cumsum(volume) - volume / 2) / max(1, int(volume.sum()))
     decile = np.minimum((10 * middle).astype(np.int64), 9)
     decile[frequency == 0] = 10
     used = np.unique(decile)

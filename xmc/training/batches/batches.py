@@ -279,7 +279,8 @@ def build_batches(
         sources.append(labels)
         relevance = with_label_rows(relevance, shares)
         if masked is not None:
-            masked.resize(relevance.shape)  # a label's own row masks nothing
+            starts = np.pad(masked.indptr, (0, num_labels), mode="edge")  # a label's own row masks nothing
+            masked = sp.csr_matrix((masked.data, masked.indices, starts), shape=relevance.shape)
     drawn = [*draws, *(draw for source in sources for draw in source.draws())]
     more_draws, more = own_sources(config, objective, facts, [source.name for source in sources])
     sources, drawn = [*sources, *more], [*drawn, *more_draws]
