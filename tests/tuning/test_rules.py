@@ -51,11 +51,13 @@ def test_the_fewer_the_rows_the_nearer_the_virtual_negative() -> None:
 
 
 def test_labels_whose_texts_are_names_ask_for_themselves_first() -> None:
-    assert chosen()["data.label_query_until"] == 0.33 and "data.co_labels" not in chosen()
+    assert chosen()["data.label_query_until"] == 0.2 and "data.co_labels" not in chosen()
     batch = chosen()["training.batch_size"]
     assert isinstance(batch, int)
-    shares = [chosen(num_labels=n * batch).get("data.label_queries") for n in (3, 4, 6, 8, 100)]
-    assert shares == [None, 2.0, 3.0, 4.0, 4.0]
+    shares = [chosen(num_labels=n * batch).get("data.label_queries") for n in (3, 4, 6, 16, 100)]
+    assert shares == [None, 2.0, 3.0, 8.0, 8.0]
+    many = chosen(num_rows=100_000, num_labels=100_000)  # batches of 1,024
+    assert (many["data.label_queries"], many["data.label_query_until"]) == (4.0, 0.33)
     for other in ({"num_rows": 4_999}, {"shared_texts": 0.2}, {"accelerator": True}):
         assert not any(option.startswith("data.") for option in chosen(**other))  # type: ignore[arg-type]
 
@@ -87,7 +89,7 @@ def test_rules_and_search_leave_alone_what_may_not_fit_fixed_options(
 def test_one_option_of_label_queries_may_be_fixed_alone() -> None:
     fixed = {"data.label_query_until": 0.5}
     found = {c.option: c.value for c in rules_beside(fixed, FACTS, accelerator=False)}
-    assert found["data.label_queries"] == 4.0 and "data.label_query_until" not in found
+    assert found["data.label_queries"] == 8.0 and "data.label_query_until" not in found
 
 
 def test_the_device_decides_the_kind() -> None:
