@@ -19,6 +19,7 @@ from benchmarks.peers.measuring import run_within
 from benchmarks.peers.peer import Environment, Peer
 from benchmarks.peers.results import read_result
 from benchmarks.peers.systems import exchange
+from benchmarks.peers.systems.features import write_rows
 from benchmarks.peers.table import half_width
 from xmc.data import DatasetWriter
 
@@ -142,6 +143,14 @@ def test_lists_are_best_first_and_equal_scores_by_label() -> None:
     pairs = [[(3, 0.5), (2, 3.0), (1, 3.0), (4, 3.0)], []]
     ids, best = exchange.lists_of_pairs(pairs, 3)
     assert ids.tolist() == [[1, 2, 4], [-1, -1, -1]] and best[0].tolist() == [3, 3, 3]
+
+
+def test_rows_without_words_or_labels_are_not_written(tmp_path: Path) -> None:
+    """A line that has no features is read by no omikuji."""
+    rows = sp.csr_matrix(np.array([[0.5, 0.0, 0.25], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=np.float32))
+    labels = sp.csr_matrix(np.array([[0, 1], [1, 0], [0, 0]], dtype=np.int8))
+    write_rows(rows, labels, tmp_path / "rows.txt")
+    assert (tmp_path / "rows.txt").read_text().splitlines() == ["1 3 2", "1 0:0.50000 2:0.25000"]
 
 
 def test_the_interval_of_a_mean() -> None:

@@ -30,8 +30,8 @@ def save_vectorizer(vectorizer: Any, folder: Path) -> None:
 
 
 def write_rows(rows: sp.csr_matrix, labels: sp.csr_matrix, path: Path) -> None:
-    """The repository's format: a line of sizes, then labels and features of each row that has a label."""
-    kept = np.flatnonzero(np.diff(labels.indptr))
+    """The repository's format: a line of sizes, then labels and features of rows that have both."""
+    kept = np.flatnonzero((np.diff(labels.indptr) > 0) & (np.diff(rows.indptr) > 0))
     with open(path, "w", encoding="ascii") as file:
         file.write(f"{len(kept)} {rows.shape[1]} {labels.shape[1]}\n")
         for row in kept.tolist():
