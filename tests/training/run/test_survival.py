@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,16 @@ def killed_at(write: int, work: Callable[[], None]) -> bool:
                 return real(*given, **named)
 
             setattr(owner, name, dying)
+        code = 1
         try:
             work()
+            code = 0
+        except Exception:
+            traceback.print_exc()
         finally:
-            os._exit(0)
+            os._exit(code)
     _, status = os.waitpid(process, 0)
+    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0, "the work ended in an error"
     return os.WIFSIGNALED(status)
 
 
