@@ -28,7 +28,7 @@ LEAST_ROWS_BESIDE_LABELS = 5_000
 SHARED_TEXTS = 0.1
 """Share of the labels that have the text of another, from which on a text is no name."""
 
-LABEL_QUERIES = 4_096
+MOST_LABEL_QUERIES = 4_096
 """Labels that join a batch as queries, at most, where one a row is not more."""
 
 VIRTUAL_NEGATIVES = ((1_000, 1.0), (20_000, 0.7), (50_000, 0.6))
@@ -151,7 +151,7 @@ def _label_queries(facts: DataFacts, static: bool) -> list[Choice]:
 
 def label_queries(facts: DataFacts, batch: int) -> dict[str, Any]:
     """Options of labels as queries: eight for each row of a batch in the first fifth, or fewer for longer."""
-    joined = float(max(1, min(8, LABEL_QUERIES // batch, facts.num_labels // (2 * batch))))
+    joined = float(max(1, min(8, MOST_LABEL_QUERIES // batch, facts.num_labels // (2 * batch))))
     return {"data.label_queries": joined, "data.label_query_until": round(min(0.33, 1.6 / joined), 2)}
 
 
