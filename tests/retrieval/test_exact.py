@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmc.errors import ConfigError, ModelError
-from xmc.retrieval import exact_search
+from xmc.retrieval import exact, exact_search
 from xmc.retrieval.exact import _memory_of, _tile_shape
+from xmc.retrieval.likely_floor import sample_stride
 
 
 def oracle(queries, labels, k, exclude=None, offsets=None):
@@ -190,6 +191,72 @@ def test_memory_does_not_grow_with_queries_or_labels():
     extra = peak_extra_bytes(lambda: exact_search(queries, labels, 10, memory_bytes=16 << 20))
     # All scores are 480 MB.
     assert extra is None or extra < 60 << 20
+
+
+class TestTheSample:
+    """From 64 queries on a sample of the labels says what need not be looked at."""
+
+    @staticmethod
+    def lists(monkeypatch, *given_, **options):
+        """With a sample and without, and how many queries had to be searched for again."""
+        again = []
+        search_block = exact._search_block
+
+        def counted(queries, *rest):
+            again.append((len(queries), len(rest) == 7 and rest[6] is not None))
+            return search_block(queries, *rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(exact, "_search_block", counted)
+            got = exact_search(*given_, **options)
+        assert any(sampled for _, sampled in again)
+        with monkeypatch.context() as patched:
+            patched.setattr(exact, "_SAMPLED_FROM", 10**9)
+            wanted = exact_search(*given_, **options)
+        np.testing.assert_array_equal(got[0], wanted[0])
+        np.testing.assert_array_equal(got[1], wanted[1])
+        return sum(count for count, sampled in again if not sampled)
+
+    def test_lists_are_the_same_and_hardly_one_is_made_twice(self, monkeypatch):
+        rng = np.random.default_rng(0)
+        queries, labels = (rng.normal(size=(n, 8)).astype(np.float32) for n in (2000, 20_000))
+        assert self.lists(monkeypatch, queries, labels, 10) <= 4
+
+    def test_with_pairs_left_out_and_offsets(self, monkeypatch):
+        rng = np.random.default_rng(1)
+        queries, labels = (rng.normal(size=(n, 8)).astype(np.float32) for n in (100, 9_000))
+        offsets = rng.normal(size=9_000).astype(np.float32)
+        offsets[rng.random(9_000) < 0.5] = -np.inf
+        exclude = sp.random(100, 9_000, 0.4, "csr", rng=rng).astype(bool)
+        assert self.lists(monkeypatch, queries, labels, 10, exclude=exclude, offsets=offsets) <= 1
+
+    def test_where_most_of_a_query_s_labels_are_left_out(self, monkeypatch):
+        """The sample knows of those left out: of 9,000 labels all but 300 are."""
+        rng = np.random.default_rng(2)
+        queries, labels = (rng.normal(size=(n, 8)).astype(np.float32) for n in (70, 9_000))
+        kept = sp.csr_matrix(np.broadcast_to(np.arange(9_000) % 30 == 7, (70, 9_000)))
+        exclude = sp.csr_matrix(~kept.toarray())
+        self.lists(monkeypatch, queries, labels, 10, exclude=exclude)
+
+    def test_a_sample_that_misleads_costs_time_alone(self, monkeypatch):
+        """Each label of the sample is better than all others, and some are left out."""
+        rng = np.random.default_rng(3)
+        queries, labels = np.ones((70, 1), np.float32), rng.random((5_000, 1)).astype(np.float32)
+        labels[:: sample_stride(5_000, 100)] += 1
+        exclude = sp.random(70, 5_000, 0.5, "csr", rng=rng).astype(bool)
+        assert self.lists(monkeypatch, queries, labels, 100, exclude=exclude) == 70
+
+    def test_equal_scores_at_the_floor(self, monkeypatch):
+        rng = np.random.default_rng(4)
+        queries = rng.integers(-1, 2, (80, 3)).astype(np.float32)
+        labels = rng.integers(-2, 3, (8_000, 3)).astype(np.float32)
+        assert self.lists(monkeypatch, queries, labels, 50) > 0
+
+    def test_labels_that_score_no_number_are_named_as_without(self):
+        labels = np.ones((9_000, 2), dtype=np.float32)
+        labels[64 * 3] = np.nan
+        with pytest.raises(ModelError, match="labels 0 to 9000 score NaN"):
+            exact_search(np.ones((70, 2)), labels, 5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -2,8 +2,8 @@
 
 The rule, also at the cut: score descending, then label id ascending. A tile's scores are the only big thing
 in memory, so the memory needed does not grow with the number of queries times the number of labels. A tile
-costs its product and a pass for the maxima of chunks of it, while it is in a CPU's cache: once a row has k
-labels, few chunks hold better.
+costs its product and a pass for the maxima of chunks of it, while it is in a CPU's cache: few chunks hold
+what is above a row's floor, which is first guessed from a sample of the labels and then the k-th best so far.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from xmc.errors import ConfigError, ModelError
 from xmc.progress import Bar
+from xmc.retrieval.likely_floor import likely_floor, sample_stride
 from xmc.retrieval.mapped import to_read
 from xmc.retrieval.running_top_k import RunningTopK
 from xmc.retrieval.top_k import CHUNK, merge_top_k, tile_top_k
@@ -35,6 +36,8 @@ _TILE_SCORES = _TILE_QUERIES * 4_096
 # A product of fewer rows or columns than this goes to other kernels of the BLAS library, which round
 # differently; with this padding a score has the same bits whatever tile or shard it is computed in.
 _LEAST_SIDE = 64
+# For fewer queries a sample of the labels costs what it saves.
+_SAMPLED_FROM = 64
 
 
 @torch.no_grad()
@@ -80,13 +83,18 @@ def exact_search(
         raise ModelError("expected offsets to be finite or -inf, but some are not: the model has diverged")
     all_ids = np.full((num_queries, k), -1, dtype=np.int32)
     all_scores = np.full((num_queries, k), -np.inf, dtype=np.float32)
+    stride = sample_stride(num_labels, k) if num_queries >= _SAMPLED_FROM else None
+    sample = None if stride is None else _rows(labels[::stride], 0, num_labels, device)
     buffer = torch.empty(max(query_step, _LEAST_SIDE), _whole_chunks(label_step), device=device)
     with Bar(num_queries, "searching", "query", shown=progress) as bar:
         for start in range(0, num_queries, query_step):
             stop = min(start + query_step, num_queries)
             block = _rows(queries, start, stop, device)
             mask = None if exclude is None else exclude[start:stop].tocsc()
-            scores, ids = _search_block(block, labels, k, label_step, mask, bias, buffer)
+            floor = None
+            if stride is not None and sample is not None:
+                floor = _floor(block, sample, k, stride, mask, bias)
+            scores, ids = _search_block(block, labels, k, label_step, mask, bias, buffer, floor)
             all_scores[start:stop] = scores.cpu().numpy()
             all_ids[start:stop] = ids.cpu().numpy()
             bar.update(stop - start)
@@ -101,9 +109,10 @@ def _search_block(
     exclude: sp.csc_matrix | None,
     bias: Tensor | None,
     buffer: Tensor,
+    floor: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Scores and ids [B, k] of a block of queries; -inf and -1 where there are fewer."""
-    best = RunningTopK(len(queries), k, queries.device)
+    best = RunningTopK(len(queries), k, queries.device, floor)
     padded = _at_least(queries, _LEAST_SIDE)
     for start in range(0, len(labels), label_step):
         stop = min(start + label_step, len(labels))
@@ -118,7 +127,23 @@ def _search_block(
                 f"expected embeddings of numbers, but labels {start} to {stop} score NaN: the model has "
                 "diverged"
             )
-    return best.lists()
+    scores, ids = best.lists()
+    if floor is not None and len(short := best.short()):
+        mask = None if exclude is None else exclude.tocsr()[short.cpu().numpy()].tocsc()
+        scores[short], ids[short] = _search_block(queries[short], labels, k, label_step, mask, bias, buffer)
+    return scores, ids
+
+
+def _floor(
+    queries: Tensor, sample: Tensor, k: int, stride: int, exclude: sp.csc_matrix | None, bias: Tensor | None
+) -> Tensor:
+    """What the k best of a block of queries are most likely above, [B]."""
+    scores = queries @ sample.T
+    if bias is not None:
+        scores += bias[::stride]
+    if exclude is not None:
+        _drop(scores, exclude[:, ::stride], 0, len(sample))
+    return likely_floor(scores, k, stride)
 
 
 def _memory_of(device: torch.device) -> int:
