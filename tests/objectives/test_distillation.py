@@ -217,6 +217,16 @@ def test_the_reference_discriminator_never_says_less_than_a_half() -> None:
     assert judge(torch.zeros(2, 4)).shape == (2, 2)
 
 
+def test_the_reference_loss_is_that_of_the_published_code() -> None:
+    """Binary cross-entropy of both outputs, of students against [1, 0] and of teachers against [0, 1]."""
+    judge = Discriminator(3, "reference", seed=2).double()
+    student, teacher = torch.rand(2, 5, 4, dtype=torch.float64).neg()
+    outputs = judge(torch.cat([student, teacher]))
+    targets = torch.tensor([[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 5, dtype=torch.float64)
+    expected = torch.nn.BCEWithLogitsLoss()(outputs, targets)
+    torch.testing.assert_close(adversarial_rows(judge, student, teacher, 1.0).mean(), expected)
+
+
 def test_the_same_seed_makes_the_same_discriminator_and_disturbs_no_draw() -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)

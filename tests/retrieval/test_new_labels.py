@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from tests.retrieval.test_kinds import CHOICES
 from xmc.data import DatasetWriter
 from xmc.data.tables import Columns
 from xmc.errors import ConfigError, DataError
@@ -17,10 +18,14 @@ UIDS, TEXTS = ["n1", "n2", "n3"], ["0 0 2", "0 2 0", "2 0 0"]
 
 @pytest.fixture
 def index(make_encoder):
+    return built(make_encoder, 50)
+
+
+def built(make_encoder, count, **options):
     generator = np.random.default_rng(0)
-    texts = [" ".join(map(str, row)) for row in generator.standard_normal((50, 3)).round(3).tolist()]
-    offsets = {str(i): float(i % 4) for i in range(50)}
-    return LabelIndex.build(make_encoder(offsets=offsets), texts, progress=False)
+    texts = [" ".join(map(str, row)) for row in generator.standard_normal((count, 3)).round(3).tolist()]
+    offsets = {str(i): float(i % 4) for i in range(count)}
+    return LabelIndex.build(make_encoder(offsets=offsets), texts, progress=False, **options)
 
 
 @pytest.fixture
@@ -40,6 +45,29 @@ def test_scores_of_the_old_labels_keep_their_bits(index, support):
     before = scores(index, queries)
     assert add_labels(index, TEXTS, UIDS, support).tolist() == [50, 51, 52]
     np.testing.assert_array_equal(scores(index, queries)[:, :50].view(np.int32), before.view(np.int32))
+
+
+# Codes of PQ3x4 are of three dimensions, and with an offset each vector has four.
+@pytest.mark.parametrize(("kind", "options"), [choice for choice in CHOICES if choice[0] != "PQ3x4"])
+def test_scores_of_old_labels_that_are_found_keep_their_bits_in_every_kind(
+    kind, options, make_encoder, support
+):
+    index = built(make_encoder, 400, kind=kind, **options)
+    queries = np.random.default_rng(1).standard_normal((30, 3)).astype(np.float32)
+    before = index.search_vectors(queries, 40)
+    add_labels(index, TEXTS, UIDS, support)
+    after = index.search_vectors(queries, 43)
+    found = 0
+    for old_ids, old, new_ids, new in zip(*before, *after, strict=True):
+        kept = dict(zip(new_ids.tolist(), new.view(np.int32).tolist(), strict=True))
+        pairs = [
+            (kept[label], score)
+            for label, score in zip(old_ids.tolist(), old.view(np.int32).tolist(), strict=True)
+            if label >= 0 and label in kept
+        ]
+        assert all(one == other for one, other in pairs)
+        found += len(pairs)
+    assert found >= 0.9 * (before[0] >= 0).sum() > 0
 
 
 def test_a_vector_is_text_and_queries_by_k0_with_the_usual_offset(index, support):

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from torch import Tensor
 
 from tests.distributed.ranks import Ranks
 from tests.runs import losses
 from tests.training.test_world import train_as_rank
+from xmc.objectives.losses import discriminative as discriminative_loss
 from xmc.training import TrainConfig, train
-from xmc.training.batches import MemoryConfig
+from xmc.training.batches import Batch, Batches, MemoryConfig, MinedConfig
 from xmc.training.config import TermConfig
 from xmc.training.run.interrupt import InterruptGuard, Verdict
 
@@ -65,3 +68,33 @@ def test_it_goes_with_a_memory_and_label_queries(both: TrainConfig, changed: Cha
     )
     train(more)
     assert all(np.isfinite(losses(more.run.dir)))
+
+
+def test_boundaries_are_those_of_mined_labels_where_these_are_near(
+    both: TrainConfig, changed: Changed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool of positives, of mined labels and one other: many boundaries looked for are of mined ones."""
+    found: list[np.ndarray] = []
+    batches: list[Batch] = []
+    look, draw = discriminative_loss.nearest_boundaries, Batches.next
+
+    def noted(*given: Any) -> Tensor:
+        nearest = look(*given)
+        found.append(nearest.numpy())
+        return nearest
+
+    def drawn(self: Batches, *given: Any) -> Batch:
+        batches.append(draw(self, *given))
+        return batches[-1]
+
+    monkeypatch.setattr(discriminative_loss, "nearest_boundaries", noted)
+    monkeypatch.setattr(Batches, "next", drawn)
+    mined = MinedConfig(count=2, last=6, every=4, wait=True)
+    train(changed(both, negatives={"mode": "sampled", "uniform": 1, "mined": mined}, training={"epochs": 1}))
+    of_mined = of_all = 0
+    for nearest, batch in zip(found, batches, strict=True):
+        assert batch.pool.certain is not None, "nothing is mined"
+        brought = np.setdiff1d(batch.pool.certain.indices, batch.pool.positives.indices)
+        of_mined += int(np.isin(nearest, brought).sum())
+        of_all += len(nearest)
+    assert of_mined > 0.1 * of_all

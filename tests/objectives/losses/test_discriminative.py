@@ -177,6 +177,28 @@ def test_a_loss_of_nothing_keeps_every_query_off_every_boundary() -> None:
     assert discriminative(queries, labels, positives, scale=1.0, **{**options, "delta_d": 3.5}) > 0
 
 
+def test_the_guarantee_is_tight_and_takes_both_halves() -> None:
+    """Two classes on a line, delta_d from the boundary, whose queries are delta_v from their means."""
+    labels = torch.tensor([[2.0, 0.0], [-2.0, 0.0]], dtype=torch.float64)
+    positives = [[0], [0], [1], [1]]
+    delta_v, delta_d = 0.5, 1.5
+
+    def loss(mean: float, spread: float, **options: float) -> float:
+        along = torch.tensor([mean + spread, mean - spread, -mean - spread, -mean + spread])
+        queries = torch.stack([along, torch.zeros(4)], 1).double()
+        least = float((queries[:, 0] * torch.tensor([1.0, 1, -1, -1])).min())
+        given = {"gamma": 0.0, "delta_v": delta_v, "delta_d": delta_d, **options}
+        value = float(discriminative(queries, labels, positives, scale=1.0, **given))
+        assert (value > 0) or least >= delta_d - delta_v or min(options.values()) == 0
+        return value
+
+    assert loss(1.5, 0.5) == 0
+    # Nearer to the boundary than the guarantee: told by the spread, or by the mean, and by nothing else.
+    assert loss(1.5, 0.75) == pytest.approx(0.25**2)
+    assert loss(1.25, 0.5) == pytest.approx(0.25)
+    assert loss(1.5, 0.75, alpha=0.0) == 0 == loss(1.25, 0.5, beta=0.0)
+
+
 def test_momentum_damps_the_gradient_of_compactness_and_not_that_of_the_margin() -> None:
     queries = torch.tensor([[1.0, 0.2], [0.8, -0.1]], dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)

@@ -17,7 +17,8 @@ from xmc.distributed import all_gather_rows, all_reduce_sum, current_world
 from xmc.errors import ConfigError
 from xmc.objectives import build_objective
 from xmc.objectives.margins.config import MarginConfig
-from xmc.objectives.margins.margin import drawn_sizes, plain_weight, with_margin
+from xmc.objectives.margins.margin import CosineMargin, drawn_sizes, plain_weight, with_margin
+from xmc.objectives.objective import PositiveScores
 from xmc.scoring import LabelShard, ScoreInputs
 
 NO_START = {"plain_start": 0.0, "plain_least": 0.0}
@@ -100,6 +101,35 @@ def test_no_margin_is_the_plain_softmax_and_no_deviation_the_fixed_margin(kind: 
     torch.testing.assert_close(barely(inputs), fixed(inputs), rtol=1e-7, atol=0)
     assert fixed(inputs) > plain(inputs)
     assert with_margin(plain, MarginConfig(), 0) is plain
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_an_angle_times_one_is_the_plain_loss(name: str) -> None:
+    inputs = ScoreInputs(unit(5, 4, seed=0), unit(12, 4, seed=1), [[0, 3], [1], [], [2, 4, 5], [11]], 10.0)
+    once = with_margin(build_objective(name), MarginConfig("l_softmax", multiple=1, **NO_START), 0)
+    torch.testing.assert_close(once(inputs), build_objective(name)(inputs), rtol=1e-12, atol=0)
+    twice = with_margin(build_objective(name), MarginConfig("l_softmax", multiple=2, **NO_START), 0)
+    assert twice(inputs) > once(inputs)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_it_is_asked_of_the_positives_alone(config: MarginConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """O(P): of 3 x 5,000 scores five are moved, whatever the tiles."""
+    moved: list[int] = []
+    of_margin = CosineMargin._moved
+
+    def counted(self: CosineMargin, cosines: Tensor, own: PositiveScores) -> Tensor:
+        moved.append(cosines.numel())
+        return of_margin(self, cosines, own)
+
+    monkeypatch.setattr(CosineMargin, "_moved", counted)
+    loss = with_margin(build_objective("decoupled_softmax"), config, 0)
+    positives = [[0, 4_999], [17], [2, 3]]
+    for memory_bytes in (None, 1 << 14):
+        moved.clear()
+        vectors = unit(3, 4, seed=0), unit(5_000, 4, seed=1)
+        loss(ScoreInputs(*vectors, positives, 10.0, memory_bytes=memory_bytes))
+        assert set(moved) == {5}
 
 
 def test_draws_have_their_mean_and_deviation_and_follow_the_batch() -> None:

@@ -85,6 +85,8 @@ def test_l_softmax_has_the_slope_of_the_chebyshev_polynomial() -> None:
         k = torch.floor(angles * multiple / math.pi)
         expected = (-1) ** k * multiple * torch.sin(multiple * angles) / torch.sin(angles)
         torch.testing.assert_close(slope, expected)
+        end = torch.ones(1, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.grad(large_margin(end, multiple).sum(), end)[0].item() == multiple**2
 
 
 def test_annealing_mixes() -> None:
