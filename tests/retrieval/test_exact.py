@@ -100,6 +100,11 @@ def test_an_offset_of_minus_infinity_keeps_a_label_out():
     assert ids.tolist() == [[2, 0, -1]]
 
 
+def test_k_of_a_narrow_type():
+    ids, _ = exact_search(np.ones((2, 3)), np.ones((300, 3)), np.uint8(5))
+    assert ids.tolist() == [[0, 1, 2, 3, 4]] * 2
+
+
 def test_no_queries_and_no_labels():
     assert exact_search(np.ones((0, 2)), np.ones((3, 2)), 2)[0].shape == (0, 2)
     assert exact_search(np.ones((2, 2)), np.ones((0, 2)), 2)[0].tolist() == [[-1, -1]] * 2
@@ -202,9 +207,9 @@ class TestTheSample:
         again = []
         search_block = exact._search_block
 
-        def counted(queries, *rest):
-            again.append((len(queries), len(rest) == 7 and rest[6] is not None))
-            return search_block(queries, *rest)
+        def counted(queries, labels, k, label_step, exclude, bias, buffer, floor=None):
+            again.append((len(queries), floor is not None))
+            return search_block(queries, labels, k, label_step, exclude, bias, buffer, floor)
 
         with monkeypatch.context() as patched:
             patched.setattr(exact, "_search_block", counted)
@@ -251,6 +256,30 @@ class TestTheSample:
         queries = rng.integers(-1, 2, (80, 3)).astype(np.float32)
         labels = rng.integers(-2, 3, (8_000, 3)).astype(np.float32)
         assert self.lists(monkeypatch, queries, labels, 50) > 0
+
+    def test_a_block_of_one_query_whose_products_overflow(self, monkeypatch):
+        """A product of one row may take another kernel, in which what is infinite here is no number."""
+        rng = np.random.default_rng(0)
+        queries, labels = (rng.normal(size=(n, 32)).astype(np.float32) * 1e19 for n in (1025, 2000))
+        self.lists(monkeypatch, queries.astype(np.float32), labels.astype(np.float32), 5)
+
+    def test_scores_are_not_rounded_under_autocast(self, monkeypatch):
+        """The best label is above the others by less than bfloat16 tells, and comes late."""
+        labels = np.zeros((20_000, 1), dtype=np.float32)
+        labels[1:12_000:2] = 1.005
+        labels[::32] = 0
+        labels[15_001] = 1.006
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            self.lists(monkeypatch, np.ones((70, 1), dtype=np.float32), labels, 3)
+            assert exact_search(np.ones((70, 1)), labels, 3)[0][0].tolist() == [15_001, 1, 3]
+
+    def test_a_sample_that_does_not_fit_the_memory_is_left_out(self, monkeypatch):
+        rng = np.random.default_rng(5)
+        queries, labels = (rng.normal(size=(n, 8)).astype(np.float32) for n in (100, 9_000))
+        expected = exact_search(queries, labels, 10)
+        monkeypatch.setattr(exact, "likely_floor", lambda *_: pytest.fail("a sample was scored"))
+        got = exact_search(queries, labels, 10, memory_bytes=100 * 128 * 13)
+        np.testing.assert_array_equal(got[0], expected[0])
 
     def test_labels_that_score_no_number_are_named_as_without(self):
         labels = np.ones((9_000, 2), dtype=np.float32)

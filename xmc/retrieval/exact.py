@@ -8,6 +8,7 @@ what is above a row's floor, which is first guessed from a sample of the labels 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ from xmc.retrieval.top_k import CHUNK, merge_top_k, tile_top_k
 
 __all__ = ["exact_search", "merge_top_k", "tile_top_k"]
 
-# A tile's score costs 4 bytes; choosing the best of it as much again where k is large or scores are equal.
-_BYTES_PER_SCORE = 10
+# A tile's score costs 4 bytes; choosing the best of it up to twice as much again, where k is large, where
+# scores are equal or where many are above their floor.
+_BYTES_PER_SCORE = 13
 _MEMORY = 256 << 20
 _MOST_MEMORY_OF_A_GPU = 4 << 30
 _TILE_QUERIES = 1_024
@@ -71,7 +73,7 @@ def exact_search(
         ConfigError: When k or the shapes cannot be right.
         ModelError: When an embedding or offset is not a number.
     """
-    exclude = _check(queries, labels, k, exclude, offsets)
+    exclude, k = _check(queries, labels, k, exclude, offsets), int(k)
     num_queries, num_labels = len(queries), len(labels)
     device = _device(labels, queries)
     most = (_memory_of(device) if memory_bytes is None else memory_bytes) // _BYTES_PER_SCORE
@@ -83,22 +85,51 @@ def exact_search(
         raise ModelError("expected offsets to be finite or -inf, but some are not: the model has diverged")
     all_ids = np.full((num_queries, k), -1, dtype=np.int32)
     all_scores = np.full((num_queries, k), -np.inf, dtype=np.float32)
-    stride = sample_stride(num_labels, k) if num_queries >= _SAMPLED_FROM else None
-    sample = None if stride is None else _rows(labels[::stride], 0, num_labels, device)
+    sample = _sample(labels, bias, k, label_step, device) if num_queries >= _SAMPLED_FROM else None
     buffer = torch.empty(max(query_step, _LEAST_SIDE), _whole_chunks(label_step), device=device)
     with Bar(num_queries, "searching", "query", shown=progress) as bar:
         for start in range(0, num_queries, query_step):
             stop = min(start + query_step, num_queries)
             block = _rows(queries, start, stop, device)
             mask = None if exclude is None else exclude[start:stop].tocsc()
-            floor = None
-            if stride is not None and sample is not None:
-                floor = _floor(block, sample, k, stride, mask, bias)
+            # A block that is left may be small.
+            floor = sample.floor(block, mask, buffer) if sample and len(block) >= _SAMPLED_FROM else None
             scores, ids = _search_block(block, labels, k, label_step, mask, bias, buffer, floor)
             all_scores[start:stop] = scores.cpu().numpy()
             all_ids[start:stop] = ids.cpu().numpy()
             bar.update(stop - start)
     return all_ids, all_scores
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Every ``stride``-th label: vectors [m, D] and offsets [m]."""
+
+    vectors: Tensor
+    bias: Tensor | None
+    stride: int
+    k: int
+
+    def floor(self, queries: Tensor, exclude: sp.csc_matrix | None, buffer: Tensor) -> Tensor:
+        """What the k best of a block of queries are most likely above, [B]."""
+        scores = _scores(_at_least(queries, _LEAST_SIDE), self.vectors, buffer)[: len(queries)]
+        scores = scores[:, : len(self.vectors)]
+        if self.bias is not None:
+            scores += self.bias
+        if exclude is not None:
+            _drop(scores, exclude[:, :: self.stride], 0, len(self.vectors))
+        return likely_floor(scores, self.k, self.stride)
+
+
+def _sample(
+    labels: Any, bias: Tensor | None, k: int, label_step: int, device: torch.device
+) -> _Sample | None:
+    """None where a sample is of no use, or its scores do not fit a tile."""
+    stride = sample_stride(len(labels), k)
+    if stride is None or -(-len(labels) // stride) > label_step:
+        return None
+    part = labels[::stride]
+    return _Sample(_rows(part, 0, len(part), device), None if bias is None else bias[::stride], stride, k)
 
 
 def _search_block(
@@ -132,18 +163,6 @@ def _search_block(
         mask = None if exclude is None else exclude.tocsr()[short.cpu().numpy()].tocsc()
         scores[short], ids[short] = _search_block(queries[short], labels, k, label_step, mask, bias, buffer)
     return scores, ids
-
-
-def _floor(
-    queries: Tensor, sample: Tensor, k: int, stride: int, exclude: sp.csc_matrix | None, bias: Tensor | None
-) -> Tensor:
-    """What the k best of a block of queries are most likely above, [B]."""
-    scores = queries @ sample.T
-    if bias is not None:
-        scores += bias[::stride]
-    if exclude is not None:
-        _drop(scores, exclude[:, ::stride], 0, len(sample))
-    return likely_floor(scores, k, stride)
 
 
 def _memory_of(device: torch.device) -> int:

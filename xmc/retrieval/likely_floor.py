@@ -11,13 +11,14 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-from scipy.stats import poisson
+from scipy.special import pdtrc
 from torch import Tensor
 
 __all__ = ["likely_floor", "sample_stride"]
 
 _LEAST_STRIDE = 32
-_MOST_SAMPLED = 4_096
+# As many as a tile of the search has columns on a CPU, so that their scores take no memory of their own.
+_MOST_SAMPLED = 63 * 64
 # The share of queries whose floor is too high, were labels in random order.
 _TOO_HIGH = 1e-4
 
@@ -29,11 +30,15 @@ def sample_stride(num_labels: int, k: int) -> int | None:
 
 
 def likely_floor(sample_scores: Tensor, k: int, stride: int) -> Tensor:
-    """The r-th best of each row of the sample's scores [B, m]: [B], -inf where there are fewer."""
-    return torch.topk(sample_scores, _rank(k, stride), dim=1, sorted=True).values[:, -1].contiguous()
+    """The r-th best of each row of the sample's scores [B, m], m at least r: [B]; -inf where it is NaN."""
+    floor = torch.topk(sample_scores, _rank(k, stride), dim=1, sorted=True).values[:, -1]
+    return floor.masked_fill(floor.isnan(), -torch.inf)
 
 
 @lru_cache
 def _rank(k: int, stride: int) -> int:
     """The least r with ``P(Poisson(k / s) >= r)`` at most what may go wrong."""
-    return int(poisson.isf(_TOO_HIGH, k / stride)) + 1
+    rank = 1
+    while pdtrc(rank - 1, k / stride) > _TOO_HIGH:
+        rank += 1
+    return rank
