@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +288,8 @@ def test_the_command_fits_a_file_of_clicks(
     assert "elsewhere" not in shown and not Path("elsewhere").exists() and "seed = 9" not in shown
     assert main(["fit", "runs/clicks/data", "--split", "0.2"]) == 2
     assert "--split: expected with files" in capsys.readouterr().err
+    assert main(["fit", "clicks.csv", "--test", "clicks.csv", "--split", "0.2"]) == 2
+    assert "--split: expected no test clicks beside it, got --test clicks.csv" in capsys.readouterr().err
     for wrong, text in (
         (["--budget", "soon"], "expected a time such as 90s, 10m or 1h30m, got 'soon'"),
         (["--metric", "P@7"], "P@7"),
@@ -367,3 +371,22 @@ def test_what_flatters_the_metrics_is_said(fixed: dict[str, Any], tmp_path: Path
     source, test = tmp_path / "clicks.csv", [tmp_path / "test.csv"]
     fit(source, tmp_path / "out", test=test, quality="fast", fixed=fixed, say=said.append)
     assert any(line.startswith("note: 1 of 2 test queries has the text of a training query") for line in said)
+
+
+def test_sigterm_ends_a_fit_as_ctrl_c_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a trial keeps meanwhile is cleared."""
+    meanwhile: list[str] = []
+
+    def fitted(*given: object, **options: object) -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            meanwhile.append(folder)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("xmc.tuning.fit", fitted)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["fit", "clicks.csv", "--out", str(tmp_path / "out")]) == 143
+    assert capsys.readouterr().err == "terminated\n"
+    assert meanwhile and not Path(meanwhile[0]).exists()
+    assert signal.getsignal(signal.SIGTERM) is before

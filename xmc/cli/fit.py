@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+import signal
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from xmc.cli.config import read_recipe
 from xmc.cli.outputs import check_output_place
@@ -40,7 +43,9 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("source", nargs="+", help="A prepared data set, a folder, or files of clicks.")
     parser.add_argument("--out", default=None, help="The folder to make; runs/NAME when left out.")
-    parser.add_argument("--budget", default=None, help="Time for everything: 90s, 10m, 1h30m. By quality.")
+    parser.add_argument(
+        "--budget", default=None, help="Time for everything: 90s, 10m, 1h30m, or seconds. By quality."
+    )
     parser.add_argument(
         "--quality",
         default="good",
@@ -67,15 +72,26 @@ def run(arguments: Sequence[str]) -> None:
     preset = read_recipe(options.preset) if options.preset else {}
 
     from xmc.data.preparing import is_prepared
-    from xmc.tuning import fit
-    from xmc.tuning.arguments import OWN
 
     if options.split is not None and len(options.source) == 1 and is_prepared(Path(options.source[0])):
         raise ConfigError(
             f"--split: expected with files, but {options.source[0]} is a prepared data set, which has its "
             "splits already: leave it out"
         )
-    result = fit(
+    if options.split is not None and options.test is not None:
+        raise ConfigError(
+            f"--split: expected no test clicks beside it, got --test {' '.join(options.test)}: leave one out"
+        )
+    with _ended_by_sigterm():
+        result = _fit(options, out, preset)
+    print(_summary(result))
+
+
+def _fit(options: Namespace, out: str, preset: dict[str, Any]) -> FitResult:
+    from xmc.tuning import fit
+    from xmc.tuning.arguments import OWN
+
+    return fit(
         options.source,
         out,
         labels=options.labels,
@@ -89,7 +105,22 @@ def run(arguments: Sequence[str]) -> None:
         fixed={name: value for name, value in preset.items() if not name.startswith(OWN)},
         seed=options.seed,
     )
-    print(_summary(result))
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM ends the command as Ctrl-C does, and what it made meanwhile is cleared."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        from xmc.training.run.interrupt import Interrupted, Verdict
+
+        raise Interrupted(Verdict.TERMINATE)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _summary(result: FitResult) -> str:

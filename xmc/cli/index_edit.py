@@ -50,8 +50,10 @@ def run_add(arguments: Sequence[str]) -> None:
     options = parse(parser, arguments)
     if options.support is not None and options.known == "update":
         raise ConfigError("--support: expected with new labels, got --known update too: add these alone")
-    if options.k0 is not None and (options.support is None or not options.k0 >= 0):
-        raise ConfigError(f"--k0: expected 0 or more, beside --support, got {options.k0}")
+    if options.k0 is not None and not options.k0 >= 0:
+        raise ConfigError(f"--k0: expected 0 or more, got {options.k0}")
+    if options.k0 is not None and options.support is None:
+        raise ConfigError("--k0: expected with --support, whose queries it is weighed against: give it too")
 
     from xmc.retrieval.label_index import LabelIndex
 

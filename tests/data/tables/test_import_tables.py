@@ -204,8 +204,34 @@ def test_a_file_without_a_header_says_so(write: Write, run: Run, caplog: pytest.
     path = write("a.tsv", 'blue "shoes\tshoes\t2\nred\thats\t1.5\n')
     assert pairs(run(path)) == {'blue "shoes': {"shoes": 2.0}, "red": {"hats": 1.5}}
     assert "no header" in caplog.text and "as query, label, weight" in caplog.text
+    assert "otherwise say which column is which (--columns), or --header yes" in caplog.text
     options = TableOptions(header=False, text=TextOptions(quote=None))
     assert pairs(run(write("b.tsv", 'query\tlabel\n"red\tx\n'), options=options))['"red'] == {"x": 1.0}
+
+
+def test_labels_are_named_by_a_first_column_that_is_some_thing_s_id(write: Write, run: Run) -> None:
+    clicks = write("clicks.csv", "query,label\nvpn,7\nprinter,8\n")
+    labels = write("articles.csv", "article_id,title\n7,Set up VPN\n8,Printers\n")
+    assert list(run(clicks, labels=labels).uids("labels")) == ["7", "8"]
+    # Not one that stands elsewhere, such as the id of a category.
+    labels = write("named.csv", "title,category_id\nSet up VPN,1\nPrinters,1\n")
+    found = run(write("named-clicks.csv", "query,label\nvpn,Set up VPN\nink,Printers\n"), labels=labels)
+    assert list(found.uids("labels")) == ["Set up VPN", "Printers"]
+
+
+def test_a_table_of_labels_is_not_told_of_an_option_that_is_for_clicks(
+    write: Write, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    clicks = write("clicks.csv", "query,label\nshoe,1\nhat,2\n")
+    run(clicks, labels=write("l.csv", "Produktnummer,Bezeichnung\n1,Shoe\n2,Hat\n"))
+    assert "otherwise say which column is which (--columns)" in caplog.text
+    assert "--header" not in caplog.text
+
+
+def test_what_becomes_of_unknown_labels_is_asked_with_a_table_alone(write: Write, run: Run) -> None:
+    clicks = write("clicks.csv", "query,label\nshoe,1\nhat,2\n")
+    with pytest.raises(ConfigError, match="unknown: expected with a table of labels, got 'skip' without one"):
+        run(clicks, options=TableOptions(unknown="skip"))
 
 
 @pytest.mark.parametrize(

@@ -31,3 +31,28 @@ def test_starting_over_removes_what_a_killed_run_left(tmp_path):
         (tmp_path / name).write_text("")
     prepare_run_folder(RunOptions(dir=str(tmp_path), overwrite=True))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_run_left_that_ended_before_a_step_is_not_in_the_way(tmp_path):
+    """As one whose own loss failed: there is nothing to go on with."""
+
+    def left(metrics: str, **more: str) -> None:
+        for name, text in {"config.yaml": "", "metrics.jsonl": metrics, **more}.items():
+            (tmp_path / name).write_text(text)
+
+    new = RunOptions(dir=str(tmp_path))
+    left('{"step": 0, "validation": {}}\n')
+    prepare_run_folder(new)
+    assert not list(tmp_path.iterdir())
+    for metrics, more in (
+        ('{"step": 0}\n{"step": 10}\n', {}),
+        ("no json", {}),
+        ("", {"notes.txt": "mine"}),
+        ("", {"result.json": ""}),
+    ):
+        left(metrics, **more)
+        with pytest.raises(ConfigError, match="expected .* to be new or empty"):
+            prepare_run_folder(new)
+        assert (tmp_path / "metrics.jsonl").read_text() == metrics
+        for name in more:
+            (tmp_path / name).unlink()

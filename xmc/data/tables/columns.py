@@ -89,6 +89,8 @@ def find_columns(
 ) -> dict[str, int]:
     """The place of each column, from 0, by what it is; those that the file has not are left out.
 
+    Where no column is named as labels' uids are, it is the first one if that is some thing's id.
+
     Raises:
         DataError: When a column that was told is not there, or one has two meanings.
     """
@@ -112,6 +114,9 @@ def find_columns(
             )
         if place is not None:
             found[role] = place
+    if "uid" in names and "uid" not in found and 0 not in found.values():
+        if any(map(_ends_in_id, header[:1])):
+            found["uid"] = 0
     for role, place in found.items():
         twice = [other for other, same in found.items() if same == place and other != role]
         if twice:
@@ -157,6 +162,12 @@ def _is_the_label(where: str, header: Sequence[str], single: int, listed: int) -
             f"{header[listed]!r}, named as a list: say which it is ({ways[0]} or {ways[1]})"
         )
     return own[0]
+
+
+def _ends_in_id(name: str) -> bool:
+    """Whether a column is some thing's id: ``article_id``, ``Artikel-UID``."""
+    words = name.casefold().replace("-", " ").replace("_", " ").split()
+    return len(words) > 1 and words[-1] in ("id", "uid")
 
 
 def _key(name: str) -> str:

@@ -112,6 +112,11 @@ def import_tables(
     if files.by_name and not files.train and not files.test:
         _log.warning("no training rows: %s", _taken_for_labels(files))
     labels = _labels(files, options, progress)
+    if options.unknown is not None and files.labels is None:
+        raise ConfigError(
+            f"unknown: expected with a table of labels, got {options.unknown!r} without one, where labels "
+            "are those that clicks name: name the table (labels), or leave it out"
+        )
     unknown = options.unknown or ("add" if files.labels is None else "refuse")
     parts = {"train": list(files.train), "test": list(files.test)}
     clicks = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xmc.data.tables.columns import find_columns, has_names
+from xmc.data.tables.columns import LABEL_NAMES, find_columns, has_names
 from xmc.data.tables.source import TableSource, TextOptions
 from xmc.data.tables.sources import open_source
 from xmc.errors import DataError
@@ -98,10 +98,13 @@ def open_table(
             places[role] = place
     if header is None:
         shown = ", ".join(repr(cell)[:40] for cell in sample[0])
+        # Nothing says that a table of labels has a header but the name of a column.
+        ways = [] if told else ["which column is which (--columns)"]
+        ways += [] if choices is LABEL_NAMES else ["--header yes"]
         _log.warning(
             "%s: no header, as no column of the first line is named as expected: %s is taken for data, as "
-            "%s; otherwise say %s--header yes",
-            *(path, shown, ", ".join(places), "" if told else "which column is which (--columns), or "),
+            "%s%s",
+            *(path, shown, ", ".join(places), f"; otherwise say {', or '.join(ways)}" if ways else ""),
         )
     return Table(source, places, numbers, header=False)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -39,6 +41,8 @@ OWN = (
 )
 """What runs write, and what is made of them: names, or patterns of names."""
 
+_BEFORE_A_STEP = {"config.yaml", "metrics.jsonl", "tensorboard"}
+
 
 def open_run_folder(options: RunOptions) -> FolderLock:
     """Lock and prepare ``options.dir``; the lock is to be released when the run is over.
@@ -70,15 +74,16 @@ def prepare_run_folder(options: RunOptions) -> Path:
     folder = Path(options.dir)
     found = _contents(folder)
     _refuse(options, found)
+    begun_only = not options.resume and _has_no_step(folder, found)
     for name in found:
-        if _is_partial(name) or (options.overwrite and _is_own(name)):
+        if _is_partial(name) or ((options.overwrite or begun_only) and _is_own(name)):
             _remove(folder / name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _refuse(options: RunOptions, found: list[str]) -> None:
-    """Refuse a folder for what is in it, or is not."""
+    """Refuse a folder for what is in it, or is not. Nothing is lost with a run that ended before a step."""
     folder, found = Path(options.dir), [name for name in found if not _is_partial(name)]
     if options.resume and "config.yaml" not in found:
         raise ConfigError(
@@ -89,13 +94,23 @@ def _refuse(options: RunOptions, found: list[str]) -> None:
             f"run.resume: expected an unfinished run in {folder}, but it is finished; choose another folder, "
             "or give --run.overwrite true to start over"
         )
-    if options.overwrite:
+    if options.overwrite or (not options.resume and _has_no_step(folder, found)):
         found = [name for name in found if not _is_own(name)]
     if found and not options.resume:
         raise ConfigError(
             f"run.dir: expected {folder} to be new or empty, but it holds {', '.join(found[:3])}; choose "
             "another folder, or give --run.resume true to go on or --run.overwrite true to start over"
         )
+
+
+def _has_no_step(folder: Path, found: list[str]) -> bool:
+    """Whether an earlier run left what it writes before its first step, and no more: none to go on with."""
+    if not set(found) <= _BEFORE_A_STEP or "config.yaml" not in found:
+        return False
+    with suppress(OSError, ValueError, AttributeError):
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return all(json.loads(line).get("step") == 0 for line in lines)
+    return "metrics.jsonl" not in found
 
 
 def _contents(folder: Path) -> list[str]:
