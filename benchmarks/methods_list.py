@@ -89,6 +89,12 @@ METHODS = {
     "elastic-cosface-plus": Method(
         "ElasticFace+, CosFace 0.05 ± 0.02", _margin("cosface", size=0.05, deviation=0.02, ranked=True)
     ),
+    "elastic-arcface": Method(
+        "ElasticFace, ArcFace 0.1 ± 0.03", _margin("arcface", size=0.1, deviation=0.03)
+    ),
+    "elastic-arcface-plus": Method(
+        "ElasticFace+, ArcFace 0.1 ± 0.03", _margin("arcface", size=0.1, deviation=0.03, ranked=True)
+    ),
     "l-softmax": Method("L-Softmax 2, plain 100", _margin("l_softmax", multiple=2, plain_start=100.0)),
     "softmax-arcface": Method("softmax, ArcFace 0.1", _objective("softmax", _margin("arcface", size=0.1))),
     # What is scored.
@@ -121,6 +127,10 @@ METHODS = {
     ),
     "first-label-queries": Method(
         "labels as queries, the first third", "--data.label_queries 4 --data.label_query_until 0.33"
+    ),
+    "half-label-queries": Method(
+        "eight times as many labels as queries, the first half",
+        "--data.label_queries 8 --data.label_query_until 0.5",
     ),
     "first-soft-label-queries": Method(
         "labels as queries, the first third, soft targets",

@@ -8,7 +8,8 @@ For each n, an unseen label's vector is its text's blended with the mean of n of
 (fewer where it has fewer), drawn by the seed; nothing is trained. k0, the queries that a text counts as, is
 chosen on training queries with unseen labels, a fifth of which give no support then: the best mean over n > 0
 of the harmonic mean of the joint R@10. Beside it: the queries alone (k0 = 0), and tf-idf matching, where the
-texts of n queries are added to that of every label, seen ones too. The tables are in docs/benchmarks/methods.md.
+texts of n queries are added to that of every label, seen ones too. docs/benchmarks/methods.md has
+the tables.
 """
 
 from __future__ import annotations
