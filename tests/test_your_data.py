@@ -67,6 +67,9 @@ def test_commands_and_python_run(workplace: Path, capsys: pytest.CaptureFixture[
     assert "50 old ones are gone" in drift and "train again" in drift
     found = printed["xmc search runs/shop-index waterproof boots for hiking -k 5"]
     assert found.count("boots") >= 4
-    (block,) = blocks("python", PAGE)
-    exec(compile(block, "your-data.md", "exec"), {})
+    plain, told = blocks("python", PAGE)
+    for block in (plain, told):
+        exec(compile(block, "your-data.md", "exec"), {})
+    # The columns that are told are those that are found.
+    assert list(Dataset.load("data/told").uids("labels")) == list(Dataset.load("data/shop").uids("labels"))
     assert Dataset.load("data/from-python").fingerprint == Dataset.load("data/shop").fingerprint
