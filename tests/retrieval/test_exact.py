@@ -202,30 +202,30 @@ class TestTheSample:
     """From 64 queries on a sample of the labels says what need not be looked at."""
 
     @staticmethod
-    def lists(monkeypatch, *given_, **options):
-        """With a sample and without, and how many queries had to be searched for again."""
-        again = []
+    def again(monkeypatch, *given_, **options):
+        """How many queries had to be searched for again; lists are asserted to be those without a sample."""
+        searched = []
         search_block = exact._search_block
 
         def counted(queries, labels, k, label_step, exclude, bias, buffer, floor=None):
-            again.append((len(queries), floor is not None))
+            searched.append((len(queries), floor is not None))
             return search_block(queries, labels, k, label_step, exclude, bias, buffer, floor)
 
         with monkeypatch.context() as patched:
             patched.setattr(exact, "_search_block", counted)
             got = exact_search(*given_, **options)
-        assert any(sampled for _, sampled in again)
+        assert any(sampled for _, sampled in searched)
         with monkeypatch.context() as patched:
             patched.setattr(exact, "_SAMPLED_FROM", 10**9)
             wanted = exact_search(*given_, **options)
         np.testing.assert_array_equal(got[0], wanted[0])
         np.testing.assert_array_equal(got[1], wanted[1])
-        return sum(count for count, sampled in again if not sampled)
+        return sum(count for count, sampled in searched if not sampled)
 
     def test_lists_are_the_same_and_hardly_one_is_made_twice(self, monkeypatch):
         rng = np.random.default_rng(0)
         queries, labels = (rng.normal(size=(n, 8)).astype(np.float32) for n in (2000, 20_000))
-        assert self.lists(monkeypatch, queries, labels, 10) <= 4
+        assert self.again(monkeypatch, queries, labels, 10) <= 4
 
     def test_with_pairs_left_out_and_offsets(self, monkeypatch):
         rng = np.random.default_rng(1)
@@ -233,7 +233,7 @@ class TestTheSample:
         offsets = rng.normal(size=9_000).astype(np.float32)
         offsets[rng.random(9_000) < 0.5] = -np.inf
         exclude = sp.random(100, 9_000, 0.4, "csr", rng=rng).astype(bool)
-        assert self.lists(monkeypatch, queries, labels, 10, exclude=exclude, offsets=offsets) <= 1
+        assert self.again(monkeypatch, queries, labels, 10, exclude=exclude, offsets=offsets) <= 1
 
     def test_where_most_of_a_query_s_labels_are_left_out(self, monkeypatch):
         """The sample knows of those left out: of 9,000 labels all but 300 are."""
@@ -241,7 +241,7 @@ class TestTheSample:
         queries, labels = (rng.normal(size=(n, 8)).astype(np.float32) for n in (70, 9_000))
         kept = sp.csr_matrix(np.broadcast_to(np.arange(9_000) % 30 == 7, (70, 9_000)))
         exclude = sp.csr_matrix(~kept.toarray())
-        self.lists(monkeypatch, queries, labels, 10, exclude=exclude)
+        assert self.again(monkeypatch, queries, labels, 10, exclude=exclude) <= 1
 
     def test_a_sample_that_misleads_costs_time_alone(self, monkeypatch):
         """Each label of the sample is better than all others, and some are left out."""
@@ -249,19 +249,20 @@ class TestTheSample:
         queries, labels = np.ones((70, 1), np.float32), rng.random((5_000, 1)).astype(np.float32)
         labels[:: sample_stride(5_000, 100)] += 1
         exclude = sp.random(70, 5_000, 0.5, "csr", rng=rng).astype(bool)
-        assert self.lists(monkeypatch, queries, labels, 100, exclude=exclude) == 70
+        assert self.again(monkeypatch, queries, labels, 100, exclude=exclude) == 70
 
     def test_equal_scores_at_the_floor(self, monkeypatch):
         rng = np.random.default_rng(4)
         queries = rng.integers(-1, 2, (80, 3)).astype(np.float32)
         labels = rng.integers(-2, 3, (8_000, 3)).astype(np.float32)
-        assert self.lists(monkeypatch, queries, labels, 50) > 0
+        assert self.again(monkeypatch, queries, labels, 50) > 0
 
     def test_a_block_of_one_query_whose_products_overflow(self, monkeypatch):
         """A product of one row may take another kernel, in which what is infinite here is no number."""
         rng = np.random.default_rng(0)
-        queries, labels = (rng.normal(size=(n, 32)).astype(np.float32) * 1e19 for n in (1025, 2000))
-        self.lists(monkeypatch, queries.astype(np.float32), labels.astype(np.float32), 5)
+        queries, labels = ((rng.normal(size=(n, 32)) * 1e19).astype(np.float32) for n in (1025, 2000))
+        assert self.again(monkeypatch, queries, labels, 5) >= 1
+        assert exact_search(queries, labels, 5)[0][-1].tolist() == [0, 2, 3, 4, 5]
 
     def test_scores_are_not_rounded_under_autocast(self, monkeypatch):
         """The best label is above the others by less than bfloat16 tells, and comes late."""
@@ -270,7 +271,7 @@ class TestTheSample:
         labels[::32] = 0
         labels[15_001] = 1.006
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            self.lists(monkeypatch, np.ones((70, 1), dtype=np.float32), labels, 3)
+            self.again(monkeypatch, np.ones((70, 1), dtype=np.float32), labels, 3)
             assert exact_search(np.ones((70, 1)), labels, 3)[0][0].tolist() == [15_001, 1, 3]
 
     def test_a_sample_that_does_not_fit_the_memory_is_left_out(self, monkeypatch):

@@ -45,4 +45,5 @@ def test_floors_are_below_the_best_and_above_most():
 def test_no_floor_where_the_sample_has_too_few():
     scores = torch.full((2, 40), -torch.inf)
     scores[0, :30] = torch.arange(30.0)
+    scores[1, 0] = torch.nan
     assert likely_floor(scores, 64, 64).tolist() == [29.0 - (_rank(64, 64) - 1), -torch.inf]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+import threading
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -116,6 +117,9 @@ def _ended_by_sigterm() -> Iterator[None]:
 
         raise Interrupted(Verdict.TERMINATE)
 
+    if threading.current_thread() is not threading.main_thread():  # others cannot take a signal over
+        yield
+        return
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield

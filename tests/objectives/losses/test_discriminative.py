@@ -183,20 +183,19 @@ def test_the_guarantee_is_tight_and_takes_both_halves() -> None:
     positives = [[0], [0], [1], [1]]
     delta_v, delta_d = 0.5, 1.5
 
-    def loss(mean: float, spread: float, **options: float) -> float:
+    def loss(mean: float, spread: float, **options: float) -> tuple[float, float]:
+        """And how near to the boundary a query comes."""
         along = torch.tensor([mean + spread, mean - spread, -mean - spread, -mean + spread])
         queries = torch.stack([along, torch.zeros(4)], 1).double()
         least = float((queries[:, 0] * torch.tensor([1.0, 1, -1, -1])).min())
         given = {"gamma": 0.0, "delta_v": delta_v, "delta_d": delta_d, **options}
-        value = float(discriminative(queries, labels, positives, scale=1.0, **given))
-        assert (value > 0) or least >= delta_d - delta_v or min(options.values()) == 0
-        return value
+        return float(discriminative(queries, labels, positives, scale=1.0, **given)), least
 
-    assert loss(1.5, 0.5) == 0
+    assert loss(1.5, 0.5) == (0, delta_d - delta_v)
     # Nearer to the boundary than the guarantee: told by the spread, or by the mean, and by nothing else.
-    assert loss(1.5, 0.75) == pytest.approx(0.25**2)
-    assert loss(1.25, 0.5) == pytest.approx(0.25)
-    assert loss(1.5, 0.75, alpha=0.0) == 0 == loss(1.25, 0.5, beta=0.0)
+    assert loss(1.5, 0.75) == (pytest.approx(0.25**2), 0.75)
+    assert loss(1.25, 0.5) == (pytest.approx(0.25), 0.75)
+    assert loss(1.5, 0.75, alpha=0.0) == loss(1.25, 0.5, beta=0.0) == (0, 0.75)
 
 
 def test_momentum_damps_the_gradient_of_compactness_and_not_that_of_the_margin() -> None:

@@ -18,6 +18,20 @@ pytestmark = pytest.mark.slow
 SCALE = 16.0
 
 
+@pytest.fixture
+def losses() -> Any:
+    return pytest.importorskip(
+        "pytorch_metric_learning.losses", reason="pytorch-metric-learning is of the extra slow"
+    )
+
+
+def drawn(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, labels and each query's label."""
+    draw = torch.Generator().manual_seed(seed)
+    queries, labels = (torch.randn(n, 8, generator=draw, dtype=torch.float64) for n in (20, 13))
+    return queries.requires_grad_(), labels.requires_grad_(), torch.randint(13, (20,), generator=draw)
+
+
 def theirs(losses: Any, kind: str, size: float, num_labels: int, dimension: int) -> Any:
     if kind == "none":
         return losses.NormalizedSoftmaxLoss(num_labels, dimension, temperature=1 / SCALE)
@@ -29,15 +43,11 @@ def theirs(losses: Any, kind: str, size: float, num_labels: int, dimension: int)
 @pytest.mark.parametrize("objective", ["softmax", "decoupled_softmax"])
 @pytest.mark.parametrize("kind", ["none", "cosface", "arcface"])
 @pytest.mark.parametrize(("size", "tolerance"), [(0.3, 1e-10), (0.5, 1e-9)])
-def test_value_and_gradients_are_theirs(kind: str, objective: str, size: float, tolerance: float) -> None:
+def test_value_and_gradients_are_theirs(
+    kind: str, objective: str, size: float, tolerance: float, losses: Any
+) -> None:
     """0.5 is 28.6 degrees, the margin of ArcFace's paper."""
-    losses = pytest.importorskip(
-        "pytorch_metric_learning.losses", reason="pytorch-metric-learning is of the extra slow"
-    )
-    draw = torch.Generator().manual_seed(4)
-    queries = torch.randn(20, 8, generator=draw, dtype=torch.float64).requires_grad_()
-    labels = torch.randn(13, 8, generator=draw, dtype=torch.float64).requires_grad_()
-    targets = torch.randint(13, (20,), generator=draw)
+    queries, labels, targets = drawn(4)
     other = theirs(losses, kind, size, 13, 8).double()
     # Theirs has a column a label. The same numbers, not the same tensor: it owns its weights.
     other.W.data = labels.detach().T.clone()
@@ -57,15 +67,9 @@ def test_value_and_gradients_are_theirs(kind: str, objective: str, size: float, 
 
 @pytest.mark.parametrize("objective", ["softmax", "decoupled_softmax"])
 @pytest.mark.parametrize("multiple", [1, 2, 3, 4])
-def test_l_softmax_of_unit_vectors_is_theirs(multiple: int, objective: str) -> None:
+def test_l_softmax_of_unit_vectors_is_theirs(multiple: int, objective: str, losses: Any) -> None:
     """Theirs keeps the lengths of vectors, which are 1 here; it has no plain cosine in the mixture."""
-    losses = pytest.importorskip(
-        "pytorch_metric_learning.losses", reason="pytorch-metric-learning is of the extra slow"
-    )
-    draw = torch.Generator().manual_seed(5)
-    queries = torch.randn(20, 8, generator=draw, dtype=torch.float64).requires_grad_()
-    labels = torch.randn(13, 8, generator=draw, dtype=torch.float64).requires_grad_()
-    targets = torch.randint(13, (20,), generator=draw)
+    queries, labels, targets = drawn(5)
     units = F.normalize(queries, dim=1), F.normalize(labels, dim=1)
     other = losses.LargeMarginSoftmaxLoss(13, 8, margin=multiple, scale=SCALE).double()
     other.W.data = units[1].detach().T.clone()

@@ -41,9 +41,10 @@ def test_what_a_run_left_that_ended_before_a_step_is_not_in_the_way(tmp_path):
             (tmp_path / name).write_text(text)
 
     new = RunOptions(dir=str(tmp_path))
-    left('{"step": 0, "validation": {}}\n')
-    prepare_run_folder(new)
-    assert not list(tmp_path.iterdir())
+    for more in ({}, {".model.partial": ""}):
+        left('{"step": 0, "validation": {}}\n', **more)
+        prepare_run_folder(new)
+        assert not list(tmp_path.iterdir())
     for metrics, more in (
         ('{"step": 0}\n{"step": 10}\n', {}),
         ("no json", {}),

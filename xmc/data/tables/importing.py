@@ -95,7 +95,7 @@ def import_tables(
 
     Raises:
         DataError: For bad input, naming file, line and column.
-        ConfigError: For a split that cannot be made.
+        ConfigError: For a split that cannot be made, or unknown labels where there is no table of known ones.
         XMCError: When ``out`` is taken.
     """
     options = options or TableOptions()
@@ -109,14 +109,14 @@ def import_tables(
                 "split: expected clicks to train on and no file of test clicks, as one of them is split: "
                 "leave it out"
             )
-    if files.by_name and not files.train and not files.test:
-        _log.warning("no training rows: %s", _taken_for_labels(files))
-    labels = _labels(files, options, progress)
     if options.unknown is not None and files.labels is None:
         raise ConfigError(
             f"unknown: expected with a table of labels, got {options.unknown!r} without one, where labels "
             "are those that clicks name: name the table (labels), or leave it out"
         )
+    if files.by_name and not files.train and not files.test:
+        _log.warning("no training rows: %s", _taken_for_labels(files))
+    labels = _labels(files, options, progress)
     unknown = options.unknown or ("add" if files.labels is None else "refuse")
     parts = {"train": list(files.train), "test": list(files.test)}
     clicks = {

@@ -41,6 +41,7 @@ OWN = (
 )
 """What runs write, and what is made of them: names, or patterns of names."""
 
+# What a run has written when its first step begins.
 _BEFORE_A_STEP = {"config.yaml", "metrics.jsonl", "tensorboard"}
 
 
@@ -74,16 +75,16 @@ def prepare_run_folder(options: RunOptions) -> Path:
     folder = Path(options.dir)
     found = _contents(folder)
     _refuse(options, found)
-    begun_only = not options.resume and _has_no_step(folder, found)
+    starts_over = _starts_over(options, found)
     for name in found:
-        if _is_partial(name) or ((options.overwrite or begun_only) and _is_own(name)):
+        if _is_partial(name) or (starts_over and _is_own(name)):
             _remove(folder / name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _refuse(options: RunOptions, found: list[str]) -> None:
-    """Refuse a folder for what is in it, or is not. Nothing is lost with a run that ended before a step."""
+    """Refuse a folder for what is in it, or is not."""
     folder, found = Path(options.dir), [name for name in found if not _is_partial(name)]
     if options.resume and "config.yaml" not in found:
         raise ConfigError(
@@ -94,7 +95,7 @@ def _refuse(options: RunOptions, found: list[str]) -> None:
             f"run.resume: expected an unfinished run in {folder}, but it is finished; choose another folder, "
             "or give --run.overwrite true to start over"
         )
-    if options.overwrite or (not options.resume and _has_no_step(folder, found)):
+    if _starts_over(options, found):
         found = [name for name in found if not _is_own(name)]
     if found and not options.resume:
         raise ConfigError(
@@ -103,14 +104,20 @@ def _refuse(options: RunOptions, found: list[str]) -> None:
         )
 
 
+def _starts_over(options: RunOptions, found: list[str]) -> bool:
+    """Whether what an earlier run wrote is removed: as told, or as it ended before a step and has nothing."""
+    return options.overwrite or (not options.resume and _has_no_step(Path(options.dir), found))
+
+
 def _has_no_step(folder: Path, found: list[str]) -> bool:
-    """Whether an earlier run left what it writes before its first step, and no more: none to go on with."""
-    if not set(found) <= _BEFORE_A_STEP or "config.yaml" not in found:
+    """Whether an earlier run left what it writes before its first step, and no more."""
+    whole = {name for name in found if not _is_partial(name)}
+    if not whole <= _BEFORE_A_STEP or "config.yaml" not in whole:
         return False
     with suppress(OSError, ValueError, AttributeError):
         lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         return all(json.loads(line).get("step") == 0 for line in lines)
-    return "metrics.jsonl" not in found
+    return "metrics.jsonl" not in whole
 
 
 def _contents(folder: Path) -> list[str]:
