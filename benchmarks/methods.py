@@ -1,13 +1,14 @@
 """Ranks objectives and methods at equal time: each gets the same processor seconds of training.
 
     python benchmarks/methods.py RECIPE DATASET --out FOLDER [--budget 45] [--methods softmax,arcface-0.1]
-        [--seeds 0,1,2] [--only-time] [--section.key value ...]
+        [--seeds 0,1,2] [--teachers FILE] [--only-time] [--section.key value ...]
 
 A method is the recipe with other options (`benchmarks/methods_list.py`). Its steps are timed first, on one
 thread, by the processor's clock and not that of the wall, so that other programs matter little. The budget
 over the time of a step is the number of steps it gets, and its learning rates fall to zero with the last of
-them. Reading data, validating and evaluating do not count. Further options go to every method, before its
-own.
+them. Reading data, encoding a frozen label side, validating and evaluating do not count. Further options go
+to every method, before its own. Distillation is of a file that `xmc distill --only-file` wrote, whose making
+does not count either; without ``--teachers`` it is left out.
 
 Each run leaves one JSON file in FOLDER, and is not made again where that is there. The table has the methods
 by P@1 on the test split, and what they came to on held-out rows beside it.
@@ -173,24 +174,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--budget", type=float, default=45.0, help="Processor seconds of training (default: 45)."
     )
-    parser.add_argument(
-        "--methods", default=",".join(METHODS), help="Some of the list, by name (default: all)."
-    )
+    parser.add_argument("--methods", help="Some of the list, by name (default: all).")
     parser.add_argument("--seeds", default="0")
+    parser.add_argument(
+        "--teachers", type=Path, help="What `xmc distill --only-file` wrote for the data set."
+    )
     parser.add_argument("--only-time", action="store_true", help="Time the steps, and train nothing.")
     asked, given = parser.parse_known_args(arguments)
-    chosen, seeds = asked.methods.split(","), [int(seed) for seed in asked.seeds.split(",")]
+    chosen = asked.methods.split(",") if asked.methods else list(METHODS)
+    seeds = [int(seed) for seed in asked.seeds.split(",")]
     if unknown := [name for name in chosen if name not in METHODS]:
         parser.error(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}")
+    if asked.teachers is None and (taught := [name for name in chosen if METHODS[name].taught]):
+        if asked.methods:
+            parser.error(f"--teachers: expected a file of xmc distill for {', '.join(taught)}")
+        print(f"left out, as there are no --teachers: {', '.join(taught)}", file=sys.stderr)
+        chosen = [name for name in chosen if name not in taught]
+    methods = {name: METHODS[name].of_teachers(asked.teachers) for name in chosen}
     torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
     pace = {}
     for name in chosen:
-        same = {"recipe": asked.recipe, "given": given, "words": METHODS[name].words}
+        same = {"recipe": asked.recipe, "given": given, "words": methods[name].words}
         path = asked.out / f"time-{name}.json"
         found = stored(path, same)
         if found is None:
-            seconds = step_seconds(METHODS[name], asked.recipe, asked.data, asked.out, given)
+            seconds = step_seconds(methods[name], asked.recipe, asked.data, asked.out, given)
             found = store(path, {**same, "step_seconds": seconds})
         pace[name] = found["step_seconds"]
         print(f"{name}: {pace[name]:.4f} s a step", file=sys.stderr, flush=True)
@@ -198,12 +207,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     for seed in seeds:
         for name in chosen:
-            same = {"recipe": asked.recipe, "given": given, "words": METHODS[name].words}
-            same |= {"budget": asked.budget, "seed": seed, "title": METHODS[name].title}
+            same = {"recipe": asked.recipe, "given": given, "words": methods[name].words}
+            same |= {"budget": asked.budget, "seed": seed, "title": methods[name].title}
             path = asked.out / f"{name}-{seed}.json"
             if stored(path, same) is None:
                 steps = max(1, round(asked.budget / pace[name]))
-                got = measure(METHODS[name], asked.recipe, asked.data, asked.out, given, steps, seed)
+                got = measure(methods[name], asked.recipe, asked.data, asked.out, given, steps, seed)
                 store(path, {**same, **got})
     files = sorted(path for path in asked.out.glob("*.json") if not path.name.startswith("time-"))
     print(table([json.loads(path.read_text(encoding="utf-8")) for path in files]))

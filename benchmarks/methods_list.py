@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from xmc.objectives.catalogue import facts_of
 
@@ -15,7 +16,7 @@ class Method:
 
     Attributes:
         title: In the table.
-        words: As `xmc train` takes them, after the recipe's.
+        words: As `xmc train` takes them, after the recipe's; `{teachers}` is a file of `xmc distill`.
         period: Steps after which what a method does between steps comes again, such as a mining; its cost is
             measured over that many. None where every step costs alike.
         recipe: One of the data set's other recipes, by the name of its file.
@@ -25,6 +26,15 @@ class Method:
     words: str = ""
     period: int | None = None
     recipe: str | None = None
+
+    @property
+    def taught(self) -> bool:
+        """Whether it learns from teachers."""
+        return "{teachers}" in self.words
+
+    def of_teachers(self, path: Path | None) -> Method:
+        """The same with the teachers of a file."""
+        return replace(self, words=self.words.replace("{teachers}", str(path)))
 
 
 def _objective(name: str, more: str = "") -> str:
@@ -40,6 +50,14 @@ def _spherical(name: str, more: str = "") -> str:
 def _margin(kind: str, **options: float | bool) -> str:
     words = (f"--objective.margin.{name} {str(value).lower()}" for name, value in options.items())
     return " ".join((f"--objective.margin.kind {kind}", *words))
+
+
+_FROZEN = "--encoder.tied false --encoder.frozen_labels true"
+_TRANSFORMER = (
+    f"{_FROZEN} --residuals.enabled false --encoder.kind transformer "
+    "--encoder.vocabulary null --encoder.dropout 0 --encoder.query_length 16 --encoder.label_length 12 "
+    "--training.batch_size 32 --training.learning_rate null"
+)
 
 
 METHODS = {
@@ -139,5 +157,25 @@ METHODS = {
     "residuals": Method("residuals", "--residuals.enabled true --residuals.min_points 6"),
     "no-residuals": Method("no residuals", "--residuals.enabled false"),
     "no-offsets": Method("no label offsets", "--objective.label_offsets false"),
+    # Towers and texts.
+    "prefixes": Method("and the first 128 and 64 components", "--encoder.dimensions '[384, 128, 64]'"),
+    "projection": Method("projection to 128 components", "--encoder.projection 128"),
+    "several-texts": Method("a label's title and content apart, the best", "--data.label_texts fields"),
+    "several-texts-top-2": Method(
+        "a label's title and content apart, the mean", "--data.label_texts fields --data.label_fold top2"
+    ),
+    "frozen-labels": Method("frozen label side", f"{_FROZEN} --residuals.enabled false"),
+    "frozen-labels-residuals": Method("frozen label side, residuals", f"{_FROZEN} --residuals.enabled true"),
+    "transformer": Method("transformer, frozen label side", _TRANSFORMER),
+    "adapters": Method("transformer, frozen label side, adapters", f"{_TRANSFORMER} --encoder.lora.rank 8"),
+    # Other systems.
+    "distilled": Method(
+        "and teachers, weight 0.3",
+        "--distillation.teachers {teachers} --distillation.weight 0.3 --distillation.hard_weight 1 "
+        "--distillation.discriminator none",
+    ),
+    "distilled-alone": Method(
+        "teachers alone", "--distillation.teachers {teachers} --distillation.discriminator none"
+    ),
 }
 """By the names that ``--methods`` takes, in the order in which they are measured."""

@@ -102,6 +102,18 @@ def test_results_of_another_budget_are_refused(trained: list[tuple[int, int]], t
         methods.main([*words, "--budget", "20"])
 
 
+def test_teachers_are_of_a_file(trained: list[tuple[int, int]], tmp_path: Path, capsys) -> None:
+    words = ["debian-related-30k", "data", "--out", str(tmp_path), "--budget", "10"]
+    assert methods.main(words) == 0 and len(trained) == len(METHODS) - 2
+    assert "left out, as there are no --teachers: distilled, distilled-alone" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        methods.main([*words, "--methods", "softmax,distilled"])
+    assert "--teachers: expected a file of xmc distill for distilled" in capsys.readouterr().err
+    assert methods.main([*words, "--methods", "distilled", "--teachers", "one.parquet"]) == 0
+    with pytest.raises(SystemExit, match="another folder"):
+        methods.main([*words, "--methods", "distilled", "--teachers", "other.parquet"])
+
+
 def test_an_unknown_method_is_refused(tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit):
         methods.main(["debian-related-30k", "data", "--out", str(tmp_path), "--methods", "softmaxx"])

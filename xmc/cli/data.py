@@ -35,7 +35,7 @@ example:
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "api-docs": (),
     "debian": ("packages", "variant"),
-    "hpo": ("folder",),
+    "hpo": ("folder", "variant"),
     "wordnet": ("folder", "variant"),
 }
 """What each built-in data set may be told besides its folder."""
@@ -78,7 +78,8 @@ def _build(arguments: Sequence[str]) -> None:
         "here; an object's summary leads to the objects it refers to.\n"
         "debian: the package lists of a Debian or Ubuntu machine; a package's description leads to the\n"
         "packages it depends on, recommends, suggests or enhances, or to its tags, section or maintainer.\n"
-        "hpo: the files of the Human Phenotype Ontology; a disease's name leads to its phenotypes.\n"
+        "hpo: the files of the Human Phenotype Ontology; a disease's name leads to its phenotypes, or a\n"
+        "synonym to the term it names.\n"
         "wordnet: WordNet's files; a synset leads to those it is related to, or a word to its synsets.",
         "xmc data build api-docs data/api-docs",
     )
@@ -100,9 +101,18 @@ def _build(arguments: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--variant",
-        choices=("relations", "reverse-dictionary", "tags", "section", "maintainer"),
+        choices=(
+            "relations",
+            "reverse-dictionary",
+            "tags",
+            "section",
+            "maintainer",
+            "phenotypes",
+            "synonyms",
+        ),
         help="Of wordnet: relations of synsets (the default), or reverse-dictionary, from words to synsets.\n"
-        "Of debian: relations of packages (the default), or what a list says of each.",
+        "Of debian: relations of packages (the default), or what a list says of each. Of hpo: phenotypes\n"
+        "of diseases (the default), or synonyms of terms, some of which are several texts of a label.",
     )
     parser.add_argument("--overwrite", action="store_true", help="Replace the data set that is there.")
     options = parse(parser, arguments)

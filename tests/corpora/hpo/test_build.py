@@ -10,7 +10,8 @@ from xmc.corpora import build_hpo
 from xmc.corpora.hpo.annotations import read_annotations
 from xmc.corpora.hpo.files import find_files
 from xmc.corpora.hpo.ontology import read_ontology
-from xmc.errors import DataError
+from xmc.corpora.hpo.synonyms import side_of
+from xmc.errors import ConfigError, DataError
 
 OBO = """\
 format-version: 1.2
@@ -37,6 +38,20 @@ replaced_by: XX:2
 [Typedef]
 id: part_of
 name: part of
+"""
+
+BLUE = """\
+synonym: "Azure hair" EXACT layperson []
+synonym: "azure  Hair" EXACT []
+synonym: "Hair of \\"sky\\"" EXACT []
+synonym: "blue hair" EXACT []
+synonym: "Strange hair" BROAD []
+synonym: "Hair with an EXACT colour" RELATED []
+synonym: "Kept hair" EXACT []
+"""
+SLEEP = """\
+synonym: "azure hair" EXACT []
+synonym: "Test sleep" EXACT []
 """
 
 HEAD = "\t".join(
@@ -73,6 +88,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
+@pytest.fixture
+def with_synonyms(folder: Path) -> Path:
+    text = OBO.replace("alt_id: XX:11\n", f"alt_id: XX:11\n{BLUE}").replace("is_a:", f"{SLEEP}is_a:")
+    (folder / "hp.obo").write_text(text)
+    return folder
+
+
 def write(folder: Path, lines: list[str]) -> None:
     text = "\n".join(["#description: made up", "#version: 2001-02-03", HEAD, *lines])
     (folder / "phenotype.hpoa").write_text(text + "\n")
@@ -87,6 +109,44 @@ def test_rows_labels_and_texts(folder: Path, tmp_path: Path) -> None:
     (source,) = built.manifest.sources
     assert source["versions"] == {"ontology": "hp/releases/2001-02-03", "annotations": "2001-02-03"}
     assert (source["diseases"], source["terms"], source["annotations"]) == (4, 2, 3)
+
+
+def test_synonyms_are_exact_and_each_once(with_synonyms: Path) -> None:
+    terms = read_ontology(with_synonyms / "hp.obo").terms
+    assert terms["XX:1"].synonyms == ("Azure hair", 'Hair of "sky"', "Kept hair")
+    assert terms["XX:2"].synonyms == ("azure hair", "Test sleep")
+
+
+def test_a_synonym_leads_to_its_terms_or_is_a_text_of_them(
+    with_synonyms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = with_synonyms
+    sides = {"test": "test", "kept": "text"}
+    monkeypatch.setattr(
+        "xmc.corpora.hpo.synonyms.side_of", lambda text: sides.get(text.split()[0].lower(), "train")
+    )
+    built = build_hpo(tmp_path / "out", folder=folder, variant="synonyms", progress=False)
+    assert built.name == "hpo-synonyms"
+    assert list(built.texts("train")) == ["Azure hair", 'Hair of "sky"']
+    assert list(built.texts("test")) == ["Test sleep"]
+    assert built.relevance("train").toarray().tolist() == [[1, 1], [1, 0]], "one query of both terms"
+    assert built.relevance("test").toarray().tolist() == [[0, 1]]
+    assert list(built.texts("labels", ["title"])) == ["Blue hair", "Long sleep"]
+    assert list(built.texts("labels", ["content"])) == ['Hair that is "blue", a rare colour.\nKept hair', ""]
+    (source,) = built.manifest.sources
+    assert (source["variant"], source["queries"], source["texts"]) == ("synonyms", 3, 1)
+    with pytest.raises(ConfigError, match="expected variant among phenotypes, synonyms, got 'tags'"):
+        build_hpo(tmp_path / "other", folder=folder, variant="tags", progress=False)
+    monkeypatch.setattr("xmc.corpora.hpo.synonyms.side_of", lambda text: "test")
+    with pytest.raises(DataError, match="exact synonyms to train on, found none among 2"):
+        build_hpo(tmp_path / "other", folder=folder, variant="synonyms", progress=False)
+
+
+def test_two_fifths_of_synonyms_are_texts_whatever_their_case() -> None:
+    sides = [side_of(f"Synonym {number}") for number in range(5000)]
+    assert sides == [side_of(f"SYNONYM {number}") for number in range(5000)]
+    for side, share in {"test": 0.2, "text": 0.4, "train": 0.4}.items():
+        assert sides.count(side) == pytest.approx(share * 5000, rel=0.07)
 
 
 def test_files_come_from_the_package_that_carries_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ __all__ = ["Ontology", "Term", "read_ontology"]
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
+_EXACT = re.compile(r'"((?:[^"\\]|\\.)*)"\s+EXACT\b')
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Term:
     name: str
     definition: str
     """Empty where there is none."""
+    synonyms: tuple[str, ...] = ()
+    """Exact ones alone, each once, in order, and none that is the name in other cases."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,17 @@ def _term(tags: dict[str, list[str]]) -> tuple[Term | None, dict[str, str]]:
     if not name:
         raise DataError(f"expected a name in every term in use, but {uid} has none")
     definition = _QUOTED.match(_first(tags, "def"))
-    text = _ESCAPED.sub(r"\1", definition[1]) if definition else ""
-    return Term(uid, name, " ".join(text.split())), {other: uid for other in tags.get("alt_id", [])}
+    synonyms = {name.lower(): name}
+    for found in map(_EXACT.match, tags.get("synonym", [])):
+        if found and (synonym := _plain(found[1])):
+            synonyms.setdefault(synonym.lower(), synonym)
+    text = _plain(definition[1]) if definition else ""
+    term = Term(uid, name, text, tuple(synonyms.values())[1:])
+    return term, {other: uid for other in tags.get("alt_id", [])}
+
+
+def _plain(quoted: str) -> str:
+    return " ".join(_ESCAPED.sub(r"\1", quoted).split())
 
 
 def _first(tags: dict[str, list[str]], tag: str) -> str:
