@@ -32,6 +32,32 @@ def test_plain_text_is_one_query_a_line(tmp_path: Path) -> None:
     assert list(read_queries(packed)) == [Query("1", "red boots")]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("q.json", '[{"query": "red"}]', "JSON in one piece: write an object a line"),
+        ("q.json", '{"query": "red"}\n{"query": "blue"}', "a JSON object a line: let its name end in .jsonl"),
+        ("q.txt", '{"query": "red"}\n', "a JSON object a line: let its name end in .jsonl"),
+        ("q.json.gz", gzip.compress(b'["red"]'), "JSON in one piece"),
+        ("q.xlsx", b"PK\x03\x04\x14\x00\xff", "a zip archive, as an Excel workbook is one"),
+        ("q", b"PAR1\x00\x00", "a Parquet file"),
+    ],
+)
+def test_other_files_are_not_taken_for_plain_text(
+    tmp_path: Path, name: str, content: str | bytes, told: str
+) -> None:
+    path = written(tmp_path, name, content)
+    with pytest.raises(DataError, match=f"{name}: expected plain text, .*, got {told}.*--format text"):
+        read_queries(path)
+    if isinstance(content, str):
+        assert [query.text for query in read_queries(path, "text")] == content.splitlines()
+
+
+def test_a_line_in_brackets_is_plain_text(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.txt", "[red] boots\n{a} hat\n")
+    assert [query.text for query in read_queries(path)] == ["[red] boots", "{a} hat"]
+
+
 def test_csv_has_a_header_quotes_and_line_breaks(tmp_path: Path) -> None:
     path = written(tmp_path, "q.csv", '\ufeffuid,query,n\r\na,"red, ""big""\nboots",1\r\nb,hat,2\r\n')
     assert list(read_queries(path)) == [Query("a", 'red, "big"\nboots'), Query("b", "hat")]

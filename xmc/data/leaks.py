@@ -10,6 +10,7 @@ from xmc.counted import agreeing, counted
 from xmc.data.case_twins import case_twins
 from xmc.data.dataset import Dataset
 from xmc.data.facts import TextFacts, text_facts
+from xmc.data.label_names import label_names
 from xmc.data.manifest import TABLES, Table
 from xmc.data.text_keys import text_hashes
 
@@ -75,6 +76,19 @@ def advice(dataset: Dataset, num_leaked: int, unclicked: int, texts: Mapping[Tab
             f"{twins.num_labels:,} labels differ from another in case or white space alone, such as "
             f"{twins.example[0]!r:.60} and {twins.example[1]!r:.60}, and are learned apart: if they mean the "
             "same, write each in one way in the files and import again"
+        )
+    names = label_names(dataset)
+    if names.separator is not None:
+        shown = "'tab'" if names.separator == "\t" else repr(names.separator)
+        lines.append(
+            f"labels such as {names.example!r:.60} seem to be several in one: if they are, import again with "
+            f"--columns labels=COLUMN --separator {shown}"
+        )
+    if names.num_numbers:
+        lines.append(
+            f"{names.num_numbers:,} of {counted(dataset.num_labels, 'label')} are numbers such as "
+            f"{names.example!r}, from which a model of texts learns little: give a table of what they are "
+            "with --labels, or a vector for each (residuals.enabled)"
         )
     return lines
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xmc.data.lines import LineReader
+from xmc.data.lines import LineReader, unpacked
 from xmc.data.tables.columns import has_names
+from xmc.data.tables.other_formats import other_than_text
 from xmc.data.tables.source import TextOptions
 from xmc.data.tables.values import as_text
 from xmc.errors import ConfigError, DataError
 from xmc.prediction.query import Query
 from xmc.prediction.streamed import Record, stream_records
+from xmc.received import reading
 
 if TYPE_CHECKING:
     from xmc.data.tables.table import Table
@@ -28,6 +32,8 @@ _TEXTS = ("query", "text")
 _MORE = "query_content"
 """More text of a query, as a table of clicks has it."""
 _UIDS = ("uid", "query_uid", "qid")
+_LOOKED_AT = 4096
+"""Bytes of what is read as plain text."""
 
 
 def read_queries(
@@ -59,6 +65,7 @@ def read_queries(
     Raises:
         ConfigError: For an unknown format, a column of plain text, or ``written`` of what is no such file.
         DataError: When the file is not what its format says, or has no such column; the text names the line.
+            Also for a file of another kind that "auto" would read as plain text.
     """
     if format not in ("auto", *FORMATS):
         raise ConfigError(f"expected a format of {', '.join(FORMATS)}, got {format}")
@@ -80,6 +87,8 @@ def read_queries(
                 f"expected a column of CSV, TSV or JSON Lines only, got {column!r} for plain text, one query "
                 "a line: say which it is (--format)"
             )
+        if format == "auto" and str(source) != "-":
+            _refuse_other_than_text(Path(source))
         return (Query(str(number), line) for number, line in enumerate(_lines(source), 1))
     told = {} if column is None else {"query": column}
     every = {"uid": _UIDS, **_texts((*FIELDS, *fields), columns)}
@@ -114,6 +123,20 @@ def _format(source: str | Path) -> str:
     path = Path(source)
     ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     return _ENDINGS.get(ending.lower(), "text")
+
+
+def _refuse_other_than_text(path: Path) -> None:
+    with reading("", "a file that can be read"), open(path, "rb") as raw:
+        try:
+            start = unpacked(raw).read(_LOOKED_AT)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            return  # told with its line as it is read
+    found = other_than_text(path, start)
+    if found is not None:
+        raise DataError(
+            f"{path}: expected plain text, one query a line, got {found}; --format text takes its lines as "
+            "they are"
+        )
 
 
 def _lines(source: str | Path) -> Iterator[str]:

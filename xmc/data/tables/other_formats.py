@@ -1,4 +1,4 @@
-"""Files that are called CSV or TSV and are something else: refused by how they begin, with what to do."""
+"""Files that are something else than they are called: told by how they begin, with what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xmc.errors import DataError
 
-__all__ = ["refuse_other_format"]
+__all__ = ["other_than_text", "refuse_other_format"]
 
 _WORKBOOK = "an Excel workbook: save its sheet as CSV UTF-8"
 _MAGIC = (
@@ -45,6 +45,16 @@ def refuse_other_format(path: Path, start: bytes, encoding: str | None) -> None:
         found = f"what looks like UTF-16 without a byte order mark: say so (--encoding {kind})"
     if found is not None:
         raise DataError(f"{path}: expected CSV or TSV, got {found}")
+
+
+def other_than_text(path: Path, start: bytes) -> str | None:
+    """What a file is that is read as plain text, a query a line, and begins or is called otherwise."""
+    found = next((what for magic, what in _MAGIC if start.startswith(magic)), None)
+    if found is None and _is_json(start):
+        found = "a JSON object a line: let its name end in .jsonl"
+    if found is None and ".json" in (path.suffix.lower(), Path(path.stem).suffix.lower()):
+        found = "JSON in one piece: write an object a line, and let its name end in .jsonl"
+    return found
 
 
 def _is_json(start: bytes) -> bool:
