@@ -373,6 +373,19 @@ def test_what_flatters_the_metrics_is_said(fixed: dict[str, Any], tmp_path: Path
     assert any(line.startswith("note: 1 of 2 test queries has the text of a training query") for line in said)
 
 
+def test_what_labels_are_called_is_said_before_the_training(
+    fixed: dict[str, Any], tmp_path: Path, said: list[str]
+) -> None:
+    lines = "".join(f"word{number % 7} {number},{10 + number % 7}\n" for number in range(70))
+    (tmp_path / "clicks.csv").write_text("query,label\n" + lines, encoding="utf-8")
+    fixed["training.epochs"] = 1.0
+    fit(tmp_path / "clicks.csv", tmp_path / "out", quality="fast", fixed=fixed, say=said.append)
+    (place,) = (
+        place for place, line in enumerate(said) if line.startswith("note: 7 of 7 labels are numbers")
+    )
+    assert place < min(place for place, line in enumerate(said) if line.startswith("training on all"))
+
+
 def test_sigterm_ends_a_fit_as_ctrl_c_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from tests.fixtures.evaluations import made_up_evaluation
 from xmc.evaluation import Evaluation
 from xmc.tuning.choice import Choice
 from xmc.tuning.journal import Trial
-from xmc.tuning.notes import calibration_note, words_note
+from xmc.tuning.notes import below_note, calibration_note
 
 TRIAL = Trial({}, 0, 50.0, {"P@1": 50.0}, 1.0, 10, 0.1)
 STOPPED = replace(TRIAL, value=None, metrics={}, ended="out of time")
@@ -41,19 +41,32 @@ def test_a_model_below_word_matching_is_said_to_be(
 ) -> None:
     found = {"lexical": by(60.0), "trained": by(41.5)}
     below = "the trained model is below plain word matching: P@1 41.50, 60.00 by words"
-    assert words_note(found, "P@1", quality, choices, trials) == f"{below}: {advice}"
+    assert below_note(found, "P@1", quality, choices, trials) == f"{below}: {advice}"
     found["ensemble"] = by(60.0)
     ranked = f"{below} (60.00 as the index ranks, with more than the model): {advice}"
-    assert words_note(found, "P@1", quality, choices, trials) == ranked
+    assert below_note(found, "P@1", quality, choices, trials) == ranked
     found["ensemble"] = by(59.0)
-    assert words_note(found, "P@1", quality, choices, trials) == f"{below}: {advice}"
+    assert below_note(found, "P@1", quality, choices, trials) == f"{below}: {advice}"
+
+
+def test_a_model_below_what_it_began_as_is_said_to_be() -> None:
+    advice = "try more recipes (--quality best), into another folder (--out)"
+    found = {"lexical": by(30.0), "untrained": by(50.0), "trained": by(41.5)}
+    alone = "the trained model is below the untrained encoder: P@1 41.50, 50.00 untrained"
+    assert below_note(found, "P@1", "good", [], [TRIAL]) == f"{alone}: {advice}"
+    found |= {"lexical": by(60.0), "ensemble": by(55.0)}
+    both = (
+        "the trained model is below plain word matching and the untrained encoder: P@1 41.50, 60.00 by words "
+        "and 50.00 untrained"
+    )
+    assert below_note(found, "P@1", "good", [], [TRIAL]) == f"{both}: {advice}"
 
 
 def test_nothing_is_said_of_a_model_that_is_no_worse_or_was_not_measured() -> None:
     equal = {"lexical": by(60.0), "trained": by(60.0)}
-    assert words_note(equal, "P@1", "good", [], []) is None
+    assert below_note(equal, "P@1", "good", [], []) is None
     assert (
-        words_note(equal, "PSP@1", "good", [], []) is None and words_note({}, "P@1", "good", [], []) is None
+        below_note(equal, "PSP@1", "good", [], []) is None and below_note({}, "P@1", "good", [], []) is None
     )
 
 

@@ -14,7 +14,7 @@ from xmc.data.label_names import label_names
 from xmc.data.manifest import TABLES, Table
 from xmc.data.text_keys import text_hashes
 
-__all__ = ["advice", "advice_on", "leaked_rows"]
+__all__ = ["advice", "advice_on", "advice_on_names", "leaked_rows"]
 
 
 def leaked_rows(dataset: Dataset) -> np.ndarray:
@@ -77,20 +77,25 @@ def advice(dataset: Dataset, num_leaked: int, unclicked: int, texts: Mapping[Tab
             f"{twins.example[0]!r:.60} and {twins.example[1]!r:.60}, and are learned apart: if they mean the "
             "same, write each in one way in the files and import again"
         )
+    return lines + advice_on_names(dataset)
+
+
+def advice_on_names(dataset: Dataset) -> list[str]:
+    """What the names of labels tell that clicks alone name; what to do about it, best before a training."""
     names = label_names(dataset)
     if names.separator is not None:
         shown = "'tab'" if names.separator == "\t" else repr(names.separator)
-        lines.append(
+        return [
             f"labels such as {names.example!r:.60} seem to be several in one: if they are, import again with "
             f"--columns labels=COLUMN --separator {shown}"
-        )
+        ]
     if names.num_numbers:
-        lines.append(
+        return [
             f"{names.num_numbers:,} of {counted(dataset.num_labels, 'label')} are numbers such as "
             f"{names.example!r}, from which a model of texts learns little: give a table of what they are "
             "with --labels, or a vector for each (residuals.enabled)"
-        )
-    return lines
+        ]
+    return []
 
 
 def advice_on(dataset: Dataset) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from xmc.data import Dataset, labelled_rows
-from xmc.data.leaks import advice_on
+from xmc.data.leaks import advice_on, advice_on_names
 from xmc.data.preparing import is_prepared, prepare
 from xmc.data.tables import TableOptions
 from xmc.distributed import current_world
@@ -41,7 +41,7 @@ from xmc.tuning.ending import is_done, train_once, write_end
 from xmc.tuning.ensemble import ensemble_of, of_recipe, of_rows
 from xmc.tuning.fit_work import FitWork, Quality
 from xmc.tuning.journal import Journal, Trial, counted
-from xmc.tuning.notes import calibration_note, words_note
+from xmc.tuning.notes import below_note, calibration_note
 from xmc.tuning.recipe import write_recipe
 from xmc.tuning.sources import check_sources, write_sources
 from xmc.tuning.trial_files import TrialFiles
@@ -165,6 +165,9 @@ def fit(
         if new and not any(folder.iterdir()):
             folder.rmdir()
         raise
+    said = advice_on_names(dataset)
+    for line in said:
+        say(f"note: {line}")
     work = FitWork(dataset, folder, fixed, metric, clock, say)
     rules = work.rules(seed)
     rules_of = {choice.option: choice.value for choice in rules}
@@ -192,7 +195,8 @@ def fit(
         clock.spent += result.seconds if before else 0.0
         # Only now, as the test split is not looked at before.
         for line in advice_on(dataset):
-            say(f"note: {line}")
+            if line not in said:
+                say(f"note: {line}")
         encoder = DualEncoder.load(folder / RUN)
         work.calibrate(encoder)
         evaluations = work.measured(encoder, config) if dataset.num_test else {}
@@ -222,7 +226,7 @@ def _notes(
     evaluations: dict[str, Evaluation],
     quality: Quality,
 ) -> list[str]:
-    notes = [words_note(evaluations, work.metric, quality, choices, trials)]
+    notes = [below_note(evaluations, work.metric, quality, choices, trials)]
     if work.calibration is None:
         ruled = [choice.value for choice in choices if choice.option == HELD_OUT]
         has_test, run = bool(work.dataset.num_test), work.folder / RUN

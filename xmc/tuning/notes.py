@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,19 +11,22 @@ from xmc.evaluation import Evaluation
 from xmc.tuning.choice import Choice
 from xmc.tuning.journal import OUT_OF_TIME, Trial
 
-__all__ = ["calibration_note", "words_note"]
+__all__ = ["below_note", "calibration_note"]
 
 STEPS = "training.max_steps"
+_PLAIN = {"lexical": "plain word matching", "untrained": "the untrained encoder"}
+_BY = {"lexical": "by words", "untrained": "untrained"}
+"""What a trained model is to be above: in a sentence, and beside a figure."""
 
 
-def words_note(
+def below_note(
     evaluations: Mapping[str, Evaluation],
     metric: str,
     quality: str,
     choices: Sequence[Choice],
     trials: Sequence[Trial],
 ) -> str | None:
-    """What to do where the trained model is below plain word matching on the test split; else None.
+    """What to do where the trained model is below word matching or what it began as, on the test split.
 
     Args:
         evaluations: Of the fit, by name.
@@ -30,15 +34,24 @@ def words_note(
         quality: Of the fit.
         choices: Of the fit.
         trials: That it made.
+
+    Returns:
+        None where it is below neither.
     """
     values = {name: found.metrics[metric] for name, found in evaluations.items() if metric in found.metrics}
-    if not {"trained", "lexical"} <= set(values) or values["trained"] >= values["lexical"]:
+    trained = values.get("trained", math.inf)
+    better = {name: values[name] for name in _PLAIN if values.get(name, -math.inf) > trained}
+    if not better:
         return None
-    text = (
-        f"the trained model is below plain word matching: {metric} {values['trained']:.2f}, "
-        f"{values['lexical']:.2f} by words"
+    names, figures = (
+        " and ".join(words)
+        for words in (
+            [_PLAIN[name] for name in better],
+            [f"{value:.2f} {_BY[name]}" for name, value in better.items()],
+        )
     )
-    if values.get("ensemble", 0.0) >= values["lexical"]:
+    text = f"the trained model is below {names}: {metric} {trained:.2f}, {figures}"
+    if values.get("ensemble", -math.inf) >= max(better.values()):
         text += f" ({values['ensemble']:.2f} as the index ranks, with more than the model)"
     return f"{text}: {_advice(quality, choices, trials)}"
 
