@@ -10,7 +10,7 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
 from xmc.distributed import answering
-from xmc.training.batches.label_queries import step_works
+from xmc.training.batches.label_queries import StepWorks
 from xmc.training.callbacks.callbacks import Callbacks
 from xmc.training.callbacks.run_state import RunState
 from xmc.training.learned.frozen_encoder import FrozenEncoder
@@ -59,14 +59,14 @@ class Loop:
         """
         run, validation = self.run, self.run.config.validation
         rows = self.inputs.batches.sampler.batch_size * run.config.training.accumulation
-        works = step_works(run.config.data, run.num_steps).tolist()
+        works = StepWorks(run.config.data, run.num_steps)
         run.encoder.train()
         validated = run.step
         if validation.rows and run.step == 0:
             self._validate()
         while not self._ends():
             self.callbacks.before_step(run)
-            with run.pace.timed_step(rows, works[run.step]), answering(f"step {run.step + 1}"):
+            with run.pace.timed_step(rows, works.of(run.step)), answering(f"step {run.step + 1}"):
                 result = optimise(self.inputs, run.step)
             run.step += 1
             self.callbacks.after_step(run, result)

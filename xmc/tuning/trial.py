@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
+from operator import mul
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from xmc.prediction.calibration import Calibration
 from xmc.prediction.classifying import confused_where
 from xmc.retrieval.vote import QueryVotes
 from xmc.training import TrainConfig, Trainer
-from xmc.training.batches.label_queries import step_works
+from xmc.training.batches.label_queries import StepWorks
 from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.config import DataConfig
 from xmc.training.step import StepInputs, optimise
@@ -143,14 +144,13 @@ def run_trial(
             trainer = Trainer(replace(config, run=run), dataset=dataset, encoder=encoder)
             inputs = trainer.prepare_inputs()
         judged_fairly(trainer.validator)
-        works = step_works(config.data, trainer.num_steps)
-        left = works[::-1].cumsum()[::-1].tolist()
+        works = StepWorks(config.data, trainer.num_steps)
         with closing(trainer.batches):
             trainer.encoder.train()
             try:
                 for step in range(trainer.num_steps):
                     seconds = time.perf_counter() - started
-                    if stop(Pace(step, trainer.num_steps, typical(times), seconds, left[step])):
+                    if stop(Pace(step, trainer.num_steps, typical(times), seconds, works.after(step))):
                         ended = OUT_OF_TIME
                         break
                     before = time.perf_counter()
@@ -159,7 +159,7 @@ def run_trial(
                     if skipped >= config.training.max_skipped:
                         ended = DIVERGED
                         break
-                    times.append((time.perf_counter() - before) / float(works[step]))
+                    times.append((time.perf_counter() - before) / works.of(step))
                 else:
                     metrics = (
                         trainer.validator(trainer.learner, inputs.frozen) if config.validation.rows else None
@@ -168,7 +168,7 @@ def run_trial(
                 metrics, ended = None, DIVERGED
         calibration = None if metrics is None else trainer.validator.calibration()
         held_out = None if metrics is None or not keep(metrics) else _held_out(trainer, inputs, dataset)
-    step_seconds = _mean(times, works) * float(works.mean())
+    step_seconds = _mean(times, works) * works.after(0) / trainer.num_steps
     return TrialResult(
         metrics, time.perf_counter() - started, len(times), step_seconds, calibration, held_out, ended
     )
@@ -251,8 +251,8 @@ def typical(times: Sequence[float]) -> float:
     return float(np.median(times)) if times else 0.0
 
 
-def _mean(times: list[float], works: NDArray[np.float64]) -> float:
+def _mean(times: list[float], works: StepWorks) -> float:
     """Seconds of a unit of work, of the steps after the first few, which fill caches and pages."""
     first = WARM_UP if len(times) > WARM_UP else 0
-    done = works[first : len(times)]
-    return float(np.dot(times[first:], done) / max(1.0, done.sum()))
+    done = [works.of(step) for step in range(first, len(times))]
+    return sum(map(mul, times[first:], done)) / max(1.0, sum(done))

@@ -16,8 +16,9 @@ from xmc.errors import ConfigError
 from xmc.training import TrainConfig, Trainer, train
 from xmc.training.batches import Batch, Moment, SampledLabels
 from xmc.training.batches.co_labels import co_label_shares
-from xmc.training.batches.label_queries import LabelQueries, with_label_rows
+from xmc.training.batches.label_queries import LabelQueries, StepWorks, with_label_rows
 from xmc.training.batches.tokens import StackedTokens
+from xmc.training.config import DataConfig
 
 
 def store(folder: Path, name: str, texts: list[list[int]]) -> TokenStore:
@@ -68,6 +69,17 @@ def test_labels_join_the_first_batches_of_a_run(until: float, batches: int, join
     weights = [drawn.weights(rows) for rows in found]
     assert all(given is not None for given in weights[:joined])
     assert weights[joined:] == [None] * (batches - joined)
+
+
+@pytest.mark.parametrize(("queries", "until"), [(0.0, 1.0), (4.0, 0.33), (0.5, 1.0), (8.0, 0.01)])
+def test_what_steps_take_adds_up(queries: float, until: float) -> None:
+    works = StepWorks(DataConfig("data", label_queries=queries, label_query_until=until), 10)
+    each = [works.of(step) for step in range(10)]
+    assert each == [1 + queries if step < until * 10 else 1.0 for step in range(10)]
+    for step in range(11):
+        assert works.after(step) == pytest.approx(sum(each[step:]))
+    long = StepWorks(DataConfig("data", label_queries=1.0), 10**15)
+    assert long.after(1) == 2 * (10**15 - 1), "nothing is made of a run's length"
 
 
 def test_a_pool_that_no_label_query_joins_has_the_chances_of_one_without_them() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from xmc.distributed import World
 from xmc.durations import duration
-from xmc.training.batches.label_queries import step_works
+from xmc.training.batches.label_queries import StepWorks
 from xmc.training.callbacks.progress import STEPS_BEFORE_ETA, STEPS_BETWEEN_ETAS, Progress
 from xmc.training.config import DataConfig
 from xmc.training.run.config import ValidationConfig
@@ -31,7 +31,7 @@ def run_of(num_steps: int, rank: int = 0, **data: float) -> SimpleNamespace:
 def take(progress: Progress, run: SimpleNamespace, steps: int, seconds: float) -> None:
     for _ in range(steps):
         progress.before_step(run)
-        run.pace.add_step(seconds, 1, step_works(run.config.data, run.num_steps)[run.step])
+        run.pace.add_step(seconds, 1, StepWorks(run.config.data, run.num_steps).of(run.step))
         run.step += 1
         progress.after_step(run, SimpleNamespace(loss=torch.tensor(0.5)))
 

@@ -21,4 +21,9 @@ def test_the_time_left_counts_steps_and_validations():
 def test_validation_is_due_every_so_often_and_at_the_end():
     config = ValidationConfig(rows=5, every=4)
     assert [step for step in range(1, 11) if config.due(step, 10)] == [4, 8, 10]
+    for every, steps in ((4, 10), (5, 10), (1, 3), (20, 10)):
+        asked = ValidationConfig(rows=5, every=every)
+        for step in range(steps + 1):
+            left = sum(asked.due(later, steps) for later in range(step + 1, steps + 1))
+            assert asked.num_due(step, steps) == left
     assert config.num_due(4, 10) == 2 and ValidationConfig(rows=0).num_due(0, 10) == 0

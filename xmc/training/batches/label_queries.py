@@ -10,11 +10,11 @@ rows. They can join the first batches of a run alone, so that what queries ask f
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from xmc.errors import ConfigError
 from xmc.random_streams import Stream
@@ -25,7 +25,7 @@ from xmc.training.batches.source import BatchSource
 if TYPE_CHECKING:
     from xmc.training.config import DataConfig
 
-__all__ = ["LabelQueries", "check_label_queries", "step_works", "with_label_rows"]
+__all__ = ["LabelQueries", "StepWorks", "check_label_queries", "with_label_rows"]
 
 
 class LabelQueries(BatchSource):
@@ -93,15 +93,32 @@ class LabelQueries(BatchSource):
         return np.where(queries >= self.num_queries, self.weight, 1.0).astype(np.float32)
 
 
-def step_works(data: DataConfig, num_steps: int) -> NDArray[np.float64]:
-    """What each of a run's steps [n] takes, where one of training rows alone takes 1.
+@dataclass(frozen=True)
+class StepWorks:
+    """What each of a run's steps takes, where one of training rows alone takes 1.
 
     By the rows that it has: as far as label queries join it, so many more. What they take in truth is from
     two thirds of that to twice as much, by what labels they bring, and is known when some have been timed.
+
+    Args:
+        data: Of the run.
+        num_steps: Of the run.
     """
-    works = np.ones(num_steps)
-    works[: math.ceil(data.label_query_until * num_steps)] += data.label_queries
-    return works
+
+    data: DataConfig
+    num_steps: int
+
+    def of(self, step: int) -> float:
+        """What the step takes, the first being 0."""
+        return 1.0 + self.data.label_queries * (step < self._joined)
+
+    def after(self, step: int) -> float:
+        """What the steps from this one on take together."""
+        return self.num_steps - step + self.data.label_queries * max(self._joined - step, 0)
+
+    @property
+    def _joined(self) -> int:
+        return math.ceil(self.data.label_query_until * self.num_steps)
 
 
 def check_label_queries(config: NegativesConfig, co_labels: bool = False) -> None:

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from xmc.durations import duration
 from xmc.progress import Bar
-from xmc.training.batches.label_queries import step_works
+from xmc.training.batches.label_queries import StepWorks
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.run_state import RunState
 from xmc.training.step import StepResult
@@ -72,8 +72,8 @@ class Progress(Callback):
 
 def _left(run: RunState) -> tuple[float, float] | None:
     validations = run.config.validation.num_due(run.step, run.num_steps)
-    works = step_works(run.config.data, run.num_steps)
-    return run.pace.remaining(float(works[run.step :].sum()), validations)
+    works = StepWorks(run.config.data, run.num_steps)
+    return run.pace.remaining(works.after(run.step), validations)
 
 
 def _range(low: float, high: float) -> str:
