@@ -7,35 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fixtures.tiny_models import word_tokenizer
+from tests.fixtures.tiny_cross_encoder import save_cross_encoder
 from xmc.data import Dataset
 from xmc.distillation.teachers import CrossEncoderTeacher
 from xmc.errors import ModelError
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
-
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        *(f"{kind}{n}" for kind in ("query", "label") for n in range(40)),
-    ]
-    path = tmp_path_factory.mktemp("cross")
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=word_tokenizer(words), pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
-        sep_token="[SEP]",
-    )  # fmt: skip
-    tokenizer.save_pretrained(path)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = BertConfig(vocab_size=len(words), num_labels=1, **sizes)
-    BertForSequenceClassification(config).save_pretrained(path)
-    return path
+    words = [f"{kind}{n}" for kind in ("query", "label") for n in range(40)]
+    return save_cross_encoder(tmp_path_factory.mktemp("cross"), words)
 
 
 def test_it_is_a_softmax_over_the_candidates(folder: Path, dataset: Dataset) -> None:

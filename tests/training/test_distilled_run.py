@@ -20,6 +20,7 @@ from xmc.objectives import MarginConfig
 from xmc.training import TrainConfig, Trainer, train
 from xmc.training.batches import Moment
 from xmc.training.batches.memory.config import MemoryConfig
+from xmc.training.learned.optimisers.adamw import AdamW
 from xmc.training.run.interrupt import InterruptGuard, Verdict
 
 Changed = Callable[..., TrainConfig]
@@ -55,6 +56,16 @@ def test_a_student_learns_from_teachers_alone_on_a_sample(distilled: TrainConfig
     folder = Path(distilled.run.dir)
     assert result.validation["P@1"] > 40 and losses(folder)[-1] < losses(folder)[0]
     assert not (folder / "teachers").exists()
+
+
+def test_the_discriminator_has_a_rate_of_its_own(distilled: TrainConfig, changed: Changed) -> None:
+    optimisers = (
+        Trainer(changed(distilled, training={"learning_rate": 0.5})).prepare_inputs().learner.optimisers
+    )
+    found = optimisers["discriminator"]
+    assert isinstance(found, AdamW) and [group.peak_rate for group in found.groups] == [1e-2]
+    learner = Trainer(changed(distilled, distillation={"discriminator": "none"})).prepare_inputs().learner
+    assert "discriminator" not in learner.optimisers
 
 
 def test_a_batch_holds_candidates_with_their_chances(distilled: TrainConfig, dataset: Dataset) -> None:

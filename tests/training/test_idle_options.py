@@ -29,7 +29,7 @@ residuals.enabled head.kind validation.rows
 """Options that every run reads."""
 
 REFUSED = """
-data.label_query_weight data.label_query_until data.co_labels
+data.label_query_weight data.label_query_until data.co_labels data.co_label_prior
 encoder.include_prompt encoder.dimension_weights encoder.frozen_cache
 objective.margin.deviation objective.margin.ranked
 negatives.strata negatives.positives

@@ -21,6 +21,7 @@ FACTS = DataFacts(
     pairs_per_label=6.0,
     head_share=0.3,
     shared_texts=0.0,
+    label_lines=0.0,
     filter_pairs=0,
     queries=TEXT,
     labels=replace(TEXT, percentile_95=9),
@@ -164,6 +165,14 @@ def test_facts_are_of_the_training_part(dataset: Dataset, static_folder: Path) -
     assert facts.filter_pairs == 2 and facts.shared_texts == 199 / 200
     assert facts.queries.median == 3 and facts.queries.percentile_95 == 3, "the long test text is not read"
     assert facts.labels.total == 203 and facts.queries.pieces_per_word == pytest.approx(1.0)
+
+
+def test_labels_of_several_lines_are_counted(tmp_path: Path, static_folder: Path) -> None:
+    with DatasetWriter(tmp_path / "d", name="d", query_fields="title") as writer:
+        writer.add_label("a", "bird", "a fowl\nof the air")
+        writer.add_label("b", "house", "red\n")
+        writer.add_row("train", "q", "the red house", "", [1])
+    assert measure_facts(Dataset.load(tmp_path / "d"), str(static_folder)).label_lines == 0.5
 
 
 def test_data_without_a_label_to_learn_from_are_refused(tmp_path: Path, static_folder: Path) -> None:

@@ -349,6 +349,12 @@ def test_a_virtual_negative_is_tried_higher_and_lower(config: TrainConfig, chang
     assert "virtual" not in str(neighbours(flat(asdict(config)), FACTS))
 
 
+def test_lines_of_labels_are_tried_as_texts_where_there_are_any(config: TrainConfig) -> None:
+    rules, change = flat(asdict(config)), {"data.label_texts": "lines"}
+    assert change in neighbours(rules, replace(FACTS, label_lines=0.5))
+    assert change not in neighbours(rules, FACTS)
+
+
 @pytest.mark.parametrize("residuals", [False, True])
 def test_neighbours_are_other_recipes(residuals: bool, config: TrainConfig, changed: Any) -> None:
     config = changed(config, encoder={"dropout": 0.2}, residuals={"enabled": residuals})

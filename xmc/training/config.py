@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -77,6 +78,10 @@ class DataConfig:
     """The least share of a label's training rows that another label needs to be a soft target of the label's
     own query, weighed by that share; null: the label is the only target."""
 
+    co_label_prior: float = 0.0
+    """Rows without any other label that each label is taken to have besides its own, as of few rows a share
+    says little: with 5, and shares of 0.3, soft targets need three rows of a label or more."""
+
     def __post_init__(self) -> None:
         """Refuse, with a ConfigError, unknown fields and a negative share."""
         for name in ("query_fields", "label_fields"):
@@ -100,7 +105,19 @@ class DataConfig:
             raise ConfigError(
                 f"data.co_labels: expected a share above 0 and at most 1, or null, got {self.co_labels}"
             )
-        for name, default in (("label_query_weight", 1.0), ("label_query_until", 1.0), ("co_labels", None)):
+        if not 0 <= self.co_label_prior < math.inf:
+            raise ConfigError(f"data.co_label_prior: expected 0 rows or more, got {self.co_label_prior}")
+        if self.co_label_prior and self.label_queries and self.co_labels is None:
+            raise ConfigError(
+                "data.co_label_prior: expected data.co_labels with it, as it lowers shares, got null: give "
+                "data.co_labels 0.3, or leave data.co_label_prior at 0"
+            )
+        for name, default in (
+            ("label_query_weight", 1.0),
+            ("label_query_until", 1.0),
+            ("co_labels", None),
+            ("co_label_prior", 0.0),
+        ):
             if not self.label_queries and getattr(self, name) != default:
                 raise ConfigError(
                     f"data.{name}: expected data.label_queries above 0 with it, as it says what labels as "

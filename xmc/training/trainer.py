@@ -166,6 +166,7 @@ class Trainer:
             batch_size=config.training.batch_size,
             label_queries=config.data.num_label_queries(config.training.batch_size),
             co_labels=config.data.co_labels,
+            co_label_prior=config.data.co_label_prior,
             label_query_weight=config.data.label_query_weight,
             label_query_until=config.data.label_query_until,
             dimension=self.encoder.dimension,

@@ -14,6 +14,9 @@ __all__ = ["mixtures", "neighbours"]
 
 Options = dict[str, Any]
 
+_LINES = 0.05
+"""The share of labels of several lines from which on each line may be a text of its own."""
+
 
 def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     """Changes of the rules' recipe, one idea each, the most promising first.
@@ -25,6 +28,9 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     static = rules["encoder.kind"] == "static"
     rate, batch, epochs = (rules[f"training.{name}"] for name in ("learning_rate", "batch_size", "epochs"))
     found: list[Options] = [{"training.learning_rate": rate * 2}, {"training.learning_rate": rate / 2}]
+    if facts.label_lines >= _LINES:
+        # Where each says all of a label, as synonyms do; chunks and halves of a text are better joined.
+        found.append({"data.label_texts": "lines"})
     if static:
         found.append({"encoder.tied": not rules["encoder.tied"]})
     found.append({"training.epochs": epochs * 2})

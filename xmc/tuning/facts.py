@@ -43,6 +43,7 @@ class DataFacts:
         pairs_per_label: Of labels with any.
         head_share: Share of the pairs that the most frequent hundredth of the labels has.
         shared_texts: Share of the labels whose text another label has too.
+        label_lines: Share of the labels whose texts have several lines, as synonyms are given.
         filter_pairs: Training pairs that evaluation leaves out of the ranking, such as an item with itself.
         queries: Of the rows' texts.
         labels: Of the labels' texts.
@@ -54,6 +55,7 @@ class DataFacts:
     pairs_per_label: float
     head_share: float
     shared_texts: float
+    label_lines: float
     filter_pairs: int
     queries: TextShape
     labels: TextShape
@@ -84,6 +86,7 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
         pairs_per_label=float(points.sum()) / with_any,
         head_share=float(head.sum()) / max(1, int(points.sum())),
         shared_texts=_shared(dataset),
+        label_lines=_in_lines(dataset),
         filter_pairs=0 if filtered is None else int(filtered.nnz),
         queries=_shape(dataset, "train", encoder.query_tower),
         labels=_shape(dataset, "labels", encoder.label_tower),
@@ -95,6 +98,11 @@ def _shared(dataset: Dataset) -> float:
     names = np.fromiter((hash(text) for text in texts), dtype=np.int64, count=len(texts))
     _, counts = np.unique(names, return_counts=True)
     return float(counts[counts > 1].sum()) / max(1, len(names))
+
+
+def _in_lines(dataset: Dataset) -> float:
+    texts = dataset.texts("labels")
+    return sum("\n" in text.strip() for text in texts) / max(1, len(texts))
 
 
 def _shape(dataset: Dataset, table: str, tower: Tower) -> TextShape:

@@ -43,7 +43,7 @@ __all__ = [
 
 WARM_UP = 5
 
-LABEL_QUERIES = ("label_queries", "label_query_weight", "label_query_until", "co_labels")
+LABEL_QUERIES = ("label_queries", "label_query_weight", "label_query_until", "co_labels", "co_label_prior")
 """Options of labels as queries."""
 
 

@@ -13,16 +13,14 @@ from torch import Tensor
 from xmc.objectives import MarginConfig, build_objective, with_margin
 from xmc.scoring import ScoreInputs
 
-pytestmark = pytest.mark.slow
-
 SCALE = 16.0
 
 
 @pytest.fixture
 def losses() -> Any:
-    return pytest.importorskip(
-        "pytorch_metric_learning.losses", reason="pytorch-metric-learning is of the extra slow"
-    )
+    from pytorch_metric_learning import losses
+
+    return losses
 
 
 def drawn(seed: int) -> tuple[Tensor, Tensor, Tensor]:

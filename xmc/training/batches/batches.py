@@ -201,6 +201,7 @@ def build_batches(
     batch_size: int,
     label_queries: int,
     co_labels: float | None = None,
+    co_label_prior: float = 0.0,
     label_query_weight: float = 1.0,
     label_query_until: float = 1.0,
     dimension: int,
@@ -223,6 +224,7 @@ def build_batches(
         label_queries: Labels that join each batch as queries.
         co_labels: The least share of a label's rows with which another label is a soft target of its query;
             None for no others.
+        co_label_prior: Rows without others that each label is taken to have besides its own.
         label_query_weight: What the loss of a label's query counts for beside a training query's.
         label_query_until: The share of the run's batches that labels join, for which
             :meth:`Batches.plan` says how many there are.
@@ -271,7 +273,7 @@ def build_batches(
     if label_queries:
         check_label_queries(config, co_labels is not None)
         # Of the rows trained on: rows that are held out are not to be told through their labels.
-        shares = None if co_labels is None else co_label_shares(own, co_labels)
+        shares = None if co_labels is None else co_label_shares(own, co_labels, co_label_prior)
         labels = LabelQueries(
             num_queries, num_labels, label_queries, seed, shares, label_query_weight, label_query_until
         )

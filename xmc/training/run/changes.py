@@ -52,7 +52,7 @@ def check_changes(config: TrainConfig) -> dict[str, list[Any]]:
         "training": {"table_dtype": "float32", "compile": False},
         "data": {
             **{"label_texts": "joint", "label_fold": "max", "label_text_draw": "random"},
-            **{"co_labels": None, "label_query_weight": 1.0, "label_query_until": 1.0},
+            **{"co_labels": None, "co_label_prior": 0.0, "label_query_weight": 1.0, "label_query_until": 1.0},
         },
         "encoder": {
             **{"projection": None, "dimensions": None, "dimension_weights": None},
