@@ -139,7 +139,7 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_commands_of_the_docs_are_understood[methods/dimensions.md]; "
             "test_commands_of_the_docs_are_understood[methods/distillation.md]; "
             "test_commands_of_the_docs_are_understood[methods/soft-label-queries.md]; "
-            "test_commands_of_the_docs_are_understood[methods/towers.md]"
+            "test_commands_of_the_docs_are_understood[methods/frozen-labels.md]"
         ),
         "test_troubleshooting.py": "test_every_message_is_still_said",
         "test_wheel.py": (
@@ -152,7 +152,14 @@ THOROUGH: Mapping[str, frozenset[str]] = {
             "test_each_dimension_is_measured_and_a_killed_run_goes_on; "
             "test_a_short_prefix_learns_what_it_does_not_learn_by_itself"
         ),
-        "training/test_label_texts.py": "test_a_run_is_ranked_by_all_texts_and_resumes",
+        "training/test_label_texts.py": (
+            "test_a_run_is_ranked_by_all_texts_and_resumes[lines-max]; "
+            "test_a_run_is_ranked_by_all_texts_and_resumes[lines-top2]; "
+            "test_a_run_is_ranked_by_all_texts_and_resumes[fields-max]; "
+            "test_what_serves_a_model_ranks_by_its_fold[lines-max]; "
+            "test_what_serves_a_model_ranks_by_its_fold[fields-max]; "
+            "test_what_serves_a_model_ranks_by_its_fold[fields-top2]"
+        ),
         "training/test_step_without_values.py": (
             "test_a_step_stays_on_its_device_and_asks_for_few_numbers; "
             "test_texts_of_many_lengths_are_asked_for_none[bert]; "
@@ -245,6 +252,13 @@ THOROUGH: Mapping[str, frozenset[str]] = {
         ),
         "training/test_trainer.py": (
             "test_micro_batches_change_nothing; test_the_best_model_is_calibrated_by_its_validation"
+        ),
+        "training/test_tower_runs.py": (
+            "test_a_run_learns_resumes_and_leaves_its_towers[prompts]; "
+            "test_a_run_learns_resumes_and_leaves_its_towers[prompts left out]; "
+            "test_a_run_learns_resumes_and_leaves_its_towers[last token]; "
+            "test_a_run_learns_resumes_and_leaves_its_towers[projected tied transformer]; "
+            "test_a_run_learns_resumes_and_leaves_its_towers[projected transformer]"
         ),
         "training/test_world.py": (
             "test_a_run_resumes_on_another_number_of_ranks; test_two_and_three_ranks_follow_the_curve_of_one"
