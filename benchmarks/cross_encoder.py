@@ -89,7 +89,7 @@ def fine_tune(
     model.config.num_hidden_layers = layers
     optimiser = torch.optim.AdamW(model.parameters(), lr=1.0)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: 1e-4 * min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps))
+        optimiser, lambda step: 3e-4 * min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps))
     )
     relevance = dataset.relevance("train")
     queries, labels = dataset.texts("train"), dataset.texts("labels")

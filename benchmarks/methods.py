@@ -6,9 +6,11 @@
 A method is the recipe with other options (`benchmarks/methods_list.py`). Its steps are timed first, on one
 thread, by the processor's clock and not that of the wall, so that other programs matter little. The budget
 over the time of a step is the number of steps it gets, and its learning rates fall to zero with the last of
-them. Reading data, encoding a frozen label side, validating and evaluating do not count. Further options go
-to every method, before its own. Distillation is of a file that `xmc distill --only-file` wrote, whose making
-does not count either; without ``--teachers`` it is left out.
+them. A run that missed its budget by more than a tenth, as where other programs came or went, is made once
+more with steps by its own pace, and the nearer one counts. Reading data, encoding a frozen label side,
+validating and evaluating do not count. Further options go to every method, before its own. Distillation is of
+a file that `xmc distill --only-file` wrote, whose making does not count either; without ``--teachers`` it is
+left out.
 
 Each run leaves one JSON file in FOLDER, and is not made again where that is there. The table has the methods
 by P@1 on the test split, and what they came to on held-out rows beside it.
@@ -41,10 +43,23 @@ from xmc.files import atomic_file
 from xmc.training import Callback, RunState, StepResult, TrainConfig, train
 from xmc.tuning.trial import without_label_queries
 
-__all__ = ["Clock", "configured", "main", "measure", "spread", "step_seconds", "store", "stored", "table"]
+__all__ = [
+    "Clock",
+    "configured",
+    "main",
+    "measure",
+    "off",
+    "spread",
+    "step_seconds",
+    "store",
+    "stored",
+    "table",
+]
 
 WARM_UP, STEPS, MOST_SECONDS = 3, 12, 8.0
 """Steps that are not timed, steps that are, and the seconds after which fewer of them do."""
+MOST_OFF = 0.1
+"""The share of its budget by which a run may miss it; one that is farther off is made once more."""
 COLUMNS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@5", "R@10", "R@100")
 Record = dict[str, Any]
 
@@ -119,6 +134,11 @@ def measure(
         (kept["metrics"] for kept in result.kept if kept["step"] == result.num_steps), result.validation
     )
     return {"steps": steps, "seconds": clock.seconds, "test": test.metrics, "validation": validation}
+
+
+def off(record: Record) -> float:
+    """How far from its budget a run's time was, as a share of it."""
+    return abs(record["seconds"] / record["budget"] - 1.0)
 
 
 def table(records: Sequence[Record]) -> str:
@@ -210,10 +230,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             same = {"recipe": asked.recipe, "given": given, "words": methods[name].words}
             same |= {"budget": asked.budget, "seed": seed, "title": methods[name].title}
             path = asked.out / f"{name}-{seed}.json"
-            if stored(path, same) is None:
+            words = (methods[name], asked.recipe, asked.data, asked.out, given)
+            found = stored(path, same)
+            if found is None:
                 steps = max(1, round(asked.budget / pace[name]))
-                got = measure(methods[name], asked.recipe, asked.data, asked.out, given, steps, seed)
-                store(path, {**same, **got})
+                found = store(path, {**same, **measure(*words, steps, seed)})
+            if not found.get("again") and off(found) > MOST_OFF:
+                steps = max(1, round(found["steps"] * asked.budget / found["seconds"]))
+                other = {**same, **measure(*words, steps, seed)}
+                store(path, {**min(found, other, key=off), "again": True})
     files = sorted(path for path in asked.out.glob("*.json") if not path.name.startswith("time-"))
     print(table([json.loads(path.read_text(encoding="utf-8")) for path in files]))
     return 0

@@ -95,6 +95,26 @@ def test_a_budget_is_cut_into_steps_and_what_is_there_is_not_made_again(
     assert rows[0][1:5] == ["2", "20", "10", "60.50 ± 0.71"]
 
 
+def test_a_run_that_missed_its_budget_is_made_once_more_at_its_own_pace(
+    trained: list[tuple[int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["debian-related-30k", "data", "--out", str(tmp_path), "--methods", "softmax", "--budget", "10"]
+    made = methods.measure
+    busy = [1.5, 1.02, 9.0]
+
+    def slower(*given: object) -> dict[str, object]:
+        record = made(*given)
+        return {**record, "seconds": record["seconds"] * busy.pop(0)}
+
+    monkeypatch.setattr(methods, "measure", slower)
+    for _ in range(2):
+        assert methods.main(words) == 0
+        assert trained == [(20, 0), (13, 0)]
+    kept = json.loads((tmp_path / "softmax-0.json").read_text())
+    assert (kept["steps"], kept["seconds"]) == (13, pytest.approx(6.5 * 1.02))
+    assert methods.off({"seconds": 12.0, "budget": 10.0}) == pytest.approx(0.2)
+
+
 def test_results_of_another_budget_are_refused(trained: list[tuple[int, int]], tmp_path: Path) -> None:
     words = ["debian-related-30k", "data", "--out", str(tmp_path), "--methods", "softmax"]
     methods.main([*words, "--budget", "10"])
