@@ -51,6 +51,7 @@ IMPORTING = (
     "integrations/",
     "test_extending.py",
     "training/test_cost_on_paper.py",
+    "training/test_tower_runs.py",
     "training/test_trainer.py",
 )
 pytest.register_assert_rewrite(*FIXTURES)

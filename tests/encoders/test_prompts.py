@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.fixtures.libraries import sbert, transformers
-from tests.fixtures.tiny_models import SPECIAL, WORDS, word_tokenizer
+from tests.fixtures.libraries import sbert
+from tests.fixtures.tiny_models import save_decoder
 from xmc.encoders import DualEncoder, EncoderConfig
 from xmc.errors import ConfigError
 
@@ -25,29 +25,8 @@ def build(folder: Path, **options: Any) -> DualEncoder:
 
 @pytest.fixture(scope="module")
 def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny transformer of relative positions, whose texts are padded on the left and end in [SEP]."""
-    from tokenizers.processors import TemplateProcessing
-
-    folder = tmp_path_factory.mktemp("decoder")
-    tokenizer = word_tokenizer(SPECIAL + WORDS)
-    tokenizer.post_processor = TemplateProcessing(single="$A [SEP]", special_tokens=[("[SEP]", 3)])
-    config = transformers.LlamaConfig(
-        vocab_size=len(SPECIAL + WORDS),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=32,
-        pad_token_id=0,
-        eos_token_id=3,
-    )
-    transformers.LlamaModel(config).save_pretrained(folder)
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[SEP]"}
-    wrapped = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=32, padding_side="left", **names
-    )
-    wrapped.save_pretrained(folder)
-    return folder
+    """A tiny transformer of relative positions."""
+    return save_decoder(tmp_path_factory.mktemp("decoder"))
 
 
 @pytest.mark.parametrize("include", [True, False])
