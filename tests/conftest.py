@@ -46,6 +46,9 @@ LONGEST = (
 FORKING = ("distributed/test_ranks.py", "scoring/fused/test_launch.py")
 # What uses the libraries of tests/fixtures/libraries.py stays with one worker, which alone imports them.
 IMPORTING = (
+    "benchmarks/test_cross_encoder.py",
+    "cli/test_distill.py",
+    "distillation/test_cross_encoder.py",
     "encoders/",
     "examples/",
     "integrations/",
