@@ -150,6 +150,10 @@ METHODS = {
         "eight times as many labels as queries, the first half",
         "--data.label_queries 8 --data.label_query_until 0.5",
     ),
+    "half-soft-label-queries": Method(
+        "eight times as many labels as queries, the first half, soft targets, prior 5",
+        "--data.label_queries 8 --data.label_query_until 0.5 --data.co_labels 0.3 --data.co_label_prior 5",
+    ),
     "first-soft-label-queries": Method(
         "labels as queries, the first third, soft targets",
         "--data.label_queries 2 --data.co_labels 0.3 --data.label_query_until 0.33",
