@@ -1,12 +1,12 @@
 """Fine-tunes a cross-encoder on the mistakes of a run: a teacher for `xmc distill`, `cross:FOLDER`.
 
-    python benchmarks/cross_encoder.py RUN DATASET FOLDER [--layers 3] [--steps 500] [--test reranked.npz]
+    python benchmarks/cross_encoder.py RUN DATASET FOLDER [--layers 6] [--steps 400] [--test reranked.npz]
     xmc distill RECIPE --teachers RUN,cross:FOLDER --run.dir runs/student
     xmc score reranked.npz DATASET
 
-The first layers of the embedded MiniLM read a query and a label together. A step takes some training queries,
-each with one of its labels and some of the run's best others, and the cross-entropy of a softmax over these.
-``--test`` writes the run's first 16 labels of each test query in the order of the cross-encoder.
+The embedded MiniLM, or its first layers, reads a query and a label together. A step takes some training
+queries, each with one of its labels and some of the run's best others, and the cross-entropy of a softmax
+over these. ``--test`` writes the run's first 16 labels of each test query in the order of the cross-encoder.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def fine_tune(
     model.config.num_hidden_layers = layers
     optimiser = torch.optim.AdamW(model.parameters(), lr=1.0)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: 3e-4 * min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps))
+        optimiser, lambda step: 7e-5 * min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps))
     )
     relevance = dataset.relevance("train")
     queries, labels = dataset.texts("train"), dataset.texts("labels")
@@ -140,8 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run")
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--layers", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", type=Path, help="A file of predictions of the test queries to write.")
     asked = parser.parse_args(arguments)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
-from operator import mul
 from pathlib import Path
 
 import numpy as np
@@ -255,4 +254,5 @@ def _mean(times: list[float], works: StepWorks) -> float:
     """Seconds of a unit of work, of the steps after the first few, which fill caches and pages."""
     first = WARM_UP if len(times) > WARM_UP else 0
     done = [works.of(step) for step in range(first, len(times))]
-    return sum(map(mul, times[first:], done)) / max(1.0, sum(done))
+    seconds = sum(each * work for each, work in zip(times[first:], done, strict=True))
+    return seconds / max(1.0, sum(done))
