@@ -3,8 +3,8 @@
     python -m benchmarks.chunks data/debian-related-30k OUT --words 24
     xmc train debian-related-30k --data.path OUT --data.label_texts lines --run.dir runs/chunks
 
-A line ends with the first sentence that brings it to that many words. Nothing but line breaks is changed, so
-that `label_texts: joint` reads what it read before.
+A line ends with the first sentence that brings it to that many words. Nothing but white space is changed, so
+that `label_texts: joint` reads the words that it read before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 def chunks(text: str, words: int) -> list[str]:
     """Whole sentences of a text, in chunks of at least so many words, but for the last."""
     found: list[str] = []
-    for sentence in filter(None, _SENTENCE_END.split(text.strip())):
+    for sentence in filter(None, _SENTENCE_END.split(" ".join(text.split()))):
         if found and len(found[-1].split()) < words:
             found[-1] += f" {sentence}"
         else:

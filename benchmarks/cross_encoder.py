@@ -33,7 +33,7 @@ from xmc.encoders.resolve import resolve_model
 from xmc.evaluation import save_predictions
 from xmc.retrieval import Ranker
 
-__all__ = ["best_labels", "draw", "fine_tune", "main", "rerank"]
+__all__ = ["best_labels", "draw", "fine_tune", "main", "rerank", "teachable", "wrong_of"]
 
 DEPTH, WRONG, TOKENS = 16, 32, 64
 """Labels that are ranked anew, wrong ones to draw from, and tokens of a pair."""
@@ -61,8 +61,8 @@ def draw(
 
     Args:
         relevance: CSR [N, L].
-        near: The nearest labels of each of the N queries, right ones among them, [N, k].
-        rows: Queries with a label, and with as many wrong labels among the nearest.
+        near: The nearest labels of each of the N queries, right ones among them, [N, k]; -1 for none.
+        rows: Queries of :func:`teachable`.
         width: Labels of a row.
         random: Draws.
     """
@@ -70,8 +70,26 @@ def draw(
     for place, row in enumerate(rows.tolist()):
         own = relevance.indices[relevance.indptr[row] : relevance.indptr[row + 1]]
         drawn[place, 0] = random.choice(own)
-        drawn[place, 1:] = random.choice(np.setdiff1d(near[row], own), width - 1, replace=False)
+        drawn[place, 1:] = random.choice(wrong_of(near[row], own), width - 1, replace=False)
     return drawn
+
+
+def wrong_of(near: NDArray[np.int64], own: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The labels among a query's nearest that are not its own."""
+    return np.setdiff1d(near[near >= 0], own)
+
+
+def teachable(relevance: sp.csr_matrix, near: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """The queries with a label and ``width - 1`` wrong ones among their nearest."""
+    bounds = list(zip(relevance.indptr, relevance.indptr[1:], strict=False))
+    return np.array(
+        [
+            row
+            for row, (start, stop) in enumerate(bounds)
+            if start < stop and len(wrong_of(near[row], relevance.indices[start:stop])) >= width - 1
+        ],
+        dtype=np.int64,
+    )
 
 
 def fine_tune(
@@ -93,7 +111,7 @@ def fine_tune(
     )
     relevance = dataset.relevance("train")
     queries, labels = dataset.texts("train"), dataset.texts("labels")
-    rows = np.flatnonzero(relevance.getnnz(axis=1) > 0)
+    rows = teachable(relevance, near, 8)
     model.train()
     losses = []
     for step in range(steps):
@@ -128,6 +146,7 @@ def rerank(folder: Path, dataset: Dataset, near: NDArray[np.int64]) -> tuple[NDA
     queries, labels = dataset.texts("test"), dataset.texts("labels")
     pairs = [(queries[row], labels[label]) for row, own in enumerate(near.tolist()) for label in own]
     scores = open_cross_encoder(folder).scores(pairs).reshape(near.shape)
+    scores[near < 0] = -np.inf
     order = np.argsort(-scores, axis=1, kind="stable")
     return np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1)
 

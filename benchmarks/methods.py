@@ -99,7 +99,7 @@ def configured(
     ours = ["--data.path", str(data), "--run.dir", str(run), "--run.overwrite", "true"]
     ours += ["--run.trackers", "[]", "--training.checkpoint_minutes", "0", "--validation.every", "1000000"]
     # The last epoch is never reached: steps end a run.
-    ours += ["--training.epochs", "1000"]
+    ours += ["--training.epochs", "100000"]
     return load_train_config([name, *given, *shlex.split(method.words), *ours, *more])
 
 
@@ -133,7 +133,12 @@ def measure(
     validation = next(
         (kept["metrics"] for kept in result.kept if kept["step"] == result.num_steps), result.validation
     )
-    return {"steps": steps, "seconds": clock.seconds, "test": test.metrics, "validation": validation}
+    return {
+        "steps": result.num_steps,
+        "seconds": clock.seconds,
+        "test": test.metrics,
+        "validation": validation,
+    }
 
 
 def off(record: Record) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Method:
 
     def of_teachers(self, path: Path | None) -> Method:
         """The same with the teachers of a file."""
-        return replace(self, words=self.words.replace("{teachers}", str(path)))
+        return replace(self, words=self.words.replace("{teachers}", shlex.quote(str(path))))
 
 
 def _objective(name: str, more: str = "") -> str:

@@ -39,6 +39,7 @@ LONG = "One two three. Four five!  Six seven eight nine ten? Eleven; twelve thir
 )
 def test_a_chunk_ends_with_the_sentence_that_fills_it(words: int, expected: list[str]) -> None:
     assert chunks(LONG, words) == expected
+    assert chunks(LONG.replace("  ", "\n\n"), words) == expected, "breaks that are there are white space"
     assert chunks("  ", words) == []
 
 

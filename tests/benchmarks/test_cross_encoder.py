@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from benchmarks.cross_encoder import draw, rerank
+from benchmarks.cross_encoder import draw, rerank, teachable
 from tests.fixtures.tiny_cross_encoder import save_cross_encoder
 from xmc.data import Dataset
 from xmc.distillation.cross_encoder import CrossEncoderModel
@@ -17,7 +17,13 @@ def test_one_label_of_a_row_is_right_and_the_others_are_its_nearest_wrong_ones()
     random = np.random.default_rng(0)
     relevance = sp.csr_matrix((random.random((30, 50)) < 0.1).astype(np.float32))
     near = np.array([random.choice(50, 20, replace=False) for _ in range(30)])
-    rows = np.flatnonzero(relevance.getnnz(axis=1))
+    near[3, 2:] = -1  # of this one too few are known
+    relevance[5] = 1  # of this one all are right
+    relevance = sp.csr_matrix(relevance)
+    rows = teachable(relevance, near, 6)
+    assert set(np.flatnonzero(relevance.getnnz(axis=1))) - set(rows) == {5} | (
+        {3} if relevance[3].nnz else set()
+    )
     drawn = draw(relevance, near, rows, 6, random)
     assert drawn.shape == (len(rows), 6)
     dense = relevance.toarray()

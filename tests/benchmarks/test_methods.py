@@ -129,6 +129,11 @@ def test_teachers_are_of_a_file(trained: list[tuple[int, int]], tmp_path: Path, 
     with pytest.raises(SystemExit):
         methods.main([*words, "--methods", "softmax,distilled"])
     assert "--teachers: expected a file of xmc distill for distilled" in capsys.readouterr().err
+    assert (
+        METHODS["distilled"]
+        .of_teachers(Path("my data/t.parquet"))
+        .words.startswith("--distillation.teachers 'my data/t.parquet' ")
+    )
     assert methods.main([*words, "--methods", "distilled", "--teachers", "one.parquet"]) == 0
     with pytest.raises(SystemExit, match="another folder"):
         methods.main([*words, "--methods", "distilled", "--teachers", "other.parquet"])

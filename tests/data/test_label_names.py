@@ -41,6 +41,24 @@ def test_the_advice_mends_it(tmp_path: Path) -> None:
     assert again.num_labels == len(WORDS) and label_names(again).separator is None
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"shirt {n}, {size}" for n in range(90) for size in ("S", "M", "L")],
+        [f"{family}, {given}" for family in WORDS for given in ("Ann", "Ben", "Cay", "Dan", "Eve")],
+        [f"A|{kind}|{n}" for kind in WORDS for n in range(20)],
+    ],
+)
+def test_parts_that_have_their_places_are_of_one_name(names: list[str]) -> None:
+    assert separator_of(names) is None
+
+
+def test_decimal_commas_are_of_numbers(tmp_path: Path) -> None:
+    labels = [f"{whole},{part}" for whole in range(6) for part in range(6)]
+    names = label_names(prepare(clicks(tmp_path / "clicks.csv", labels), tmp_path / "out", progress=False))
+    assert (names.num_numbers, names.separator) == (36, None)
+
+
 def test_names_with_commas_are_names() -> None:
     assert separator_of([f"Chair {n}, of oak and {n} more" for n in range(50)]) is None
     assert separator_of(["red;blue"] + [f"thing {n}" for n in range(50)]) is None, "one of fifty"

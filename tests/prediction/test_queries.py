@@ -38,6 +38,7 @@ def test_plain_text_is_one_query_a_line(tmp_path: Path) -> None:
         ("q.json", '[{"query": "red"}]', "JSON in one piece: write an object a line"),
         ("q.json", '{"query": "red"}\n{"query": "blue"}', "a JSON object a line: let its name end in .jsonl"),
         ("q.txt", '{"query": "red"}\n', "a JSON object a line: let its name end in .jsonl"),
+        ("q.txt", '{"query": "' + 9000 * "r" + '"}\n', "a JSON object a line"),
         ("q.json.gz", gzip.compress(b'["red"]'), "JSON in one piece"),
         ("q.xlsx", b"PK\x03\x04\x14\x00\xff", "a zip archive, as an Excel workbook is one"),
         ("q", b"PAR1\x00\x00", "a Parquet file"),
@@ -53,9 +54,17 @@ def test_other_files_are_not_taken_for_plain_text(
         assert [query.text for query in read_queries(path, "text")] == content.splitlines()
 
 
-def test_a_line_in_brackets_is_plain_text(tmp_path: Path) -> None:
-    path = written(tmp_path, "q.txt", "[red] boots\n{a} hat\n")
-    assert [query.text for query in read_queries(path)] == ["[red] boots", "{a} hat"]
+@pytest.mark.parametrize("name", ["q.txt", "q.json.txt", "q.json.queries"])
+def test_text_is_taken_as_it_begins(tmp_path: Path, name: str) -> None:
+    for lines in (["[red] boots", "{a} hat"], ["PAR1 inhibitors", "Pk"], []):
+        path = written(tmp_path, name, "".join(f"{line}\n" for line in lines))
+        assert [query.text for query in read_queries(path)] == lines
+    assert list(read_queries(written(tmp_path, "empty.json", ""))) == []
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere.txt: expected a file that can be read"):
+        read_queries(tmp_path / "nowhere.txt")
 
 
 def test_csv_has_a_header_quotes_and_line_breaks(tmp_path: Path) -> None:

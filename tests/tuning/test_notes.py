@@ -54,6 +54,7 @@ def test_a_model_below_what_it_began_as_is_said_to_be() -> None:
     found = {"lexical": by(30.0), "untrained": by(50.0), "trained": by(41.5)}
     alone = "the trained model is below the untrained encoder: P@1 41.50, 50.00 untrained"
     assert below_note(found, "P@1", "good", [], [TRIAL]) == f"{alone}: {advice}"
+    assert below_note(found, "P@1", "best", [], [TRIAL]) == f"{alone}: give it more training rows"
     found |= {"lexical": by(60.0), "ensemble": by(55.0)}
     both = (
         "the trained model is below plain word matching and the untrained encoder: P@1 41.50, 60.00 by words "

@@ -91,9 +91,10 @@ def advice_on_names(dataset: Dataset) -> list[str]:
         ]
     if names.num_numbers:
         return [
-            f"{names.num_numbers:,} of {counted(dataset.num_labels, 'label')} are numbers such as "
+            f"{names.num_numbers:,} of {counted(dataset.num_labels, 'label')} "
+            f"{agreeing(names.num_numbers, 'is a number', 'are numbers')} such as "
             f"{names.example!r}, from which a model of texts learns little: give a table of what they are "
-            "with --labels, or a vector for each (residuals.enabled)"
+            "with --labels, or a vector for each (residuals.enabled in a recipe)"
         ]
     return []
 

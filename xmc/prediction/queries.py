@@ -32,7 +32,7 @@ _TEXTS = ("query", "text")
 _MORE = "query_content"
 """More text of a query, as a table of clicks has it."""
 _UIDS = ("uid", "query_uid", "qid")
-_LOOKED_AT = 4096
+_LOOKED_AT = 1 << 16
 """Bytes of what is read as plain text."""
 
 
@@ -126,7 +126,7 @@ def _format(source: str | Path) -> str:
 
 
 def _refuse_other_than_text(path: Path) -> None:
-    with reading("", "a file that can be read"), open(path, "rb") as raw:
+    with reading(path, "a file that can be read"), open(path, "rb") as raw:
         try:
             start = unpacked(raw).read(_LOOKED_AT)
         except (EOFError, zlib.error, gzip.BadGzipFile):

@@ -53,10 +53,10 @@ def below_note(
     text = f"the trained model is below {names}: {metric} {trained:.2f}, {figures}"
     if values.get("ensemble", -math.inf) >= max(better.values()):
         text += f" ({values['ensemble']:.2f} as the index ranks, with more than the model)"
-    return f"{text}: {_advice(quality, choices, trials)}"
+    return f"{text}: {_advice(quality, choices, trials, words='lexical' in better)}"
 
 
-def _advice(quality: str, choices: Sequence[Choice], trials: Sequence[Trial]) -> str:
+def _advice(quality: str, choices: Sequence[Choice], trials: Sequence[Trial], *, words: bool) -> str:
     cut = any(choice.option == STEPS for choice in choices) or any(
         trial.ended == OUT_OF_TIME for trial in trials
     )
@@ -64,7 +64,7 @@ def _advice(quality: str, choices: Sequence[Choice], trials: Sequence[Trial]) ->
     if quality != "best":
         ways.append("try more recipes (--quality best)")
     if not ways:
-        return "give it more training rows, or rank by words too (xmc fuse)"
+        return "give it more training rows" + (", or rank by words too (xmc fuse)" if words else "")
     return f"{' or '.join(ways)}, into another folder (--out)"
 
 

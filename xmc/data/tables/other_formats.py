@@ -49,10 +49,14 @@ def refuse_other_format(path: Path, start: bytes, encoding: str | None) -> None:
 
 def other_than_text(path: Path, start: bytes) -> str | None:
     """What a file is that is read as plain text, a query a line, and begins or is called otherwise."""
-    found = next((what for magic, what in _MAGIC if start.startswith(magic)), None)
+    # A line of text may begin as Parquet does, whose next bytes are no text.
+    found = next((what for magic, what in _MAGIC if start.startswith(magic) and not magic.isalnum()), None)
+    if found is None and b"\0" in start:
+        found = next((what for magic, what in _MAGIC if start.startswith(magic)), None)
     if found is None and _is_json(start):
         found = "a JSON object a line: let its name end in .jsonl"
-    if found is None and ".json" in (path.suffix.lower(), Path(path.stem).suffix.lower()):
+    name = path.name.lower().removesuffix(".gz")
+    if found is None and name.endswith(".json") and start.lstrip()[:1] in (b"{", b"["):
         found = "JSON in one piece: write an object a line, and let its name end in .jsonl"
     return found
 
