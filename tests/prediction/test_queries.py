@@ -38,7 +38,7 @@ def test_plain_text_is_one_query_a_line(tmp_path: Path) -> None:
         ("q.json", '[{"query": "red"}]', "JSON in one piece: write an object a line"),
         ("q.json", '{"query": "red"}\n{"query": "blue"}', "a JSON object a line: let its name end in .jsonl"),
         ("q.txt", '{"query": "red"}\n', "a JSON object a line: let its name end in .jsonl"),
-        ("q.txt", '{"query": "' + 9000 * "r" + '"}\n', "a JSON object a line"),
+        pytest.param("q.txt", '{"query": "' + 9000 * "r" + '"}\n', "a JSON object a line", id="a long line"),
         ("q.json.gz", gzip.compress(b'["red"]', mtime=0), "JSON in one piece"),
         ("q.xlsx", b"PK\x03\x04\x14\x00\xff", "a zip archive, as an Excel workbook is one"),
         ("q", b"PAR1\x00\x00", "a Parquet file"),
