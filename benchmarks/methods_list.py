@@ -171,6 +171,7 @@ METHODS = {
     ),
     "frozen-labels": Method("frozen label side", f"{_FROZEN} --residuals.enabled false"),
     "frozen-labels-residuals": Method("frozen label side, residuals", f"{_FROZEN} --residuals.enabled true"),
+    "prompts": Method("prompts", "--encoder.query_prompt 'query: ' --encoder.label_prompt 'label: '"),
     "transformer": Method("transformer, frozen label side", _TRANSFORMER),
     "adapters": Method("transformer, frozen label side, adapters", f"{_TRANSFORMER} --encoder.lora.rank 8"),
     # Other systems.
