@@ -174,19 +174,7 @@ def fit(
     settings = {"data": dataset.fingerprint, "metric": metric, "judged": "seen labels", "rules": rules_of}
     journal = Journal(folder / "trials.jsonl", settings)
     clock.spent = journal.seconds
-    choices = read_choices(folder / CHOICES)
-    if choices is None:
-        choices = [*rules, *work.searched(rules, journal, quality)]
-        choices += work.in_time(choices, journal)
-        choices.append(Choice(HELD_OUT, 0, "the chosen recipe is trained on all rows"))
-        choices += work.beside(quality)
-        head = f"Chosen for {dataset.name} by xmc fit, from rules and {counted(len(journal.trials))}."
-        write_recipe(folder / "recipe.yaml", of_recipe(choices), head)
-        # From here on the recipe is settled: a training that is cut short goes on as what it began as.
-        work.settle()
-        write_choices(folder / CHOICES, choices)
-    else:
-        work.resume()
+    choices = _chosen(work, rules, journal, quality)
     config = work.config(choices)
     say(f"training on all {work.facts.num_rows:,} rows: {folder / 'recipe.yaml'}")
     with _saying_how_to_go_on(say):
@@ -217,6 +205,25 @@ def fit(
         budget=clock.seconds,
         notes=_notes(work, choices, journal.trials, evaluations, quality),
     )
+
+
+def _chosen(work: FitWork, rules: Sequence[Choice], journal: Journal, quality: Quality) -> list[Choice]:
+    """What a fit that was cut short had chosen, or what the search chooses now, which is written."""
+    place = work.folder / CHOICES
+    choices = read_choices(place)
+    if choices is not None:
+        work.resume()
+        return choices
+    choices = [*rules, *work.searched(rules, journal, quality)]
+    choices += work.in_time(choices, journal)
+    choices.append(Choice(HELD_OUT, 0, "the chosen recipe is trained on all rows"))
+    choices += work.beside(quality)
+    head = f"Chosen for {work.dataset.name} by xmc fit, from rules and {counted(len(journal.trials))}."
+    write_recipe(work.folder / "recipe.yaml", of_recipe(choices), head)
+    # From here on the recipe is settled: a training that is cut short goes on as what it began as.
+    work.settle()
+    write_choices(place, choices)
+    return choices
 
 
 def _notes(
