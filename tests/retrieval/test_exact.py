@@ -13,6 +13,7 @@ from xmc.errors import ConfigError, ModelError
 from xmc.retrieval import exact, exact_search
 from xmc.retrieval.exact import _memory_of, _tile_shape
 from xmc.retrieval.likely_floor import sample_stride
+from xmc.retrieval.tiled_search import TiledSearch
 
 
 def oracle(queries, labels, k, exclude=None, offsets=None):
@@ -205,14 +206,14 @@ class TestTheSample:
     def again(monkeypatch, *given_, **options):
         """How many queries had to be searched for again; lists are asserted to be those without a sample."""
         searched = []
-        search_block = exact._search_block
+        best = TiledSearch.best
 
-        def counted(queries, labels, k, label_step, exclude, bias, buffer, floor=None):
+        def counted(self, queries, exclude, floor=None):
             searched.append((len(queries), floor is not None))
-            return search_block(queries, labels, k, label_step, exclude, bias, buffer, floor)
+            return best(self, queries, exclude, floor)
 
         with monkeypatch.context() as patched:
-            patched.setattr(exact, "_search_block", counted)
+            patched.setattr(TiledSearch, "best", counted)
             got = exact_search(*given_, **options)
         assert any(sampled for _, sampled in searched)
         with monkeypatch.context() as patched:

@@ -101,7 +101,7 @@ def main() -> None:
                 per_device_train_batch_size=given.batch or BATCHES[given.kind],
                 learning_rate=given.rate or RATES[given.kind],
                 warmup_steps=0.1,
-                batch_sampler="no_duplicates",
+                batch_sampler="no_duplicates_hashed",
                 seed=task.seed,
                 save_strategy="no",
                 report_to="none",
