@@ -88,18 +88,31 @@ def test_what_cannot_be_asked(words: list[str], said: str, capsys) -> None:
     assert said in capsys.readouterr().err
 
 
-def test_several_texts_a_label_are_refused_before_anything_is_made(
-    model_folder: Path, tmp_path: Path, capsys
-) -> None:
+@pytest.mark.parametrize("fold", ["max", "top2"])
+def test_several_texts_a_label(model_folder: Path, tmp_path: Path, capsys, fold: str) -> None:
+    """Found by the better of its texts; by the mean of both they are refused before anything is made."""
     encoder = DualEncoder.load(model_folder)
-    encoder.metadata = replace(encoder.metadata, label_texts="lines")
+    encoder.metadata = replace(encoder.metadata, label_texts="lines", label_fold=fold)
     encoder.save(tmp_path / "model")
-    label = {"uid": "a", "title": "red house\nblue bird"}
-    (tmp_path / "labels.jsonl").write_text(json.dumps(label) + "\n", encoding="utf-8")
+    labels = [{"uid": "a", "title": "red house\nblue bird"}, {"uid": "b", "title": "stone"}]
+    lines = "".join(json.dumps(label) + "\n" for label in labels)
+    (tmp_path / "labels.jsonl").write_text(lines, encoding="utf-8")
     index, out = str(tmp_path / "index"), tmp_path / "out"
     build = ["index", "build", str(tmp_path / "model"), "--labels", str(tmp_path / "labels.jsonl")]
     assert main([*build, "--out", index, "--kind", "exact"]) == 0
-    for words in ([], ["--search", "red house"]):
-        assert main(["export", index, "--to", "parquet", "--out", str(out), *words]) == 2
-        assert "one vector a label, got 2 vectors of 1 label (label_texts: lines)" in capsys.readouterr().err
-    assert not out.exists()
+    capsys.readouterr()
+    export = ["export", index, "--to", "parquet", "--out", str(out)]
+    if fold == "top2":
+        for words in ([], ["--search", "red house"]):
+            assert main([*export, *words]) == 2
+            assert "got 3 vectors of 2 labels and label_fold top2" in capsys.readouterr().err
+        assert not out.exists()
+        return
+    assert main(export) == 0
+    assert "2 labels written, 0 removed, 0 as they were: 3 texts of labels in" in capsys.readouterr().out
+    assert main([*export, "--search", "blue bird", "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and json.loads(said.out)["labels"] == ["a", "b"]
+    assert main(["index", "remove", index, "b"]) == 0
+    assert main([*export, "--search", "blue bird"]) == 0
+    assert "has 3 texts of labels and the index 2: `xmc export" in capsys.readouterr().err

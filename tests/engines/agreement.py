@@ -80,3 +80,26 @@ def goes_through_its_life(index: LabelIndex, opened: Opened, other: LabelIndex) 
             search_engine(engine, by_magnitude, np.ones((1, 3), dtype=np.float32), 1)
     finally:
         engine.close()
+
+
+def export_and_change_texts(index: LabelIndex, opened: Opened) -> None:
+    """Labels of several texts, each found once and by its best; texts come and go."""
+    engine = opened()
+    try:
+        count = len(index)
+        tally = export_labels(index, engine, batch=7, progress=False)
+        assert (tally.written, tally.removed, tally.kept) == (count, 0, 0)
+        assert engine.count() == index.num_vectors > count
+        assert_same(index, engine)
+        assert_same(index, engine, k=count + 5)
+        assert export_labels(index, engine, progress=False).kept == count
+
+        # u1 has two texts, u2 three: one more, two fewer, another one in place of one.
+        index.update(["3 3 3\n-3 -3 -3\n1 0 4", "2 -2 2", "4 4 4\n-4 0 0"], uids=["u1", "u2", "u4"])
+        index.remove(["u5", "u6"])
+        tally = export_labels(index, engine, progress=False)
+        assert (tally.written, tally.removed, tally.kept) == (3, 2, count - 5)
+        assert engine.count() == index.num_vectors
+        assert_same(index, engine, k=count)
+    finally:
+        engine.close()

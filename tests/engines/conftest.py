@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,5 +26,19 @@ def make_index(make_encoder, tmp_path: Path) -> Callable[..., LabelIndex]:
         uids = [f"u{i}" for i in range(count)]
         encoder = make_encoder(name, offsets=learned, scale=2.0)
         return LabelIndex.build(encoder, numbers(count), uids=uids, kind="exact", progress=False)
+
+    return make
+
+
+@pytest.fixture
+def make_several(make_encoder) -> Callable[..., LabelIndex]:
+    """``make_several()``: labels of one, two and three texts in turn, with offsets."""
+
+    def make(count: int = 60) -> LabelIndex:
+        uids, lines = [f"u{i}" for i in range(count)], iter(numbers(3 * count, seed=2))
+        encoder = make_encoder(offsets={uid: float(i % 5) for i, uid in enumerate(uids)}, scale=2.0)
+        encoder.metadata = replace(encoder.metadata, label_texts="lines")
+        texts = ["\n".join(next(lines) for _ in range(1 + i % 3)) for i in range(count)]
+        return LabelIndex.build(encoder, texts, uids=uids, kind="exact", progress=False)
 
     return make

@@ -8,7 +8,7 @@ from http.server import ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from tests.engines.agreement import goes_through_its_life
+from tests.engines.agreement import export_and_change_texts, goes_through_its_life
 from tests.engines.opensearch_server import Answers
 from xmc.engines import export_labels, open_engine, search_engine
 from xmc.engines.opensearch import inner_product
@@ -32,6 +32,10 @@ def server():
 def test_its_life(make_index, server):
     other = make_index(20, offsets=True, name="fedcba9876543210")
     goes_through_its_life(make_index(offsets=True), lambda: open_engine("opensearch", server[1]), other)
+
+
+def test_labels_of_several_texts(make_several, server):
+    export_and_change_texts(make_several(), lambda: open_engine("opensearch", server[1]))
 
 
 def test_what_is_refused_is_told_and_written_by_the_next_run(make_index, server):

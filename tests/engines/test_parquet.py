@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.engines.agreement import assert_same, goes_through_its_life
+from tests.engines.agreement import assert_same, export_and_change_texts, goes_through_its_life
 from tests.engines.conftest import numbers
 from xmc.engines import export_labels, open_engine, search_engine
 from xmc.errors import ConfigError, DataError, IndexMismatchError
@@ -156,24 +156,74 @@ def test_what_a_killed_export_left_is_cleared_away(make_index, opened, tmp_path)
     assert opened().count() == 20
 
 
-def test_labels_of_several_texts_are_refused(tmp_path):
-    """An engine would get the vectors of other labels' texts, or as many rows too many."""
-    from tests.fixtures.tiny_models import TEXTS, save_static, tiny_tokenizer
-    from xmc.encoders import DualEncoder
+def test_labels_of_several_texts(make_several, opened):
+    export_and_change_texts(make_several(), opened)
+
+
+def test_every_text_is_a_row(make_several, opened, tmp_path):
+    index = make_several(9)
+    export_labels(index, opened(), batch=4, progress=False)
+    files = sorted((tmp_path / "out" / "labels").glob("*.parquet"))
+    # Up to three texts a label, and room for four: labels 0 to 3 have the ids 0 to 15.
+    assert [int(file.stem.split("-")[1]) for file in files] == [0, 16, 32]
+    table = pq.read_table(files[0])
+    assert table["label"].to_pylist() == [0, 4, 5, 8, 9, 10, 12]
+    assert table["uid"].to_pylist() == ["u0", "u1", "u1", "u2", "u2", "u2", "u3"]
+    assert table["text"].to_pylist()[1:3] == [index.texts[1]] * 2
+    assert json.loads(table.schema.metadata[b"xmc"])["texts"] == 4
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist()), index.vectors(np.arange(4))[:, :3])
+
+
+def test_a_label_whose_rows_push_all_others_out_of_the_first_that_are_fetched(make_encoder, opened):
+    """Of 40 good texts of one label the engine gives the first; the second label is below them."""
     from xmc.retrieval import LabelIndex
 
-    encoder = DualEncoder.load(save_static(tmp_path / "model", tiny_tokenizer(), embedding_dim=4))
+    encoder = make_encoder()
     encoder.metadata = replace(encoder.metadata, label_texts="lines")
-    one_each = [text for text in TEXTS if text]
-    index = LabelIndex.build(encoder, one_each, progress=False)
-    engine = open_engine("parquet", str(tmp_path / "one"))
-    assert export_labels(index, engine, progress=False).written == len(one_each)
-    index.add(["red house\nblue bird"], ["two"])
-    for place in ("one", "two"):
-        engine = open_engine("parquet", str(tmp_path / place))
-        with pytest.raises(ConfigError, match=f"{len(index) + 1} vectors of {len(index)} labels"):
-            export_labels(index, engine, progress=False)
-    assert not (tmp_path / "two").exists()
+    good = "\n".join(f"{i} 0 0" for i in range(100, 140))
+    index = LabelIndex.build(encoder, [good, "1 0 0", "2 0 0\n0 1 0"], kind="exact", progress=False)
+    export_labels(index, opened(), progress=False)
+    query = np.float32([[1, 0, 0]])
+    (hits,) = search_engine(opened(), index.manifest, query, 3)
+    assert [(hit.label, hit.score) for hit in hits] == [(0, 139.0), (2, 2.0), (1, 1.0)]
+
+
+def test_equal_scores_are_ordered_by_id_where_an_engine_orders_them_otherwise(make_encoder, opened):
+    from xmc.retrieval import LabelIndex
+
+    index = LabelIndex.build(make_encoder(), ["2 0 0", *["1 0 0"] * 40], kind="exact", progress=False)
+    export_labels(index, opened(), progress=False)
+    engine = opened()
+    search = engine.search
+
+    def last_first(queries, k):
+        return [sorted(hits, key=lambda hit: (-hit.score, -hit.label))[:k] for hits in search(queries, 99)]
+
+    engine.search = last_first
+    (hits,) = search_engine(engine, index.manifest, np.float32([[1, 0, 0]]), 3)
+    assert [hit.label for hit in hits] == [0, 1, 2]
+
+
+def test_more_texts_than_there_is_room_for(make_several, opened):
+    index = make_several(9)
+    export_labels(index, opened(), progress=False)
+    index.add(["1 1 1\n2 2 2\n3 3 3\n4 4 4"], uids=["four"])
+    export_labels(index, opened(), progress=False)
+    index.add(["\n".join(numbers(5, seed=3))], uids=["five"])
+    with pytest.raises(IndexMismatchError, match="room for 4 texts a label, and the index has a label of mo"):
+        export_labels(index, opened(), progress=False)
+    export_labels(index, opened(), overwrite=True, progress=False)
+    assert_same(index, opened())
+
+
+def test_labels_ranked_by_the_mean_of_two_texts_are_refused(make_several, opened, tmp_path):
+    index = make_several(9)
+    index._changes.manifest = replace(index.manifest, label_fold="top2")
+    with pytest.raises(
+        ConfigError, match="best text .label_fold: max., got 18 vectors of 9 labels and .* top"
+    ):
+        export_labels(index, opened(), progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

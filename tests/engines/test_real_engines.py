@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.engines.agreement import goes_through_its_life
+from tests.engines.agreement import export_and_change_texts, goes_through_its_life
 from xmc.engines import Engine, export_labels, open_engine
 from xmc.errors import DataError
 
@@ -63,6 +63,11 @@ def test_its_life(kind, offsets, request, make_index):
     opened = request.getfixturevalue(kind)
     other = make_index(20, offsets=offsets, name="fedcba9876543210")
     goes_through_its_life(make_index(offsets=offsets), opened, other)
+
+
+@pytest.mark.parametrize("kind", ["lancedb", "qdrant", "milvus", "pgvector"])
+def test_labels_of_several_texts(kind, request, make_several):
+    export_and_change_texts(make_several(), request.getfixturevalue(kind))
 
 
 def test_a_table_of_other_making_is_left_alone(pgvector, make_index):

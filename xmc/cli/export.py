@@ -47,11 +47,11 @@ def run(arguments: Sequence[str]) -> None:
         check_query_options(options, options.queries, options.model or options.index)
 
     from xmc.engines import export_labels, open_engine
-    from xmc.engines.export import check_exportable, check_one_vector_each
+    from xmc.engines.export import check_exportable, check_foldable
     from xmc.retrieval.label_index import LabelIndex
 
     index = LabelIndex.load(options.index, options.model, mapped=True)
-    (check_one_vector_each if searches else check_exportable)(index)
+    (check_foldable if searches else check_exportable)(index)
     engine = open_engine(options.to, options.out, options.name)
     try:
         if searches:
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> None:
         tally = export_labels(index, engine, batch=options.batch, overwrite=options.overwrite)
         print(
             f"{counted(tally.written, 'label')} written, {tally.removed:,} removed, {tally.kept:,} as they "
-            f"were: {engine.count():,} in {engine.where}"
+            f"were: {_held(engine)} in {engine.where}"
         )
     finally:
         engine.close()
@@ -152,12 +152,20 @@ def _search(index: LabelIndex, engine: Engine, options: Namespace) -> None:
 
 
 def _warn_of_other_counts(index: LabelIndex, engine: Engine, options: Namespace) -> None:
-    if engine.facts() is not None and (there := engine.count()) != len(index):
+    if engine.facts() is not None and engine.count() != index.num_vectors:
         print(
-            f"{engine.where} has {counted(there, 'label')} and the index {len(index):,}: "
+            f"{engine.where} has {_held(engine)} and the index {index.num_vectors:,}: "
             f"`{_export(options)}` brings it up to date",
             file=sys.stderr,
         )
+
+
+def _held(engine: Engine) -> str:
+    """What is in a collection, counted: labels, or texts of labels."""
+    facts = engine.facts()
+    if facts is None or facts.texts == 1:
+        return counted(engine.count(), "label")
+    return counted(engine.count(), "text of a label", "texts of labels")
 
 
 def _export(options: Namespace) -> str:

@@ -1,8 +1,9 @@
 """Brings a collection in an engine to what a label index is, a batch of label ids at a time.
 
-Each label has a digest of its uid, text and vector, which the engine keeps beside it. A batch asks the engine
-for the digests of its ids and writes what differs. So a second run goes on where one was cut off, one after
-`xmc index add`, `update` or `remove` brings what changed, and one after nothing writes nothing.
+A label is a row, or one for each of its texts. A row has a digest of its uid, text and vector, which the
+engine keeps beside it. A batch asks the engine for the digests of its ids and writes what differs. So a
+second run goes on where one was cut off, one after `xmc index add`, `update` or `remove` brings what changed,
+and one after nothing writes nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from xmc.retrieval.label_index import LabelIndex
 __all__ = [
     "ExportTally",
     "check_exportable",
-    "check_one_vector_each",
+    "check_foldable",
     "export_labels",
     "label_digests",
+    "most_texts",
     "rows_of",
 ]
 
@@ -58,8 +60,8 @@ def export_labels(
         progress: Show a bar over the labels.
 
     Raises:
-        ConfigError: When the index has compressed vectors alone, or several of a label, or the batch cannot
-            be.
+        ConfigError: When the index has compressed vectors alone, or ranks labels by more than their best
+            text, or the batch cannot be.
         DataError: When the collection is of other making.
         IndexMismatchError: When the collection has labels of another model.
         XMCError: When the engine fails.
@@ -67,7 +69,7 @@ def export_labels(
     if batch is not None and batch < 1:
         raise ConfigError(f"--batch: expected 1 or more labels, got {batch}")
     check_exportable(index)
-    wanted = ExportFacts.of(index.manifest, batch or engine.batch)
+    wanted = ExportFacts.of(index.manifest, batch or engine.batch, most_texts(index))
     there = engine.facts()
     if there is not None and overwrite:
         engine.drop()
@@ -81,60 +83,68 @@ def export_labels(
             f"--batch: {engine.where} was made with batches of {there.batch:,} labels, got {batch:,}: leave "
             "it out, or make it anew (--overwrite)"
         )
-    tally = ExportTally()
+    tally, many = ExportTally(), there.texts
     live, end = index.live_ids, len(index.uids)
     with Bar(len(live), "exporting labels", "label", shown=progress) as bar:
         for low in range(0, end, there.batch):
             high = min(low + there.batch, end)
             ids = live[np.searchsorted(live, low) : np.searchsorted(live, high)]
-            rows = rows_of(index, ids)
-            _bring(engine, rows, low, high, tally)
-            bar.update(len(rows))
-    engine.truncate(end)
+            _bring(engine, rows_of(index, ids, many), low, high, many, tally)
+            bar.update(len(ids))
+    engine.truncate(end * many)
     engine.finish()
     return tally
 
 
-def _bring(engine: Engine, rows: LabelRows, low: int, high: int, tally: ExportTally) -> None:
-    have = engine.stored(low, high)
+def _bring(engine: Engine, rows: LabelRows, low: int, high: int, many: int, tally: ExportTally) -> None:
+    """Bring the rows of labels ``low`` to ``high``, of at most so many texts each."""
+    have = engine.stored(low * many, high * many)
     pairs = zip(rows.ids.tolist(), rows.digests.tolist(), strict=True)
-    changed = np.array([have.get(label) != digest for label, digest in pairs], dtype=bool)
+    changed = np.array([have.get(row) != digest for row, digest in pairs], dtype=bool)
     gone = sorted(set(have) - set(rows.ids.tolist()))
     if changed.any() or gone:
-        engine.write(Change(low, high, rows, changed, gone))
-    tally.written += int(changed.sum())
-    tally.removed += len(gone)
-    tally.kept += int((~changed).sum())
+        engine.write(Change(low * many, high * many, rows, changed, gone))
+    labels = set((rows.ids // many).tolist())
+    # A label that has lost a text is another.
+    written = set((rows.ids[changed] // many).tolist()) | ({row // many for row in gone} & labels)
+    tally.written += len(written)
+    tally.removed += len({row // many for row in gone} - labels)
+    tally.kept += len(labels) - len(written)
 
 
 def check_exportable(index: LabelIndex) -> None:
     """Refuse an index that cannot be exported, before anything is made in an engine.
 
     Raises:
-        ConfigError: When it has compressed vectors alone, or several of a label.
+        ConfigError: When it has compressed vectors alone, or ranks labels by more than their best text.
     """
-    check_one_vector_each(index)
+    check_foldable(index)
     if len(index):
-        rows_of(index, index.live_ids[:1])
+        rows_of(index, index.live_ids[:1], most_texts(index))
 
 
-def check_one_vector_each(index: LabelIndex) -> None:
-    """Refuse labels of several texts: an engine has one vector of a label, and folds no scores.
+def check_foldable(index: LabelIndex) -> None:
+    """Refuse labels that are ranked by the mean of two texts, which lists of texts do not tell.
 
     Raises:
         ConfigError: With what to do.
     """
-    if index.num_vectors > len(index):
+    if index.manifest.label_fold != "max" and index.num_vectors > len(index):
         raise ConfigError(
-            f"expected an index of one vector a label, got {index.num_vectors:,} vectors of "
-            f"{counted(len(index), 'label')} (label_texts: {index.manifest.label_texts}), whose scores an "
-            "engine cannot fold to one a label: search it by `xmc search` or `xmc serve`, or train with "
-            "data.label_texts: joint"
+            f"expected an index that ranks a label by its best text (label_fold: max), got "
+            f"{index.num_vectors:,} vectors of {counted(len(index), 'label')} and label_fold "
+            f"{index.manifest.label_fold}, whose scores an engine cannot fold: search it by `xmc search` or "
+            "`xmc serve`, or train with data.label_fold: max"
         )
 
 
-def rows_of(index: LabelIndex, ids: NDArray[np.int64]) -> LabelRows:
-    """Labels of an index by id [n], each of one vector.
+def most_texts(index: LabelIndex) -> int:
+    """Of the labels that are there, the texts of the one that has most; 1 of none."""
+    return int(index.texts_of(index.live_ids).max(initial=1))
+
+
+def rows_of(index: LabelIndex, ids: NDArray[np.int64], many: int = 1) -> LabelRows:
+    """Labels of an index by id [n], of at most ``many`` texts each: a row for each text.
 
     Raises:
         ConfigError: When the index has compressed vectors alone.
@@ -146,12 +156,15 @@ def rows_of(index: LabelIndex, ids: NDArray[np.int64]) -> LabelRows:
             "keeps codes alone: build it as flat or exact, or with --refine"
         )
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    uids, texts = [index.uids[i] for i in ids.tolist()], [index.texts[i] for i in ids.tolist()]
-    return LabelRows(ids, uids, texts, vectors, label_digests(uids, texts, vectors))
+    counts = index.texts_of(ids)
+    labels = np.repeat(ids, counts)
+    places = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    uids, texts = [index.uids[i] for i in labels.tolist()], [index.texts[i] for i in labels.tolist()]
+    return LabelRows(labels * many + places, uids, texts, vectors, label_digests(uids, texts, vectors))
 
 
 def label_digests(uids: list[str], texts: list[str], vectors: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The first 8 bytes of a SHA-256 of each label's uid, text and vector, as whole numbers [n]."""
+    """The first 8 bytes of a SHA-256 of each row's uid, text and vector, as whole numbers [n]."""
     found = np.empty(len(uids), dtype=np.int64)
     for row, (uid, text) in enumerate(zip(uids, texts, strict=True)):
         digest = hashlib.sha256(f"{len(uid)} {uid}{text}".encode("utf-8", "surrogatepass"))

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from xmc.counted import counted
 from xmc.errors import IndexMismatchError
 from xmc.retrieval.manifest import IndexManifest
 from xmc.typed import from_plain
@@ -31,6 +32,8 @@ class ExportFacts:
     """The model's score scale, by which the offsets were divided."""
     batch: int
     """Labels, by id, that are written at a time; of a Parquet file at most so many."""
+    texts: int = 1
+    """T, how many texts a label may have. Each is a row of its own, of the id ``label * T + its place``."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -39,8 +42,8 @@ class ExportFacts:
         return self.dimension + self.offset_dimension
 
     @classmethod
-    def of(cls, manifest: IndexManifest, batch: int) -> ExportFacts:
-        """Of an index."""
+    def of(cls, manifest: IndexManifest, batch: int, texts: int) -> ExportFacts:
+        """Of an index, some label of which has as many texts."""
         return cls(
             model_fingerprint=manifest.model_fingerprint,
             dimension=manifest.dimension,
@@ -48,6 +51,8 @@ class ExportFacts:
             ranking=manifest.ranking,
             scale=manifest.scale,
             batch=batch,
+            # Room for more, as another number gives all rows other ids.
+            texts=1 << (texts - 1).bit_length(),
         )
 
     def to_json(self) -> str:
@@ -62,12 +67,19 @@ class ExportFacts:
             ValueError: When it is not what was written, or of another format version.
         """
         facts = from_plain(cls, json.loads(content) if isinstance(content, (str, bytes)) else content)
-        if facts.format_version != FORMAT_VERSION or facts.batch < 1 or facts.dimension < 1:
-            raise ValueError(f"format version {facts.format_version}, batch {facts.batch}")
+        if (
+            facts.format_version != FORMAT_VERSION
+            or facts.batch < 1
+            or facts.dimension < 1
+            or facts.texts < 1
+        ):
+            raise ValueError(
+                f"format version {facts.format_version}, batch {facts.batch}, texts {facts.texts}"
+            )
         return facts
 
     def check(self, wanted: ExportFacts, where: str) -> None:
-        """Refuse labels of another model, or that are ranked otherwise, than those there.
+        """Refuse labels of another model, or ranked otherwise, or of more texts, than those there.
 
         Raises:
             IndexMismatchError: With both.
@@ -79,3 +91,8 @@ class ExportFacts:
                     f"{where} has labels of {name.replace('_', ' ')} {expected}, the index of {came}: take "
                     "another name (--name), or make it anew (--overwrite)"
                 )
+        if wanted.texts > self.texts:
+            raise IndexMismatchError(
+                f"{where} has room for {counted(self.texts, 'text')} a label, and the index has a label of "
+                "more: make it anew (--overwrite)"
+            )

@@ -15,23 +15,24 @@ from xmc.retrieval.hit import Hit
 __all__ = ["COLUMNS", "Change", "Engine", "LabelRows"]
 
 COLUMNS = ("label", "uid", "text", "digest", "vector")
-"""Names of what every engine keeps of a label."""
+"""Names of what every engine keeps of a row; ``label`` is its id."""
 
 
 @dataclass(frozen=True)
 class LabelRows:
-    """n labels, ids ascending."""
+    """n rows: labels, or of labels of several texts these."""
 
     ids: NDArray[np.int64]
+    """Ascending: of labels, or those that :class:`~xmc.engines.facts.ExportFacts` gives their texts."""
     uids: Sequence[str]
     texts: Sequence[str]
     vectors: NDArray[np.float32]
     """[n, W], the offset last where there are any."""
     digests: NDArray[np.int64]
-    """A label's uid, text and vector in one number: when it is another, the label has changed."""
+    """A row's uid, text and vector in one number: when it is another, the row has changed."""
 
     def __len__(self) -> int:
-        """How many labels, n."""
+        """How many rows, n."""
         return len(self.ids)
 
     def only(self, chosen: NDArray[np.bool_]) -> LabelRows:
@@ -48,7 +49,7 @@ class LabelRows:
 
 @dataclass(frozen=True)
 class Change:
-    """What has to happen to the labels of ids ``low`` to ``high``, the latter exclusive, of a collection."""
+    """What has to happen to the rows of ids ``low`` to ``high``, the latter exclusive, of a collection."""
 
     low: int
     high: int
@@ -90,22 +91,25 @@ class Engine(Protocol):
         """Remove the collection, which `facts` knows."""
 
     def stored(self, low: int, high: int) -> dict[int, int]:
-        """Digests by label id of what is there, for ids from ``low`` to ``high``, the latter exclusive."""
+        """Digests by id of the rows that are there, from ``low`` to ``high``, the latter exclusive."""
 
     def write(self, change: Change) -> None:
         """Carry it out; when it returns, it is there to stay."""
 
     def truncate(self, next_id: int) -> None:
-        """Remove labels with ids of ``next_id`` or above."""
+        """Remove rows with ids of ``next_id`` or above."""
 
     def finish(self) -> None:
         """Make all that was written visible to searches, and tidy up."""
 
     def count(self) -> int:
-        """Labels that are there."""
+        """Rows that are there."""
 
     def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-        """The k best labels by inner product with each of the queries [N, W], scoring every label."""
+        """The k best rows by inner product with each of the queries [N, W], scoring every one.
+
+        A hit's ``label`` is the id of the row.
+        """
 
     def close(self) -> None:
         """Let go of files and connections."""

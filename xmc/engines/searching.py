@@ -18,6 +18,8 @@ __all__ = ["search_engine"]
 
 _MORE = 8
 """Fetched beyond k: labels of equal scores at the cut are ordered by id, which not every engine does."""
+_MOST_TEXTS = 4
+"""Rows of a label that are reckoned with at first, at most."""
 
 
 def search_engine(
@@ -41,7 +43,7 @@ def search_engine(
     facts = engine.facts()
     if facts is None:
         raise DataError(f"expected labels in {engine.where}, but there is no such collection: export first")
-    facts.check(ExportFacts.of(manifest, facts.batch), engine.where)
+    facts.check(ExportFacts.of(manifest, facts.batch, 1), engine.where)
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     if facts.offset_dimension:
         queries = np.hstack([queries, np.ones((len(queries), 1), dtype=np.float32)])
@@ -50,8 +52,7 @@ def search_engine(
     def signed(sign: np.float32) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ids = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        for row, hits in enumerate(_fetched(engine, sign * queries, k)):
-            best = sorted(hits, key=lambda hit: (-np.float32(hit.score), hit.label))[:k]
+        for row, best in enumerate(_fetched(engine, sign * queries, k, facts.texts)):
             known.update((hit.label, hit) for hit in best)
             ids[row, : len(best)] = [hit.label for hit in best]
             scores[row, : len(best)] = [hit.score for hit in best]
@@ -68,21 +69,32 @@ def search_engine(
     ]
 
 
-def _fetched(engine: Engine, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-    """More than k hits of each query, so many that none beyond them has the score of the last of k."""
-    fetch = k + _MORE
-    found = engine.search(queries, fetch)
+def _fetched(engine: Engine, queries: NDArray[np.float32], k: int, many: int) -> list[list[Hit]]:
+    """The k best labels of each query, of at most ``many`` texts each.
+
+    So many rows are fetched that none beyond them can have the score of the last of k labels.
+    """
+    fetch = k * min(many, _MOST_TEXTS) + _MORE
+    found: list[list[Hit]] = [[] for _ in queries]
     open_rows = list(range(len(queries)))
-    while True:
-        open_rows = [
-            row
-            for row in open_rows
-            if len(found[row]) >= fetch
-            and np.float32(found[row][k - 1].score) == np.float32(found[row][-1].score)
-        ]
-        if not open_rows:
-            return found
+    while open_rows:
+        left = []
+        for row, hits in zip(open_rows, engine.search(queries[open_rows], fetch), strict=True):
+            found[row] = _best_labels(hits, k, many)
+            last = np.float32(min((hit.score for hit in hits), default=0))
+            is_cut = len(found[row]) < k or np.float32(found[row][-1].score) <= last
+            if len(hits) >= fetch and is_cut:
+                left.append(row)
+        open_rows = left
         fetch *= 2
-        again = engine.search(queries[open_rows], fetch)
-        for row, hits in zip(open_rows, again, strict=True):
-            found[row] = hits
+    return found
+
+
+def _best_labels(hits: list[Hit], k: int, many: int) -> list[Hit]:
+    """The k best labels of rows found, each by its best row; of equal scores the lowest id first."""
+    best: dict[int, Hit] = {}
+    for hit in sorted(hits, key=lambda hit: (-np.float32(hit.score), hit.label)):
+        best.setdefault(hit.label // many, hit)
+        if len(best) == k:
+            break
+    return [replace(hit, label=label) for label, hit in best.items()]

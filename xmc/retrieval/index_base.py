@@ -114,6 +114,10 @@ class OpenIndex:
         """
         return self._changes.store.vectors(self._changes.table.slots_of(np.asarray(ids, dtype=np.int64)))
 
+    def texts_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many texts, and so vectors, each of the labels has, by id [n]; 1 where labels have one each."""
+        return self._changes.spans()[1][np.asarray(ids, dtype=np.int64)]
+
     def tune(self, **parameters: int) -> None:
         """Set how much a search looks at, such as ``nprobe=32``; saved with the index. See `xmc index tune`.
 
