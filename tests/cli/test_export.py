@@ -78,6 +78,8 @@ def test_what_stays_behind_is_named(model_folder: Path, dataset_folder: Path, tm
     [
         (["--search", "a", "--queries", "b"], "got both"),
         (["--search", " "], "an empty one"),
+        (["--search", "a", "--column", "q", "--encoding", "cp1252"], "--column, --encoding: expected a file"),
+        (["--format", "csv"], "--format: expected a file of queries (--queries)"),
         (["--search", "a", "--overwrite"], "leave them out"),
         (["--search", "a", "-k", "0"], "1 or more labels"),
         (["--queries", "nowhere.txt"], "does not exist"),

@@ -149,7 +149,8 @@ def test_tune_keeps_what_reaches_the_recall(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["add", "nowhere", "--labels", "nothing.csv"], "there is no manifest.json"),
+        (["add", "nowhere", "--labels", "nothing.csv"], "there is no such folder: check the path"),
+        (["add", ".", "--labels", "nothing.csv"], "there is no manifest.json"),
         (["add", "INDEX", "--labels", "nothing.csv"], "expected labels in a file"),
         (["add", "INDEX"], "labels must be given"),
         (["update", "INDEX", "--labels", "CSV"], "1 ('nobody') of 1 is not there: `xmc index add "),

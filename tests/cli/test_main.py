@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -91,3 +93,20 @@ def test_module_runs_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "xmc", "nope"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr and done.stderr.startswith("error: unknown command 'nope'")
+
+
+@pytest.mark.parametrize("has_torch", [False, True])
+def test_python_s_last_look_for_cycles_is_spared_where_nothing_reports_what_is_left(
+    has_torch: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Triton, which torch imports, writes a page about objects that are left when a process ends."""
+    frozen: list[bool] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr(sys, "argv", ["xmc", "search", "nowhere", "a text"])
+    if has_torch:
+        monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    else:
+        monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert main() == 2
+    assert "expected a label index at nowhere" in capsys.readouterr().err
+    assert bool(frozen) == (not has_torch)

@@ -33,6 +33,17 @@ def test_an_empty_search_is_refused(tmp_path: Path, capsys: Capture) -> None:
     assert "got an empty one" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "option",
+    [["--format", "csv"], ["--column", "q"], ["--header", "no"], ["--delimiter", ";"], ["--quote", "none"]],
+)
+def test_what_is_said_of_a_file_of_queries_is_refused_without_one(
+    option: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["search", str(tmp_path), "red bird", *option]) == 2
+    assert f"{option[0]}: expected a file of queries (--queries)" in capsys.readouterr().err
+
+
 def test_train_leaves_a_run_folder(trained: Path) -> None:
     assert yaml.safe_load((trained / "config.yaml").read_text(encoding="utf-8"))["seed"] == 5
     assert (trained / "model" / "modules.json").is_file()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +101,10 @@ IDLE: list[tuple[dict[str, Any], str]] = [
     (
         {"encoder__pooling": "cls", "encoder__kind": "static"},
         "encoder.pooling = cls has no effect with encoder.kind static",
+    ),
+    (
+        {"encoder__pooling": "cls", "encoder__kind": "transformer", "encoder__model": "embedded"},
+        "encoder.pooling = cls has no effect with an encoder.model that brings its own",
     ),
     ({"encoder__lora__alpha": 8.0}, "encoder.lora.alpha = 8.0 has no effect without encoder.lora.rank"),
     (
@@ -243,7 +248,7 @@ def test_every_row_of_the_table_is_tried() -> None:
         {"data__label_fold": "top2", "data__label_texts": "lines"},
         {"encoder__label_dropout": 0.2},
         {"encoder__lora__alpha": 8.0, "encoder__lora__rank": 4},
-        {"encoder__pooling": "cls"},
+        {"encoder__pooling": "cls", "encoder__model": "google-bert/bert-base-uncased"},
         {"encoder__static_init": "distill"},
         {"objective__scale": 5.0},
         {"objective__scale": 5.0, "objective__name": "spherical_z_loss", "objective__label_offsets": True},
@@ -288,3 +293,15 @@ def test_one_line_an_option() -> None:
     )
     told = [line.partition(" ")[0] for line in idle_options(config)]
     assert told == ["encoder.label_dropout", "residuals.dropout", "residuals.min_points"]
+
+
+@pytest.mark.parametrize("place", ["", "model"])
+def test_a_folder_says_whether_it_brings_its_pooling(tmp_path: Path, place: str) -> None:
+    """A model's folder, or that of a run; a bare transformer has config.json alone."""
+    folder = tmp_path / place
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    config = with_options(encoder__pooling="cls", encoder__model=str(tmp_path))
+    assert idle_options(config) == []
+    (folder / "modules.json").write_text("[]")
+    assert len(idle_options(config)) == 1

@@ -10,7 +10,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from xmc.cli.parser import make_parser, parse
-from xmc.cli.query_options import add_query_options, check_query_options, queries_of
+from xmc.cli.query_options import (
+    add_query_options,
+    check_no_query_options,
+    check_query_options,
+    queries_of,
+)
 from xmc.cli.search import ranking
 from xmc.counted import counted
 from xmc.engines.catalogue import ENGINES, KEY_VARIABLE
@@ -45,6 +50,8 @@ def run(arguments: Sequence[str]) -> None:
         raise ConfigError("--overwrite and --batch are of an export, got them with a search: leave them out")
     if options.queries is not None:
         check_query_options(options, options.queries, options.model or options.index)
+    else:
+        check_no_query_options(options)
 
     from xmc.engines import export_labels, open_engine
     from xmc.engines.export import check_exportable, check_foldable

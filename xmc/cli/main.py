@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the ``xmc`` command with ``arguments`` (default: the process's own); returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     code = guarded(lambda: _dispatch(words))
-    if arguments is None and words[:1] == ["search"]:
+    if arguments is None and words[:1] == ["search"] and "torch" not in sys.modules:
         # The process ends, and Python's last look for cycles takes a twentieth of the time of a search, which
-        # leaves nothing to be closed by it.
+        # leaves nothing to be closed by it. Of what torch brings along Triton would report its objects.
         gc.freeze()
     return code
 

@@ -14,7 +14,24 @@ if TYPE_CHECKING:
     from xmc.encoders.metadata import EncoderMetadata
     from xmc.prediction import Query
 
-__all__ = ["add_device_option", "add_query_options", "check_query_options", "queries_of"]
+__all__ = [
+    "add_device_option",
+    "add_query_options",
+    "check_no_query_options",
+    "check_query_options",
+    "queries_of",
+]
+
+
+_OF_A_FILE = {
+    "format": "auto",
+    "column": None,
+    "header": "auto",
+    "delimiter": None,
+    "quote": '"',
+    "encoding": None,
+}
+"""Options of how queries are read, and what they are when not given."""
 
 
 def add_query_options(add: Callable[..., object]) -> None:
@@ -49,6 +66,20 @@ def add_device_option(add: Callable[..., object]) -> None:
         default=None,
         help="Search every vector there, such as cuda.",
     )
+
+
+def check_no_query_options(options: Namespace) -> None:
+    """Refuse what is told of a file of queries where none is given.
+
+    Raises:
+        ConfigError: Naming the options.
+    """
+    given = [f"--{name}" for name, default in _OF_A_FILE.items() if getattr(options, name) != default]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)}: expected a file of queries (--queries), whose form this says, got none: "
+            "leave it out"
+        )
 
 
 def check_query_options(options: Namespace, source: str, model: str | None = None) -> None:

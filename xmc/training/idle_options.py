@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xmc.encoders.resolve import names_its_modules
 from xmc.objectives.catalogue import SCALE_LEARNING_RATE, ObjectiveFacts, facts_of
 from xmc.plugins import is_reference
 from xmc.training.config import DataConfig, TrainConfig
@@ -88,6 +89,11 @@ READ_WHERE: tuple[ReadWhere, ...] = (
         _in("encoder", "pooling"),
         "with encoder.kind static",
         lambda config: config.encoder.kind != "static" or config.encoder.builder is not None,
+    ),
+    ReadWhere(
+        _in("encoder", "pooling"),
+        "with an encoder.model that brings its own, as a sentence-transformers folder does",
+        lambda config: config.encoder.builder is not None or not names_its_modules(config.encoder.model),
     ),
     ReadWhere(
         _in("encoder.lora", "alpha", "dropout", "target_modules"),
