@@ -6,10 +6,12 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
@@ -98,44 +100,31 @@ def evaluate(
     model = model if isinstance(model, DualEncoder) else DualEncoder.load(model)
     warn_of_other_labels(model, dataset)
     constants = propensity or dataset.propensity
-    weights, kinds = propensity_weights(dataset, constants)
-    totals = MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
-    dimensions = shorter(model.metadata.dimensions, model.dimension)
-    by_prefix = {
-        d: MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
-        for d in dimensions
-    }
-    novel = novel_totals(dataset, weights, ks, recall_ks)
-    among = None if novel is None else novel.is_unseen
+    totals = _Totals.of(
+        dataset, constants, shorter(model.metadata.dimensions, model.dimension), ks, recall_ks
+    )
     truth, depth = dataset.relevance(split), max(*ks, *recall_ks)
     device = next(iter(model.parameters())).device
-    shown = progress and world.is_main
+    blocks = ranked_blocks(
+        model,
+        dataset,
+        split,
+        depth,
+        world,
+        among=totals.among,
+        dimensions=list(totals.by_prefix),
+        progress=progress and world.is_main,
+        tell_cuts=tell_cuts,
+    )
     with _writer(predictions, world) as writer:
-        for block in ranked_blocks(
-            model,
-            dataset,
-            split,
-            depth,
-            world,
-            among=among,
-            dimensions=dimensions,
-            progress=shown,
-            tell_cuts=tell_cuts,
-        ):
-            walk_hits(truth[block.rows], block.ids, totals.add, block.rows.start)
-            for dimension, ids in block.shorter.items():
-                walk_hits(truth[block.rows], ids, by_prefix[dimension].add, block.rows.start)
-            if novel is not None:
-                novel.add(truth[block.rows], block.ids, block.among)
+        for block in blocks:
+            totals.add(truth, block)
             if predictions is not None:
                 _append(writer, block, world, device)
-    for kept in (totals, *by_prefix.values()):
-        kept.sum_over_ranks(world, device)
-    if novel is not None:
-        novel.sum_over_ranks(world, device)
+    totals.sum_over_ranks(world, device)
     excluded = dataset.filter(split)
     return Evaluation(
-        metrics=totals.metrics(),
+        metrics=totals.whole.metrics(),
         dataset=dataset.name,
         dataset_fingerprint=dataset.fingerprint,
         split=split,
@@ -150,10 +139,63 @@ def evaluate(
         offsets=Ranker.of_model(model, dataset.uids("labels")).offsets is not None,
         seconds=round(time.perf_counter() - started, 3),
         processes=world.size,
-        novel=None if novel is None else novel.result(),
+        novel=None if totals.novel is None else totals.novel.result(),
         dimension=model.dimension,
-        dimensions={str(dimension): kept.metrics() for dimension, kept in by_prefix.items()},
+        dimensions={str(dimension): kept.metrics() for dimension, kept in totals.by_prefix.items()},
     )
+
+
+@dataclass
+class _Totals:
+    """What is added up of a split.
+
+    Attributes:
+        whole: Of the rankings of all labels.
+        by_prefix: Of those by the first components alone, by how many.
+        novel: Of seen and of unseen labels, where there are any held out of training.
+    """
+
+    whole: MetricTotals
+    by_prefix: dict[int, MetricTotals]
+    novel: NovelTotals | None
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        propensity: Propensity,
+        dimensions: Sequence[int],
+        ks: Sequence[int],
+        recall_ks: Sequence[int],
+    ) -> _Totals:
+        """Of nothing yet."""
+        weights, kinds = propensity_weights(dataset, propensity)
+        whole, *shorter_ones = (
+            MetricTotals(dataset.num_labels, weights, ks=ks, recall_ks=recall_ks, kinds=kinds)
+            for _ in (None, *dimensions)
+        )
+        by_prefix = dict(zip(dimensions, shorter_ones, strict=True))
+        return cls(whole, by_prefix, novel_totals(dataset, weights, ks, recall_ks))
+
+    @property
+    def among(self) -> NDArray[np.bool_] | None:
+        """The labels that are also to be ranked alone, [L]."""
+        return None if self.novel is None else self.novel.is_unseen
+
+    def add(self, truth: sp.csr_matrix, block: RankedBlock) -> None:
+        """Take in a block, of the relevance [N, L] of all rows."""
+        walk_hits(truth[block.rows], block.ids, self.whole.add, block.rows.start)
+        for dimension, ids in block.shorter.items():
+            walk_hits(truth[block.rows], ids, self.by_prefix[dimension].add, block.rows.start)
+        if self.novel is not None:
+            self.novel.add(truth[block.rows], block.ids, block.among)
+
+    def sum_over_ranks(self, world: World, device: torch.device) -> None:
+        """Make these the totals of all ranks, all of which call it."""
+        for kept in (self.whole, *self.by_prefix.values()):
+            kept.sum_over_ranks(world, device)
+        if self.novel is not None:
+            self.novel.sum_over_ranks(world, device)
 
 
 def open_split(dataset: Dataset | str | Path, split: Literal["train", "test"]) -> Dataset:
