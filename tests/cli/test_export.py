@@ -118,3 +118,26 @@ def test_several_texts_a_label(model_folder: Path, tmp_path: Path, capsys, fold:
     assert main(["index", "remove", index, "b"]) == 0
     assert main([*export, "--search", "blue bird"]) == 0
     assert "has 3 texts of labels and the index 2: `xmc export" in capsys.readouterr().err
+
+
+def test_a_label_of_more_texts_than_were_exported_is_told_with_what_helps(
+    model_folder: Path, tmp_path: Path, capsys
+) -> None:
+    encoder = DualEncoder.load(model_folder)
+    encoder.metadata = replace(encoder.metadata, label_texts="lines")
+    encoder.save(tmp_path / "model")
+    index, out = str(tmp_path / "index"), str(tmp_path / "out")
+    for name, title in (("first", "stone"), ("second", "red house\nblue bird")):
+        line = json.dumps({"uid": name, "title": title})
+        (tmp_path / f"{name}.jsonl").write_text(line + "\n", encoding="utf-8")
+    build = ["index", "build", str(tmp_path / "model"), "--labels", str(tmp_path / "first.jsonl")]
+    export = ["export", index, "--to", "parquet", "--out", out]
+    assert main([*build, "--out", index, "--kind", "exact"]) == main(export) == 0
+    assert main(["index", "add", index, "--labels", str(tmp_path / "second.jsonl")]) == 0
+    capsys.readouterr()
+    assert main([*export, "--search", "bird"]) == 0
+    said = capsys.readouterr().err
+    assert "has 1 label and the index 2 labels, one of which has more texts" in said
+    assert f"`{' '.join(['xmc', *export])} --overwrite` makes it anew" in said
+    assert main(export) == 2
+    assert main([*export, "--overwrite"]) == 0

@@ -204,6 +204,30 @@ def test_equal_scores_are_ordered_by_id_where_an_engine_orders_them_otherwise(ma
     assert [hit.label for hit in hits] == [0, 1, 2]
 
 
+def test_an_engine_s_own_batch_is_of_rows(make_several, opened):
+    engine = opened()
+    engine.batch = 30
+    export_labels(make_several(), engine, progress=False)
+    # Room for four texts a label.
+    assert opened().facts().batch == 7
+
+
+@pytest.mark.parametrize(("most", "k", "works"), [(60, 9, True), (60, 30, True), (24, 20, False)])
+def test_an_engine_that_gives_so_many_rows_at_most(make_several, opened, most, k, works):
+    """18 labels have 36 texts."""
+    index = make_several(18)
+    export_labels(index, opened(), progress=False)
+    engine = opened()
+    engine.most_hits, asked, search = most, [], engine.search
+    engine.search = lambda queries, fetch: asked.append(fetch) or search(queries, fetch)
+    if works:
+        assert_same(index, engine, k)
+    else:
+        with pytest.raises(ConfigError, match="-k: .* gives 24 rows of a query at most.* the 20 best"):
+            search_engine(engine, index.manifest, np.ones((1, 3), dtype=np.float32), k)
+    assert max(asked) <= most
+
+
 def test_more_texts_than_there_is_room_for(make_several, opened):
     index = make_several(9)
     export_labels(index, opened(), progress=False)

@@ -199,6 +199,17 @@ def test_memory_does_not_grow_with_queries_or_labels():
     assert extra is None or extra < 60 << 20
 
 
+def test_memory_of_rounded_vectors_does_not_grow_with_the_labels(monkeypatch):
+    from xmc.bench.resources import peak_extra_bytes
+
+    monkeypatch.setattr(exact, "rounding_pays", lambda *_: True)
+    queries, labels = torch.randn(512, 256), torch.randn(60_000, 256)
+    exact_search(queries, labels[:5_000], 1)
+    extra = peak_extra_bytes(lambda: exact_search(queries, labels, 1))
+    # A float32 copy of all labels is 61 MB, and a tile of scores 16 MB.
+    assert extra is None or extra < 60 << 20
+
+
 class TestTheSample:
     """From 64 queries on a sample of the labels says what need not be looked at."""
 

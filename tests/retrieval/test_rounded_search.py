@@ -183,6 +183,42 @@ def test_the_best_label_may_be_below_the_first_guess_when_rounded():
     assert exact_search(query[None], labels, 1)[0] == 100
 
 
+def half_way() -> tuple[np.ndarray, np.ndarray]:
+    """Two labels [64] for a query of ones: the first is better, and rounding makes it the worse one."""
+    better, worse = np.full(64, 4.0155, np.float32), np.full(64, 4.0, np.float32)
+    better[63], worse[63] = 3.25, 4.125
+    return better, worse
+
+
+@pytest.mark.parametrize(("by_query", "by_label"), [(2.0**-76, 1), (1, 2.0**-80), (2.0**30, 2.0**-80)])
+def test_vectors_so_short_that_their_squares_vanish(by_query, by_label):
+    better, worse = half_way()
+    labels = np.ones((20_000, 64), np.float32)
+    labels[100], labels[200] = worse, better
+    labels *= np.float32(by_label)
+    queries = np.full((80, 64), by_query, np.float32)
+    same_as_in_float32(queries, labels, 1)
+    assert exact_search(queries[:1], labels, 1)[0] == 200
+
+
+def test_a_label_of_no_number_that_is_left_out_hides_no_other():
+    better, worse = half_way()
+    labels = np.ones((20_000, 64), np.float32)
+    labels[100], labels[200], labels[7] = worse, better, np.nan
+    exclude = sp.csr_matrix((np.ones(80, bool), (np.arange(80), np.full(80, 7))), shape=(80, 20_000))
+    queries = np.ones((80, 64), np.float32)
+    same_as_in_float32(queries, labels, 1, exclude=exclude)
+    assert exact_search(queries, labels, 1, exclude=exclude)[0][0] == 200
+
+
+def test_many_products_that_vanish_each():
+    """Of 4,096 products of 2^-126 a processor may leave out all."""
+    labels = np.zeros((3_000, 4_096), np.float32)
+    labels[10] = 0.992 * 2.0**-63
+    labels[20, 0] = 0.9 * 4_096 * 0.992 * 2.0**-63
+    same_as_in_float32(np.full((80, 4_096), 0.992 * 2.0**-63, np.float32), labels, 1)
+
+
 def test_labels_that_score_no_number_are_named_as_ever(monkeypatch):
     monkeypatch.setattr(exact, "rounding_pays", lambda *_: True)
     labels = np.ones((3_000, 2), dtype=np.float32)
@@ -248,6 +284,14 @@ class TestTheBound:
         rounding(queries, labels, torch.empty(64, 64))
         assert (rounding.error(queries, torch.zeros(64), 0.0) >= 256e-39).all()
 
+    def test_a_label_of_no_number_leaves_no_bound(self):
+        labels = torch.ones(1_100, 4)
+        labels[600] = torch.nan
+        rounding = _Rounding(torch.empty(64, 1_100))
+        rounding(torch.ones(64, 4), labels, torch.empty(64, 1_100))
+        rounding(torch.ones(64, 4), torch.ones(64, 4), torch.empty(64, 64))
+        assert (rounding.error(torch.ones(64, 4), torch.zeros(64), 0.0) == torch.inf).all()
+
     def test_nothing_is_known_of_products_that_are_nearly_infinite(self):
         rounding, large = _Rounding(torch.empty(64, 64)), torch.full((64, 1), 1e19)
         rounding(large, large, torch.empty(64, 64))
@@ -276,6 +320,13 @@ class TestTheBound:
 class TestWhereItIsUsed:
     SHAPE = 1024, 1_000_000, 384, 100
 
+    @pytest.fixture(autouse=True)
+    def fresh(self):
+        asked = rounded_search._has_matrix_units
+        asked.cache_clear()
+        yield
+        asked.cache_clear()
+
     @pytest.fixture
     def units(self, monkeypatch):
         monkeypatch.setattr(rounded_search, "_has_matrix_units", lambda: True)
@@ -285,7 +336,12 @@ class TestWhereItIsUsed:
 
     @pytest.mark.parametrize(
         "shape",
-        [(1024, 600_000, 384, 100), (1024, 1_000_000, 32, 100), (1024, 1_000_000, 384, 200)],
+        [
+            (1024, 800_000, 384, 100),
+            (1024, 1_000_000, 32, 100),
+            (1024, 1_000_000, 384, 200),
+            (256, 1_000_000, 384, 1),
+        ],
     )
     def test_not_where_most_would_be_scored_twice(self, units, shape):
         assert not rounding_pays(*shape, torch.device("cpu"))
@@ -295,9 +351,7 @@ class TestWhereItIsUsed:
 
     def test_not_on_a_cpu_without(self, monkeypatch):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-        rounded_search._has_matrix_units.cache_clear()
         assert not rounding_pays(*self.SHAPE, torch.device("cpu"))
-        rounded_search._has_matrix_units.cache_clear()
 
     @pytest.mark.parametrize("sums_in", [torch.float32, torch.bfloat16])
     def test_units_that_sum_in_few_bits_are_found_out(self, sums_in, monkeypatch):
@@ -310,9 +364,7 @@ class TestWhereItIsUsed:
 
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
         monkeypatch.setattr(torch, "mm", product)
-        rounded_search._has_matrix_units.cache_clear()
         assert rounded_search._has_matrix_units() == (sums_in == torch.float32)
-        rounded_search._has_matrix_units.cache_clear()
 
     def test_a_large_search_takes_it(self, units, monkeypatch):
         """By the search's own rule, nothing forced."""
@@ -322,7 +374,9 @@ class TestWhereItIsUsed:
         monkeypatch.setattr(
             RoundedSearch, "best", lambda self, *a: called.append(len(a[0])) or best(self, *a)
         )
-        queries, labels = normals(rng, 100, 64), normals(rng, 60_000, 64)
+        monkeypatch.setattr(exact, "_tile_shape", lambda num_queries, *_: (min(num_queries, 512), 1920))
+        queries, labels = normals(rng, 540, 64), normals(rng, 60_000, 64)
         ids, _ = exact_search(queries, labels, 1)
-        assert called == [80]
+        # The 28 that are left are few.
+        assert called == [512]
         np.testing.assert_array_equal(ids[:, 0], (queries @ labels.T).argmax(1))

@@ -305,3 +305,10 @@ def test_a_folder_says_whether_it_brings_its_pooling(tmp_path: Path, place: str)
     assert idle_options(config) == []
     (folder / "modules.json").write_text("[]")
     assert len(idle_options(config)) == 1
+
+
+def test_of_a_bare_transformer_s_folder_that_holds_another_model_its_own_files_count(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "modules.json").write_text("[]")
+    (tmp_path / "config.json").write_text("{}")
+    assert idle_options(with_options(encoder__pooling="cls", encoder__model=str(tmp_path))) == []

@@ -159,12 +159,17 @@ def _search(index: LabelIndex, engine: Engine, options: Namespace) -> None:
 
 
 def _warn_of_other_counts(index: LabelIndex, engine: Engine, options: Namespace) -> None:
-    if engine.facts() is not None and engine.count() != index.num_vectors:
-        print(
-            f"{engine.where} has {_held(engine)} and the index {index.num_vectors:,}: "
-            f"`{_export(options)}` brings it up to date",
-            file=sys.stderr,
-        )
+    from xmc.engines.export import most_texts
+
+    facts = engine.facts()
+    if facts is None or engine.count() == index.num_vectors:
+        return
+    if most_texts(index) > facts.texts:
+        own = f"{counted(len(index), 'label')}, one of which has more texts than there is room for"
+        mend = f"`{_export(options)} --overwrite` makes it anew"
+    else:
+        own, mend = f"{index.num_vectors:,}", f"`{_export(options)}` brings it up to date"
+    print(f"{engine.where} has {_held(engine)} and the index {own}: {mend}", file=sys.stderr)
 
 
 def _held(engine: Engine) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -73,11 +74,13 @@ def resolve_model(name: str | Path) -> Path:
 
 
 def names_its_modules(name: str | Path) -> bool:
-    """Whether a model is a sentence-transformers folder, pooling and all; false where it is not here yet."""
+    """Whether a model is a sentence-transformers folder, pooling and all; hub names are not looked up."""
     path = Path(name).expanduser()
     if not path.exists():
         return str(name) in EMBEDDED_NAMES
-    return any((folder / "modules.json").exists() for folder in (path, path / "model"))
+    with suppress(ModelError):
+        return (_folder(path) / "modules.json").exists()
+    return False
 
 
 def _embedded() -> Path:

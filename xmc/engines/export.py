@@ -9,7 +9,7 @@ and one after nothing writes nothing.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,9 @@ def export_labels(
         raise ConfigError(f"--batch: expected 1 or more labels, got {batch}")
     check_exportable(index)
     wanted = ExportFacts.of(index.manifest, batch or engine.batch, most_texts(index))
+    if batch is None:
+        # An engine's own number is of rows.
+        wanted = replace(wanted, batch=max(1, engine.batch // wanted.texts))
     there = engine.facts()
     if there is not None and overwrite:
         engine.drop()

@@ -29,6 +29,7 @@ class LanceLabels:
     """One table; what it is stands under ``xmc`` in the metadata of its schema."""
 
     batch = 16_384
+    most_hits: int | None = None
 
     def __init__(self, database: Any, place: str, name: str) -> None:
         self.where = f"the LanceDB table {name} in {place}"

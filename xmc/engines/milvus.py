@@ -52,6 +52,7 @@ class MilvusLabels:
     """One collection; what it is stands under ``xmc`` in its properties. The key is the label's id."""
 
     batch = 1_000
+    most_hits = 16_384
 
     def __init__(self, client: Any, place: str, name: str) -> None:
         self.where = f"the Milvus collection {name} at {place}"

@@ -39,6 +39,7 @@ class OpenSearchLabels:
     """One index; what it is stands under ``_meta`` in its mapping. A document's id is the label's."""
 
     batch = 500
+    most_hits = 10_000
 
     def __init__(self, client: httpx.Client, place: str, name: str) -> None:
         self.where = f"the OpenSearch index {name} at {place}"

@@ -36,6 +36,7 @@ class ParquetLabels:
     """
 
     batch = 65_536
+    most_hits: int | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -29,6 +29,7 @@ class PgvectorLabels:
     """One table; what it is stands in its comment. The primary key is the label's id."""
 
     batch = 1_000
+    most_hits: int | None = None
 
     def __init__(self, connection: Any, name: str) -> None:
         from psycopg import sql

@@ -75,7 +75,9 @@ class Engine(Protocol):
     where: str
     """The place and name, for messages."""
     batch: int
-    """Labels that suit it at a time."""
+    """Rows that suit it at a time."""
+    most_hits: int | None
+    """Rows that it gives for a query at most; None for any number."""
 
     def facts(self) -> ExportFacts | None:
         """What the collection says of itself; None when there is none.

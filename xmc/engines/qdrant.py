@@ -39,6 +39,7 @@ class QdrantLabels:
 
     batch = 256
     """A server takes 32 MB a request by default."""
+    most_hits: int | None = None
 
     def __init__(self, client: Any, place: str, name: str) -> None:
         self.where = f"the Qdrant collection {name} at {place}"

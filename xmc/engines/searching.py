@@ -19,7 +19,9 @@ __all__ = ["search_engine"]
 _MORE = 8
 """Fetched beyond k: labels of equal scores at the cut are ordered by id, which not every engine does."""
 _MOST_TEXTS = 4
-"""Rows of a label that are reckoned with at first, at most."""
+"""Rows of a label that are reckoned with at first."""
+_FIRST_ROWS = 1_000
+"""Where there are several of a label, so many rows are fetched at first, or k."""
 
 
 def search_engine(
@@ -73,11 +75,17 @@ def _fetched(engine: Engine, queries: NDArray[np.float32], k: int, many: int) ->
     """The k best labels of each query, of at most ``many`` texts each.
 
     So many rows are fetched that none beyond them can have the score of the last of k labels.
+
+    Raises:
+        ConfigError: When that is more than the engine gives.
     """
-    fetch = k * min(many, _MOST_TEXTS) + _MORE
+    most = engine.most_hits
+    fetch = k + _MORE if many == 1 else min(k * _MOST_TEXTS, max(k, _FIRST_ROWS)) + _MORE
     found: list[list[Hit]] = [[] for _ in queries]
     open_rows = list(range(len(queries)))
     while open_rows:
+        # What is beyond all that it gives is no reason to refuse what it has.
+        fetch = fetch if most is None else min(fetch, max(most, k))
         left = []
         for row, hits in zip(open_rows, engine.search(queries[open_rows], fetch), strict=True):
             found[row] = _best_labels(hits, k, many)
@@ -85,6 +93,11 @@ def _fetched(engine: Engine, queries: NDArray[np.float32], k: int, many: int) ->
             is_cut = len(found[row]) < k or np.float32(found[row][-1].score) <= last
             if len(hits) >= fetch and is_cut:
                 left.append(row)
+        if left and most is not None and fetch >= most:
+            raise ConfigError(
+                f"-k: {engine.where} gives {most:,} rows of a query at most, too few to be sure of the {k:,} "
+                "best labels: ask for fewer"
+            )
         open_rows = left
         fetch *= 2
     return found

@@ -33,13 +33,18 @@ __all__ = ["RoundedSearch", "rounding_pays"]
 # By what share of it a result of eight bits may be wrong, and, twice, one of float32's 24.
 _RESULT = 2.0**-8
 _ONCE = 2.0**-23
-# Numbers below 2^-126 may be taken for 0, in each of D terms.
-_FLUSHED = 2.0**-116
+# Numbers below 2^-126 may be taken for 0, in each of D terms, and so may the squares that a norm adds up.
+_FLUSHED = 2.0**-125
+_UNSEEN = 2.0**-62
 # Of products that are nearly infinite some are when rounded.
 _TOO_LARGE = 1e37
 # Labels for each place in the lists of a block: with fewer most of them would be scored again.
-_LEAST_LABELS = 6
+_LEAST_LABELS = 8
 _LEAST_DIMENSION = 64
+# Fewer queries do not make up for rounding the labels.
+_LEAST_QUERIES = 512
+# Labels whose rounding is measured at a time.
+_ROWS = 4_096
 # Above this share of the labels and queries that are scored a second time nothing is gained.
 _MOST_AGAIN = 0.5
 
@@ -48,6 +53,7 @@ def rounding_pays(num_queries: int, num_labels: int, dimension: int, k: int, dev
     """Whether a block of so many queries is likely found sooner by rounded vectors."""
     return (
         device.type == "cpu"
+        and num_queries >= _LEAST_QUERIES
         and dimension >= _LEAST_DIMENSION
         and num_labels >= _LEAST_LABELS * num_queries * k
         and _has_matrix_units()
@@ -154,8 +160,9 @@ class _Rounding:
     def __call__(self, queries: Tensor, labels: Tensor, scores: Tensor) -> None:
         rounded = labels.bfloat16()
         if not self._is_done:
-            self.norm = max(self.norm, _longest(labels))
-            self.wrong = max(self.wrong, _longest(labels - rounded))
+            for exact, cut in zip(labels.split(_ROWS), rounded.split(_ROWS), strict=True):
+                self.norm = _larger(self.norm, _norms(exact))
+                self.wrong = _larger(self.wrong, _norms(exact - cut))
         products = self._rounded[: scores.numel()].view(scores.shape)
         torch.mm(queries.bfloat16(), rounded.T, out=products)
         scores.copy_(products)
@@ -175,19 +182,27 @@ class _Rounding:
             scores: Of rounded vectors, bias included.
             bias: The largest there is, by its size.
         """
-        norms = torch.linalg.vector_norm(queries, dim=1)
-        moved = torch.linalg.vector_norm(queries - queries.bfloat16().float(), dim=1)
+        norms, moved = _norms(queries), _norms(queries - queries.bfloat16())
+        dimension = queries.shape[1]
         longest = self.norm + self.wrong
         of_vectors = moved * longest + norms * self.wrong
-        of_sums = (queries.shape[1] + 2) * _ONCE * norms * longest
+        of_sums = (dimension + 2) * _ONCE * norms * longest
         of_results = _RESULT * (scores.abs() + bias).minimum(norms * longest)
-        of_totals = _ONCE * (bias + norms * longest) + _FLUSHED * (1 + norms + longest)
+        of_totals = _ONCE * (bias + norms * longest) + dimension * _FLUSHED * (1 + norms + longest)
         error: Tensor = 1.02 * (of_vectors + of_sums + of_results + of_totals)
         return error.masked_fill(norms * longest > _TOO_LARGE, torch.inf)
 
 
-def _longest(rows: Tensor) -> float:
-    return float(torch.linalg.vector_norm(rows, dim=1).max())
+def _norms(rows: Tensor) -> Tensor:
+    """At least the lengths of rows [n, D], also where squares vanish: [n]."""
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return norms + _UNSEEN * float(np.sqrt(rows.shape[1]))
+
+
+def _larger(known: float, norms: Tensor) -> float:
+    """The largest so far; infinite once there is one that is no number, of which nothing is known."""
+    largest = float(norms.max())
+    return max(known, largest) if largest == largest else torch.inf
 
 
 def _largest(bias: Tensor) -> float:
