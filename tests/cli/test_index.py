@@ -149,7 +149,7 @@ def test_tune_keeps_what_reaches_the_recall(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["add", "nowhere", "--labels", "nothing.csv"], "there is no such folder: check the path"),
+        (["add", "nowhere", "--labels", "nothing.csv"], "nor such a folder: check the path"),
         (["add", ".", "--labels", "nothing.csv"], "there is no manifest.json"),
         (["add", "INDEX", "--labels", "nothing.csv"], "expected labels in a file"),
         (["add", "INDEX"], "labels must be given"),

@@ -140,11 +140,9 @@ def _parse(cls: type[IndexManifest], file: Path) -> IndexManifest:
     if not file.is_file():
         if (named := part_of_fit(file.parent, INDEX)) is not None:
             raise DataError(f"expected a label index, but {named}")
-        lacks = (
-            f"there is no {_FILE}: "
-            if file.parent.exists()
-            else "there is no such folder: check the path, or "
-        )
+        lacks = f"there is no {_FILE}: "
+        if not file.parent.exists():
+            lacks = f"there is no {_FILE}, nor such a folder: check the path, or "
         raise DataError(f"expected a label index at {file.parent}, but {lacks}build one with `xmc index`")
     with reading(file, "the manifest of a label index", "build the index again"):
         content = read_json(file)
