@@ -111,7 +111,7 @@ def test_several_texts_a_label(model_folder: Path, tmp_path: Path, capsys, fold:
         assert not out.exists()
         return
     assert main(export) == 0
-    assert "2 labels written, 0 removed, 0 as they were: 3 texts of labels in" in capsys.readouterr().out
+    assert "2 labels written, 0 removed, 0 as they were: 3 texts in" in capsys.readouterr().out
     assert main([*export, "--search", "blue bird", "--json"]) == 0
     said = capsys.readouterr()
     assert said.err == "" and json.loads(said.out)["labels"] == ["a", "b"]

@@ -70,9 +70,11 @@ def run(arguments: Sequence[str]) -> None:
                 f"{index.manifest.ensemble}"
             )
         tally = export_labels(index, engine, batch=options.batch, overwrite=options.overwrite)
+        facts = engine.facts()
+        texts = " texts" if facts is not None and facts.texts > 1 else ""
         print(
             f"{counted(tally.written, 'label')} written, {tally.removed:,} removed, {tally.kept:,} as they "
-            f"were: {_held(engine)} in {engine.where}"
+            f"were: {engine.count():,}{texts} in {engine.where}"
         )
     finally:
         engine.close()
