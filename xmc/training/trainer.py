@@ -28,7 +28,7 @@ from xmc.objectives.objective import Loss
 from xmc.objectives.plain import PlainLoss
 from xmc.objectives.state import LossStates
 from xmc.random_streams import Stream, torch_seed
-from xmc.training.batches.batches import build_batches
+from xmc.training.batches.batches import Batches, build_batches
 from xmc.training.batches.tokens import TrainingTexts
 from xmc.training.callbacks.callback import Callback
 from xmc.training.callbacks.callbacks import Callbacks
@@ -61,6 +61,8 @@ from xmc.training.step import StepInputs
 from xmc.training.validation import Validator
 
 if TYPE_CHECKING:
+    import numpy as np
+    import scipy.sparse as sp
     from sentence_transformers import SentenceTransformer
 
 __all__ = ["TrainResult", "Trainer", "train"]
@@ -159,25 +161,7 @@ class Trainer:
         self.config = config = with_encoder_choices(config, self.encoder.kind)
         relevance = self.dataset.relevance("train")
         rows, self.validation_rows = train_validation_split(relevance, config.validation.rows, config.seed)
-        self.batches = build_batches(
-            config.negatives,
-            relevance,
-            rows,
-            batch_size=config.training.batch_size,
-            label_queries=config.data.num_label_queries(config.training.batch_size),
-            co_labels=config.data.co_labels,
-            co_label_prior=config.data.co_label_prior,
-            label_query_weight=config.data.label_query_weight,
-            label_query_until=config.data.label_query_until,
-            dimension=self.encoder.dimension,
-            seed=config.seed,
-            world=self.world,
-            device=self.device,
-            folder=Path(config.run.dir),
-            objective=self.objective.facts,
-            filtered=self.dataset.filter("train"),
-            teachers=TeacherFile.of(config.distillation.teachers, self.dataset),
-        )
+        self.batches = self._build_batches(relevance, rows)
         check_masked(self.objective, self.batches.masked is not None)
         whole = self.batches.num_steps(config.training.epochs, config.training.accumulation)
         self.num_steps = min(whole, config.training.max_steps or whole)
@@ -213,6 +197,29 @@ class Trainer:
         """
         with watch_ranks(self.world, self.config.run.rank_timeout), self.locks:
             return self._fit()
+
+    def _build_batches(self, relevance: sp.csr_matrix, rows: np.ndarray) -> Batches:
+        """Those of the training rows among ``rows``, of the relevance [N, L] of all."""
+        config = self.config
+        return build_batches(
+            config.negatives,
+            relevance,
+            rows,
+            batch_size=config.training.batch_size,
+            label_queries=config.data.num_label_queries(config.training.batch_size),
+            co_labels=config.data.co_labels,
+            co_label_prior=config.data.co_label_prior,
+            label_query_weight=config.data.label_query_weight,
+            label_query_until=config.data.label_query_until,
+            dimension=self.encoder.dimension,
+            seed=config.seed,
+            world=self.world,
+            device=self.device,
+            folder=Path(config.run.dir),
+            objective=self.objective.facts,
+            filtered=self.dataset.filter("train"),
+            teachers=TeacherFile.of(config.distillation.teachers, self.dataset),
+        )
 
     def _fit(self) -> TrainResult:
         inputs = self.prepare_inputs()
