@@ -33,7 +33,7 @@ class Seen:
         self.paid: list[bool] = []
 
 
-def same_as_in_float32(queries, labels, k, **options) -> Seen:
+def assert_same_as_in_float32(queries, labels, k, **options) -> Seen:
     """Assert that the lists are equal, and tell how they were found."""
     seen, best, look = Seen(), RoundedSearch.best, TiledSearch.look_through
 
@@ -71,7 +71,7 @@ def normals(rng, *shape):
 
 def test_few_labels_are_scored_again():
     rng = np.random.default_rng(0)
-    seen = same_as_in_float32(normals(rng, 160, 64), normals(rng, 40_000, 64), 2)
+    seen = assert_same_as_in_float32(normals(rng, 160, 64), normals(rng, 40_000, 64), 2)
     assert seen.blocks == 2 and seen.again == 0 and seen.paid == [True, True]
     assert all(160 <= scored < 4_000 for scored in seen.scored) and len(seen.scored) == 2
 
@@ -106,13 +106,13 @@ def test_lists_are_equal_to_the_last_bit(num_queries, num_labels, k, dimension, 
         offsets[rng.random(num_labels) < 0.1] = -np.inf
         exclude = sp.random(num_queries, num_labels, 0.2, "csr", rng=rng).astype(bool)
     given_ = torch.from_numpy(labels) if kind == "torch" else labels
-    same_as_in_float32(queries, given_, k, offsets=offsets, exclude=exclude)
+    assert_same_as_in_float32(queries, given_, k, offsets=offsets, exclude=exclude)
 
 
 def test_labels_that_rounding_does_not_tell_apart_are_searched_as_ever():
     """And the blocks after the first are not tried."""
     rng = np.random.default_rng(1)
-    seen = same_as_in_float32(normals(rng, 200, 8), 1 + 1e-4 * normals(rng, 3_000, 8), 5)
+    seen = assert_same_as_in_float32(normals(rng, 200, 8), 1 + 1e-4 * normals(rng, 3_000, 8), 5)
     assert seen.blocks == 1 and seen.paid == [False] and seen.again == 80
 
 
@@ -122,7 +122,7 @@ def test_a_query_that_most_labels_suit_alike_is_searched_for_alone():
     # All labels have the same score for it but for what rounding loses.
     labels[:, 0], queries[7] = 1 + 1e-5 * rng.random(30_000), 0
     queries[7, 0] = 1
-    seen = same_as_in_float32(queries, labels, 2)
+    seen = assert_same_as_in_float32(queries, labels, 2)
     assert seen.again == 1 and len(seen.scored) == 1 and seen.paid == [True]
 
 
@@ -130,7 +130,9 @@ def test_queries_with_fewer_labels_than_asked_for():
     rng = np.random.default_rng(3)
     kept = rng.random((80, 9_000)) < 0.0005
     kept[:40] = True
-    seen = same_as_in_float32(normals(rng, 80, 64), normals(rng, 9_000, 64), 9, exclude=sp.csr_matrix(~kept))
+    seen = assert_same_as_in_float32(
+        normals(rng, 80, 64), normals(rng, 9_000, 64), 9, exclude=sp.csr_matrix(~kept)
+    )
     assert 35 <= seen.again <= 40
 
 
@@ -138,7 +140,7 @@ def test_queries_with_fewer_labels_than_asked_for():
 def test_numbers_at_the_ends_of_what_there_is(size):
     """Products that vanish, or are infinite."""
     rng = np.random.default_rng(4)
-    same_as_in_float32(size * normals(rng, 80, 32), size * normals(rng, 3_000, 32), 5)
+    assert_same_as_in_float32(size * normals(rng, 80, 32), size * normals(rng, 3_000, 32), 5)
 
 
 def test_numbers_that_rounding_makes_infinite():
@@ -148,7 +150,7 @@ def test_numbers_that_rounding_makes_infinite():
     labels[np.arange(0, 3_000, 7), 0] = np.float32(3.4e38)
     labels[np.arange(0, 3_000, 5), 1] = np.float32(3.3e38)
     queries = np.tile(np.float32([[1, 0], [0, 1], [1, -1], [-1, 1]]), (20, 1))
-    assert same_as_in_float32(queries, labels, 5).paid == [False]
+    assert assert_same_as_in_float32(queries, labels, 5).paid == [False]
 
 
 def misled() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,7 +169,7 @@ def test_the_best_label_may_be_the_worst_when_rounded():
     query, best, other = misled()
     labels = np.tile(-query, (2_000, 1))
     labels[100], labels[101:110] = best, other
-    seen = same_as_in_float32(np.tile(query, (80, 1)), labels, 1)
+    seen = assert_same_as_in_float32(np.tile(query, (80, 1)), labels, 1)
     assert seen.again == 0
     assert exact_search(query[None], labels, 1)[0] == 100
 
@@ -178,7 +180,7 @@ def test_the_best_label_may_be_below_the_first_guess_when_rounded():
     labels = np.tile(-query, (2_000, 1))
     labels[::32] = other
     labels[100] = best
-    seen = same_as_in_float32(np.tile(query, (80, 1)), labels, 1)
+    seen = assert_same_as_in_float32(np.tile(query, (80, 1)), labels, 1)
     assert seen.again == 80
     assert exact_search(query[None], labels, 1)[0] == 100
 
@@ -197,7 +199,7 @@ def test_vectors_so_short_that_their_squares_vanish(by_query, by_label):
     labels[100], labels[200] = worse, better
     labels *= np.float32(by_label)
     queries = np.full((80, 64), by_query, np.float32)
-    same_as_in_float32(queries, labels, 1)
+    assert_same_as_in_float32(queries, labels, 1)
     assert exact_search(queries[:1], labels, 1)[0] == 200
 
 
@@ -207,7 +209,7 @@ def test_a_label_of_no_number_that_is_left_out_hides_no_other():
     labels[100], labels[200], labels[7] = worse, better, np.nan
     exclude = sp.csr_matrix((np.ones(80, bool), (np.arange(80), np.full(80, 7))), shape=(80, 20_000))
     queries = np.ones((80, 64), np.float32)
-    same_as_in_float32(queries, labels, 1, exclude=exclude)
+    assert_same_as_in_float32(queries, labels, 1, exclude=exclude)
     assert exact_search(queries, labels, 1, exclude=exclude)[0][0] == 200
 
 
@@ -216,7 +218,7 @@ def test_many_products_that_vanish_each():
     labels = np.zeros((3_000, 4_096), np.float32)
     labels[10] = 0.992 * 2.0**-63
     labels[20, 0] = 0.9 * 4_096 * 0.992 * 2.0**-63
-    same_as_in_float32(np.full((80, 4_096), 0.992 * 2.0**-63, np.float32), labels, 1)
+    assert_same_as_in_float32(np.full((80, 4_096), 0.992 * 2.0**-63, np.float32), labels, 1)
 
 
 def test_labels_that_score_no_number_are_named_as_ever(monkeypatch):
@@ -230,7 +232,7 @@ def test_labels_that_score_no_number_are_named_as_ever(monkeypatch):
 def test_under_autocast():
     rng = np.random.default_rng(6)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        same_as_in_float32(normals(rng, 80, 64), normals(rng, 9_000, 64), 3)
+        assert_same_as_in_float32(normals(rng, 80, 64), normals(rng, 9_000, 64), 3)
 
 
 class TestTheBound:

@@ -26,8 +26,9 @@ from xmc.retrieval.top_k import CHUNK, merge_top_k, tile_top_k
 __all__ = ["exact_search", "merge_top_k", "tile_top_k"]
 
 # A tile's score costs 4 bytes; choosing the best of it up to twice as much again, where k is large, where
-# scores are equal or where many are above their floor.
-_BYTES_PER_SCORE = 15
+# scores are equal or where many are above their floor. On a CPU it may be kept in bfloat16 besides.
+_BYTES_PER_SCORE = 13
+_BYTES_ROUNDED = 2
 _MEMORY = 256 << 20
 _MOST_MEMORY_OF_A_GPU = 4 << 30
 _TILE_QUERIES = 1_024
@@ -71,9 +72,10 @@ def exact_search(
     exclude, k = _check(queries, labels, k, exclude, offsets), int(k)
     num_queries, num_labels = len(queries), len(labels)
     device = _device(labels, queries)
-    most = (_memory_of(device) if memory_bytes is None else memory_bytes) // _BYTES_PER_SCORE
+    memory, by_cpu = _memory_of(device) if memory_bytes is None else memory_bytes, device.type == "cpu"
+    most = memory // (_BYTES_PER_SCORE + by_cpu * _BYTES_ROUNDED)
     query_step, label_step = _tile_shape(
-        num_queries, num_labels, k, min(most, _TILE_SCORES) if device.type == "cpu" else most
+        num_queries, num_labels, k, min(most, _TILE_SCORES) if by_cpu else most
     )
     bias = None if offsets is None else read_rows(offsets, 0, num_labels, device)
     if bias is not None and bool((bias.isnan() | (bias == torch.inf)).any()):
