@@ -26,6 +26,13 @@ def pairs(positives: Positives) -> list[tuple[int, int]]:
     return list(zip(positives.rows.tolist(), positives.labels.tolist(), strict=True))
 
 
+def csr_with_room() -> sp.csr_matrix:
+    """A matrix whose arrays are longer than what is in it, as SciPy allows."""
+    matrix = sp.csr_matrix(MASK.astype(np.float32))
+    matrix.indices, matrix.data = np.append(matrix.indices, [2, 2]), np.append(matrix.data, [5.0, 5.0])
+    return matrix
+
+
 FORMS: dict[str, Callable[[], Any]] = {
     "csr": lambda: sp.csr_matrix(MASK.astype(np.float32)),
     "csc": lambda: sp.csc_matrix(MASK.astype(np.int64)),
@@ -45,6 +52,10 @@ FORMS: dict[str, Callable[[], Any]] = {
     ),
     "repeated in a tensor": lambda: torch.sparse_coo_tensor(
         [[0, 0, 0, 2, 2], [3, 1, 3, 0, 1]], torch.ones(5), (3, 4)
+    ),
+    "csr with room": lambda: csr_with_room(),
+    "csr repeated, out of order": lambda: sp.csr_matrix(
+        (np.ones(6), [3, 1, 3, 1, 0, 1], [0, 3, 3, 6]), shape=(3, 4)
     ),
     "explicit zeros": lambda: sp.csr_matrix(
         (np.array([1.0, 1, 0, 0, 1, 1]), [1, 3, 2, 1, 0, 1], [0, 3, 4, 6]), shape=(3, 4)

@@ -8,7 +8,8 @@ import torch
 from tests.scoring.statistics import SumOfSquares, TwoPassLogSumExp
 from xmc.distributed import World
 from xmc.errors import ConfigError
-from xmc.scoring import LabelShard, RowStatistic, ScoreInputs, as_positives, reduce_scores
+from xmc.objectives.statistics.log_partition import LogPartition
+from xmc.scoring import LabelShard, RowStatistic, ScoreInputs, as_positives, reduce_scores, tiled
 
 B, L, D = 4, 300, 3
 POSITIVES = as_positives([[0, 299], [], [127, 128, 129], [5]], B, L)
@@ -39,6 +40,32 @@ def test_tiles_equal_dense_for_any_statistic(statistic: RowStatistic, memory_byt
     for implementation in ("tiled", "auto"):
         found = results(statistic, implementation=implementation, memory_bytes=memory_bytes)
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("cache_bytes", [1, 8 << 20], ids=["three tiles", "one tile"])
+@pytest.mark.parametrize("memory_bytes", [1, 1 << 20], ids=["made again", "kept"])
+@pytest.mark.parametrize("left_out", [None, 7, 128], ids=["all in", "a negative out", "a positive out"])
+def test_weights_within_the_product_and_exponentials_in_place_change_nothing(
+    cache_bytes: int, memory_bytes: int, left_out: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiled, "CACHE_BYTES", cache_bytes)
+    log_weights = torch.linspace(0.0, 9.0, L, dtype=torch.float64)
+    if left_out is not None:
+        log_weights[left_out] = -torch.inf
+    options = {"log_weights": log_weights, "memory_bytes": memory_bytes}
+    expected = results(LogPartition(), implementation="dense", **options)
+    torch.testing.assert_close(results(LogPartition(), implementation="tiled", **options), expected)
+
+
+def test_gradients_can_be_asked_for_twice() -> None:
+    tensors = inputs()
+    scored = ScoreInputs(positives=POSITIVES, log_weights=torch.ones(L, dtype=torch.float64), **tensors)
+    scores, value = reduce_scores(scored, LogPartition())
+    once, again = (
+        torch.autograd.grad(scores.sum() + value.sum(), list(tensors.values()), retain_graph=True)
+        for _ in range(2)
+    )
+    torch.testing.assert_close(again, once, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("implementation", ["auto", "dense", "tiled"])

@@ -7,6 +7,7 @@ positives' scores alone, such as a margin, costs O(P).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, Protocol, TypeVar
@@ -174,7 +175,7 @@ def refuse_non_finite(loss: Tensor, inputs: ScoreInputs, name: str) -> None:
     Raises:
         NonFiniteError: Saying how many queries and labels of this rank are the cause.
     """
-    if loss.is_cuda or bool(torch.isfinite(loss).all()):
+    if loss.is_cuda or (math.isfinite(loss.item()) if loss.ndim == 0 else bool(torch.isfinite(loss).all())):
         return
     queries, labels = (int((~torch.isfinite(part).all(1)).sum()) for part in (inputs.queries, inputs.labels))
     raise NonFiniteError(

@@ -97,6 +97,8 @@ def join_pairs(first: Positives, second: Positives, names: str) -> tuple[Positiv
     Raises:
         ConfigError: When a pair is in both.
     """
+    if first.keys is not None and second.keys is not None and first.rows.device.type == "cpu":
+        return _join_by_keys(first, second, names)
     rows, labels = torch.cat([first.rows, second.rows]), torch.cat([first.labels, second.labels])
     # Ordered by label and then by row; the keys are unique unless a pair is listed twice.
     keys, order = torch.sort(labels * first.num_rows + rows)
@@ -107,10 +109,28 @@ def join_pairs(first: Positives, second: Positives, names: str) -> tuple[Positiv
         twice = bool((known[1:] == known[:-1]).any())
     else:
         twice = bool((keys[1:] == keys[:-1]).any())
-    if twice:
-        raise ConfigError(f"expected {names}, but a pair is both")
+    _refuse_twice(twice, names)
     pairs = Positives(rows[order], labels[order], None, first.num_rows, first.num_labels, known)
     return pairs, order < len(first)
+
+
+def _join_by_keys(first: Positives, second: Positives, names: str) -> tuple[Positives, Tensor]:
+    """As :func:`join_pairs` for pairs that are on the host, with their keys, in less than half the time."""
+    assert first.keys is not None and second.keys is not None
+    both = np.concatenate([first.keys, second.keys])
+    order = np.argsort(both, kind="stable")  # of two ascending runs, one merge
+    keys = both[order]
+    _refuse_twice(bool((keys[1:] == keys[:-1]).any()), names)
+    labels, rows = np.divmod(keys, max(first.num_rows, 1))
+    pairs = Positives(
+        torch.from_numpy(rows), torch.from_numpy(labels), None, first.num_rows, first.num_labels, keys
+    )
+    return pairs, torch.from_numpy(order < len(first))
+
+
+def _refuse_twice(twice: bool, names: str) -> None:
+    if twice:
+        raise ConfigError(f"expected {names}, but a pair is both")
 
 
 def without_pairs(pairs: Positives, removed: Positives) -> Positives:
@@ -153,17 +173,30 @@ def as_positives(
     _check_shape(shape, num_rows, num_labels)
     # Before the key below, in which an id out of range would be another pair's.
     _check_ids(rows, labels, num_labels)
-    # One integer per pair, label first, sorts by label and then by row and drops repeated pairs at once.
-    keys, first = np.unique(labels.astype(np.int64) * max(num_rows, 1) + rows, return_index=True)
-    kept = None if weights is None else _weights(weights[first])
+    # One integer per pair, label first, sorts by label and then by row.
+    keys = labels.astype(np.int64) * max(num_rows, 1) + rows
+    kept = None
+    if weights is None:
+        keys = _ascending(keys)
+    else:
+        keys, first = np.unique(keys, return_index=True)
+        kept = _weights(weights[first])
+    labels, rows = np.divmod(keys, max(num_rows, 1))
     return Positives(
-        to_device(keys % max(num_rows, 1), device),
-        to_device(keys // max(num_rows, 1), device),
+        to_device(rows, device),
+        to_device(labels, device),
         None if kept is None else to_device(kept, device),
         num_rows,
         num_labels,
         keys,
     )
+
+
+def _ascending(keys: np.ndarray) -> np.ndarray:
+    """Keys int64 sorted in place, and each once: ``np.unique`` in a third of the time where all differ."""
+    keys.sort()
+    new = keys[1:] != keys[:-1]
+    return keys if new.all() else np.concatenate([keys[:1], keys[1:][new]])
 
 
 Pairs = tuple[np.ndarray, np.ndarray, "np.ndarray | None", tuple[int, int]]
@@ -196,12 +229,18 @@ def _pairs(positives: PositivesLike, num_labels: int) -> Pairs:
 
 
 def _from_scipy(matrix: Any) -> Pairs:
-    coo = matrix.tocoo()
-    kept = coo.data != 0
-    rows, labels, data = coo.row[kept], coo.col[kept], coo.data[kept]
+    if matrix.format == "csr" and matrix.ndim == 2:  # as batches bring them: a quarter of what tocoo takes
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        labels, data = matrix.indices[: len(rows)], matrix.data[: len(rows)]
+    else:
+        coo = matrix.tocoo()
+        rows, labels, data = coo.row, coo.col, coo.data
+    kept = data != 0
+    if not kept.all():
+        rows, labels, data = rows[kept], labels[kept], data[kept]
     # A matrix of ones is a multi-hot one, whatever its type: no weights to carry along.
     weighted = data.dtype.kind == "f" and bool((data != 1).any())
-    return rows, labels, data if weighted else None, coo.shape
+    return rows, labels, data if weighted else None, matrix.shape
 
 
 def _from_lists(lists: Sequence[Any], num_labels: int) -> Pairs:
@@ -242,7 +281,7 @@ def _check_shape(shape: tuple[int, int], num_rows: int, num_labels: int) -> None
 
 
 def _check_ids(rows: np.ndarray, labels: np.ndarray, num_labels: int) -> None:
-    wrong = np.flatnonzero((labels < 0) | (labels >= num_labels))
-    if len(wrong):
+    if labels.size and (labels.min() < 0 or labels.max() >= num_labels):
+        wrong = np.flatnonzero((labels < 0) | (labels >= num_labels))
         row, label = int(rows[wrong[0]]), int(labels[wrong[0]])
         raise ConfigError(f"expected label ids in [0, {num_labels}), got {label} in row {row}")

@@ -14,6 +14,7 @@ __all__ = [
     "DirectStatistic",
     "Fold",
     "FusedStatistic",
+    "InPlaceStatistic",
     "RowNumbers",
     "RowStatistic",
     "Scan",
@@ -29,7 +30,8 @@ class Tile:
 
     Attributes:
         scores: [B, t] in float32 (float64 for float64 inputs); -inf at masked pairs, and at positives where
-            the statistic masks them. Read-only: a later pass may see the same memory again.
+            the statistic masks them. Read-only, as a later pass may see the same memory again, but where an
+            :class:`InPlaceStatistic` is asked to write there.
         log_weights: [t], minus the log of each label's inclusion probability, or None when every label is in.
         scratch: [B, t], of the same type as ``scores``; the statistic may overwrite it.
         labels: [t, D], the labels' embeddings in the type they came in.
@@ -72,6 +74,8 @@ class RowStatistic(Protocol):
     """A function of each row's scores, with its derivative, computed without holding all scores.
 
     ``masks_positives`` says whether a row's positives are left out of its statistic; masked pairs are always.
+    One that masks them, and knows a label's score and log weight by their sum alone, may say so by
+    ``adds_log_weights = True``: scoring may then give it the sum as the score, without a pass over a tile.
     """
 
     masks_positives: bool
@@ -119,6 +123,28 @@ class DirectStatistic(RowStatistic, Protocol):
             like: A tensor whose type and device the statistic takes.
             world: The ranks to merge over.
         """
+        ...
+
+
+@runtime_checkable
+class InPlaceStatistic(RowStatistic, Protocol):
+    """A statistic whose one pass can leave in the place of the scores what its gradient is made of.
+
+    Scoring asks for it where it keeps all scores: what is dear, such as exponentials, is then done once.
+    """
+
+    def reduce_in_place(
+        self, walk: Walk, num_rows: int, like: Tensor, world: World
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The statistic [B], as from :meth:`reduce`, from one pass that overwrites ``tile.scores``.
+
+        Returns:
+            The statistic, and for each tile the numbers [B] of its rows that :meth:`gradient_in_place` needs.
+        """
+        ...
+
+    def gradient_in_place(self, tile: Tile, numbers: Tensor, statistic: Tensor, gradient: Tensor) -> Tensor:
+        """As :meth:`tile_gradient`, in the place of what :meth:`reduce_in_place` left: ``tile.scores``."""
         ...
 
 

@@ -1,7 +1,8 @@
 """Scoring in tiles over the labels: memory that does not grow with B x L, at four products of B x L x D.
 
 One pass computes the scores for the statistic, one computes them again for the gradients, and two products
-give the gradients of queries and labels. When all scores fit the budget they are kept, which saves a product.
+give the gradients of queries and labels. When all scores fit the budget they are kept, which saves a product,
+and an :class:`InPlaceStatistic` leaves in their place what its gradient is made of.
 Where labels carry no gradient and the statistic is a :class:`DirectStatistic`, two products do.
 """
 
@@ -14,11 +15,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from xmc.distributed import World
 from xmc.scoring.arithmetic import accumulation_type, add_product, scaled_product, slope_product
 from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.pairs import add_pair_products
 from xmc.scoring.positives import Positives
-from xmc.scoring.statistic import DirectStatistic, Tile
+from xmc.scoring.statistic import DirectStatistic, InPlaceStatistic, Tile
 
 __all__ = ["TiledEngine", "tile_width"]
 
@@ -48,7 +50,12 @@ class _Walker:
     slices: list[slice] = field(init=False)
     left_out: Positives | None = field(init=False)
     left_slices: list[slice] = field(init=False)
-    buffers: list[Tensor] = field(init=False)
+    offsets: Tensor | None = field(init=False)
+    log_weights: Tensor | None = field(init=False)
+    within: Tensor | None = field(init=False)
+    """The log weights [l] that are within the scores, as the statistic would add them; None for none."""
+    buffers: dict[int, Tensor] = field(init=False)
+    buffer_size: int = field(init=False)
     kept: list[Tensor] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,12 +73,29 @@ class _Walker:
         self.slices = inputs.pairs.label_slices(edges)
         self.left_out = inputs.left_out(self.problem.statistic.masks_positives)
         self.left_slices = [] if self.left_out is None else self.left_out.label_slices(edges)
+        self._weigh()
         # All scores within the budget: kept for the way back, they save the product that makes them again.
         self.kept = [] if self.keep and rows * labels * size <= inputs.tile_bytes else None
-        # Buffers are made once and cut to each tile. A fresh tensor per tile would be new pages of memory
-        # each time, which cost more to fault in than the elementwise work on them.
-        scratch = queries.new_empty((rows * width,), dtype=self.dtype)
-        self.buffers = [scratch] if self.kept is not None else [scratch, torch.empty_like(scratch)]
+        # Buffers are made once, when they are asked for, and cut to each tile. A fresh tensor per tile would
+        # be new pages of memory each time, which cost more to fault in than the elementwise work on them.
+        self.buffers, self.buffer_size = {}, rows * width
+
+    def _weigh(self) -> None:
+        """Take log weights into the product as offsets are, where the statistic adds them to scores."""
+        given = self.problem
+        self.offsets = None if given.offsets is None else given.offsets.to(self.dtype)
+        self.log_weights = None if given.log_weights is None else given.log_weights.to(self.dtype)
+        self.within = None
+        statistic, weights = given.statistic, self.log_weights
+        # From a positive's score its weight is subtracted again, which a weight of -inf would not allow:
+        # only a CPU is asked, as another device would be waited for.
+        adds = getattr(statistic, "adds_log_weights", False) and statistic.masks_positives
+        if weights is None or not adds or weights.device.type != "cpu":
+            return
+        if not float(weights.abs().sum()) < torch.inf:
+            return
+        self.within, self.log_weights = weights, None
+        self.offsets = weights if self.offsets is None else self.offsets + weights
 
     def tiles(self, positive_scores: Tensor | None = None) -> Iterator[Tile]:
         """Pass over the tiles; writes the positives' scores of these labels into ``positive_scores`` [P]."""
@@ -82,13 +106,16 @@ class _Walker:
                 rows, columns = self.pairs(number)
                 # Read before they are masked; pairs of this tile only, so that each is written once per pass.
                 if positive_scores is not None:
-                    positive_scores[self.slices[number]] = scores[rows, columns]
+                    own = scores[rows, columns]
+                    if self.within is not None:
+                        own -= self.within[start:stop][columns]
+                    positive_scores[self.slices[number]] = own
                 if (left := self.left(number)) is not None:
                     # exp(-inf) and softplus(-inf) are exactly 0, however low the other scores of the row are.
                     scores[left] = -torch.inf
                 if self.kept is not None:
                     self.kept.append(scores)
-            weights = None if given.log_weights is None else given.log_weights[start:stop].to(self.dtype)
+            weights = None if self.log_weights is None else self.log_weights[start:stop]
             scratch = self._buffer(0, stop - start)
             # A statistic that masks positives has no weights to set: -inf says it all.
             masked = None if given.statistic.masks_positives else self.left(number)
@@ -114,14 +141,16 @@ class _Walker:
         scores = (
             self._buffer(1, width)
             if self.kept is None
-            else self.buffers[0].new_empty(len(given.queries), width)
+            else given.queries.new_empty((len(given.queries), width), dtype=self.dtype)
         )
-        offsets = None if given.offsets is None else given.offsets[start:stop].to(self.dtype)
+        offsets = None if self.offsets is None else self.offsets[start:stop]
         return scaled_product(given.queries, given.labels[start:stop].T, self.scale, offsets, scores)
 
     def _buffer(self, number: int, width: int) -> Tensor:
-        rows = len(self.problem.queries)
-        return self.buffers[number][: rows * width].view(rows, width)
+        queries = self.problem.queries
+        if number not in self.buffers:
+            self.buffers[number] = queries.new_empty((self.buffer_size,), dtype=self.dtype)
+        return self.buffers[number][: len(queries) * width].view(len(queries), width)
 
 
 class TiledEngine:
@@ -137,6 +166,10 @@ class TiledEngine:
         self.direct = self.direct and not (needed.labels or needed.offsets)
         self.direction: Tensor | None = None
         self.walker = _Walker(problem, keep=not self.direct)
+        kept, statistic = self.walker.kept is not None, self.statistic
+        self.in_place = statistic if kept and isinstance(statistic, InPlaceStatistic) else None
+        self.numbers: list[Tensor] | None = None
+        """Of each tile's rows, while the kept scores are what ``in_place`` has left of them."""
 
     def reduce(self) -> tuple[Tensor, Tensor]:
         """See :class:`xmc.scoring.engine.Engine`."""
@@ -150,6 +183,9 @@ class TiledEngine:
         if self.direct and isinstance(self.statistic, DirectStatistic):
             self.direction = queries.new_zeros(queries.shape, dtype=walker.dtype)
             return scores, self.statistic.reduce_with_direction(walk, self.direction, scores, world)
+        if self.in_place is not None:
+            value, self.numbers = self.in_place.reduce_in_place(walk, len(queries), scores, world)
+            return scores, value
         return scores, self.statistic.reduce(walk, len(queries), scores, world)
 
     def gradients(self, value: Tensor, grad_positives: Tensor, grad_value: Tensor) -> Gradients:
@@ -169,9 +205,10 @@ class TiledEngine:
         products = queries.new_zeros(queries.shape, dtype=walker.dtype)
         grad_labels = torch.empty_like(labels) if self.needed.labels else None
         grad_offsets = labels.new_empty(len(labels), dtype=walker.dtype) if self.needed.offsets else None
+        numbers = self._numbers(products)
         for number, tile in enumerate(walker.tiles()):
             part = slice(walker.bounds[number], walker.bounds[number + 1])
-            slope = self.statistic.tile_gradient(tile, value, grad_value)  # [B, t]
+            slope = self._slope(tile, None if numbers is None else numbers[number], value, grad_value)
             # A pair is listed once, so adding by index is exact and deterministic.
             slope[walker.pairs(number)] += grad_positives[walker.slices[number]]
             if self.needed.queries or self.needed.scale:
@@ -181,6 +218,23 @@ class TiledEngine:
             if grad_offsets is not None:
                 torch.sum(slope, 0, out=grad_offsets[part])
         return Gradients(products, grad_labels, grad_offsets)
+
+    def _numbers(self, like: Tensor) -> list[Tensor] | None:
+        """What the statistic needs to turn what it left in place into slopes, which can be done once."""
+        if self.in_place is None:
+            return None
+        numbers, self.numbers = self.numbers, None
+        if numbers is None:
+            # Gradients were asked for before: the kept scores are slopes by now, and are made again.
+            self.walker.kept = []
+            _, numbers = self.in_place.reduce_in_place(self.walker.tiles, len(like), like, World())
+        return numbers
+
+    def _slope(self, tile: Tile, numbers: Tensor | None, value: Tensor, grad_value: Tensor) -> Tensor:
+        """``grad_value[i] * d value[i] / d scores[i, j]`` of a tile, [B, t], where a statistic may write."""
+        if self.in_place is not None and numbers is not None:
+            return self.in_place.gradient_in_place(tile, numbers, value, grad_value)
+        return self.statistic.tile_gradient(tile, value, grad_value)
 
 
 def _write_scaled(out: Tensor, slope: Tensor, queries: Tensor, scale: float) -> None:

@@ -74,3 +74,21 @@ def test_tile_gradient_is_that_of_autograd_and_zero_at_masked_scores_and_empty_r
     assert found[1].tolist() == [0.0, 0.0, 0.0]
     assert found[0, 1] == 0
     assert found.data_ptr() == tile.scratch.data_ptr()
+
+
+def test_what_is_left_in_place_gives_the_gradient_of_every_tile() -> None:
+    # The second row has its first scores, low ones, in the last tile; the third has none.
+    scores = torch.tensor(
+        [[1.0, 5.0, -INF, 700.0], [-INF, -INF, -INF, -900.0], [-INF, -INF, -INF, -INF]], dtype=torch.float64
+    )
+    for log_weights in (None, torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)):
+        statistic, gradient = LogPartition(), torch.tensor([2.0, 3.0, 4.0], dtype=torch.float64)
+        value = statistic.reduce(walk(scores, log_weights, 2), 3, scores, World())
+        expected = [statistic.tile_gradient(tile, value, gradient) for tile in walk(scores, log_weights, 2)()]
+        tiles = list(walk(scores.clone(), log_weights, 2)())
+        reduced, shifts = statistic.reduce_in_place(lambda tiles=tiles: iter(tiles), 3, scores, World())
+        torch.testing.assert_close(reduced, value, rtol=0, atol=0)
+        for tile, shift, wanted in zip(tiles, shifts, expected, strict=True):
+            found = statistic.gradient_in_place(tile, shift, reduced, gradient)
+            torch.testing.assert_close(found, wanted)
+            assert found.data_ptr() == tile.scores.data_ptr()
