@@ -1,6 +1,7 @@
 #   make PYTHON=python3.12 ...            another interpreter for .venv
 #   make FAISS=gpu ...                    faiss-gpu instead of faiss-cpu
 #   make PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" ...   any further options of pip
+#   make AUDIT_ARGS="-s osv" audit        another source of advisories than PyPI
 #   make WORKERS=0 test                   the tests in one process
 PYTHON ?= python3
 FAISS ?= cpu
@@ -25,7 +26,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --ma
 TYPES_OF := import sys; sys.version_info >= (3, 12) and print("--python-version=3.12")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test thorough slow check format docs clean
+.PHONY: help install demo test thorough slow check format docs audit clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s%s\n", $$1, $$2}' Makefile
@@ -75,5 +76,9 @@ format: $(STAMP)  ## mend what ruff can mend
 docs: $(DOCS_STAMP)  ## the pages of docs/ as a site in site/; a broken link stops it
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+audit: $(STAMP)  ## known vulnerabilities of what is installed, as PyPI tells them
+	@test -x $(VENV)-audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/python -m pip install -q $(PIP_ARGS) pip-audit; }
+	$(VENV)-audit/bin/pip-audit --path $(VENV)/lib/python*/site-packages $(AUDIT_ARGS)
+
 clean:  ## remove .venv, caches and what was built
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,6 +21,7 @@ FACTS = DataFacts(
     pairs_per_label=6.0,
     head_share=0.3,
     shared_texts=0.0,
+    both_ways=0.0,
     label_lines=0.0,
     filter_pairs=0,
     queries=TEXT,
@@ -115,6 +116,16 @@ def test_few_pairs_share_one_table() -> None:
     )
 
 
+def test_a_relation_of_equals_shares_one_table_however_many_pairs_there_are() -> None:
+    assert chosen(both_ways=0.5)["encoder.tied"] is True
+    assert chosen(both_ways=0.49)["encoder.tied"] is False
+
+
+def test_a_pool_for_very_many_labels_has_more_of_them() -> None:
+    assert chosen(num_labels=65_536)["negatives.uniform"] == 512
+    assert chosen(num_labels=65_537)["negatives.uniform"] == 8_192
+
+
 def test_small_data_take_small_batches_and_many_passes() -> None:
     sizes = [chosen(num_rows=rows)["training.batch_size"] for rows in (200, 2_000, 30_000, 1_000_000)]
     epochs = [chosen(num_rows=rows)["training.epochs"] for rows in (200, 2_000, 30_000, 1_000_000)]
@@ -165,6 +176,30 @@ def test_facts_are_of_the_training_part(dataset: Dataset, static_folder: Path) -
     assert facts.filter_pairs == 2 and facts.shared_texts == 199 / 200
     assert facts.queries.median == 3 and facts.queries.percentile_95 == 3, "the long test text is not read"
     assert facts.labels.total == 203 and facts.queries.pieces_per_word == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ({"a": "bc", "b": "a", "c": "d", "d": "c"}, 4 / 5),
+        (
+            {"a": "ba", "b": "ca"},
+            2 / 2,
+        ),  # the pair with itself and the one with a label that is no row's do not ask
+        ({"x": "ab", "y": "a"}, 0.0),  # texts of rows that are no label's
+        ({"a": "b", "b": "a", **{f"row {n}": "c" for n in range(19)}}, 0.0),  # 2 of 21 pairs
+        ({"a": "b", "b": "a", **{f"row {n}": "c" for n in range(18)}}, 1.0),  # 2 of 20
+    ],
+)
+def test_pairs_that_stand_both_ways(
+    pairs: dict[str, str], expected: float, tmp_path: Path, static_folder: Path
+) -> None:
+    with DatasetWriter(tmp_path / "d", name="d") as writer:
+        for name in "abcd":
+            writer.add_label(name.upper(), name, "")
+        for row, labels in pairs.items():
+            writer.add_row("train", f"row of {row}", row, "", ["abcd".index(name) for name in labels])
+    assert measure_facts(Dataset.load(tmp_path / "d"), str(static_folder)).both_ways == expected
 
 
 def test_labels_of_several_lines_are_counted(tmp_path: Path, static_folder: Path) -> None:

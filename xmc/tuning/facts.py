@@ -43,6 +43,8 @@ class DataFacts:
         pairs_per_label: Of labels with any.
         head_share: Share of the pairs that the most frequent hundredth of the labels has.
         shared_texts: Share of the labels whose text another label has too.
+        both_ways: Share of the pairs that stand the other way round too, of those of a text that is a label's
+            and a label whose text is a row's; 0 where less than a tenth of the pairs are such.
         label_lines: Share of the labels whose texts have several lines, as synonyms are given.
         filter_pairs: Training pairs that evaluation leaves out of the ranking, such as an item with itself.
         queries: Of the rows' texts.
@@ -55,6 +57,7 @@ class DataFacts:
     pairs_per_label: float
     head_share: float
     shared_texts: float
+    both_ways: float
     label_lines: float
     filter_pairs: int
     queries: TextShape
@@ -86,6 +89,7 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
         pairs_per_label=float(points.sum()) / with_any,
         head_share=float(head.sum()) / max(1, int(points.sum())),
         shared_texts=_shared(dataset),
+        both_ways=_both_ways(dataset),
         label_lines=_in_lines(dataset),
         filter_pairs=0 if filtered is None else int(filtered.nnz),
         queries=_shape(dataset, "train", encoder.query_tower),
@@ -94,10 +98,29 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
 
 
 def _shared(dataset: Dataset) -> float:
-    texts = dataset.texts("labels")
-    names = np.fromiter((hash(text) for text in texts), dtype=np.int64, count=len(texts))
+    names = _hashes(dataset, "labels")
     _, counts = np.unique(names, return_counts=True)
     return float(counts[counts > 1].sum()) / max(1, len(names))
+
+
+def _both_ways(dataset: Dataset) -> float:
+    pairs = dataset.relevance("train").tocoo()
+    rows, labels = _hashes(dataset, "train")[pairs.row], _hashes(dataset, "labels")
+    ends = labels[pairs.col]
+    # The other way round needs a row of the label's text, and a label of the row's.
+    asked = np.isin(rows, labels) & np.isin(ends, rows) & (rows != ends)
+    if asked.sum() < max(1, pairs.nnz / 10):
+        return 0.0
+    _, numbers = np.unique(np.concatenate([rows[asked], ends[asked]]), return_inverse=True)
+    first, second = numbers.reshape(2, -1).astype(np.int64)
+    size = len(numbers)
+    return float(np.isin(second * size + first, first * size + second).mean())
+
+
+def _hashes(dataset: Dataset, table: str) -> np.ndarray:
+    """Of the texts of a table, int64."""
+    texts = dataset.texts(table)
+    return np.fromiter((hash(text) for text in texts), dtype=np.int64, count=len(texts))
 
 
 def _in_lines(dataset: Dataset) -> float:

@@ -1,8 +1,8 @@
 """A recipe from the facts of a data set: rules that need no trial, each with its reason.
 
-The constants are those of the recipes for api-docs, Debian-Related-30K and YSO-FinnaTitles-24K, and what a
-few runs on a cut of the second to 2,000 rows said of small data; all with static towers. The section on
-`xmc fit` in docs/benchmarks/methods.md has what they give, and on how little that rests.
+The constants are those of the recipes for api-docs, Debian-Related-30K, YSO-FinnaTitles-24K and wordnet, and
+what a few runs on a cut of the second to 2,000 rows said of small data; all with static towers. The section
+on `xmc fit` in docs/benchmarks/methods.md has what they give, and on how little that rests.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ LEAST_ROWS_BESIDE_LABELS = 5_000
 
 SHARED_TEXTS = 0.1
 """Share of the labels that have the text of another, from which on a text is no name."""
+
+BOTH_WAYS = 0.5
+"""Share of pairs that stand the other way round too, from which on a relation is one of equals."""
+
+FEW_LABELS = 65_536
+"""Up to here a batch's positives and few labels drawn uniformly are a pool that is good enough."""
 
 MOST_LABEL_QUERIES = 4_096
 """Labels that join a batch as queries, at most, where one a row is not more."""
@@ -71,13 +77,7 @@ def _encoder(facts: DataFacts, static: bool) -> list[Choice]:
         size = min(60_000, max(2_000, tokens // 20))
         reason = f"{tokens:,} tokens of text, and a word falls into {pieces:.1f} of them"
         chosen.append(Choice("encoder.vocabulary", size, reason))
-    # Labels that many queries share are not worded as those queries are: one table cannot say so.
-    separate = facts.num_pairs >= 20_000 or (facts.num_pairs >= 2_000 and facts.head_share >= 0.1)
-    shared = f", {100 * facts.head_share:.0f} % of them of a hundredth of the labels, "
-    reason = f"{facts.num_pairs:,} pairs of a query and a label{shared}" + (
-        "can teach two tables of tokens" if separate else "are few for two tables of tokens"
-    )
-    chosen.append(Choice("encoder.tied", not separate, reason))
+    chosen.append(_tied(facts))
     dropout = 0.2 if queries.median >= 16 and facts.num_rows < 100_000 else 0.0
     reason = f"a query has {queries.median} tokens in the middle, and there are {facts.num_rows:,} rows"
     return [
@@ -85,6 +85,21 @@ def _encoder(facts: DataFacts, static: bool) -> list[Choice]:
         Choice("encoder.dropout", dropout, reason),
         Choice("encoder.label_dropout", 0.0, "a label's text is short"),
     ]
+
+
+def _tied(facts: DataFacts) -> Choice:
+    if facts.both_ways >= BOTH_WAYS:
+        percent = 100 * facts.both_ways
+        return Choice(
+            "encoder.tied", True, f"{percent:.0f} % of the pairs stand both ways: both ends read alike"
+        )
+    # Labels that many queries share are not worded as those queries are: one table cannot say so.
+    separate = facts.num_pairs >= 20_000 or (facts.num_pairs >= 2_000 and facts.head_share >= 0.1)
+    shared = f", {100 * facts.head_share:.0f} % of them of a hundredth of the labels, "
+    reason = f"{facts.num_pairs:,} pairs of a query and a label{shared}" + (
+        "can teach two tables of tokens" if separate else "are few for two tables of tokens"
+    )
+    return Choice("encoder.tied", not separate, reason)
 
 
 def _objective(facts: DataFacts, static: bool) -> list[Choice]:
@@ -115,9 +130,10 @@ def _objective(facts: DataFacts, static: bool) -> list[Choice]:
 def _negatives(facts: DataFacts) -> list[Choice]:
     if facts.num_labels <= MOST_LABELS_AT_ONCE:
         return [Choice("negatives.mode", "all", f"{facts.num_labels:,} labels fit a step")]
+    few = facts.num_labels <= FEW_LABELS
     return [
         Choice("negatives.mode", "sampled", f"{facts.num_labels:,} labels are too many to encode each step"),
-        Choice("negatives.uniform", 512, "beside the positives of the batch"),
+        Choice("negatives.uniform", 512 if few else 8_192, "beside the positives of the batch"),
     ]
 
 
