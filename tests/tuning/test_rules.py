@@ -121,9 +121,10 @@ def test_a_relation_of_equals_shares_one_table_however_many_pairs_there_are() ->
     assert chosen(both_ways=0.49)["encoder.tied"] is False
 
 
-def test_a_pool_for_very_many_labels_has_more_of_them() -> None:
-    assert chosen(num_labels=65_536)["negatives.uniform"] == 512
-    assert chosen(num_labels=65_537)["negatives.uniform"] == 8_192
+def test_a_pool_for_very_many_labels_has_more_of_them_for_larger_batches() -> None:
+    few, many = chosen(num_labels=65_536), chosen(num_labels=65_537)
+    assert (few["negatives.uniform"], few["training.batch_size"]) == (512, 512)
+    assert (many["negatives.uniform"], many["training.batch_size"]) == (8_192, 1_024)
 
 
 def test_small_data_take_small_batches_and_many_passes() -> None:

@@ -182,7 +182,9 @@ def _validation(facts: DataFacts) -> list[Choice]:
 
 
 def _batch_size(facts: DataFacts) -> int:
-    return _power_of_two(facts.num_rows / 30, 16, 1024 if facts.num_rows >= 100_000 else 512)
+    # A large pool is encoded once a step: twice the rows share it.
+    many = facts.num_rows >= 100_000 or facts.num_labels > FEW_LABELS
+    return _power_of_two(facts.num_rows / 30, 16, 1024 if many else 512)
 
 
 def _length(shape: TextShape, most: int) -> int:
