@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmc.data import DatasetWriter
+from xmc.encoders import DualEncoder
+from xmc.encoders.config import EncoderConfig
 from xmc.errors import ConfigError, DataError, IndexMismatchError, ModelError, XMCError
 from xmc.retrieval import Hit, LabelIndex, exact_search
 from xmc.retrieval.label_table import LabelTable
@@ -300,6 +302,17 @@ def test_one_text_in_is_one_out(index):
     assert index.hits("0 1 0", 1)[0].uid == "camping tent"
     index.remove("camping tent")
     assert len(index) == 4 and index.hits("0 1 0", 1)[0].uid == "b"
+
+
+def test_of_single_texts_that_are_too_long_the_first_is_told(static_folder, caplog):
+    encoder = DualEncoder.build(EncoderConfig(str(static_folder), kind="static", query_length=4))
+    index, long = LabelIndex.build(encoder, ["bird", "red bird"]), "red bird " * 4
+    with caplog.at_level("WARNING"):
+        for _ in range(3):
+            index.search(long, 1)
+        assert len(caplog.records) == 1 and "1 of 1 query has more tokens" in caplog.text
+        index.search([long, "bird", long], 1)
+    assert len(caplog.records) == 2 and "2 of 3 queries have more tokens" in caplog.text
 
 
 def test_arrays_and_iterators_of_texts(make_encoder):

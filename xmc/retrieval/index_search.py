@@ -31,12 +31,15 @@ __all__ = ["SearchableIndex"]
 class SearchableIndex(OpenIndex):
     """The searches of `LabelIndex`."""
 
+    _cut_told = False
+
     def search(
         self, texts: TextInput, k: int = 10, encoder: DualEncoder | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Label ids and scores of the k best labels of query texts (see `search_vectors`).
 
-        Both are [N, k] for N texts, and [k] for one string.
+        Both are [N, k] for N texts, and [k] for one string. Texts longer than the model reads are told in the
+        log: of a list how many, of single strings the first alone.
 
         Raises:
             DataError: When a text is empty, which fits every label alike, or no string.
@@ -54,7 +57,9 @@ class SearchableIndex(OpenIndex):
         cuts = CutCount()
         model = self.query_encoder if encoder is None else self._model(encoder)
         ids, scores, _ = self.ranked(queries, k, model, cuts)
-        cuts.warn("queries")
+        if not (one and self._cut_told):  # a program that searches one by one would be told each time
+            cuts.warn("queries")
+        self._cut_told |= cuts.num_cut > 0
         return (ids[0], scores[0]) if one else (ids, scores)
 
     def ranked(
