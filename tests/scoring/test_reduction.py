@@ -9,7 +9,8 @@ from tests.scoring.statistics import SumOfSquares, TwoPassLogSumExp
 from xmc.distributed import World
 from xmc.errors import ConfigError
 from xmc.objectives.statistics.log_partition import LogPartition
-from xmc.scoring import LabelShard, RowStatistic, ScoreInputs, as_positives, reduce_scores, tiled
+from xmc.scoring import LabelShard, RowStatistic, ScoreInputs, Tile, as_positives, reduce_scores, tiled
+from xmc.scoring.statistic import Walk
 
 B, L, D = 4, 300, 3
 POSITIVES = as_positives([[0, 299], [], [127, 128, 129], [5]], B, L)
@@ -55,6 +56,60 @@ def test_weights_within_the_product_and_exponentials_in_place_change_nothing(
     options = {"log_weights": log_weights, "memory_bytes": memory_bytes}
     expected = results(LogPartition(), implementation="dense", **options)
     torch.testing.assert_close(results(LogPartition(), implementation="tiled", **options), expected)
+
+
+@pytest.mark.parametrize("weight", [-100.0, -1e9, torch.finfo(torch.float32).min, -torch.inf, 1e4])
+def test_a_positives_score_is_what_it_is_beside_any_weight(weight: float) -> None:
+    queries, labels = torch.tensor([[1.0]]), torch.tensor([[0.123456789], [0.5]])
+    log_weights = torch.tensor([weight, 0.0])
+    scored = ScoreInputs(queries, labels, [[0]], 20.0, log_weights=log_weights, implementation="tiled")
+    scores, value = reduce_scores(scored, LogPartition())
+    torch.testing.assert_close(scores, 20 * labels[:1, 0], rtol=1e-6, atol=0)
+    torch.testing.assert_close(value, torch.tensor([10.0]))
+
+
+def test_weights_that_are_no_number_leave_scores_alone() -> None:
+    scored = ScoreInputs(
+        torch.ones(1, 1), torch.ones(2, 1), [[0]], 2.0, log_weights=torch.tensor([torch.nan, 0.0])
+    )
+    assert reduce_scores(scored, LogPartition())[0].tolist() == [2.0]
+
+
+class DoubledSlope(LogPartition):
+    def tile_gradient(self, tile: Tile, statistic: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        return super().tile_gradient(tile, statistic, gradient).mul_(2)
+
+
+class Halved(LogPartition):
+    def reduce(self, *arguments: Any) -> torch.Tensor:
+        return super().reduce(*arguments) / 2
+
+
+class CountsPositives(LogPartition):
+    """As TwoPassLogSumExp: positives are in it, and their weight there is 1."""
+
+    masks_positives = False
+
+    def tile_gradient(self, tile: Tile, statistic: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        return super().tile_gradient(tile, statistic, gradient)
+
+    def reduce(self, walk: Walk, *arguments: Any) -> torch.Tensor:
+        assert all(tile.log_weights is not None for tile in walk())
+        return super().reduce(walk, *arguments)
+
+
+def test_what_a_subclass_changes_holds_whether_scores_are_kept_or_not() -> None:
+    plain = results(LogPartition(), implementation="tiled")
+    for memory_bytes in (1, 1 << 20):
+        doubled = results(DoubledSlope(), implementation="tiled", memory_bytes=memory_bytes)
+        torch.testing.assert_close(doubled[1], plain[1])
+        assert not torch.allclose(doubled[3], plain[3])
+        halved = results(Halved(), implementation="tiled", memory_bytes=memory_bytes)
+        torch.testing.assert_close(halved[1], plain[1] / 2)
+
+
+def test_weights_of_a_statistic_that_counts_positives_are_given_apart() -> None:
+    results(CountsPositives(), implementation="tiled", log_weights=torch.ones(L, dtype=torch.float64))
 
 
 def test_gradients_can_be_asked_for_twice() -> None:

@@ -70,3 +70,10 @@ def test_nothing_is_nearer_than_the_same(config: TrainConfig) -> None:
     assert rules["objective.virtual_negative"] == 1.0
     found = [c["objective.virtual_negative"] for c in neighbours(rules, FACTS) if "virtual" in str(c)]
     assert found == [0.9]
+
+
+def test_another_pool_is_tried_whatever_the_rules_draw(config: TrainConfig) -> None:
+    rules = flat(asdict(recipe(FACTS, config)))
+    for drawn, other in ((512, 8_192), (8_192, 2_048)):
+        found = neighbours(rules | {"negatives.uniform": drawn, "negatives.mode": "sampled"}, FACTS)
+        assert {"negatives.uniform": other} in found

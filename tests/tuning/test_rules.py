@@ -119,12 +119,15 @@ def test_few_pairs_share_one_table() -> None:
 def test_a_relation_of_equals_shares_one_table_however_many_pairs_there_are() -> None:
     assert chosen(both_ways=0.5)["encoder.tied"] is True
     assert chosen(both_ways=0.49)["encoder.tied"] is False
+    assert chosen(both_ways=1.0, shared_texts=0.1)["encoder.tied"] is False, "a text that is no name"
 
 
 def test_a_pool_for_very_many_labels_has_more_of_them_for_larger_batches() -> None:
     few, many = chosen(num_labels=65_536), chosen(num_labels=65_537)
     assert (few["negatives.uniform"], few["training.batch_size"]) == (512, 512)
     assert (many["negatives.uniform"], many["training.batch_size"]) == (8_192, 1_024)
+    many = chosen(num_labels=65_537, accelerator=True)
+    assert (many["negatives.uniform"], many["training.batch_size"]) == (512, 512), "a transformer reads them"
 
 
 def test_small_data_take_small_batches_and_many_passes() -> None:
@@ -183,10 +186,9 @@ def test_facts_are_of_the_training_part(dataset: Dataset, static_folder: Path) -
     ("pairs", "expected"),
     [
         ({"a": "bc", "b": "a", "c": "d", "d": "c"}, 4 / 5),
-        (
-            {"a": "ba", "b": "ca"},
-            2 / 2,
-        ),  # the pair with itself and the one with a label that is no row's do not ask
+        ({"a": "ba", "b": "ca"}, 2 / 2),  # a label that is no row's does not ask
+        ({"a": "ab", "b": "d", "d": "a"}, 0.0),  # a pair with itself is no pair of two
+        ({"a": "b", "b": "a", "x": "a"}, 1.0),  # a row that is no label's does not ask
         ({"x": "ab", "y": "a"}, 0.0),  # texts of rows that are no label's
         ({"a": "b", "b": "a", **{f"row {n}": "c" for n in range(19)}}, 0.0),  # 2 of 21 pairs
         ({"a": "b", "b": "a", **{f"row {n}": "c" for n in range(18)}}, 1.0),  # 2 of 20

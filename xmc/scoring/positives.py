@@ -229,7 +229,8 @@ def _pairs(positives: PositivesLike, num_labels: int) -> Pairs:
 
 
 def _from_scipy(matrix: Any) -> Pairs:
-    if matrix.format == "csr" and matrix.ndim == 2:  # as batches bring them: a quarter of what tocoo takes
+    whole = matrix.format == "csr" and matrix.ndim == 2 and len(matrix.indices) == len(matrix.data)
+    if whole:  # as batches bring them: a quarter of what tocoo takes
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         labels, data = matrix.indices[: len(rows)], matrix.data[: len(rows)]
     else:

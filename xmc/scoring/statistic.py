@@ -20,6 +20,7 @@ __all__ = [
     "Scan",
     "Tile",
     "Walk",
+    "in_place_of",
     "tile_weights",
 ]
 
@@ -130,7 +131,8 @@ class DirectStatistic(RowStatistic, Protocol):
 class InPlaceStatistic(RowStatistic, Protocol):
     """A statistic whose one pass can leave in the place of the scores what its gradient is made of.
 
-    Scoring asks for it where it keeps all scores: what is dear, such as exponentials, is then done once.
+    Scoring asks for it where it keeps all scores: what is dear, such as exponentials, is then done once. A
+    subclass with a ``reduce`` or a ``tile_gradient`` of its own, and these inherited, goes the usual way.
     """
 
     def reduce_in_place(
@@ -146,6 +148,20 @@ class InPlaceStatistic(RowStatistic, Protocol):
     def gradient_in_place(self, tile: Tile, numbers: Tensor, statistic: Tensor, gradient: Tensor) -> Tensor:
         """As :meth:`tile_gradient`, in the place of what :meth:`reduce_in_place` left: ``tile.scores``."""
         ...
+
+
+def in_place_of(statistic: RowStatistic) -> InPlaceStatistic | None:
+    """The statistic, where it can work in place and does by that what its other methods do; else None."""
+    if not isinstance(statistic, InPlaceStatistic):
+        return None
+    pairs = (("reduce", "reduce_in_place"), ("tile_gradient", "gradient_in_place"))
+    alike = all(issubclass(_owner(statistic, own), _owner(statistic, usual)) for usual, own in pairs)
+    return statistic if alike else None
+
+
+def _owner(statistic: RowStatistic, method: str) -> type:
+    """The class that a statistic has a method from."""
+    return next(cls for cls in type(statistic).__mro__ if method in vars(cls))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 One pass computes the scores for the statistic, one computes them again for the gradients, and two products
 give the gradients of queries and labels. When all scores fit the budget they are kept, which saves a product,
-and an :class:`InPlaceStatistic` leaves in their place what its gradient is made of.
+and an ``InPlaceStatistic`` leaves in their place what its gradient is made of.
 Where labels carry no gradient and the statistic is a :class:`DirectStatistic`, two products do.
 """
 
@@ -20,9 +20,12 @@ from xmc.scoring.arithmetic import accumulation_type, add_product, scaled_produc
 from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.pairs import add_pair_products
 from xmc.scoring.positives import Positives
-from xmc.scoring.statistic import DirectStatistic, InPlaceStatistic, Tile
+from xmc.scoring.statistic import DirectStatistic, Tile, in_place_of
 
 __all__ = ["TiledEngine", "tile_width"]
+
+MOST_LOG_WEIGHT = 64.0
+"""Up to here log weights may be within scores: a positive's score is a digit or two less exact for it."""
 
 CACHE_BYTES = 8 << 20
 """A tile about this large stays in a core's cache between the product and the element-wise work."""
@@ -44,6 +47,8 @@ class _Walker:
 
     problem: Problem
     keep: bool = True
+    in_place: bool = False
+    """Whether scores may be written over, so that tiles need no scratch."""
     dtype: torch.dtype = field(init=False)
     scale: float = field(init=False)
     bounds: list[int] = field(init=False)
@@ -87,12 +92,13 @@ class _Walker:
         self.log_weights = None if given.log_weights is None else given.log_weights.to(self.dtype)
         self.within = None
         statistic, weights = given.statistic, self.log_weights
-        # From a positive's score its weight is subtracted again, which a weight of -inf would not allow:
-        # only a CPU is asked, as another device would be waited for.
         adds = getattr(statistic, "adds_log_weights", False) and statistic.masks_positives
-        if weights is None or not adds or weights.device.type != "cpu":
+        # Only a CPU is asked for their size, as another device would be waited for.
+        if not adds or weights is None or not len(weights) or weights.device.type != "cpu":
             return
-        if not float(weights.abs().sum()) < torch.inf:
+        # From a positive's score its weight is subtracted again, which would leave nothing of the score
+        # beside a weight of -1e9 or -inf, as of a label that is left out. NaN is not small either.
+        if not float(weights.abs().max()) <= MOST_LOG_WEIGHT:
             return
         self.within, self.log_weights = weights, None
         self.offsets = weights if self.offsets is None else self.offsets + weights
@@ -116,7 +122,7 @@ class _Walker:
                 if self.kept is not None:
                     self.kept.append(scores)
             weights = None if self.log_weights is None else self.log_weights[start:stop]
-            scratch = self._buffer(0, stop - start)
+            scratch = scores if self.in_place else self._buffer(0, stop - start)
             # A statistic that masks positives has no weights to set: -inf says it all.
             masked = None if given.statistic.masks_positives else self.left(number)
             yield Tile(scores, weights, scratch, given.labels[start:stop], self.pairs(number), masked)
@@ -166,8 +172,8 @@ class TiledEngine:
         self.direct = self.direct and not (needed.labels or needed.offsets)
         self.direction: Tensor | None = None
         self.walker = _Walker(problem, keep=not self.direct)
-        kept, statistic = self.walker.kept is not None, self.statistic
-        self.in_place = statistic if kept and isinstance(statistic, InPlaceStatistic) else None
+        self.in_place = None if self.walker.kept is None else in_place_of(self.statistic)
+        self.walker.in_place = self.in_place is not None
         self.numbers: list[Tensor] | None = None
         """Of each tile's rows, while the kept scores are what ``in_place`` has left of them."""
 

@@ -58,7 +58,8 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
         found.append({"training.batch_size": batch // 2})
     found.append({"training.batch_size": batch * 2})
     if rules["negatives.mode"] == "sampled":
-        found.append({"negatives.uniform": min(8_192, facts.num_labels)})
+        drawn = rules["negatives.uniform"]
+        found.append({"negatives.uniform": min(8_192, facts.num_labels) if drawn < 8_192 else 2_048})
     if facts.filter_pairs:
         # Trades the first places for depth, where many a text is its own label.
         found.append({"negatives.filter_pairs": "negative"})

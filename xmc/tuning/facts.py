@@ -43,8 +43,9 @@ class DataFacts:
         pairs_per_label: Of labels with any.
         head_share: Share of the pairs that the most frequent hundredth of the labels has.
         shared_texts: Share of the labels whose text another label has too.
-        both_ways: Share of the pairs that stand the other way round too, of those of a text that is a label's
-            and a label whose text is a row's; 0 where less than a tenth of the pairs are such.
+        both_ways: Share of the pairs that stand the other way round too, of those of a row whose text is that
+            of another label and a label whose text is a row's; 0 where less than a tenth of the pairs are
+            such, as where rows are read by other fields than labels.
         label_lines: Share of the labels whose texts have several lines, as synonyms are given.
         filter_pairs: Training pairs that evaluation leaves out of the ranking, such as an item with itself.
         queries: Of the rows' texts.
@@ -104,14 +105,20 @@ def _shared(dataset: Dataset) -> float:
 
 
 def _both_ways(dataset: Dataset) -> float:
-    pairs = dataset.relevance("train").tocoo()
-    rows, labels = _hashes(dataset, "train")[pairs.row], _hashes(dataset, "labels")
-    ends = labels[pairs.col]
-    # The other way round needs a row of the label's text, and a label of the row's.
-    asked = np.isin(rows, labels) & np.isin(ends, rows) & (rows != ends)
-    if asked.sum() < max(1, pairs.nnz / 10):
+    rows, labels = _hashes(dataset, "train"), _hashes(dataset, "labels")
+    empty = hash("")
+    # The other way round needs a label of the row's text, and a row of the label's.
+    labelled, asking = np.isin(rows, labels) & (rows != empty), np.isin(labels, rows) & (labels != empty)
+    if not labelled.any():
         return 0.0
-    _, numbers = np.unique(np.concatenate([rows[asked], ends[asked]]), return_inverse=True)
+    pairs = dataset.relevance("train").tocoo()
+    asked = labelled[pairs.row] & asking[pairs.col]
+    starts, ends = rows[pairs.row[asked]], labels[pairs.col[asked]]
+    apart = starts != ends  # a text with itself says nothing
+    starts, ends = starts[apart], ends[apart]
+    if len(starts) < max(1, pairs.nnz / 10):
+        return 0.0
+    _, numbers = np.unique(np.concatenate([starts, ends]), return_inverse=True)
     first, second = numbers.reshape(2, -1).astype(np.int64)
     size = len(numbers)
     return float(np.isin(second * size + first, first * size + second).mean())

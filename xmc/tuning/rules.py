@@ -52,7 +52,7 @@ def choose(facts: DataFacts, *, accelerator: bool) -> list[Choice]:
     return [
         *_encoder(facts, static),
         *_objective(facts, static),
-        *_negatives(facts),
+        *_negatives(facts, static),
         *_training(facts, static),
         *_label_queries(facts, static),
         *_validation(facts),
@@ -88,7 +88,7 @@ def _encoder(facts: DataFacts, static: bool) -> list[Choice]:
 
 
 def _tied(facts: DataFacts) -> Choice:
-    if facts.both_ways >= BOTH_WAYS:
+    if facts.both_ways >= BOTH_WAYS and facts.shared_texts < SHARED_TEXTS:
         percent = 100 * facts.both_ways
         return Choice(
             "encoder.tied", True, f"{percent:.0f} % of the pairs stand both ways: both ends read alike"
@@ -127,18 +127,19 @@ def _objective(facts: DataFacts, static: bool) -> list[Choice]:
     return chosen
 
 
-def _negatives(facts: DataFacts) -> list[Choice]:
+def _negatives(facts: DataFacts, static: bool) -> list[Choice]:
     if facts.num_labels <= MOST_LABELS_AT_ONCE:
         return [Choice("negatives.mode", "all", f"{facts.num_labels:,} labels fit a step")]
-    few = facts.num_labels <= FEW_LABELS
-    return [
-        Choice("negatives.mode", "sampled", f"{facts.num_labels:,} labels are too many to encode each step"),
-        Choice("negatives.uniform", 512 if few else 8_192, "beside the positives of the batch"),
-    ]
+    mode = Choice(
+        "negatives.mode", "sampled", f"{facts.num_labels:,} labels are too many to encode each step"
+    )
+    if static and facts.num_labels > FEW_LABELS:  # a transformer would take as many times as long for them
+        return [mode, Choice("negatives.uniform", 8_192, "few drawn of so many labels are far from a query")]
+    return [mode, Choice("negatives.uniform", 512, "beside the positives of the batch")]
 
 
 def _training(facts: DataFacts, static: bool) -> list[Choice]:
-    rows, batch = facts.num_rows, _batch_size(facts)
+    rows, batch = facts.num_rows, _batch_size(facts, static)
     # Small data are learned by heart: on 2,000 rows 8 passes were better than 25 by 1.8 points of nDCG@5.
     epochs = float(min(10, max(3, round(200_000 / rows))))
     # A handful of rows is a step or two a pass.
@@ -156,9 +157,10 @@ def _training(facts: DataFacts, static: bool) -> list[Choice]:
 
 def _label_queries(facts: DataFacts, static: bool) -> list[Choice]:
     few = facts.num_rows < LEAST_ROWS_BESIDE_LABELS
-    if not static or few or not labels_may_ask(facts, _batch_size(facts)):
+    batch = _batch_size(facts, static)
+    if not static or few or not labels_may_ask(facts, batch):
         return []
-    joined, until = label_queries(facts, _batch_size(facts)).items()
+    joined, until = label_queries(facts, batch).items()
     return [
         Choice(*joined, "as many labels for each row of a batch ask for themselves"),
         Choice(*until, "then training rows alone: they have the last word"),
@@ -181,9 +183,9 @@ def _validation(facts: DataFacts) -> list[Choice]:
     return [Choice("validation.rows", rows, "held out while candidates are compared")]
 
 
-def _batch_size(facts: DataFacts) -> int:
+def _batch_size(facts: DataFacts, static: bool) -> int:
     # A large pool is encoded once a step: twice the rows share it.
-    many = facts.num_rows >= 100_000 or facts.num_labels > FEW_LABELS
+    many = facts.num_rows >= 100_000 or (static and facts.num_labels > FEW_LABELS)
     return _power_of_two(facts.num_rows / 30, 16, 1024 if many else 512)
 
 
