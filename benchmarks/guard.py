@@ -128,7 +128,10 @@ def compare(recorded: Mapping[str, Any], data: Path, options: argparse.Namespace
     changed = [name for name in MACHINE if recorded["machine"][name] != machine[name]]
     if changed:
         told = "; ".join(f"{name} {recorded['machine'][name]}, now {machine[name]}" for name in changed)
-        print(f"recorded elsewhere ({told}): ratios may differ a little", file=sys.stderr)
+        print(
+            f"recorded elsewhere ({told}): ratios of another processor may differ by half and more",
+            file=sys.stderr,
+        )
     runs = [measure(data, options.steps)]
     worse = slower(recorded["cases"], runs[0])
     while worse and len(runs) < RUNS:
