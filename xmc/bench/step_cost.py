@@ -145,6 +145,8 @@ def _score_bytes(shape: StepShape, labels: int) -> int:
     if shape.engine == "dense":
         return 2 * whole  # the matrix and its gradient, at the very least
     tiles = min(shape.kept_scores, 2 * whole)
+    if shape.engine == "tiled" and whole <= shape.kept_scores:
+        tiles = whole  # kept, and slopes made in their place, as of a log partition; others have a tile more
     if shape.engine == "tiled" and shape.memory:
         tiles += min(shape.kept_scores, 2 * FLOAT * shape.batch * shape.share(shape.memory))
     return tiles

@@ -20,7 +20,6 @@ __all__ = [
     "Scan",
     "Tile",
     "Walk",
-    "in_place_of",
     "tile_weights",
 ]
 
@@ -148,20 +147,6 @@ class InPlaceStatistic(RowStatistic, Protocol):
     def gradient_in_place(self, tile: Tile, numbers: Tensor, statistic: Tensor, gradient: Tensor) -> Tensor:
         """As :meth:`tile_gradient`, in the place of what :meth:`reduce_in_place` left: ``tile.scores``."""
         ...
-
-
-def in_place_of(statistic: RowStatistic) -> InPlaceStatistic | None:
-    """The statistic, where it can work in place and does by that what its other methods do; else None."""
-    if not isinstance(statistic, InPlaceStatistic):
-        return None
-    pairs = (("reduce", "reduce_in_place"), ("tile_gradient", "gradient_in_place"))
-    alike = all(issubclass(_owner(statistic, own), _owner(statistic, usual)) for usual, own in pairs)
-    return statistic if alike else None
-
-
-def _owner(statistic: RowStatistic, method: str) -> type:
-    """The class that a statistic has a method from."""
-    return next(cls for cls in type(statistic).__mro__ if method in vars(cls))
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from xmc.scoring.arithmetic import accumulation_type, add_product, scaled_produc
 from xmc.scoring.engine import Gradients, Needed, Problem
 from xmc.scoring.pairs import add_pair_products
 from xmc.scoring.positives import Positives
-from xmc.scoring.statistic import DirectStatistic, Tile, in_place_of
+from xmc.scoring.statistic import DirectStatistic, InPlaceStatistic, RowStatistic, Tile
 
-__all__ = ["TiledEngine", "tile_width"]
+__all__ = ["TiledEngine", "in_place_of", "tile_width"]
 
 MOST_LOG_WEIGHT = 64.0
 """Up to here log weights may be within scores: a positive's score is a digit or two less exact for it."""
@@ -241,6 +241,20 @@ class TiledEngine:
         if self.in_place is not None and numbers is not None:
             return self.in_place.gradient_in_place(tile, numbers, value, grad_value)
         return self.statistic.tile_gradient(tile, value, grad_value)
+
+
+def in_place_of(statistic: RowStatistic) -> InPlaceStatistic | None:
+    """The statistic, where it can work in place and does by that what its other methods do; else None."""
+    if not isinstance(statistic, InPlaceStatistic):
+        return None
+    pairs = (("reduce", "reduce_in_place"), ("tile_gradient", "gradient_in_place"))
+    alike = all(issubclass(_owner(statistic, own), _owner(statistic, usual)) for usual, own in pairs)
+    return statistic if alike else None
+
+
+def _owner(statistic: RowStatistic, method: str) -> type:
+    """The class that a statistic has a method from."""
+    return next(cls for cls in type(statistic).__mro__ if method in vars(cls))
 
 
 def _write_scaled(out: Tensor, slope: Tensor, queries: Tensor, scale: float) -> None:
