@@ -205,6 +205,16 @@ def test_pairs_that_stand_both_ways(
     assert measure_facts(Dataset.load(tmp_path / "d"), str(static_folder)).both_ways == expected
 
 
+def test_texts_that_are_empty_stand_for_nothing(tmp_path: Path, static_folder: Path) -> None:
+    with DatasetWriter(tmp_path / "d", name="d") as writer:
+        for uid, text in (("A", "a"), ("E", ""), ("B", "b")):
+            writer.add_label(uid, text, "")
+        writer.add_row("train", "row of a", "a", "", [1, 2])
+        writer.add_row("train", "row of b", "b", "", [0])
+        writer.add_row("train", "empty row", "", "", [2])
+    assert measure_facts(Dataset.load(tmp_path / "d"), str(static_folder)).both_ways == 1.0
+
+
 def test_labels_of_several_lines_are_counted(tmp_path: Path, static_folder: Path) -> None:
     with DatasetWriter(tmp_path / "d", name="d", query_fields="title") as writer:
         writer.add_label("a", "bird", "a fowl\nof the air")

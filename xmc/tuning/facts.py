@@ -82,6 +82,7 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
     encoder = DualEncoder.build(
         EncoderConfig(model, kind="static", tied=False, query_length=LONGEST, label_length=LONGEST)
     )
+    names = _hashes(dataset, "labels")
     with_any = max(1, int((points > 0).sum()))
     return DataFacts(
         num_rows=len(rows),
@@ -89,8 +90,8 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
         num_pairs=int(relevance.nnz),
         pairs_per_label=float(points.sum()) / with_any,
         head_share=float(head.sum()) / max(1, int(points.sum())),
-        shared_texts=_shared(dataset),
-        both_ways=_both_ways(dataset),
+        shared_texts=_shared(names),
+        both_ways=_both_ways(dataset, names),
         label_lines=_in_lines(dataset),
         filter_pairs=0 if filtered is None else int(filtered.nnz),
         queries=_shape(dataset, "train", encoder.query_tower),
@@ -98,15 +99,13 @@ def measure_facts(dataset: Dataset, model: str = "embedded") -> DataFacts:
     )
 
 
-def _shared(dataset: Dataset) -> float:
-    names = _hashes(dataset, "labels")
+def _shared(names: np.ndarray) -> float:
     _, counts = np.unique(names, return_counts=True)
     return float(counts[counts > 1].sum()) / max(1, len(names))
 
 
-def _both_ways(dataset: Dataset) -> float:
-    rows, labels = _hashes(dataset, "train"), _hashes(dataset, "labels")
-    empty = hash("")
+def _both_ways(dataset: Dataset, labels: np.ndarray) -> float:
+    rows, empty = _hashes(dataset, "train"), hash("")
     # The other way round needs a label of the row's text, and a row of the label's.
     labelled, asking = np.isin(rows, labels) & (rows != empty), np.isin(labels, rows) & (labels != empty)
     if not labelled.any():
