@@ -4,7 +4,8 @@
 
 Ratios are those of `xmc bench step` on a made data set: one thread, in processor time, so that other work on
 the machine changes them little. What is slower by more than 15 % is measured again, and has to be so each
-time. The recorded ratios, the machine and the day are in benchmarks/ratios.json.
+time. benchmarks/ratios.json has a record of each kind of processor, with its machine and day: a run is
+compared with that of its own, and where there is none with the latest.
 """
 
 from __future__ import annotations
@@ -105,15 +106,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.record:
             record(options.file, middle([measure(data, options.steps) for _ in range(RUNS)]), options)
             return 0
-        return compare(json.loads(options.file.read_text(encoding="utf-8")), data, options)
+        return compare(nearest_record(read_records(options.file)), data, options)
+
+
+def read_records(file: Path) -> list[dict[str, Any]]:
+    """One of each kind of processor, the latest last."""
+    records: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    return records
+
+
+def nearest_record(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """That of this machine's kind of processor, or else the latest."""
+    own = [one for one in records if one["machine"]["cpu"] == this_machine().cpu]
+    return (own or list(records))[-1]
 
 
 def record(file: Path, ratios: Ratios, options: argparse.Namespace) -> None:
-    """Write the ratios, with the machine, the day and the size they are of."""
+    """Write the ratios, with the machine, the day and the size they are of, in place of its processor's."""
     machine = {name: value for name, value in asdict(this_machine()).items() if name in MACHINE}
     said = {"date": date.today().isoformat(), "machine": machine, **_size(options), "cases": ratios}
+    before = read_records(file) if file.exists() else []
+    others = [one for one in before if one["machine"]["cpu"] != machine["cpu"]]
     with atomic_file(file) as partial:
-        partial.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps([*others, said], indent=2) + "\n", encoding="utf-8")
 
 
 def compare(recorded: Mapping[str, Any], data: Path, options: argparse.Namespace) -> int:

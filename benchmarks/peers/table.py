@@ -28,7 +28,7 @@ COSTS: Mapping[str, tuple[Callable[[Result], float], Callable[[float], str], boo
 
 
 def table(results: Sequence[Result]) -> str:
-    """Of runs on one data set; those that failed are named below with the reason."""
+    """Of runs on one data set; those that failed or were stopped by their time are named below it."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         if result.failed is None:
@@ -42,8 +42,16 @@ def table(results: Sequence[Result]) -> str:
     for place, (title, runs) in enumerate(groups.items()):
         cells = " | ".join(column[place] for column in columns)
         lines.append(f"| {title} | {len(runs)} | {cells} |")
-    failed = [f"{run.title}, seed {run.seed}: {run.failed}." for run in results if run.failed is not None]
-    return "\n".join([*lines, *(["", *failed] if failed else [])]) + "\n"
+    remarks = [f"{run.title}, seed {run.seed}: {_remark(run)}." for run in results if _remark(run)]
+    return "\n".join([*lines, *(["", *remarks] if remarks else [])]) + "\n"
+
+
+def _remark(run: Result) -> str:
+    if run.failed is not None:
+        return run.failed
+    steps, meant = run.report.get("steps"), run.report.get("steps_meant")
+    stopped = steps is not None and meant is not None and steps < meant
+    return f"stopped by its time after {steps:,} of {meant:,} steps" if stopped else ""
 
 
 def half_width(values: Sequence[float]) -> float | None:

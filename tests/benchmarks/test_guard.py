@@ -49,7 +49,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def test_slower_each_time_is_a_failure(run: Any, tmp_path: Path, capsys: Any) -> None:
     assert run([with_ratio(9.0), PLAIN, with_ratio(1.0)], "--record") == 0
-    recorded = json.loads((tmp_path / "ratios.json").read_text())
+    (recorded,) = json.loads((tmp_path / "ratios.json").read_text())
     assert recorded["cases"] == PLAIN and recorded["machine"]["cores"] >= 1 and recorded["date"] > "2026"
     assert run([PLAIN]) == 0
     assert run([with_ratio(4.0), PLAIN]) == 0
@@ -65,9 +65,9 @@ def test_slower_each_time_is_a_failure(run: Any, tmp_path: Path, capsys: Any) ->
 def test_another_machine_is_told_and_another_size_refused(run: Any, tmp_path: Path, capsys: Any) -> None:
     run([PLAIN] * 3, "--record")
     file = tmp_path / "ratios.json"
-    recorded = json.loads(file.read_text())
+    (recorded,) = json.loads(file.read_text())
     recorded["machine"]["cpu"] = "an abacus"
-    file.write_text(json.dumps(recorded))
+    file.write_text(json.dumps([recorded]))
     assert run([PLAIN]) == 0
     assert "recorded elsewhere (cpu an abacus, now " in capsys.readouterr().err
     with pytest.raises(SystemExit, match="5000 labels and 15 steps, got 300 labels and 15 steps"):
@@ -75,16 +75,32 @@ def test_another_machine_is_told_and_another_size_refused(run: Any, tmp_path: Pa
     with pytest.raises(SystemExit, match="5000 labels and 15 steps, got 5000 labels and 14 steps"):
         run([], "--steps", "14")
     del recorded["steps"]
-    file.write_text(json.dumps(recorded))
+    file.write_text(json.dumps([recorded]))
     with pytest.raises(SystemExit, match="expected the number of steps in .*, got none: --record anew"):
         run([])
 
 
+def test_a_processor_is_compared_with_its_own_record(run: Any, tmp_path: Path, capsys: Any) -> None:
+    file, slow = tmp_path / "ratios.json", with_ratio(30.0)
+    run([slow] * 3, "--record")
+    (abacus,) = guard.read_records(file)
+    abacus["machine"]["cpu"] = "an abacus"
+    file.write_text(json.dumps([abacus]))
+    run([PLAIN] * 3, "--record")
+    assert [one["cases"] for one in guard.read_records(file)] == [slow, PLAIN]
+    file.write_text(json.dumps(guard.read_records(file)[::-1]))  # wherever it stands
+    assert run([slow] * 3) == 1 and "elsewhere" not in capsys.readouterr().err
+    run([with_ratio(2.0)] * 3, "--record")
+    assert [one["cases"] for one in guard.read_records(file)] == [slow, with_ratio(2.0)]
+
+
 def test_the_recorded_ratios_are_of_the_cases_there_are() -> None:
-    recorded = json.loads(guard.FILE.read_text())
-    assert recorded["cases"].keys() == guard.CASES.keys()
-    assert (recorded["labels"], recorded["steps"]) == (5_000, 15), "what is compared without options"
-    assert all(ratios[name] > 0 for ratios in recorded["cases"].values() for name in guard.GUARDED)
+    records = guard.read_records(guard.FILE)
+    assert len({one["machine"]["cpu"] for one in records}) == len(records) > 0
+    for recorded in records:
+        assert recorded["cases"].keys() == guard.CASES.keys()
+        assert (recorded["labels"], recorded["steps"]) == (5_000, 15), "what is compared without options"
+        assert all(ratios[name] > 0 for ratios in recorded["cases"].values() for name in guard.GUARDED)
 
 
 @pytest.mark.slow

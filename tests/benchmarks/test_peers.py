@@ -39,7 +39,8 @@ FOUND = """
     scores = np.tile(np.arange(len(labels), 0, -1, dtype=np.float32), (len(texts), 1))
     np.savez(out / "predictions.npz", ids=np.array(ids, dtype=np.int32), scores=scores)
     times = {"train_seconds": 2.0 + int(given["--seed"]), "predict_seconds": 0.5, "model_bytes": 2**20}
-    (out / "report.json").write_text(json.dumps({**times, "threads": given["--threads"]}))
+    steps = {"steps": 1_200 + int(given["--seed"]), "steps_meant": 1_201}
+    (out / "report.json").write_text(json.dumps({**times, **steps, "threads": given["--threads"]}))
 """
 
 
@@ -75,11 +76,13 @@ def test_results_are_kept_tabled_and_not_run_again(
     assert main(words, peers) == 1
     printed = capsys.readouterr().out
     assert "| one that finds | 2 | **100.00 ± 0.00** | " in printed and "| **2.5** | **0.5** | " in printed
+    assert "one that finds, seed 0: stopped by its time after 1,200 of 1,201 steps." in printed
     assert "one that fails, seed 0: exit code 1: no memory for it." in printed and "seed 1" not in printed
     assert (out / "letters" / "table.md").read_text(encoding="utf-8") + "\n" == printed
     kept = read_result(out / "letters" / "finds-1.json")
     assert kept is not None and kept.metrics["P@1"] == 100.0 and kept.train_seconds == 3.0
-    assert kept.report == {"threads": "1"} and kept.peak_bytes > 0 and kept.queries == 6
+    assert kept.report == {"steps": 1_201, "steps_meant": 1_201, "threads": "1"}
+    assert kept.peak_bytes > 0 and kept.queries == 6
 
     # Only what is missing or another's is run again; what failed where that is asked for.
     peers["finds"].script.write_text("raise SystemExit('run again')", encoding="utf-8")
@@ -90,6 +93,7 @@ def test_results_are_kept_tabled_and_not_run_again(
     assert (
         "one that finds, seed 1: exit code 1: run again." in printed and "| one that finds | 1 |" in printed
     )
+    assert "one that finds, seed 0: stopped by its time after 1,200 of 1,201 steps." in printed
     assert "one that fails, seed 0: exit code 1: run again." in printed
 
 

@@ -28,6 +28,29 @@ def test_a_zero_vector_stays_finite() -> None:
     assert torch.equal(joined, torch.zeros(1, 2))
 
 
+@pytest.mark.parametrize("rows", [None, [4, 0, 2]])
+def test_its_gradients_are_those_of_autograd(rows: list[int] | None) -> None:
+    drawn = torch.Generator().manual_seed(0)
+    labels, residuals = (torch.randn(n, 3, generator=drawn, dtype=torch.float64) for n in (5, 5))
+    labels[1] *= 7
+    chosen = None if rows is None else torch.tensor(rows)
+    residuals = residuals if rows is None else residuals[rows]
+    given = labels.clone().requires_grad_(), residuals.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, r: add_residuals(x, r, chosen), given)
+    # What is said of it, step by step.
+    total = labels + residuals if chosen is None else labels.index_add(0, chosen, residuals)
+    expected = total / total.norm(dim=1, keepdim=True) * labels.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(add_residuals(labels, residuals, chosen), expected)
+    torch.testing.assert_close(labels, given[0].detach())  # what came in is left alone
+
+
+def test_a_label_without_a_known_token_has_finite_gradients() -> None:
+    labels, residuals = torch.zeros(2, 3, requires_grad=True), torch.ones(1, 3, requires_grad=True)
+    add_residuals(labels, residuals, torch.tensor([1])).sum().backward()
+    assert labels.grad is not None and residuals.grad is not None
+    assert torch.isfinite(labels.grad).all() and not residuals.grad.any()
+
+
 def test_labels_are_found_by_uid() -> None:
     embeddings = np.array([[1, 0], [1, 0], [1, 0]], dtype=np.float32)
     joined = residuals().add_to(embeddings, ["c", "unknown", "b"])

@@ -88,6 +88,13 @@ def add_table_options(parser: ArgumentParser, *, shown: bool) -> None:
         choices=("sum", "one"),
         help="Repeated clicks: add them up as a pair's weight in training, or count a pair once.",
     )
+    add(
+        "--own-label",
+        default="auto",
+        choices=("auto", "filter", "keep"),
+        help="A label that is the query itself, as of related items: filter leaves it out of training and\n"
+        "rankings; auto does where half of the queries are labels and none was clicked for itself.",
+    )
 
 
 def add_text_options(add: Callable[..., object]) -> None:
@@ -116,6 +123,7 @@ def table_options(options: Namespace) -> TableOptions | None:
         separator=options.separator,
         unknown=options.unknown,
         weights=options.weights,
+        own_label=options.own_label,
     )
     return None if given == TableOptions() else given
 

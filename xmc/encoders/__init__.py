@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from xmc.encoders.cut_count import CutCount
     from xmc.encoders.dual_encoder import DualEncoder
     from xmc.encoders.encoding import encode_texts
-    from xmc.encoders.label_residuals import LabelResiduals, add_residuals
+    from xmc.encoders.joined_labels import add_residuals
+    from xmc.encoders.label_residuals import LabelResiduals
     from xmc.encoders.label_vectors import LabelVectors
     from xmc.encoders.metadata import EncoderMetadata, LabelOffsets
     from xmc.encoders.micro_batches import (
@@ -59,7 +60,7 @@ __getattr__, __dir__ = lazy_exports(
         "LabelOffsets": "xmc.encoders.metadata",
         "LabelResiduals": "xmc.encoders.label_residuals",
         "LabelVectors": "xmc.encoders.label_vectors",
-        "add_residuals": "xmc.encoders.label_residuals",
+        "add_residuals": "xmc.encoders.joined_labels",
         "StaticQueries": "xmc.encoders.static_queries",
         "Tower": "xmc.encoders.tower",
         "encode_texts": "xmc.encoders.encoding",

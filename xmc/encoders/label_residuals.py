@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,27 +16,11 @@ from xmc.data.columns import read_columns
 from xmc.errors import ModelError
 from xmc.received import reading
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["LabelResiduals", "add_residuals"]
+__all__ = ["LabelResiduals"]
 
 ROWS_FILE = "label_residuals.parquet"
 TABLE_FILE = "label_residuals.safetensors"
 _ROWS = pa.schema([("uid", pa.string()), ("row", pa.int64())])
-
-
-def add_residuals(labels: Tensor, residuals: Tensor) -> Tensor:
-    """Encoded label texts [n, D] plus residuals [n, D], each sum at the length of its encoded text.
-
-    Without the last, a label could grow its vector instead of turning it, which is what an offset is for, and
-    would be long where unseen labels are short.
-    """
-    joined = labels + residuals
-    # |labels| / |joined|, a factor that gradients go through: a length the residual adds is taken back, so
-    # its gradient is the part that turns the label.
-    factors: Tensor = labels.norm(dim=1, keepdim=True) / joined.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    return joined * factors
 
 
 @dataclass(eq=False)
@@ -74,6 +57,8 @@ class LabelResiduals:
     def add_to(self, embeddings: np.ndarray, uids: Sequence[str]) -> np.ndarray:
         """Label vectors float32 [n, D]: encoded texts plus residuals; a label without one stays as it is."""
         import torch  # a search reads residuals for the model's name alone
+
+        from xmc.encoders.joined_labels import add_residuals
 
         # The labels it was trained with, in their order: no look-up of a million names.
         if list(uids) == self.uids:

@@ -3,12 +3,14 @@
 A training row with n labels is n pairs of texts, batches hold no text twice, and the vectors' cosines rank
 all labels. "static" starts from MiniLM's table of token vectors, averaged; "minilm" is all-MiniLM-L6-v2,
 trained in mixed bfloat16 where the processor has units for it, and searched in float32.
-With ``--seconds`` training ends there, and the report says after how many of its steps.
+With ``--seconds`` of processor time training ends there at the latest, its rate falls by the time that is
+left, and the report says after how many of its steps.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -23,25 +25,50 @@ from sentence_transformers import (
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.sentence_transformer import losses
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerCallback
 
 RATES = {"static": 0.02, "minilm": 5e-5}
 EPOCHS = {"static": 4.0, "minilm": 2.0}
 BATCHES = {"static": 1024, "minilm": 256}
+WARMUP = 0.1
 BLOCK = 1024
 """Queries scored at a time."""
 
 
-class Until(TrainerCallback):
-    """Ends training at a time."""
+class Clock(TrainerCallback):
+    """Ends training when its seconds of processor time, all threads together, are over."""
 
     def __init__(self, seconds: float) -> None:
-        self.end = time.monotonic() + seconds
+        self.start, self.seconds = time.process_time(), seconds
+
+    @property
+    def share(self) -> float:
+        """Of the seconds that are over."""
+        return (time.process_time() - self.start) / self.seconds
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> Any:
         """After each step."""
-        control.should_training_stop = control.should_training_stop or time.monotonic() > self.end
+        control.should_training_stop = control.should_training_stop or self.share >= 1.0
         return control
+
+
+class TimedTrainer(SentenceTransformerTrainer):
+    """The library's, with its linear rates by the time where that will be over before the steps are."""
+
+    clock: Clock
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Rises over WARMUP of the training and falls to zero at its end, as ``linear`` does."""
+        if math.isinf(self.clock.seconds):
+            return super().create_scheduler(num_training_steps, optimizer)
+
+        def rate(step: int) -> float:
+            share = min(1.0, max(step / num_training_steps, self.clock.share))
+            return share / WARMUP if share < WARMUP else (1.0 - share) / (1.0 - WARMUP)
+
+        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, rate)
+        return self.lr_scheduler
 
 
 def encoder(kind: str, length: int) -> SentenceTransformer:
@@ -74,7 +101,7 @@ def main() -> None:
     made.add_argument("--rate", type=float, default=None)
     made.add_argument("--batch", type=int, default=None)
     made.add_argument("--length", type=int, default=128, help="Tokens of a text at most.")
-    made.add_argument("--seconds", type=float, default=float("inf"), help="Of training at most.")
+    made.add_argument("--seconds", type=float, default=float("inf"), help="Of processor time.")
     given = made.parse_args()
     task = Task(given)
     torch.set_num_threads(task.threads)
@@ -82,7 +109,7 @@ def main() -> None:
     pairs = task.relevance().tocoo()
     bf16 = given.kind == "minilm" and torch.cpu._is_amx_tile_supported()
     with task.training():
-        until = Until(given.seconds)
+        clock = Clock(given.seconds)
         model = encoder(given.kind, given.length)
         rows = Dataset.from_dict(
             {
@@ -95,14 +122,14 @@ def main() -> None:
             if given.cached
             else losses.MultipleNegativesRankingLoss(model)
         )
-        trainer = SentenceTransformerTrainer(
+        trainer = TimedTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(
                 output_dir=str(task.out / "trainer"),
                 num_train_epochs=given.epochs or EPOCHS[given.kind],
                 per_device_train_batch_size=given.batch or BATCHES[given.kind],
                 learning_rate=given.rate or RATES[given.kind],
-                warmup_steps=0.1,
+                warmup_steps=WARMUP,
                 batch_sampler="no_duplicates_hashed",
                 seed=task.seed,
                 save_strategy="no",
@@ -113,8 +140,9 @@ def main() -> None:
             ),
             train_dataset=rows,
             loss=loss,
-            callbacks=[until],
+            callbacks=[clock],
         )
+        trainer.clock = clock
         trainer.train()
         vectors = model.encode(labels, batch_size=256, normalize_embeddings=True)
     with task.predicting():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import scipy.sparse as sp
 
 from xmc.data.dataset import Dataset
 from xmc.data.importers.formats import file_facts
@@ -17,6 +18,7 @@ from xmc.data.propensity import Propensity
 from xmc.data.tables.clicks import Clicks, UnknownLabels, read_clicks
 from xmc.data.tables.columns import Columns
 from xmc.data.tables.labels import LabelTexts, dataset_labels, table_labels
+from xmc.data.tables.own_labels import OwnLabels, pairs_to_filter
 from xmc.data.tables.source import TextOptions
 from xmc.data.text_keys import check_share, drawn
 from xmc.data.writer import DatasetWriter
@@ -64,6 +66,8 @@ class TableOptions:
     """What becomes of clicks on labels that their table has not: "refuse" where there is a table."""
     weights: Literal["sum", "one"] = "sum"
     """A pair's relevance: its clicks' number or sum of weights, or 1."""
+    own_label: OwnLabels = "auto"
+    """A label that is the query itself, as of related items: left out of training and rankings, or kept."""
 
 
 def import_tables(
@@ -149,10 +153,13 @@ def import_tables(
     with writer:
         for uid, title, content in labels:
             writer.add_label(uid, title, content)
+        relevance = {part: folded.relevance(len(labels)) for part, folded in clicks.items()}
+        read = _names([path for paths in parts.values() for path in paths])
+        own = pairs_to_filter(read, clicks, relevance, labels, options.own_label)
         for part, folded in clicks.items():
             texts = (f"{title} {content}" for _, title, content in folded.texts)
             tested = drawn(texts, split, seed) if split else np.full(len(folded.texts), part == "test")
-            _write(writer, folded, tested, len(labels), options.weights)
+            _write(writer, folded, tested, relevance[part], own[part], options.weights)
     return Dataset.load(out)
 
 
@@ -185,20 +192,31 @@ def _taken_for_labels(files: TableFiles) -> str:
 
 
 def _write(
-    writer: DatasetWriter, clicks: Clicks, tested: np.ndarray, num_labels: int, weights: Literal["sum", "one"]
+    writer: DatasetWriter,
+    clicks: Clicks,
+    tested: np.ndarray,
+    relevance: sp.csr_matrix,
+    own: np.ndarray,
+    weights: Literal["sum", "one"],
 ) -> None:
-    relevance = clicks.relevance(num_labels)
     for row, (uid, title, content) in enumerate(clicks.texts):
         side: Split = "test" if tested[row] else "train"
         pairs = slice(relevance.indptr[row], relevance.indptr[row + 1])
         ids = relevance.indices[pairs].tolist()
         values = relevance.data[pairs].tolist() if weights == "sum" else None
-        writer.add_row(side, str(writer.num_rows(side)) if uid is None else uid, title, content, ids, values)
+        name = str(writer.num_rows(side)) if uid is None else uid
+        place = writer.add_row(side, name, title, content, ids, values)
+        if own[row] >= 0:
+            writer.add_filter(side, place, int(own[row]))
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths)
 
 
 def _tell(paths: Sequence[Path], clicks: Clicks) -> None:
     """Say what became of the rows, or refuse tables without a click."""
-    names = ", ".join(path.name for path in paths)
+    names = _names(paths)
     for why, count in clicks.left_out.items():
         _log.warning(
             "%s: left out %s: %s (the first: %s)", names, why, f"{count:,}", clicks.first_left_out[why]

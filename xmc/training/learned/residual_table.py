@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -59,8 +60,7 @@ class ResidualTable(nn.Module):
         self.register_buffer("rows", rows.long(), persistent=assignment is not None)
         self.register_buffer("table", torch.zeros(num_rows, dimension, dtype=dtype))
         self.frequent = points >= config.min_points if points is not None and config.min_points > 1 else None
-        # Rows [n] that all ranks read, and the leaf of this rank's shard of them, whose .grad it is.
-        self._read: list[tuple[Tensor, Tensor]] = []
+        self._read: list[_Read] = []
 
     def join(
         self, labels: Tensor, label_ids: np.ndarray, bounds: tuple[int, int], batch_index: int
@@ -79,13 +79,13 @@ class ResidualTable(nn.Module):
         if self.frequent is not None:
             # A rare label's residual is left out in every step, so that it stays 0.
             kept &= self.frequent[label_ids]
-        # A leaf of the rows read: its gradient is [n, D] of them, where one of the table would be [R, D].
-        rows = self.rows[to_device(label_ids, self.table.device)]
-        leaf = self.table[rows[start:stop]].float().requires_grad_()
-        self._read.append((rows, leaf))
-        mask = to_device(kept[start:stop], leaf.device)
-        # A residual left out counts as 0 and gets a gradient of 0; its row is gathered like the others.
-        return add_residuals(labels, leaf * mask[:, None])
+        device = self.table.device
+        chosen, places = (to_device(np.flatnonzero(x), device) for x in (kept, kept[start:stop]))
+        rows = self.rows[to_device(label_ids, device)]
+        # A leaf of the rows read: its gradient is of them, where one of the table would be [R, D].
+        leaf = self.table[rows[start:stop][places]].float().requires_grad_()
+        self._read.append(_Read(rows, chosen, places, leaf))
+        return add_residuals(labels, leaf, places)
 
     def forget(self) -> None:
         """Forget what was read."""
@@ -102,19 +102,41 @@ class ResidualTable(nn.Module):
 
     @torch.no_grad()
     def gather(self, world: World) -> tuple[Tensor, Tensor] | None:
-        """Distinct rows [u] that were read, and the sums of their gradients [u, D].
+        """Distinct rows [u] that were read and not left out, and the sums of their gradients [u, D].
 
-        For each batch one all-gather of the n x D read numbers; which rows they are every rank knows.
+        For each batch one all-gather of the n x D numbers of its pool; which rows they are every rank knows.
         """
         rows, gradients = [], []
-        for read, leaf in self._read:
+        for read in self._read:
             # Every rank takes part in the gather, also where its own leaf got no gradient.
-            gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-            rows.append(read)
-            gradients.append(all_gather_rows(gradient, len(read), world))
+            gradient = torch.zeros_like(read.leaf) if read.leaf.grad is None else read.leaf.grad
+            rows.append(read.rows[read.chosen])
+            gradients.append(gradient if world.size == 1 else read.over_ranks(gradient, world))
         self._read.clear()
-        return distinct_rows(torch.cat(rows), torch.cat(gradients)) if rows else None
+        if len(rows) > 1:
+            rows, gradients = [torch.cat(rows)], [torch.cat(gradients)]
+        return distinct_rows(rows[0], gradients[0]) if rows else None
 
     def of_labels(self) -> Tensor:
         """The residual of every label, float32 [L, D], on the CPU."""
         return self.table[self.rows].float().cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What a batch read of the table."""
+
+    rows: Tensor
+    """int64 [n], of its whole pool, left out or not."""
+    chosen: Tensor
+    """int64, which of the pool were not left out, on any rank."""
+    places: Tensor
+    """int64 [m], which of this rank's shard were not."""
+    leaf: Tensor
+    """[m, D], whose ``.grad`` is that of this rank's."""
+
+    def over_ranks(self, gradient: Tensor, world: World) -> Tensor:
+        """The gradients of all ranks' ``chosen``, of this rank's [m, D]; all ranks call it."""
+        start, stop = world.shard(len(self.rows))
+        own = gradient.new_zeros(stop - start, gradient.shape[1]).index_copy_(0, self.places, gradient)
+        return all_gather_rows(own, len(self.rows), world)[self.chosen]

@@ -151,3 +151,11 @@ def test_ranks_add_up_what_any_of_them_touched(ranks: Ranks) -> None:
 def test_rows_that_come_twice_are_summed() -> None:
     rows, total = distinct_rows(torch.tensor([4, 1, 4]), torch.tensor([[1.0], [2.0], [4.0]]))
     assert rows.tolist() == [1, 4] and total.tolist() == [[2.0], [5.0]]
+    rows, total = distinct_rows(torch.tensor([1, 4, 4]), torch.tensor([[1.0], [2.0], [4.0]]))
+    assert rows.tolist() == [1, 4] and total.tolist() == [[1.0], [6.0]]
+
+
+def test_rows_that_are_distinct_already_are_not_copied() -> None:
+    given, gradient = torch.tensor([1, 4]), torch.tensor([[1.0], [2.0]])
+    rows, total = distinct_rows(given, gradient)
+    assert rows is given and total is gradient
