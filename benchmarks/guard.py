@@ -111,7 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def read_records(file: Path) -> list[dict[str, Any]]:
     """One of each kind of processor, the latest last."""
-    records: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    records = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(records, list) or not records:
+        raise SystemExit(
+            f"expected a list of records in {file}, got {records!r:.40}: remove it and --record anew"
+        )
     return records
 
 

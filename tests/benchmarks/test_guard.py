@@ -94,6 +94,13 @@ def test_a_processor_is_compared_with_its_own_record(run: Any, tmp_path: Path, c
     assert [one["cases"] for one in guard.read_records(file)] == [slow, with_ratio(2.0)]
 
 
+def test_a_file_of_no_records_is_refused(run: Any, tmp_path: Path) -> None:
+    for text in ("[]", '{"cases": {}}'):
+        (tmp_path / "ratios.json").write_text(text)
+        with pytest.raises(SystemExit, match="expected a list of records in .*: remove it and --record anew"):
+            run([])
+
+
 def test_the_recorded_ratios_are_of_the_cases_there_are() -> None:
     records = guard.read_records(guard.FILE)
     assert len({one["machine"]["cpu"] for one in records}) == len(records) > 0

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import related_items
 from xmc.data import prepare
+from xmc.data.tables import TableOptions
 
 FOLDOC = """00-database-info
 
@@ -49,6 +50,15 @@ def test_roots_are_related_to_roots() -> None:
     assert related_items.share_both_ways({"a": ["b", "c"], "b": ["a"]}) == pytest.approx(2 / 3)
 
 
+def test_a_thesaurus_names_its_words_in_any_case_and_with_remarks() -> None:
+    text = "UTF-8\nBank|2\n-|Geldhaus (ugs.)|Sparkasse|bank\n(Nomen)|Sitz|Sparkasse\n"
+    text += "|1\n-|Bank\nsitz|1\n-|Bank\nSparkasse|1\n-|Bank (fam.)\n"
+    found = related_items.mythes(text.splitlines())
+    assert found == {"Bank": ["Sparkasse", "sitz"], "Sparkasse": ["Bank"], "sitz": ["Bank"]}
+    # Of the words in order, an empty one first, every second: Sparkasse alone.
+    assert related_items.mythes(text.splitlines(), step=2) == {}
+
+
 def test_the_tables_are_imported_and_no_item_is_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,7 +68,13 @@ def test_the_tables_are_imported_and_no_item_is_its_own(
     related_items.main(["foldoc", str(source), str(tmp_path / "tables")])
     assert capsys.readouterr().out == "2 items, 100% of their pairs both ways\n"
     tables = tmp_path / "tables"
-    dataset = prepare(tables / "related.csv", tmp_path / "set", labels=tables / "entries.csv", progress=False)
+    dataset = prepare(
+        tables / "related.csv",
+        tmp_path / "set",
+        labels=tables / "entries.csv",
+        options=TableOptions(own_label="filter"),
+        progress=False,
+    )
     own = dataset.filter("train")
     assert dataset.uids("train")[:] == dataset.uids("labels")[:] == ["e0", "e1"]
     assert own is not None and own.toarray().tolist() == [[1, 0], [0, 1]]

@@ -165,8 +165,11 @@ def test_queries_are_found_by_the_name_of_the_training_table_s_column(
         (["predict", "nowhere", "Q", "--threshold", "most"], "--threshold: expected f1"),
         (["predict", "nowhere", "Q", "--out", "x.xml"], "--out: expected a file that ends in .jsonl"),
         (["predict", "nowhere", "Q", "-k", "0"], "-k: expected 1 or more"),
-        (["search", "nowhere"], "got neither"),
-        (["search", "nowhere", "boots", "--queries", "Q"], "got both"),
+        (["search", "nowhere"], "a file of texts (--queries), got none of them"),
+        (
+            ["search", "nowhere", "boots", "--queries", "Q"],
+            "a file of texts (--queries), got a text and --queries",
+        ),
         (["calibrate", "nowhere", "--depth", "0"], "--depth: expected 1 or more"),
         (["calibrate", "MODEL"], "give a data set|--dataset"),
         (["predict", "MODEL", "Q"], "know their labels"),

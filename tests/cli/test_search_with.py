@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from xmc.cli.main import main
@@ -22,6 +23,28 @@ def test_parts_print_what_one_index_prints(
     assert capsys.readouterr().out == expected and expected.count("\n") == 14
     assert main(["search", parts[0], "red house", "--with", parts[0]]) == 2
     assert "in two: remove it from one" in capsys.readouterr().err
+
+
+def test_labels_near_a_label(model_folder: Path, dataset_folder: Path, tmp_path, capsys) -> None:
+    index = str(tmp_path / "index")
+    assert main(["index", str(model_folder), "--labels", str(dataset_folder), "--out", index]) == 0
+    capsys.readouterr()
+    assert main(["search", index, "red house", "-k", "4"]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert "red house" in first
+    assert main(["search", index, "--like", "l0", "-k", "3"]) == 0
+    near = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:] for line in near] == [line.split()[1:] for line in others]
+    assert [line.split()[0] for line in near] == ["1", "2", "3"]
+    assert main(["search", index, "--like", "l0", "l1", "-k", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[::2] == ["red house", "green house"]
+    assert main(["search", index, "--like", "l0", "-k", "2", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["uid"], record["query"], len(record["labels"])) == ("l0", "red house", 2)
+    assert main(["search", index, "red house", "--like", "l0"]) == 2
+    assert "or a file of texts (--queries), got a text and --like" in capsys.readouterr().err
+    assert main(["search", index, "--like", "nobody"]) == 2
+    assert "expected uids of labels in the index, got 'nobody'" in capsys.readouterr().err
 
 
 def test_a_device_gives_the_same_labels(model_folder: Path, dataset_folder: Path, tmp_path, capsys) -> None:

@@ -51,6 +51,21 @@ def test_a_label_without_a_known_token_has_finite_gradients() -> None:
     assert torch.isfinite(labels.grad).all() and not residuals.grad.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_joined_in_float32(dtype: torch.dtype) -> None:
+    labels = torch.tensor([[4000.0, 0.0], [0.0, 0.0]], dtype=dtype, requires_grad=True)
+    residuals = torch.tensor([[0.0, 3000.0], [0.0, 0.0]], dtype=dtype, requires_grad=True)
+    joined = add_residuals(labels, residuals)
+    assert joined.dtype == dtype and add_residuals(labels, residuals.float()).dtype == torch.float32
+    torch.testing.assert_close(
+        joined.float(), torch.tensor([[3200.0, 2400.0], [0.0, 0.0]]), rtol=4e-3, atol=0
+    )
+    joined[:, 1].sum().backward()
+    # d/dy of y |x| / |(x, y)| is |x|^3 / |(x, y)|^3.
+    assert residuals.grad is not None and residuals.grad[0, 1].item() == pytest.approx(0.512, rel=4e-3)
+    assert torch.isfinite(residuals.grad).all() and torch.isfinite(labels.grad).all()
+
+
 def test_labels_are_found_by_uid() -> None:
     embeddings = np.array([[1, 0], [1, 0], [1, 0]], dtype=np.float32)
     joined = residuals().add_to(embeddings, ["c", "unknown", "b"])

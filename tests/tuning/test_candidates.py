@@ -33,6 +33,7 @@ def shapes() -> Iterator[DataFacts]:
         yield replace(FACTS, num_rows=rows, num_labels=max(2, rows // 2), num_pairs=4 * rows, filter_pairs=7)
         yield replace(FACTS, num_rows=rows, num_labels=max(2, rows), pairs_per_label=1.2, head_share=0.02)
         yield replace(FACTS, num_rows=rows, num_labels=3, num_pairs=rows, pairs_per_label=rows / 3)
+    yield replace(FACTS, num_rows=30_000, num_labels=30_001, both_ways=0.9)
 
 
 def fitting(config: TrainConfig) -> TrainConfig:
@@ -48,6 +49,17 @@ def recipe(facts: DataFacts, config: TrainConfig) -> TrainConfig:
     ruled = {c.option: c.value for c in choose(facts, accelerator=False) if c.option not in OWN}
     own = {"validation.rows": 2, "training.max_steps": 2}
     return fitting(with_options(config, {**ruled, **own}))
+
+
+def test_of_equals_more_passes_are_tried_first_and_no_vectors_of_labels(config: TrainConfig) -> None:
+    for both_ways in (0.0, 0.9):
+        facts = replace(FACTS, both_ways=both_ways)
+        tried = neighbours(flat(asdict(recipe(facts, config))), facts)
+        first = tried[0] == {"training.epochs": 28.0}
+        residuals = any("residuals.enabled" in changes for changes in tried)
+        assert (first, residuals) == ((True, False) if both_ways else (False, True))
+        assert ({"objective.virtual_negative": None} in tried) == bool(both_ways)
+        assert sum("training.epochs" in changes for changes in tried) == 2
 
 
 @pytest.mark.parametrize("facts", list(shapes()), ids=lambda facts: f"{facts.num_rows}-{facts.num_labels}")

@@ -122,6 +122,29 @@ def test_a_relation_of_equals_shares_one_table_however_many_pairs_there_are() ->
     assert chosen(both_ways=1.0, shared_texts=0.1)["encoder.tied"] is False, "a text that is no name"
 
 
+def test_equals_learn_longer_and_without_vectors_of_their_own() -> None:
+    alike, plain = chosen(both_ways=0.9), chosen()
+    assert (alike["training.epochs"], alike["training.learning_rate"]) == (14, 0.01)
+    assert (plain["training.epochs"], plain["training.learning_rate"]) == (7, 0.005)
+    # Of few rows each is learned by heart, and a transformer's passes are dear.
+    few = chosen(both_ways=0.9, num_rows=4_999)
+    assert few["training.epochs"] == chosen(num_rows=4_999)["training.epochs"]
+    slow = chosen(both_ways=0.9, accelerator=True)
+    assert slow["training.epochs"] == 7 and slow["training.learning_rate"] == 1e-4
+    dense = {"pairs_per_label": 40.0}
+    assert chosen(**dense)["residuals.enabled"] is True  # type: ignore[arg-type]
+    assert "residuals.enabled" not in chosen(both_ways=0.9, **dense)  # type: ignore[arg-type]
+
+
+def test_the_reason_of_a_length_says_what_is_not_read() -> None:
+    long = replace(TEXT, percentile_95=340)
+    made = {c.option: c for c in choose(replace(FACTS, queries=long, labels=long), accelerator=False)}
+    assert made["encoder.label_length"].value == 128
+    assert made["encoder.label_length"].reason.endswith("up to 340 tokens, of which the first 128 are read")
+    assert made["encoder.query_length"].value == 352
+    assert made["encoder.query_length"].reason.endswith("up to 340 tokens")
+
+
 def test_a_pool_for_very_many_labels_has_more_of_them_for_larger_batches() -> None:
     few, many = chosen(num_labels=65_536), chosen(num_labels=65_537)
     assert (few["negatives.uniform"], few["training.batch_size"]) == (512, 512)

@@ -20,7 +20,9 @@ from xmc.errors import ConfigError
 from xmc.retrieval.files_ahead import checksums_ahead
 
 if TYPE_CHECKING:
-    from xmc.prediction import Query
+    from xmc.encoders.cut_count import CutCount
+    from xmc.prediction.predict import Prediction
+    from xmc.prediction.query import Query
     from xmc.retrieval import Hit, LabelIndex
     from xmc.retrieval.several import RankedLabels
 
@@ -46,6 +48,13 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument("text", nargs="*", help="The text to find labels for.")
     parser.add_argument("-k", type=int, default=10, help="Labels to show.")
     parser.add_argument("--json", action="store_true", help="A JSON object a text, for programs.")
+    parser.add_argument(
+        "--like",
+        nargs="+",
+        default=[],
+        metavar="UID",
+        help="Labels instead: each is asked with its own text, and left out of what is found.",
+    )
     parser.add_argument(
         "--queries", type=str | None, default=None, help="A file of texts instead; - is standard input."
     )
@@ -81,16 +90,20 @@ def _run(arguments: Sequence[str]) -> None:
 
         labels = IndexGroup(opened)
     warn_of_no_labels(labels, " ".join([options.index, *options.others]))
-    _search(labels, _queries(options, index), options, shown=len(options.text) != 1)
+    _search(labels, index, options)
 
 
 def _check(options: Namespace) -> None:
     """Refuse, before anything is loaded, what cannot be."""
     if options.k < 1:
         raise ConfigError(f"-k: expected 1 or more labels, got {options.k}")
-    if bool(options.text) == (options.queries is not None):
-        came = "both" if options.text else "neither"
-        raise ConfigError(f"expected a text to search for, or a file of texts (--queries), got {came}")
+    given = {"a text": options.text, "--like": options.like, "--queries": options.queries is not None}
+    came = [what for what, value in given.items() if value]
+    if len(came) != 1:
+        raise ConfigError(
+            "expected a text to search for, labels (--like) or a file of texts (--queries), got "
+            + (" and ".join(came) or "none of them")
+        )
     if not all(text.strip() for text in options.text):
         raise ConfigError("expected a text to search for, got an empty one, which fits every label alike")
     if options.queries is not None:
@@ -99,31 +112,39 @@ def _check(options: Namespace) -> None:
         check_no_query_options(options)
 
 
-def _queries(options: Namespace, index: LabelIndex) -> Iterator[Query]:
+def _predictions(
+    labels: RankedLabels, index: LabelIndex, options: Namespace, cuts: CutCount
+) -> Iterator[list[Prediction]]:
+    from xmc.prediction.neighbours import predict_neighbours
+    from xmc.prediction.predict import predict_blocks
     from xmc.prediction.query import Query
 
+    if options.like:
+        return predict_neighbours(labels, options.like, options.k, cuts=cuts)
+    queries: Iterator[Query]
     if options.queries is not None:
-        return queries_of(options, options.queries, index.query_encoder.metadata)
-    return (Query(str(number), text) for number, text in enumerate(options.text, 1))
+        queries = queries_of(options, options.queries, index.query_encoder.metadata)
+    else:
+        queries = (Query(str(number), text) for number, text in enumerate(options.text, 1))
+    return predict_blocks(labels, queries, options.k, cuts=cuts)
 
 
-def _search(index: RankedLabels, queries: Iterator[Query], options: Namespace, *, shown: bool) -> None:
-    """Print each query's labels as they are found; ``shown`` puts the query before them."""
+def _search(labels: RankedLabels, index: LabelIndex, options: Namespace) -> None:
+    """Print each query's labels as they are found, and before them the query where it is not the only one."""
     from xmc.encoders.cut_count import CutCount
-    from xmc.prediction.predict import predict_blocks
 
-    cuts = CutCount()
-    for block in predict_blocks(index, queries, options.k, cuts=cuts):
+    cuts, shown = CutCount(), len(options.text or options.like) != 1
+    for block in _predictions(labels, index, options, cuts):
         for prediction in block:
             if options.json:
                 from xmc.prediction.writers import as_record
 
-                print(json.dumps(as_record(prediction, index), ensure_ascii=False))
+                print(json.dumps(as_record(prediction, labels), ensure_ascii=False))
                 continue
             if shown:
                 print(prediction.query.text)
             if prediction.count:
-                print(ranking(index.hits_of(prediction.ids, prediction.scores)))
+                print(ranking(labels.hits_of(prediction.ids, prediction.scores)))
     cuts.warn("queries")
 
 

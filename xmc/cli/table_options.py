@@ -93,7 +93,7 @@ def add_table_options(parser: ArgumentParser, *, shown: bool) -> None:
         default="auto",
         choices=("auto", "filter", "keep"),
         help="A label that is the query itself, as of related items: filter leaves it out of training and\n"
-        "rankings; auto does where half of the queries are labels and none was clicked for itself.",
+        "rankings; auto does where half of the queries are labels, at most 1 in 100 clicked for itself.",
     )
 
 

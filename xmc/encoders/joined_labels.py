@@ -17,15 +17,17 @@ def add_residuals(labels: Tensor, residuals: Tensor, rows: Tensor | None = None)
     """Encoded label texts [n, D] plus residuals, each sum at the length of its encoded text.
 
     Without the last, a label could grow its vector instead of turning it, which is what an offset is for, and
-    would be long where unseen labels are short.
+    would be long where unseen labels are short. Numbers of half precision are joined in float32.
 
     Args:
         labels: [n, D].
         residuals: [n, D], or [m, D] of ``rows``.
         rows: int64 [m], distinct: the labels that have a residual; all of them by default.
     """
-    joined: Tensor = _Joined.apply(labels, residuals.to(labels.dtype), rows)  # type: ignore[no-untyped-call]
-    return joined
+    dtype = torch.promote_types(labels.dtype, residuals.dtype)
+    wide = torch.promote_types(dtype, torch.float32)
+    joined: Tensor = _Joined.apply(labels.to(wide), residuals.to(wide), rows)  # type: ignore[no-untyped-call]
+    return joined.to(dtype)
 
 
 class _Joined(torch.autograd.Function):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from xmc.prediction.calibration import Calibration
     from xmc.prediction.held_out import calibrate, held_out_rows
     from xmc.prediction.label_source import find_calibration, open_labels
+    from xmc.prediction.neighbours import predict_neighbours
     from xmc.prediction.predict import Prediction, predict_blocks
     from xmc.prediction.queries import read_queries
     from xmc.prediction.query import Query
@@ -29,6 +30,7 @@ __all__ = [
     "held_out_rows",
     "open_labels",
     "predict_blocks",
+    "predict_neighbours",
     "read_queries",
     "write_predicted",
 ]
@@ -44,6 +46,7 @@ __getattr__, __dir__ = lazy_exports(
         "find_calibration": "xmc.prediction.label_source",
         "open_labels": "xmc.prediction.label_source",
         "predict_blocks": "xmc.prediction.predict",
+        "predict_neighbours": "xmc.prediction.neighbours",
         "read_queries": "xmc.prediction.queries",
         "write_predicted": "xmc.prediction.writers",
     },

@@ -47,6 +47,9 @@ class RankedLabels(Protocol):
     def hits_of(self, ids: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Hit]:
         """The labels of one query's ids and scores, both [k]; pads are left out."""
 
+    def id_of(self, uid: str) -> int:
+        """The id of the label with that uid."""
+
 
 class IndexGroup:
     """Indexes that answer as one index of their labels, in the order of the indexes, would.
@@ -97,6 +100,19 @@ class IndexGroup:
     def __len__(self) -> int:
         """Labels of all of them."""
         return sum(map(len, self._indexes))
+
+    def id_of(self, uid: str) -> int:
+        """The id of the label with that uid.
+
+        Raises:
+            DataError: When none of them has it.
+        """
+        for start, index in zip(self._starts.tolist(), self._indexes, strict=False):
+            if uid in index:
+                return int(start) + index.id_of(uid)
+        raise DataError(
+            f"expected the uid of a label in one of {len(self._indexes)} indexes, got {uid!r:.80}"
+        )
 
     @property
     def encoder(self) -> DualEncoder:

@@ -133,18 +133,7 @@ class Trainer:
         if config.training.deterministic:
             compute_deterministically()
         self.dataset = dataset or Dataset.load(config.data.path)
-        self.accelerator = Accelerator(
-            cpu=not torch.accelerator.is_available(),
-            # Autocast is ours, and what another run or library has set up is left as it is.
-            mixed_precision=None if is_initialized() else "no",
-            log_with=chosen_trackers(config.run),
-            project_dir=config.run.dir,
-        )
-        check_replicated(self.accelerator.distributed_type)
-        self.world, self.device = current_world(), self.accelerator.device
-        self.autocast = autocast_in(config.training.precision, self.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        self._join_ranks(config)
         torch.manual_seed(torch_seed(config.seed, Stream.INITIAL_WEIGHTS))
         discriminator = build_discriminator(config.distillation, config.seed)
         main = configured_objective(config.objective, given.loss, seed=config.seed)
@@ -174,19 +163,28 @@ class Trainer:
         if config.training.compile:
             for tower in self.encoder.towers:
                 tower.compile_layers()
-        self.validator = Validator(
-            self.dataset,
-            self.validation_rows,
-            self.world,
-            self.device,
-            config,
-        )
+        self.validator = Validator(self.dataset, self.validation_rows, self.world, self.device, config)
         self.changes = check_changes(config)
         self.folder = Path(config.run.dir)
         with ExitStack() as locks:  # what fails below gives the folder back
             from_main(partial(self._open_folder, locks), self.world)
             self._prepare_run(given, epochs=config.training.epochs * (self.num_steps / whole))
             self.locks = locks.pop_all()
+
+    def _join_ranks(self, config: TrainConfig) -> None:
+        """Find the ranks and this one's device, and in what precision it computes."""
+        self.accelerator = Accelerator(
+            cpu=not torch.accelerator.is_available(),
+            # Autocast is ours, and what another run or library has set up is left as it is.
+            mixed_precision=None if is_initialized() else "no",
+            log_with=chosen_trackers(config.run),
+            project_dir=config.run.dir,
+        )
+        check_replicated(self.accelerator.distributed_type)
+        self.world, self.device = current_world(), self.accelerator.device
+        self.autocast = autocast_in(config.training.precision, self.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
 
     def fit(self) -> TrainResult:
         """Train to the last step and save.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xmc.tuning.facts import DataFacts
-from xmc.tuning.rules import label_queries, labels_may_ask
+from xmc.tuning.rules import equals_learn_more, label_queries, labels_may_ask
 
 __all__ = ["mixtures", "neighbours"]
 
@@ -28,21 +28,26 @@ def neighbours(rules: Mapping[str, Any], facts: DataFacts) -> list[Options]:
     static = rules["encoder.kind"] == "static"
     rate, batch, epochs = (rules[f"training.{name}"] for name in ("learning_rate", "batch_size", "epochs"))
     found: list[Options] = [{"training.learning_rate": rate * 2}, {"training.learning_rate": rate / 2}]
+    if equals_learn_more(facts):
+        found.insert(0, {"training.epochs": epochs * 2})
     if facts.label_lines >= _LINES:
         # Where each says all of a label, as synonyms do; chunks and halves of a text are better joined.
         found.append({"data.label_texts": "lines"})
     if static:
         found.append({"encoder.tied": not rules["encoder.tied"]})
-    found.append({"training.epochs": epochs * 2})
+    if not equals_learn_more(facts):
+        found.append({"training.epochs": epochs * 2})
     product = rules["objective.virtual_negative"]
     if product is not None:
         # A cosine: nothing is nearer than 1.
         nearer, farther = min(1.0, round(product + 0.1, 3)), round(product - 0.1, 3)
         found += [{"objective.virtual_negative": nearer}, {"objective.virtual_negative": farther}]
+        if equals_learn_more(facts):
+            found.append({"objective.virtual_negative": None})
     found += _label_queries(rules, facts)
     if rules["residuals.enabled"]:
         found.append({"residuals.enabled": False})
-    elif facts.pairs_per_label >= 2:
+    elif not equals_learn_more(facts) and facts.pairs_per_label >= 2:
         found.append({"residuals.enabled": True, "residuals.learning_rate": 0.1, "residuals.dropout": 0.3})
     if static:
         dropouts = (0.4, 0.0) if rules["encoder.dropout"] else (0.2,)

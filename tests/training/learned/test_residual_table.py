@@ -71,6 +71,15 @@ def test_dropout_leaves_out_a_share_that_depends_on_the_batch_alone() -> None:
     torch.testing.assert_close(part, residuals.join(labels, ids, (0, 2000), 3)[700:900])
 
 
+def test_a_step_that_leaves_all_out_changes_nothing() -> None:
+    residuals = table(dropout=0.999, num_labels=2)
+    residuals.join(unit_rows(2), np.arange(2), (0, 2), 0).sum().backward()
+    optimiser = adagrad(residuals)
+    assert residuals.gather(ALONE) is None
+    take_step(optimiser)
+    assert not residuals.table.any()
+
+
 def test_labels_with_too_few_training_rows_have_none() -> None:
     config, points = ResidualConfig(True, 0.1, 0.0, min_points=3), np.array([5, 2, 3, 0])
     residuals = ResidualTable(config, None, 4, 4, seed=0, points=points)

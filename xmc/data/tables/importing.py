@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,9 @@ from xmc.errors import ConfigError, DataError
 __all__ = ["TableFiles", "TableOptions", "import_tables"]
 
 _log = logging.getLogger(__name__)
+
+OWN = "own_label"
+"""What the manifest says of a data set whose queries do not rank themselves."""
 
 _BY_NAME = "taken for a table of labels by its name"
 
@@ -118,6 +121,8 @@ def import_tables(
             f"unknown: expected with a table of labels, got {options.unknown!r} without one, where labels "
             "are those that clicks name: name the table (labels), or leave it out"
         )
+    if options.own_label == "filter" and not files.train and not files.test:
+        raise ConfigError("own_label: expected with clicks, got 'filter' with labels alone: leave it out")
     if files.by_name and not files.train and not files.test:
         _log.warning("no training rows: %s", _taken_for_labels(files))
     labels = _labels(files, options, progress)
@@ -139,7 +144,9 @@ def import_tables(
     }
     for part, folded in clicks.items():
         _tell(parts[part], folded)
-    made: dict[str, Any] = {"format": "tables"}
+    relevance = {part: folded.relevance(len(labels)) for part, folded in clicks.items()}
+    own = _own_labels(files, clicks, relevance, labels, options.own_label)
+    made: dict[str, Any] = {"format": "tables"} | ({} if own is None else {OWN: "filter"})
     if split is not None:
         made |= {"split": split, "seed": seed}
     writer = DatasetWriter(
@@ -153,14 +160,28 @@ def import_tables(
     with writer:
         for uid, title, content in labels:
             writer.add_label(uid, title, content)
-        relevance = {part: folded.relevance(len(labels)) for part, folded in clicks.items()}
-        read = _names([path for paths in parts.values() for path in paths])
-        own = pairs_to_filter(read, clicks, relevance, labels, options.own_label)
         for part, folded in clicks.items():
             texts = (f"{title} {content}" for _, title, content in folded.texts)
             tested = drawn(texts, split, seed) if split else np.full(len(folded.texts), part == "test")
-            _write(writer, folded, tested, relevance[part], own[part], options.weights)
+            _write(writer, folded, tested, relevance[part], (own or {}).get(part), options.weights)
     return Dataset.load(out)
+
+
+def _own_labels(
+    files: TableFiles,
+    clicks: Mapping[str, Clicks],
+    relevance: Mapping[str, sp.csr_matrix],
+    labels: LabelTexts,
+    choice: OwnLabels,
+) -> dict[str, np.ndarray] | None:
+    """As :func:`pairs_to_filter`; clicks on the labels of a data set are like its own."""
+    names = _names([*files.train, *files.test])
+    if choice == "auto" and files.labels is not None and files.labels.is_dir():
+        sources = Dataset.load(files.labels).manifest.sources
+        if any(source.get(OWN) == "filter" for source in sources):
+            _log.info("%s: --own-label filter, as in the data set %s", names, files.labels)
+            choice = "filter"
+    return pairs_to_filter(names, clicks, relevance, labels, choice)
 
 
 def _labels(files: TableFiles, options: TableOptions, progress: bool) -> LabelTexts:
@@ -196,7 +217,7 @@ def _write(
     clicks: Clicks,
     tested: np.ndarray,
     relevance: sp.csr_matrix,
-    own: np.ndarray,
+    own: np.ndarray | None,
     weights: Literal["sum", "one"],
 ) -> None:
     for row, (uid, title, content) in enumerate(clicks.texts):
@@ -206,7 +227,7 @@ def _write(
         values = relevance.data[pairs].tolist() if weights == "sum" else None
         name = str(writer.num_rows(side)) if uid is None else uid
         place = writer.add_row(side, name, title, content, ids, values)
-        if own[row] >= 0:
+        if own is not None and own[row] >= 0:
             writer.add_filter(side, place, int(own[row]))
 
 

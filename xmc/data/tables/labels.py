@@ -73,12 +73,13 @@ class LabelTexts:
             )
         return self._by_title.get(name) if found is None else found
 
-    def of_title(self, title: str, uid: str | None = None) -> int | None:
-        """The label of that title; of several the one that has ``uid`` too; else None."""
-        if title not in self._shared_titles:
-            return self._by_title.get(title)
-        found = None if uid is None else self._by_uid.get(uid)
-        return found if found is not None and self._labels[found][1] == title else None
+    def of_title(self, title: str) -> int | None:
+        """The one label of that title; None where there is none, or are several."""
+        return None if title in self._shared_titles else self._by_title.get(title)
+
+    def of_uid(self, uid: str) -> int | None:
+        """The label of that uid, or None."""
+        return self._by_uid.get(uid)
 
     def find_or_add(self, name: str) -> int:
         """The id of :meth:`find`, or of a new label whose uid and title are ``name``."""

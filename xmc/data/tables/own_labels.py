@@ -9,37 +9,67 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
-from xmc.counted import counted
+from xmc.counted import agreeing, counted
 from xmc.data.tables.clicks import Clicks
 from xmc.data.tables.labels import LabelTexts
+from xmc.data.text_keys import folded
 
 __all__ = ["OwnLabels", "own_labels", "pairs_to_filter"]
 
 OwnLabels = Literal["auto", "filter", "keep"]
 """What becomes of a label that is the query itself: left out of training and rankings, or not."""
 
+LEAST = 20
+"""So many queries that are labels say something of the others."""
 ITEMS = 0.5
-"""From this share of queries that are labels on, the queries are the labels' own kind, if they never choose
+"""From this share of queries that are labels on, queries are the labels' own kind, if they never choose
 themselves."""
 CHOSEN = 0.01
 """Up to this share of such queries with a click on themselves, they never do: a slip of who clicked."""
 WORTH_SAYING = 0.1
 """From this share of queries that are labels on, where they are left as they are."""
 
+_Texts = Sequence[tuple[str | None, str, str]]
+"""uid or None, title and content of each query."""
+
 _log = logging.getLogger(__name__)
 
 
-def own_labels(texts: Sequence[tuple[str | None, str, str]], labels: LabelTexts) -> np.ndarray:
-    """The label that each query is, by its title, or -1: int64 [N].
+def own_labels(texts: _Texts, labels: LabelTexts) -> np.ndarray:
+    """The label that each query is, or -1: int64 [N].
 
-    Of several labels of that title it is the one of the query's uid, and none where that tells nothing.
+    Where the uids of queries are those of labels, which they are if at least half of those that a label has
+    too stand for the same title, case and white space aside, the uid tells and nothing else. Elsewhere the
+    title does: as it is, or in any case where that is one label's.
 
     Args:
-        texts: uid or None, title and content of each query.
+        texts: Of the queries.
         labels: Those there are.
     """
-    found = (labels.of_title(title, uid) if title else None for uid, title, _ in texts)
-    return np.fromiter((-1 if label is None else label for label in found), dtype=np.int64, count=len(texts))
+    by_uid = [None if uid is None else labels.of_uid(uid) for uid, _, _ in texts]
+    titles = [title for _, title, _ in labels]
+    same = [
+        folded(title) == folded(titles[label])
+        for (_, title, _), label in zip(texts, by_uid, strict=True)
+        if label is not None
+    ]
+    if same and 2 * sum(same) >= len(same):
+        return _numbers(by_uid)
+    of_folded: dict[str, int] = {}
+    for number, title in enumerate(titles):
+        key = folded(title)
+        of_folded[key] = -1 if key in of_folded else number
+    found = [labels.of_title(title) if title else None for _, title, _ in texts]
+    return _numbers(
+        [
+            of_folded.get(folded(title)) if label is None and title else label
+            for (_, title, _), label in zip(texts, found, strict=True)
+        ]
+    )
+
+
+def _numbers(found: Sequence[int | None]) -> np.ndarray:
+    return np.array([-1 if label is None else label for label in found], dtype=np.int64)
 
 
 def pairs_to_filter(
@@ -48,11 +78,12 @@ def pairs_to_filter(
     relevance: Mapping[str, sp.csr_matrix],
     labels: LabelTexts,
     choice: OwnLabels,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray] | None:
     """The label of each query that no ranking of it should have, or -1: int64 [N] of each part.
 
-    A click of a query on itself stands, whatever ``choice`` is. "auto" filters where half of the queries or
-    more are labels, and at most one in a hundred of those was clicked for itself. What is done is logged.
+    None where all are to be ranked. A click of a query on itself stands, whatever ``choice`` is. "auto"
+    filters where 20 queries and half of all of them or more are labels, and at most one in a hundred of those
+    has a click on itself. What is done is logged.
 
     Args:
         names: Of the files, for the log.
@@ -61,7 +92,9 @@ def pairs_to_filter(
         labels: L labels.
         choice: What the user wants.
     """
-    own = {part: own_labels(folded.texts, labels) for part, folded in clicks.items()}
+    if choice == "keep":
+        return None
+    own = {part: own_labels(folded_clicks.texts, labels) for part, folded_clicks in clicks.items()}
     num_queries, num_own, num_chosen = sum(map(len, own.values())), 0, 0
     for part, found in own.items():
         pairs = relevance[part].tocoo()
@@ -69,16 +102,25 @@ def pairs_to_filter(
         num_own, num_chosen = num_own + int((found >= 0).sum()), num_chosen + len(chosen)
         found[chosen] = -1
     said = (
-        f"{names}: {num_own:,} of {counted(num_queries, 'query', 'queries')} are labels themselves, of which "
-        f"{num_chosen:,} were clicked for themselves"
+        f"{names}: {num_own:,} of {counted(num_queries, 'query', 'queries')} "
+        f"{agreeing(num_own, 'is a label itself', 'are labels themselves')}, {num_chosen:,} with a click on "
+        f"{agreeing(num_chosen, 'itself', 'themselves')}"
     )
-    items = num_own >= ITEMS * num_queries and num_chosen <= CHOSEN * num_own
-    if num_own > num_chosen and (choice == "filter" or (choice == "auto" and items)):
+    items = num_own >= max(LEAST, ITEMS * num_queries) and num_chosen <= CHOSEN * num_own
+    if choice == "filter" or items:
         _log.info(
-            "%s: the others are left out of their own training and rankings%s",
-            *(said, "" if choice == "filter" else ", as of related items (--own-label keep ranks them)"),
+            "%s: %s left out of training and ranking for itself%s",
+            *(
+                said,
+                agreeing(
+                    num_own - num_chosen,
+                    "the 1 without is",
+                    f"each of the {num_own - num_chosen:,} without is",
+                ),
+            ),
+            "" if choice == "filter" else ", as of related items (--own-label keep ranks them)",
         )
         return own
-    if choice == "auto" and num_own - num_chosen >= WORTH_SAYING * num_queries:
-        _log.info("%s: --own-label filter leaves the others out of their own training and rankings", said)
-    return {part: np.full_like(found, -1) for part, found in own.items()}
+    if num_own - num_chosen >= max(LEAST, WORTH_SAYING * num_queries):
+        _log.info("%s: --own-label filter leaves each one without out of its own training and ranking", said)
+    return None

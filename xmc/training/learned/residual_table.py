@@ -115,7 +115,7 @@ class ResidualTable(nn.Module):
         self._read.clear()
         if len(rows) > 1:
             rows, gradients = [torch.cat(rows)], [torch.cat(gradients)]
-        return distinct_rows(rows[0], gradients[0]) if rows else None
+        return distinct_rows(rows[0], gradients[0]) if rows and len(rows[0]) else None
 
     def of_labels(self) -> Tensor:
         """The residual of every label, float32 [L, D], on the CPU."""
