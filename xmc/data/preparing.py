@@ -87,12 +87,12 @@ def prepare(
     check_choice("part", part, ("train", "test", "labels"))
     paths = _paths(source)
     if len(paths) == 1 and is_prepared(paths[0]):
-        only = {"split": split, "test": test, "labels": labels, "options": options, "part": part != "train"}
-        return _opened(paths[0], [what for what, value in only.items() if value])
+        only = {"split": split, "test": test, "labels": labels, "part": part != "train"}
+        return _opened(paths[0], [*(what for what, value in only.items() if value), *_told(options)])
     if format == "annif":
         return _annif(
             *(paths, out, _paths(test), labels, language or "en"),
-            alone=[what for what, value in (("options", options), ("part", part != "train")) if value],
+            alone=[*_told(options), *(["part"] if part != "train" else [])],
             split=None if keep_test and test else split,
             seed=seed,
             name=name,
@@ -122,8 +122,8 @@ def prepare(
         if files.labels is None and paths[0].is_file():
             _point_out(paths[0], made)
         return made
-    alone = {"test": test, "labels": labels, "options": options, "part": part != "train"}
-    if extra := [what for what, value in alone.items() if value]:
+    alone = {"test": test, "labels": labels, "part": part != "train"}
+    if extra := [*(what for what, value in alone.items() if value), *_told(options)]:
         raise ConfigError(f"{', '.join(extra)}: expected with tables alone, got {source}: leave it out")
     if len(paths) != 1:
         raise DataError(f"expected one folder, or files of tables, got {', '.join(map(str, paths))}")
@@ -139,6 +139,10 @@ def prepare(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def _told(options: TableOptions | None) -> list[str]:
+    return [] if options is None else options.told() or ["options"]
 
 
 def _annif(

@@ -1,8 +1,9 @@
 """A recipe from the facts of a data set: rules that need no trial, each with its reason.
 
 The constants are those of the recipes for api-docs, Debian-Related-30K, YSO-FinnaTitles-24K and wordnet, and
-what a few runs on a cut of the second to 2,000 rows said of small data; all with static towers. The section
-on `xmc fit` in docs/benchmarks/methods.md has what they give, and on how little that rests.
+what a few runs on a cut of the second to 2,000 rows said of small data and on a thesaurus of relations of
+equals; all with static towers. The section on `xmc fit` in docs/benchmarks/methods.md has what they give, and
+on how little that rests.
 """
 
 from __future__ import annotations

@@ -190,6 +190,18 @@ def test_it_is_refused_where_there_are_no_clicks(write: Write, run: Run) -> None
         run(items(write, 3), part="labels", options=TableOptions(own_label="filter"))
 
 
+def test_it_is_named_where_no_table_is_read(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = str(tmp_path / "set")
+    assert (
+        main(["data", "import", str(related(write, ring(30))), made, "--labels", str(items(write, 30))]) == 0
+    )
+    capsys.readouterr()
+    assert main(["data", "import", made, str(tmp_path / "other"), "--own-label", "keep"]) == 2
+    assert f"own_label: expected with files, but {made} is a prepared data set" in capsys.readouterr().err
+
+
 def test_the_command_takes_the_option(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

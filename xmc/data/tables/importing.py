@@ -72,6 +72,10 @@ class TableOptions:
     own_label: OwnLabels = "auto"
     """A label that is the query itself, as of related items: left out of training and rankings, or kept."""
 
+    def told(self) -> list[str]:
+        """Names of the options that are not as by default."""
+        return [one for one, value in vars(self).items() if value != getattr(TableOptions(), one)]
+
 
 def import_tables(
     files: TableFiles,
