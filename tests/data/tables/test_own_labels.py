@@ -70,6 +70,9 @@ def test_uids_tell_where_they_are_those_of_labels() -> None:
     # The desk of uid p3 is not p2, a lamp of another uid is another lamp, and case is of no account.
     texts = [("p3", "Desk", ""), ("p4", "chair", ""), ("x1", "Lamp", ""), ("p2", "Desk", "")]
     assert own_labels(texts, labels).tolist() == [2, 3, -1, 1]
+    # Two without a title are not the same for that.
+    untitled = label_texts(("1", ""), ("2", ""))
+    assert own_labels([("1", "", "red"), ("2", "", "blue")], untitled).tolist() == [-1, -1]
     # Numbers of queries that are also numbers of labels name nothing.
     numbered = label_texts(("1", "Lamp"), ("2", "Desk"), ("3", "Chair"))
     assert own_labels([("1", "Desk", ""), ("2", "Chair", ""), ("3", "Sofa", "")], numbered).tolist() == [

@@ -18,7 +18,7 @@ from xmc.data.propensity import Propensity
 from xmc.data.tables.clicks import Clicks, UnknownLabels, read_clicks
 from xmc.data.tables.columns import Columns
 from xmc.data.tables.labels import LabelTexts, dataset_labels, table_labels
-from xmc.data.tables.own_labels import OwnLabels, pairs_to_filter
+from xmc.data.tables.own_labels import FILTERED, OwnLabels, leaves_out_own, pairs_to_filter
 from xmc.data.tables.source import TextOptions
 from xmc.data.text_keys import check_share, drawn
 from xmc.data.writer import DatasetWriter
@@ -27,9 +27,6 @@ from xmc.errors import ConfigError, DataError
 __all__ = ["TableFiles", "TableOptions", "import_tables"]
 
 _log = logging.getLogger(__name__)
-
-OWN = "own_label"
-"""What the manifest says of a data set whose queries do not rank themselves."""
 
 _BY_NAME = "taken for a table of labels by its name"
 
@@ -150,7 +147,7 @@ def import_tables(
         _tell(parts[part], folded)
     relevance = {part: folded.relevance(len(labels)) for part, folded in clicks.items()}
     own = _own_labels(files, clicks, relevance, labels, options.own_label)
-    made: dict[str, Any] = {"format": "tables"} | ({} if own is None else {OWN: "filter"})
+    made: dict[str, Any] = {"format": "tables"} | ({} if own is None else FILTERED)
     if split is not None:
         made |= {"split": split, "seed": seed}
     writer = DatasetWriter(
@@ -181,8 +178,7 @@ def _own_labels(
     """As :func:`pairs_to_filter`; clicks on the labels of a data set are like its own."""
     names = _names([*files.train, *files.test])
     if choice == "auto" and files.labels is not None and files.labels.is_dir():
-        sources = Dataset.load(files.labels).manifest.sources
-        if any(source.get(OWN) == "filter" for source in sources):
+        if leaves_out_own(Dataset.load(files.labels).manifest.sources):
             _log.info("%s: --own-label filter, as in the data set %s", names, files.labels)
             choice = "filter"
     return pairs_to_filter(names, clicks, relevance, labels, choice)

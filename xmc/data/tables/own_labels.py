@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,10 +14,13 @@ from xmc.data.tables.clicks import Clicks
 from xmc.data.tables.labels import LabelTexts
 from xmc.data.text_keys import folded
 
-__all__ = ["OwnLabels", "own_labels", "pairs_to_filter"]
+__all__ = ["FILTERED", "OwnLabels", "leaves_out_own", "own_labels", "pairs_to_filter"]
 
 OwnLabels = Literal["auto", "filter", "keep"]
 """What becomes of a label that is the query itself: left out of training and rankings, or not."""
+
+FILTERED = {"own_label": "filter"}
+"""What a data set's sources say where its queries are left out of their own rankings."""
 
 LEAST = 20
 """So many queries that are labels say something of the others."""
@@ -35,6 +38,11 @@ _Texts = Sequence[tuple[str | None, str, str]]
 _log = logging.getLogger(__name__)
 
 
+def leaves_out_own(sources: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the sources of a data set say that no query ranks itself."""
+    return any(source.get("own_label") == "filter" for source in sources)
+
+
 def own_labels(texts: _Texts, labels: LabelTexts) -> np.ndarray:
     """The label that each query is, or -1: int64 [N].
 
@@ -49,7 +57,7 @@ def own_labels(texts: _Texts, labels: LabelTexts) -> np.ndarray:
     by_uid = [None if uid is None else labels.of_uid(uid) for uid, _, _ in texts]
     titles = [title for _, title, _ in labels]
     same = [
-        folded(title) == folded(titles[label])
+        bool(title) and folded(title) == folded(titles[label])
         for (_, title, _), label in zip(texts, by_uid, strict=True)
         if label is not None
     ]
