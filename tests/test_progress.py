@@ -45,6 +45,19 @@ def test_a_log_gets_a_line_every_30_seconds_and_one_at_the_end(clock: Clock, cap
     ]
 
 
+def test_whoever_knows_better_says_how_long_it_will_take(clock: Clock, capsys: Capture) -> None:
+    with Bar(400, "training", "step") as bar:
+        for known in (None, 500.0):
+            bar.left = lambda seconds=known: seconds
+            clock.now += 40.0
+            bar.update(100)
+        bar.update(200)
+    assert [line.rpartition(", ")[2] for line in capsys.readouterr().err.splitlines()[:2]] == [
+        "about 2 min 0 s left",
+        "about 8 min 20 s left",
+    ]
+
+
 def test_a_short_task_is_one_line_without_carriage_returns(clock: Clock, capsys: Capture) -> None:
     with Bar(3, "ranking", "query") as bar:
         clock.now += 0.5

@@ -64,6 +64,20 @@ def test_steps_that_label_queries_join_are_no_measure_of_the_others(
     assert "corrected" not in capsys.readouterr().out
 
 
+def test_the_lines_of_a_log_know_of_them_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("xmc.progress.time", SimpleNamespace(monotonic=lambda: now[0]))
+    progress, run = Progress(), run_of(1000, label_queries=2.0, label_query_until=0.1)
+    take(progress, run, 49, 3.0)
+    now[0] = 150.0
+    take(progress, run, 1, 3.0)
+    (line,) = capsys.readouterr().err.splitlines()
+    # 50 steps more of three times as many rows, and 900 of one; by the pace so far it would be 47 minutes.
+    assert line.startswith("training: 50 of 1,000 steps (5 %), 3.0 s/step, about 17 min 30 s left")
+
+
 def test_a_log_gets_a_line_at_the_end_and_other_ranks_none(capsys: pytest.CaptureFixture[str]) -> None:
     for rank, lines in ((0, 1), (1, 0)):
         progress, run = Progress(), run_of(10, rank)

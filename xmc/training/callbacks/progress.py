@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from tqdm.auto import tqdm
 
@@ -36,6 +37,8 @@ class Progress(Callback):
     def after_step(self, run: RunState, result: StepResult) -> None:
         """Move the bar, put the loss beside it, and say how long it will take yet."""
         if self._bar is not None:
+            # Steps with labels as queries take longer than those after them: the bar alone would not know.
+            self._bar.left = partial(_most_left, run)
             if run.step % run.config.run.log_every == 0 or run.step == run.num_steps:
                 self._bar.note = f"loss {float(result.loss):.4f}"
             self._bar.update()
@@ -74,6 +77,11 @@ def _left(run: RunState) -> tuple[float, float] | None:
     validations = run.config.validation.num_due(run.step, run.num_steps)
     works = StepWorks(run.config.data, run.num_steps)
     return run.pace.remaining(works.after(run.step), validations)
+
+
+def _most_left(run: RunState) -> float | None:
+    left = _left(run)
+    return None if left is None else left[1]
 
 
 def _range(low: float, high: float) -> str:
