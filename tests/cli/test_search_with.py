@@ -37,7 +37,7 @@ def test_labels_near_a_label(model_folder: Path, dataset_folder: Path, tmp_path,
     assert [line.split()[1:] for line in near] == [line.split()[1:] for line in others]
     assert [line.split()[0] for line in near] == ["1", "2", "3"]
     assert main(["search", index, "--like", "l0", "l1", "-k", "1"]) == 0
-    assert capsys.readouterr().out.splitlines()[::2] == ["red house", "green house"]
+    assert capsys.readouterr().out.splitlines()[::2] == ["l0  red house", "l1  green house"]
     assert main(["search", index, "--like", "l0", "-k", "2", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["uid"], record["query"], len(record["labels"])) == ("l0", "red house", 2)

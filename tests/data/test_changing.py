@@ -43,27 +43,6 @@ def test_all_three_in_place(dataset: Dataset) -> None:
     changed.verify()
 
 
-def test_a_new_label_that_a_query_is_does_not_rank_for_it_where_none_does(tmp_path) -> None:
-    def made(name: str, **source: str) -> Dataset:
-        with DatasetWriter(tmp_path / name, name=name, sources=[{"format": "tables", **source}]) as writer:
-            for number, text in enumerate(("house", "tree")):
-                writer.add_label(f"l{number}", text)
-            writer.add_row("train", "0", "house", "", [1])
-            writer.add_row("train", "1", "river", "", [0])
-            writer.add_row("test", "0", "bird", "", [1])
-            writer.add_filter("train", 0, 0)
-        return Dataset.load(tmp_path / name)
-
-    changes = LabelChanges([("l2", "bird", ""), ("l3", "river", "")])
-    changed, _ = change_labels(made("items", own_label="filter"), changes)
-    assert changed.filter("train").toarray().tolist() == [[True, False, False, False], [False] * 3 + [True]]
-    assert changed.filter("test").toarray().tolist() == [[False, False, True, False]]
-    assert changed.manifest.sources[1]["own_label"] == "filter"
-    changed, _ = change_labels(made("searches"), changes)
-    assert changed.filter("train").nnz == 1 and changed.filter("test") is None
-    changed.verify()
-
-
 def test_weights_stay_and_another_folder_is_made(dataset: Dataset, tmp_path) -> None:
     changed, _ = change_labels(dataset, LabelChanges([("new", "river", "")]), tmp_path / "out")
     assert changed.relevance("train").toarray()[0].tolist() == [1.0, 0.5, 0.0, 0.0]

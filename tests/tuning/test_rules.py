@@ -127,8 +127,11 @@ def test_equals_learn_longer_and_without_vectors_of_their_own() -> None:
     assert (alike["training.epochs"], alike["training.learning_rate"]) == (14, 0.01)
     assert (plain["training.epochs"], plain["training.learning_rate"]) == (7, 0.005)
     # Of few rows each is learned by heart, and a transformer's passes are dear.
-    few = chosen(both_ways=0.9, num_rows=4_999)
-    assert few["training.epochs"] == chosen(num_rows=4_999)["training.epochs"]
+    for rows, epochs, rate in ((4_999, 10, 0.005), (5_000, 20, 0.01)):
+        border = chosen(both_ways=0.9, num_rows=rows)
+        assert (border["training.epochs"], border["training.learning_rate"]) == (epochs, rate)
+    names = chosen(both_ways=0.9, shared_texts=0.1)
+    assert (names["training.epochs"], names["training.learning_rate"]) == (7, 0.005), "a text that is no name"
     slow = chosen(both_ways=0.9, accelerator=True)
     assert slow["training.epochs"] == 7 and slow["training.learning_rate"] == 1e-4
     dense = {"pairs_per_label": 40.0}

@@ -142,10 +142,15 @@ def _search(labels: RankedLabels, index: LabelIndex, options: Namespace) -> None
                 print(json.dumps(as_record(prediction, labels), ensure_ascii=False))
                 continue
             if shown:
-                print(prediction.query.text)
+                print(_heading(prediction.query, with_uid=bool(options.like)))
             if prediction.count:
                 print(ranking(labels.hits_of(prediction.ids, prediction.scores)))
     cuts.warn("queries")
+
+
+def _heading(query: Query, *, with_uid: bool) -> str:
+    """A text as it was given; of a label that asks its uid too, on one line."""
+    return f"{query.uid}  {' '.join(query.text.split())}" if with_uid else query.text
 
 
 def warn_of_no_labels(index: RankedLabels, place: str) -> None:

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from xmc.data.copying import copy_rows
 from xmc.data.dataset import Dataset
-from xmc.data.manifest import SPLITS, Split
-from xmc.data.tables.labels import LabelTexts
-from xmc.data.tables.own_labels import leaves_out_own, own_labels
+from xmc.data.manifest import SPLITS
 from xmc.data.writer import DatasetWriter
 from xmc.errors import ConfigError, DataError
 
@@ -94,47 +92,26 @@ def change_labels(
     )
     writer.query_columns = dataset.manifest.query_columns
     with writer:
-        labels = _labels_after(dataset, changes, stays)
-        for uid, title, content in labels:
+        titles, contents = (dataset.texts("labels", [name]) for name in ("title", "content"))
+        for label, texts in enumerate(zip(titles, contents, strict=True)):
+            if stays[label]:
+                writer.add_label(uids[label], *changes.updated.get(uids[label], texts))
+        for uid, title, content in changes.added:
             writer.add_label(uid, title, content)
         for split in SPLITS:
             excluded = dataset.filter(split)
-            kept = None if excluded is None else _columns(excluded, stays, count)
-            if changes.added and leaves_out_own(dataset.manifest.sources):
-                kept = _with_own_of_added(dataset, split, labels, len(changes.added), kept)
-            copy_rows(dataset, split, writer, relevance=relevance[split], excluded=kept, keep=keep[split])
+            copy_rows(
+                dataset,
+                split,
+                writer,
+                relevance=relevance[split],
+                excluded=None if excluded is None else _columns(excluded, stays, count),
+                keep=keep[split],
+            )
         held_out = (uids[label] for label in dataset.unseen_labels)
         writer.unseen_labels = [uid for uid in held_out if uid not in changes.removed]
     left_out: dict[str, int] = {split: int((~keep[split]).sum()) for split in SPLITS}
     return Changed(Dataset.load(writer.path), left_out)
-
-
-def _labels_after(
-    dataset: Dataset, changes: LabelChanges, stays: NDArray[np.bool_]
-) -> list[tuple[str, str, str]]:
-    """uid, title and content of those that stay, with their texts from now on, and of the new ones."""
-    titles, contents = (dataset.texts("labels", [name]) for name in ("title", "content"))
-    before = zip(dataset.uids("labels"), zip(titles, contents, strict=True), stays, strict=True)
-    kept = ((uid, *changes.updated.get(uid, texts)) for uid, texts, stay in before if stay)
-    return [*kept, *changes.added]
-
-
-def _with_own_of_added(
-    dataset: Dataset,
-    split: Split,
-    labels: Sequence[tuple[str, str, str]],
-    num_added: int,
-    excluded: sp.csr_matrix | None,
-) -> sp.csr_matrix:
-    """Pairs to leave out of rankings, and those of rows with the new labels that they are themselves."""
-    titles, contents = (dataset.texts(split, [name]) for name in ("title", "content"))
-    known = LabelTexts(dataset.name)
-    for label in labels:
-        known.add(*label)
-    own = own_labels(list(zip(dataset.uids(split), titles, contents, strict=True)), known)
-    rows = np.flatnonzero(own >= len(labels) - num_added)
-    new = sp.csr_matrix((np.ones(len(rows), dtype=bool), (rows, own[rows])), shape=(len(own), len(labels)))
-    return new if excluded is None else sp.csr_matrix(excluded.astype(bool) + new)
 
 
 def _columns(matrix: sp.csr_matrix, stays: NDArray[np.bool_], count: int) -> sp.csr_matrix:

@@ -82,6 +82,24 @@ def test_uids_tell_where_they_are_those_of_labels() -> None:
     ]
 
 
+def test_texts_may_be_worded_otherwise_where_uids_are_names(write: Write, run: Run) -> None:
+    def made(uid: str, labels: str | None, split: float | None = None) -> Dataset:
+        rows = "".join(f"{uid}{n},Thing {n}. Of wood,{uid}{(n + 1) % 30}\n" for n in range(30))
+        clicks = write("related.csv", "query_uid,query,label\n" + rows)
+        table = None if labels is None else write("items.csv", labels)
+        return run(clicks, labels=table, split=split)
+
+    cut = "uid,title,content\n" + "".join(f"p{n},Thing {n},Of wood\n" for n in range(30))
+    whole = "uid,content\n" + "".join(f"p{n},Thing {n}. Of wood\n" for n in range(30))
+    for labels in (cut, whole, None):  # without a table labels are names alone
+        assert len(filtered(made("p", labels))) == 30
+    numbers = "uid,title,content\n" + "".join(f"{n},Thing {n},Of wood\n" for n in range(30))
+    assert not filtered(made("", numbers)) and not filtered(made("", None))
+    # Both sides of a split are taken alike.
+    dataset = made("p", cut, split=0.3)
+    assert len(filtered(dataset)) + len(filtered(dataset, "test")) == 30
+
+
 def test_of_related_items_an_item_is_not_its_own(
     write: Write, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,7 +183,7 @@ def test_clicks_on_a_data_sets_labels_are_like_its_own(
     from xmc.data import prepare
 
     labels = items(write, 30)
-    for own, expected in (("auto", {"Thing 3": "p3"}), ("keep", {})):
+    for own, expected in (("keep", {}), ("auto", {"Thing 3": "p3"})):
         folder = tmp_path / own
         prepare(
             related(write, ring(30)),
@@ -174,9 +192,15 @@ def test_clicks_on_a_data_sets_labels_are_like_its_own(
             options=TableOptions(own_label=own),
             progress=False,
         )
-        june = related(write, [("Thing 3", "p2"), ("a", "p1"), ("b", "p1")], "june.csv")
+        # Of a month of few items and of one of many: as there, and not as they are.
+        month = [("Thing 3", "p2"), ("a", "p1"), ("b", "p1")] if expected else ring(30)
+        june = related(write, month, "june.csv")
         with caplog.at_level(logging.INFO):
             assert filtered(run(june, labels=folder, part="test"), "test") == expected
+        assert (
+            f"june.csv: --own-label {'filter' if expected else 'keep'}, as in the data set {folder}"
+            in caplog.text
+        )
     assert f"june.csv: --own-label filter, as in the data set {tmp_path / 'auto'}" in caplog.text
 
 

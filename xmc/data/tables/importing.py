@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from xmc.data.propensity import Propensity
 from xmc.data.tables.clicks import Clicks, UnknownLabels, read_clicks
 from xmc.data.tables.columns import Columns
 from xmc.data.tables.labels import LabelTexts, dataset_labels, table_labels
-from xmc.data.tables.own_labels import FILTERED, OwnLabels, leaves_out_own, pairs_to_filter
+from xmc.data.tables.own_labels import OwnLabels, pairs_to_filter, remembered
 from xmc.data.tables.source import TextOptions
 from xmc.data.text_keys import check_share, drawn
 from xmc.data.writer import DatasetWriter
@@ -146,8 +146,12 @@ def import_tables(
     for part, folded in clicks.items():
         _tell(parts[part], folded)
     relevance = {part: folded.relevance(len(labels)) for part, folded in clicks.items()}
-    own = _own_labels(files, clicks, relevance, labels, options.own_label)
-    made: dict[str, Any] = {"format": "tables"} | ({} if own is None else FILTERED)
+    choice = _own_label(files, options.own_label)
+    read = _names([*files.train, *files.test])
+    own = pairs_to_filter(read, clicks, relevance, labels, choice) if clicks else None
+    made: dict[str, Any] = {"format": "tables"}
+    if own is not None or choice == "keep":
+        made["own_label"] = "keep" if own is None else "filter"
     if split is not None:
         made |= {"split": split, "seed": seed}
     writer = DatasetWriter(
@@ -168,20 +172,15 @@ def import_tables(
     return Dataset.load(out)
 
 
-def _own_labels(
-    files: TableFiles,
-    clicks: Mapping[str, Clicks],
-    relevance: Mapping[str, sp.csr_matrix],
-    labels: LabelTexts,
-    choice: OwnLabels,
-) -> dict[str, np.ndarray] | None:
-    """As :func:`pairs_to_filter`; clicks on the labels of a data set are like its own."""
-    names = _names([*files.train, *files.test])
+def _own_label(files: TableFiles, choice: OwnLabels) -> OwnLabels:
+    """What is wanted; of clicks on the labels of a data set by default what was done there."""
     if choice == "auto" and files.labels is not None and files.labels.is_dir():
-        if leaves_out_own(Dataset.load(files.labels).manifest.sources):
-            _log.info("%s: --own-label filter, as in the data set %s", names, files.labels)
-            choice = "filter"
-    return pairs_to_filter(names, clicks, relevance, labels, choice)
+        before = remembered(Dataset.load(files.labels).manifest.sources)
+        if before is not None and (files.train or files.test):
+            names = _names([*files.train, *files.test])
+            _log.info("%s: --own-label %s, as in the data set %s", names, before, files.labels)
+            return before
+    return choice
 
 
 def _labels(files: TableFiles, options: TableOptions, progress: bool) -> LabelTexts:

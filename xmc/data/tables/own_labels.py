@@ -14,13 +14,10 @@ from xmc.data.tables.clicks import Clicks
 from xmc.data.tables.labels import LabelTexts
 from xmc.data.text_keys import folded
 
-__all__ = ["FILTERED", "OwnLabels", "leaves_out_own", "own_labels", "pairs_to_filter"]
+__all__ = ["OwnLabels", "own_labels", "pairs_to_filter", "remembered"]
 
 OwnLabels = Literal["auto", "filter", "keep"]
 """What becomes of a label that is the query itself: left out of training and rankings, or not."""
-
-FILTERED = {"own_label": "filter"}
-"""What a data set's sources say where its queries are left out of their own rankings."""
 
 LEAST = 20
 """So many queries that are labels say something of the others."""
@@ -38,33 +35,34 @@ _Texts = Sequence[tuple[str | None, str, str]]
 _log = logging.getLogger(__name__)
 
 
-def leaves_out_own(sources: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the sources of a data set say that no query ranks itself."""
-    return any(source.get("own_label") == "filter" for source in sources)
+def remembered(sources: Sequence[Mapping[str, Any]]) -> OwnLabels | None:
+    """What the sources of a data set say of its queries' own labels; None where they say nothing."""
+    found = next((source["own_label"] for source in sources if "own_label" in source), None)
+    return found if found in ("filter", "keep") else None
 
 
 def own_labels(texts: _Texts, labels: LabelTexts) -> np.ndarray:
     """The label that each query is, or -1: int64 [N].
 
-    Where the uids of queries are those of labels, which they are if at least half of those that a label has
-    too stand for the same title, case and white space aside, the uid tells and nothing else. Elsewhere the
-    title does: as it is, or in any case where that is one label's.
+    Where the uids of queries are those of labels, the uid tells and nothing else: where half of the queries
+    or more have a label's uid, and, if these are all plain numbers, which may number other things, most of
+    those that can be compared have that label's text too. Elsewhere the title tells: as it is, or in any case
+    where that is one label's.
 
     Args:
-        texts: Of the queries.
+        texts: Of all queries together, which decide together.
         labels: Those there are.
     """
     by_uid = [None if uid is None else labels.of_uid(uid) for uid, _, _ in texts]
-    titles = [title for _, title, _ in labels]
-    same = [
-        bool(title) and folded(title) == folded(titles[label])
-        for (_, title, _), label in zip(texts, by_uid, strict=True)
-        if label is not None
-    ]
-    if same and 2 * sum(same) >= len(same):
-        return _numbers(by_uid)
+    known = list(labels)
+    pairs = [(text, known[label]) for text, label in zip(texts, by_uid, strict=True) if label is not None]
+    if pairs and 2 * len(pairs) >= len(texts):
+        same = [_same(text, label) for text, label in pairs]
+        named = not all(uid.isdecimal() for _, (uid, _, _) in pairs)
+        if named or same.count(True) > same.count(False):
+            return _numbers(by_uid)
     of_folded: dict[str, int] = {}
-    for number, title in enumerate(titles):
+    for number, (_, title, _) in enumerate(known):
         key = folded(title)
         of_folded[key] = -1 if key in of_folded else number
     found = [labels.of_title(title) if title else None for _, title, _ in texts]
@@ -74,6 +72,14 @@ def own_labels(texts: _Texts, labels: LabelTexts) -> np.ndarray:
             for (_, title, _), label in zip(texts, found, strict=True)
         ]
     )
+
+
+def _same(query: tuple[str | None, str, str], label: tuple[str, str, str]) -> bool | None:
+    """Whether a query and a label have one text, case and white space aside; None where one has none."""
+    (_, title, content), (uid, name, more) = query, label
+    asked = {folded(title), folded(f"{title} {content}")} - {""}
+    found = {folded(name), folded(f"{name} {more}")} - {"", folded(uid)}
+    return not asked.isdisjoint(found) if asked and found else None
 
 
 def _numbers(found: Sequence[int | None]) -> np.ndarray:
@@ -102,8 +108,10 @@ def pairs_to_filter(
     """
     if choice == "keep":
         return None
-    own = {part: own_labels(folded_clicks.texts, labels) for part, folded_clicks in clicks.items()}
-    num_queries, num_own, num_chosen = sum(map(len, own.values())), 0, 0
+    together = own_labels([text for part in clicks.values() for text in part.texts], labels)
+    ends = np.cumsum([len(part.texts) for part in clicks.values()])
+    own = dict(zip(clicks, np.split(together, ends[:-1]), strict=True))
+    num_queries, num_own, num_chosen = len(together), 0, 0
     for part, found in own.items():
         pairs = relevance[part].tocoo()
         chosen = pairs.row[found[pairs.row] == pairs.col]
